@@ -1,0 +1,124 @@
+"""Population update maps of the paper's five learners, by hand, batched, for floats and for exact fractions.
+
+Setting (Collins et al. 2022, Section 2): task i has loss L_i(B, w) = ½‖Bw − θ_i‖² with target θ_i = B_* w_{*,i}. Per task
+(column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_i = w − αBᵀr_i (W), residual after adaptation v_i (V).
+Every function takes B (..., d, k), w (..., k), targets (..., d, n) with leading batch axes that broadcast.
+
+Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come from it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from sim.learners import Learner
+
+Array = np.ndarray
+StepSize = Any  # a float, a Fraction, or an array over the batch axes
+
+
+def _batch_scalar(step_size: StepSize, trailing: int) -> Any:
+    """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
+    if np.ndim(step_size) == 0:
+        return step_size
+    return np.asarray(step_size)[(...,) + (None,) * trailing]
+
+
+def _transpose(matrix: Array) -> Array:
+    return np.swapaxes(matrix, -1, -2)
+
+
+def _column(vector: Array) -> Array:
+    return vector[..., :, None]
+
+
+def _row(vector: Array) -> Array:
+    return vector[..., None, :]
+
+
+def _average_loss(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    mean_residual = (B @ _column(w))[..., 0] - targets.sum(-1) / targets.shape[-1]
+    return _column(mean_residual) * _row(w), (_transpose(B) @ _column(mean_residual))[..., 0]
+
+
+def _fo_anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    W = _column(w) - a * (Bt @ (B @ _column(w) - targets))
+    V = B @ W - targets
+    return V @ _transpose(W) / n, (Bt @ V).sum(-1) / n
+
+
+def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    R = B @ _column(w) - targets
+    W = _column(w) - a * (Bt @ R)
+    V = B @ W - targets
+    BtV = Bt @ V
+    s = BtV.sum(-1)[..., None] / n
+    grad_B = V @ _transpose(W) / n - a * (B @ s @ _row(w) + R @ _transpose(BtV) / n)
+    return grad_B, (s - a * (Bt @ (B @ s)))[..., 0]
+
+
+def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    R = B @ _column(w) - targets
+    W = _column(w) - a * (Bt @ R)
+    V = B @ W - a * R * (_row(w) @ W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
+    G = Bt @ V - a * _column(w) * (R * V).sum(-2, keepdims=True)  # B_iᵀ v_i
+    return V @ _transpose(W) / n, G.sum(-1) / n
+
+
+def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    R = B @ _column(w) - targets
+    W = _column(w) - a * (Bt @ R)
+    overlap = _row(w) @ W  # wᵀw_i
+    V = B @ W - a * R * overlap - targets
+    RV = (R * V).sum(-2, keepdims=True)  # r_iᵀv_i
+    G = Bt @ V - a * _column(w) * RV
+    mean_U = (V * overlap + B @ G).sum(-1)[..., None] / n
+    grad_B = V @ _transpose(W) / n - a * (mean_U @ _row(w) + R @ _transpose(G) / n)
+    grad_w = G.sum(-1) / n - _batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
+    return grad_B, grad_w
+
+
+_GRADIENTS: dict[tuple[str, bool, int], Callable[[Array, Array, Array, StepSize], tuple[Array, Array]]] = {
+    ("nothing", False, 0): _average_loss,
+    ("head", True, 1): _fo_anil,
+    ("head", False, 1): _anil,
+    ("both", True, 1): _fo_maml,
+    ("both", False, 1): _maml,
+}
+
+
+def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
+    """Outer gradients (∇_B, ∇_w), averaged over the n tasks.
+
+    Args:
+        learner: one of the five one-step specs of the paper (its name does not matter).
+        B: representation, (..., d, k); float or object array of ``Fraction``.
+        w: head, (..., k).
+        targets: θ_i as columns, (..., d, n).
+        alpha: inner step size α, scalar or over the batch axes. Unused by average loss.
+
+    Returns:
+        ∇_B (..., d, k) and ∇_w (..., k).
+
+    Raises:
+        ValueError: no map was written by hand for this spec.
+
+    Source: Collins et al. 2022, Section 2; the expanded exact gradients are our own derivation.
+    """
+    key = (learner.adapts, learner.first_order, learner.inner_steps)
+    if key not in _GRADIENTS:
+        raise ValueError(f"no hand-written update map for {learner.name!r}; there is one for each of the paper's five")
+    return _GRADIENTS[key](B, w, targets, alpha)
+
+
+def step(
+    learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize
+) -> tuple[Array, Array]:
+    """One outer step: (B − β∇_B, w − β∇_w), both from the gradients at the old (B, w). Shapes as ``outer_gradients``."""
+    grad_B, grad_w = outer_gradients(learner, B, w, targets, alpha)
+    return B - _batch_scalar(beta, 2) * grad_B, w - _batch_scalar(beta, 1) * grad_w
