@@ -1,0 +1,1 @@
+"""What should be true: updates derived as matrix words, structure, linearisations, rates, moments, and the catalogue of claims."""

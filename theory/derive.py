@@ -1,0 +1,245 @@
+"""Outer updates of any learner's spec, derived as words for all d, k and n, and their readable programs.
+
+The derivation knows one thing: the task loss ½‖Bw − θ_i‖². It expands the inner steps into words, differentiates by the product
+rule (exact methods: the loss after adaptation; first-order methods: the loss at the adapted parameters), and leaves an average over tasks.
+Source of the learners: Collins et al. 2022, Section 2.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+import numpy as np
+from sympy.matrices.expressions import MatrixExpr, Transpose
+
+from sim.learners import Learner
+from theory import alphabet as a
+from theory.alphabet import matrix_symbol, scalar_symbol
+from theory.expressions import TaskMean, add, evaluate_expression, evaluate_words, latex, mul, text, to_words
+from theory.words import Poly, gradient
+
+MOST_INNER_STEPS = {"nothing": 0, "head": 3, "representation": 3, "both": 2}
+"""Beyond these the number of words explodes (two-step MAML already has 15 622 in ∇_B)."""
+
+
+def task_loss(B: Poly, w: Poly) -> Poly:
+    """½‖Bw − θ_i‖² as a 1×1 polynomial, for representation and head given as polynomials."""
+    residual = B * w - a.theta
+    return (residual.T * residual) * Fraction(1, 2)
+
+
+@cache
+def adapted_parameters(learner: Learner) -> tuple[Poly, Poly]:
+    """(B_i, w_i) after the inner steps on task i, each step simultaneous in what it adapts.
+
+    Raises:
+        ValueError: more inner steps than can be expanded.
+    """
+    if learner.inner_steps > MOST_INNER_STEPS[learner.adapts]:
+        raise ValueError(
+            f"{learner.name!r} takes {learner.inner_steps} inner steps on {learner.adapts}; "
+            f"allowed: up to {MOST_INNER_STEPS[learner.adapts]}"
+        )
+    B, w = a.B, a.w
+    for _ in range(learner.inner_steps):
+        residual = B * w - a.theta
+        next_w = w - (B.T * residual).scaled(alpha=1) if learner.adapts_head else w
+        B = B - (residual * w.T).scaled(alpha=1) if learner.adapts_representation else B
+        w = next_w
+    return B, w
+
+
+@cache
+def adapted_loss(learner: Learner) -> Poly:
+    """F_i(B, w), the loss of task i after adaptation, expanded into words."""
+    return task_loss(*adapted_parameters(learner))
+
+
+@cache
+def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
+    """(∇_B, ∇_w) of one task as words; the outer gradient is their average over tasks, and is linear in that average."""
+    if not learner.first_order:
+        loss = adapted_loss(learner)
+        return gradient(loss, "B"), gradient(loss, "w")
+    loss = task_loss(a.B, a.w)
+    B_i, w_i = adapted_parameters(learner)
+    at_adapted = {"B": B_i, "w": w_i}
+    return gradient(loss, "B").substitute(at_adapted), gradient(loss, "w").substitute(at_adapted)
+
+
+# ------------------------------------------------------------------------------------------------------------ readable programs
+
+
+@dataclass(frozen=True)
+class Program:
+    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of them."""
+
+    definitions: tuple[tuple[str, MatrixExpr], ...]
+    grad_B: MatrixExpr
+    grad_w: MatrixExpr
+
+    def expand(self) -> tuple[Poly, Poly]:
+        """(∇_B, ∇_w) of one task, expanded into words."""
+        known: dict[str, Poly] = {}
+        for name, expression in self.definitions:
+            known[name] = to_words(expression, known)
+        return to_words(self.grad_B, known), to_words(self.grad_w, known)
+
+
+def _sym(*names: str) -> list[Any]:
+    return [matrix_symbol(name) for name in names]
+
+
+_alpha, _beta = scalar_symbol("alpha"), scalar_symbol("beta")
+
+
+def stated_program(learner: Learner) -> Program:
+    """The readable form of one of the paper's five updates, as a person states it; proved equal to the derived one elsewhere.
+
+    Raises:
+        ValueError: not one of the five.
+    """
+    B, w, theta = _sym("B", "w", "theta_i")
+    r, w_i, B_i, v, g, u = _sym("r_i", "w_i", "B_i", "v_i", "g_i", "u_i")
+    residual = ("r_i", add(mul(B, w), mul(-1, theta)))
+    head = ("w_i", add(w, mul(-1, _alpha, Transpose(B), r)))
+    body = ("B_i", add(B, mul(-1, _alpha, r, Transpose(w))))
+    key = (learner.adapts, learner.first_order, learner.inner_steps)
+    match key:
+        case ("head", True, 1):
+            after = ("v_i", add(mul(B, w_i), mul(-1, theta)))
+            return Program((residual, head, after), mul(v, Transpose(w_i)), mul(Transpose(B), v))
+        case ("head", False, 1):
+            after = ("v_i", add(mul(B, w_i), mul(-1, theta)))
+            grad_B = add(
+                mul(v, Transpose(w_i)),
+                mul(-1, _alpha, B, Transpose(B), v, Transpose(w)),
+                mul(-1, _alpha, r, Transpose(v), B),
+            )
+            grad_w = add(mul(Transpose(B), v), mul(-1, _alpha, Transpose(B), B, Transpose(B), v))
+            return Program((residual, head, after), grad_B, grad_w)
+        case ("both", True, 1):
+            after = ("v_i", add(mul(B_i, w_i), mul(-1, theta)))
+            return Program((residual, head, body, after), mul(v, Transpose(w_i)), mul(Transpose(B_i), v))
+        case ("both", False, 1):
+            after = ("v_i", add(mul(B_i, w_i), mul(-1, theta)))
+            pulled = ("g_i", mul(Transpose(B_i), v))
+            carried = ("u_i", add(mul(v, Transpose(w_i), w), mul(B, g)))
+            grad_B = add(
+                mul(v, Transpose(w_i)), mul(-1, _alpha, add(mul(u, Transpose(w)), mul(r, Transpose(g))))
+            )
+            grad_w = add(g, mul(-1, _alpha, add(mul(w_i, Transpose(r), v), mul(Transpose(B), u))))
+            return Program((residual, head, body, after, pulled, carried), grad_B, grad_w)
+        case ("nothing", False, 0):
+            return Program((residual,), mul(r, Transpose(w)), mul(Transpose(B), r))
+    raise ValueError(f"no stated form for {learner.name!r}; there is one for each of the paper's five")
+
+
+def adjoint_program(learner: Learner) -> Program:
+    """A readable program for any spec, by reverse accumulation through the inner steps.
+
+    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ carry the derivative
+    by the representation and by the head, ρ that by the residual.
+    """
+    names = {"B": "B", "w": "w"}
+    definitions: list[tuple[str, MatrixExpr]] = []
+    states: list[tuple[str, str, str]] = []
+    for j in range(learner.inner_steps):
+        tag = "" if learner.inner_steps == 1 else str(j + 1)
+        B, w = _sym(names["B"], names["w"])
+        residual = f"r_i{tag}"
+        definitions.append((residual, add(mul(B, w), mul(-1, matrix_symbol("theta_i")))))
+        states.append((names["B"], names["w"], residual))
+        r = matrix_symbol(residual)
+        adapted = dict(names)
+        if learner.adapts_head:
+            definitions.append((f"w_i{tag}", add(w, mul(-1, _alpha, Transpose(B), r))))
+            adapted["w"] = f"w_i{tag}"
+        if learner.adapts_representation:
+            definitions.append((f"B_i{tag}", add(B, mul(-1, _alpha, r, Transpose(w)))))
+            adapted["B"] = f"B_i{tag}"
+        names = adapted
+    B, w = _sym(names["B"], names["w"])
+    definitions.append(("v_i", add(mul(B, w), mul(-1, matrix_symbol("theta_i")))))
+    v = matrix_symbol("v_i")
+    grad_B, grad_w = mul(v, Transpose(w)), mul(Transpose(B), v)
+    if learner.first_order:
+        return Program(tuple(definitions), grad_B, grad_w)
+    for j in reversed(range(learner.inner_steps)):
+        tag = "" if learner.inner_steps == 1 else str(j + 1)
+        definitions += [(f"P_i{tag}", grad_B), (f"q_i{tag}", grad_w)]
+        Lambda, lam, rho = _sym(f"P_i{tag}", f"q_i{tag}", f"a_i{tag}")
+        B, w, r = _sym(*states[j])
+        through = []
+        if learner.adapts_head:
+            through.append(mul(B, lam))
+        if learner.adapts_representation:
+            through.append(mul(Lambda, w))
+        definitions.append((f"a_i{tag}", mul(-1, _alpha, add(*through) if len(through) > 1 else through[0])))
+        terms_B = [Lambda, mul(rho, Transpose(w))]
+        terms_w = [lam, mul(Transpose(B), rho)]
+        if learner.adapts_head:
+            terms_B.append(mul(-1, _alpha, r, Transpose(lam)))
+        if learner.adapts_representation:
+            terms_w.append(mul(-1, _alpha, Transpose(Lambda), r))
+        grad_B, grad_w = add(*terms_B), add(*terms_w)
+    return Program(tuple(definitions), grad_B, grad_w)
+
+
+# ------------------------------------------------------------------------------------------------------------- derived updates
+
+
+@dataclass(frozen=True)
+class DerivedUpdate:
+    """A learner's outer step as derived: words (∇_B, ∇_w per task), a readable program equal to them, both callable on arrays."""
+
+    learner: Learner
+    words: tuple[Poly, Poly]
+    program: Program
+
+    def __call__(
+        self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β; floats or Fractions."""
+        arrays = {"B": B[..., None, :, :], "w": w[..., None, :, None], "theta_i": np.moveaxis(targets, -1, -2)[..., None]}
+        scalars = {"alpha": alpha, "beta": beta}
+        for name, expression in self.program.definitions:
+            arrays[name] = evaluate_expression(expression, arrays, scalars)
+        grad_B = evaluate_expression(TaskMean(self.program.grad_B), arrays, scalars)[..., 0, :, :]
+        grad_w = evaluate_expression(TaskMean(self.program.grad_w), arrays, scalars)[..., 0, :, 0]
+        return B - beta * grad_B, w - beta * grad_w
+
+    def step_by_words(
+        self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same step, word by word: slower, and independent of the program. Arguments as ``__call__``."""
+        arrays, scalars = {"B": B, "w": w, "theta_i": targets}, {"alpha": alpha}
+        grad_B = evaluate_words(self.words[0], arrays, scalars)
+        grad_w = evaluate_words(self.words[1], arrays, scalars)[..., 0]
+        return B - beta * grad_B, w - beta * grad_w
+
+    def lines(self, form: str = "text") -> list[tuple[str, str]]:
+        """(left side, right side) of each line of the update, compositionally; ``form`` is 'text' or 'latex'."""
+        write = text if form == "text" else latex
+        arrow = {"text": ("B⁺", "w⁺"), "latex": ("B^+", "w^+")}[form]
+        lines = [(write(matrix_symbol(name)), write(expression)) for name, expression in self.program.definitions]
+        B, w = _sym("B", "w")
+        lines.append((arrow[0], write(add(B, mul(-1, _beta, TaskMean(self.program.grad_B))))))
+        lines.append((arrow[1], write(add(w, mul(-1, _beta, TaskMean(self.program.grad_w))))))
+        return lines
+
+
+@cache
+def derive(learner: Learner) -> DerivedUpdate:
+    """Derive the outer update of a spec: the paper's five with their stated programs, any other with its adjoint program.
+
+    Raises:
+        ValueError: more inner steps than can be expanded.
+    """
+    words = task_gradients(learner)
+    try:
+        program = stated_program(learner)
+    except ValueError:
+        program = adjoint_program(learner)
+    return DerivedUpdate(learner, words, program)
