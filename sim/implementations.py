@@ -1,0 +1,41 @@
+"""What a claim is checked against: a named pair of update map and subspace distance, with what may be expected of its arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sim import metrics, updates
+from sim.learners import LEARNERS
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """Somebody's code for the learners.
+
+    Attributes:
+        name: what reports call it.
+        step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``sim.updates.step``.
+        subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
+        eps: unit of its rounding errors, from which tolerances are made.
+        exact: whether ``step`` runs on object arrays of ``fractions.Fraction``.
+        supported: ids of the learners it has.
+
+    Raises:
+        ValueError: an id that is no learner's.
+    """
+
+    name: str
+    step: Callable[..., tuple[Any, Any]] = updates.step
+    subspace_distance: Callable[..., Any] = metrics.subspace_distance
+    eps: float = 2.0**-52
+    exact: bool = True
+    supported: frozenset[str] = frozenset(LEARNERS)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.supported) - set(LEARNERS))
+        if unknown:
+            raise ValueError(f"supported holds {', '.join(unknown)}; allowed: {', '.join(LEARNERS)}")
+
+
+REFERENCE = Implementation("reference")
+"""The hand-written update maps of this package."""
