@@ -1,0 +1,223 @@
+"""Runs: outer steps of a learner on a problem, its distance to the truth as it goes, and what became of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from sim.implementations import REFERENCE, Implementation
+from sim.learners import Learner
+from sim.problems import Problem, check_step_size
+
+Array = np.ndarray
+
+CONVERGED_BELOW = 1e-6
+"""A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the farthest.)"""
+LAST_WINDOW = 0.25
+"""Share of the recorded distances, counted from the end, that decides between moving and stalled."""
+LEAST_FALL = 1e-3
+"""Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few eps, so its
+logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a quarter of a run."""
+DIVERGED_ABOVE = 1e6
+"""A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
+_PROGRESS_REPORTS = 200
+
+
+class Outcome(Enum):
+    """What became of a run."""
+
+    CONVERGED = "converged"
+    MOVING = "moving"
+    STALLED = "stalled"
+    DIVERGED = "diverged"
+
+    @property
+    def message(self) -> str:
+        """One sentence for a report."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Outcome.CONVERGED: f"recovered the representation: the distance ended at or below {CONVERGED_BELOW:g}",
+    Outcome.MOVING: "was still coming closer when the steps ran out",
+    Outcome.STALLED: f"stopped coming closer: over the last {LAST_WINDOW:.0%} of the run the distance did not fall",
+    Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """A run, or a batch of runs.
+
+    Attributes:
+        steps: the T recorded steps: 0, every ``record_every``-th, and the last one taken.
+        dist: dist(B_t, B_*) there, (T, *batch); nan from where the run was seen to have diverged.
+        outcome: ``Outcome`` of each, object array over the batch (of shape () for a single run).
+        diverged_at: first step at which divergence was seen, −1 where it was not; int array over the batch.
+        B: final representation (*batch, d', k); nan where diverged.
+        w: final head (*batch, k); likewise.
+        observed: what ``observe`` asked for, each (T, ...); nan where diverged.
+    """
+
+    steps: Array
+    dist: Array
+    outcome: Array
+    diverged_at: Array
+    B: Array
+    w: Array
+    observed: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def diverged(self) -> Array:
+        """Which runs diverged, bool over the batch."""
+        return self.diverged_at >= 0
+
+
+def _outcomes(dist: Array, diverged: Array) -> Array:
+    """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules."""
+    outcome = np.empty(diverged.shape, dtype=object)
+    outcome[...] = Outcome.STALLED
+    window = max(2, round(LAST_WINDOW * len(dist)))
+    if len(dist) < 2:
+        falling = np.ones(diverged.shape, dtype=bool)  # nothing speaks against it
+    else:
+        # Means of the window's two halves, so that no single noisy record decides; log 0 is as far down as it gets.
+        logs = np.log(np.maximum(dist[-window:], np.finfo(float).tiny))
+        half = window // 2
+        falling = 2 * (logs[:half].mean(0) - logs[-half:].mean(0)) > LEAST_FALL
+    outcome[falling] = Outcome.MOVING
+    outcome[dist[-1] <= CONVERGED_BELOW] = Outcome.CONVERGED
+    outcome[diverged] = Outcome.DIVERGED
+    return outcome
+
+
+def run(
+    learner: Learner,
+    problem: Problem,
+    alpha: Any,
+    beta: Any,
+    steps: int,
+    *,
+    implementation: Implementation = REFERENCE,
+    record_every: int = 1,
+    stop_below: float | None = None,
+    observe: Mapping[str, Callable[[Array, Array, int], Any]] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Trajectory:
+    """Take ``steps`` outer steps of ``learner`` on ``problem``, all trials at once.
+
+    Args:
+        learner: what the update is.
+        problem: the start and the tasks; batch axes of B0, w0, heads, alpha and beta broadcast to the run's batch.
+        alpha: inner step size α > 0, scalar or over the batch axes.
+        beta: outer step size β >= 0, likewise.
+        steps: number of outer steps, 0 or more. Fewer are taken once every run has diverged or is below ``stop_below``.
+        implementation: whose update map and distance to use.
+        record_every: distance between records in steps.
+        stop_below: stop when all runs that have not diverged are at or below this distance at a record.
+        observe: functions (B, w, step) -> array, recorded together with the distance under their names. They see runs that have
+            diverged as zeros.
+        progress: told the number of steps done, now and then and at the end.
+
+    Returns:
+        The trajectory. A run that diverges is frozen and reported, without any warning.
+
+    Raises:
+        ValueError: arguments out of range, or batch axes that do not broadcast.
+    """
+    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name} is {value!r}; allowed: a whole number, {least} or more")
+    check_step_size("alpha", alpha)
+    check_step_size("beta", beta, zero_allowed=True)
+
+    B_star, tasks = problem.B_star, problem.tasks
+    heads = tasks(0)
+    try:
+        batch = np.broadcast_shapes(
+            problem.B0.shape[:-2], problem.w0.shape[:-1], heads.shape[:-2], np.shape(alpha), np.shape(beta)
+        )
+    except ValueError:
+        raise ValueError(
+            f"batch axes of B0 {problem.B0.shape[:-2]}, w0 {problem.w0.shape[:-1]}, heads {heads.shape[:-2]}, "
+            f"alpha {np.shape(alpha)} and beta {np.shape(beta)} differ; allowed: axes that broadcast"
+        ) from None
+    B = np.broadcast_to(problem.B0, batch + problem.B0.shape[-2:])
+    w = np.broadcast_to(problem.w0, batch + problem.w0.shape[-1:])
+    B, w = np.ascontiguousarray(B), np.ascontiguousarray(w)
+    bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
+    # One sum of squares over the whole batch says cheaply that nobody has diverged; only when it does not is each run looked at.
+    least_bound = float(bound.min(initial=np.inf))
+    diverged_at = np.full(batch, -1)
+    observe = dict(observe or {})
+    recorded_steps: list[int] = []
+    distances: list[Array] = []
+    observed: dict[str, list[Array]] = {name: [] for name in observe}
+    report_every = max(1, steps // _PROGRESS_REPORTS)
+
+    def record(step: int) -> bool:
+        """Record this step; say whether every run is finished."""
+        gone = diverged_at >= 0
+        distance = np.where(gone, np.nan, implementation.subspace_distance(B, B_star))
+        recorded_steps.append(step)
+        distances.append(distance)
+        for name, function in observe.items():
+            value = np.asarray(function(B, w, step))
+            if gone.any() and value.shape[: len(batch)] == batch:
+                value = value.astype(float)
+                value[gone] = np.nan
+            observed[name].append(value)
+        return bool(gone.all()) or (stop_below is not None and bool(np.all(gone | (distance <= stop_below))))
+
+    with np.errstate(all="ignore"):
+        B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, 0)
+        finished = record(0)
+        targets = B_star @ heads
+        update = implementation.step
+        step = 0
+        while step < steps and not finished:
+            if step:
+                fresh = tasks(step)
+                if fresh is not heads:
+                    heads = fresh
+                    targets = B_star @ heads
+            B, w = update(learner, B, w, targets, alpha, beta)
+            step += 1
+            B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, step)
+            if step % record_every == 0 or step == steps or (diverged_at >= 0).all():
+                finished = record(step)
+            if progress is not None and step % report_every == 0:
+                progress(step)
+        if progress is not None:
+            progress(step)
+
+    gone = diverged_at >= 0
+    if gone.any():
+        B, w = B.copy(), w.copy()
+        B[gone], w[gone] = np.nan, np.nan
+    dist = np.asarray(distances)
+    return Trajectory(
+        np.asarray(recorded_steps),
+        dist,
+        _outcomes(dist, gone),
+        diverged_at,
+        B,
+        w,
+        {name: np.asarray(values) for name, values in observed.items()},
+    )
+
+
+def _freeze_diverged(
+    B: Array, w: Array, bound: Array, least_bound: float, diverged_at: Array, step: int
+) -> tuple[Array, Array]:
+    """(B, w) with the runs that have diverged by now set to zero, where every learner stays; notes the step for new ones."""
+    flat_B, flat_w = B.reshape(-1), w.reshape(-1)
+    if flat_B @ flat_B <= least_bound and flat_w @ flat_w < np.inf:
+        return B, w
+    bad = ~((np.square(B).sum((-2, -1)) <= bound) & np.isfinite(w.astype(float)).all(-1))
+    if not bad.any():
+        return B, w
+    diverged_at[bad & (diverged_at < 0)] = step
+    return np.where(bad[..., None, None], 0, B), np.where(bad[..., None], 0, w)
