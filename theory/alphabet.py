@@ -54,6 +54,8 @@ A = letter("A", "s", "s", "A", "A", symmetry=-1)
 Y = letter("Y", "p", "k", "Y", "Y")
 omega = letter("omega", "s", "1", "ω", r"\omega")
 h = letter("h", "s", "1", "h", "h")
+dB = letter("dB", "d", "k", "δB", r"\delta B")
+dw = letter("dw", "k", "1", "δw", r"\delta w")
 
 SCALAR_TEXT = {"alpha": "α", "beta": "β", "c": "c"}
 SCALAR_LATEX = {"alpha": r"\alpha", "beta": r"\beta", "c": "c"}

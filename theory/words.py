@@ -304,6 +304,28 @@ class Poly:
             },
         )
 
+    def polarise(self, directions: Mapping[str, str]) -> "Poly":
+        """The directional derivative: each occurrence of a letter in turn replaced by its direction (both given by name)."""
+        table: dict[int, int] = {}
+        for name, direction in directions.items():
+            table[find_letter(name).code] = find_letter(direction).code
+            table[_TRANSPOSE[find_letter(name).code]] = _TRANSPOSE[find_letter(direction).code]
+        total = Poly(self.shape)
+        one_row = self.shape[0] == "1"
+        for (powers, scalars, core), value in self.terms.items():
+            words = [*scalars, core]
+            for position, word in enumerate(words):
+                for i, code in enumerate(word):
+                    if code not in table:
+                        continue
+                    changed = word[:i] + bytes([table[code]]) + word[i + 1 :]
+                    sign, new, rest = _normal(changed, position < len(scalars) or one_row)
+                    others = words[:position] + words[position + 1 : -1]
+                    last = core if position < len(scalars) else rest
+                    key = (powers, tuple(sorted((*others, *new))), last)
+                    _accumulate(total, Poly(self.shape, {key: value * sign} if sign else {}))
+        return total
+
     def strip_left(self, name: str) -> "Poly":
         """X with self = (letter)·X. ``ValueError`` if some word does not begin with that letter."""
         first = find_letter(name)
