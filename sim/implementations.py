@@ -1,4 +1,5 @@
-"""What a claim is checked against: a named pair of update map and subspace distance, with what may be expected of its arithmetic."""
+"""What a claim is checked against: a named pair of update map and subspace distance, with what may be expected of its
+arithmetic."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,14 +1,16 @@
-"""Problems, declaratively: a ground truth, tasks and a start, in coordinates that do not grow with the ambient dimension d.
+"""Problems, declaratively: a ground truth, tasks and a start, in coordinates that do not grow with the ambient
+dimension d.
 
 Every learner's update keeps col(B_t) in col(B_0) + col(B_*), so the dynamics in R^d are exactly those in R^{d'},
-d' = min(d, 2k): coordinates along B_* (the first k) and along the part of B_0 perpendicular to B_* (own derivation; the right
-factor behind it is the mechanism of Collins et al. 2022). There B_* = [I_k; 0]. ``lift`` and ``reduce`` go back and forth.
+d' = min(d, 2k): coordinates along B_* (the first k) and along the part of B_0 perpendicular to B_* (own derivation; the
+right factor behind it is the mechanism of Collins et al. 2022). There B_* = [I_k; 0]. ``lift`` and ``reduce`` go back
+and forth.
 """
 
 import math
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,8 @@ import numpy as np
 
 Array = np.ndarray
 Tasks = Callable[[int], Array]
-"""``tasks(step)`` gives the heads w_{*,i} of that outer step as columns, (..., k, n). Steps are asked for in order, from 0."""
+"""``tasks(step)`` gives the heads w_{*,i} of that outer step as columns, (..., k, n). Steps are asked for in order,
+from 0."""
 
 EPS = float(np.finfo(float).eps)
 
@@ -40,7 +43,8 @@ def check_dimensions(d: int, k: int, n: int) -> None:
 
 
 def check_step_size(name: str, value: Any, zero_allowed: bool = False) -> None:
-    """``ValueError`` unless a step size (scalar or array) is real, finite and positive (or zero, where that is allowed)."""
+    """``ValueError`` unless a step size (scalar or array) is real, finite and positive (or zero, where that is
+    allowed)."""
     try:
         numbers = np.asarray(value, dtype=float)
         good = bool(np.all(np.isfinite(numbers) & ((numbers > 0) | ((numbers == 0) & zero_allowed))))
@@ -110,8 +114,9 @@ def heads_with_spectrum(
         spectrum: the k eigenvalues, none negative. At most n of them can be positive.
         n: number of tasks.
         rng: source of randomness.
-        mean: None for uniformly random eigenvectors and an unprescribed mean. Otherwise the heads' mean w̄_* (scalar or (k,)), and
-            Ψ_* = diag(spectrum): possible iff ``Σ mean_j²/spectrum_j <= 1``, and < 1 needs n > the number of positive ones.
+        mean: None for uniformly random eigenvectors and an unprescribed mean. Otherwise the heads' mean w̄_* (scalar or
+            (k,)), and Ψ_* = diag(spectrum): possible iff ``Σ mean_j²/spectrum_j <= 1``, and < 1 needs n > the number of
+            positive ones.
         batch: leading axes, each entry with its own heads.
 
     Raises:
@@ -138,8 +143,8 @@ def heads_with_spectrum(
     needed = rank if exhausted else rank + 1
     if n < needed:
         raise ValueError(f"n is {n} with {rank} positive eigenvalues and a prescribed mean; allowed: n >= {needed}")
-    # Rows of `scaled` must be orthonormal with inner products `share` with the constant unit vector q: q's part plus the rest,
-    # (I − share shareᵀ)^{1/2} times an orthonormal frame perpendicular to q.
+    # Rows of `scaled` must be orthonormal with inner products `share` with the constant unit vector q: q's part plus
+    # the rest, (I − share shareᵀ)^{1/2} times an orthonormal frame perpendicular to q.
     q = np.full((n, 1), 1 / math.sqrt(n))
     perpendicular = np.linalg.qr(q, mode="complete")[0][:, 1:]
     left, gains, _ = np.linalg.svd(np.eye(rank) - np.outer(share, share))
@@ -163,8 +168,8 @@ class FixedTasks:
 class FreshTasks:
     """Tasks drawn afresh at every step: heads i.i.d. N(mean, diag(variances)), (*batch, k, n).
 
-    Steps are asked for in order; asking for step 0 begins the same sequence again, so that every run of a problem sees the same tasks.
-    (It draws from a child of ``rng``, not from ``rng`` itself.)
+    Steps are asked for in order; asking for step 0 begins the same sequence again, so that every run of a problem sees
+    the same tasks. (It draws from a child of ``rng``, not from ``rng`` itself.)
 
     Raises:
         ValueError: see ``gaussian_heads``; a step out of order.
@@ -207,8 +212,9 @@ StartKind = Literal["balanced", "orthonormal"]
 def _random_subspace(d: int, k: int, rng: np.random.Generator, trials: tuple[int, ...]) -> Array:
     """Reduced coordinates (*trials, d', k) of a uniformly random k-dimensional subspace of R^d, orthonormal.
 
-    With G a d×k standard normal, the rows along B_* are normal again and the rest enters through its triangular factor alone, whose law
-    is Bartlett's: χ² with d−k−j degrees of freedom on the diagonal, normals above. No array of length d is ever drawn.
+    With G a d×k standard normal, the rows along B_* are normal again and the rest enters through its triangular factor
+    alone, whose law is Bartlett's: χ² with d−k−j degrees of freedom on the diagonal, normals above. No array of length
+    d is ever drawn.
     """
     along = rng.standard_normal((*trials, k, k))
     if d - k < k:
@@ -240,7 +246,8 @@ def _prescribed_sines(
         sines = np.sort(given)[::-1]
         if np.any(sines[possible:] > 0):
             raise ValueError(
-                f"dist0 has {np.count_nonzero(sines)} positive sines with d = {d}, k = {k}; allowed: at most d - k = {possible}"
+                f"dist0 has {np.count_nonzero(sines)} positive sines with d = {d}, k = {k}; "
+                f"allowed: at most {possible}, the lesser of k and d - k"
             )
         return np.broadcast_to(sines, (*trials, k))
     if possible == 0 and given > 0:
@@ -263,7 +270,8 @@ def start(
     *,
     angles: Literal["equal", "largest"] = "equal",
 ) -> Array:
-    """Initial representations B_0 in reduced coordinates, (*trials, min(d, 2k), k), against B_* = [I_k; 0]. Cost independent of d.
+    """Initial representations B_0 in reduced coordinates, (*trials, min(d, 2k), k), against B_* = [I_k; 0]. Cost
+    independent of d.
 
     Args:
         kind: "balanced" (α B_0ᵀB_0 = I_k) or "orthonormal" (B_0ᵀB_0 = I_k).
@@ -271,10 +279,11 @@ def start(
         k: dimension of the representation.
         alpha: inner step size α, scalar or over the trials' axes.
         rng: source of randomness.
-        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k principal sines.
+        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k
+            principal sines.
         trials: leading axes, each entry with its own start.
-        angles: with a single ``dist0``, whether all principal sines equal it or the others are uniform below it. At most d − k
-            of them are not zero. Orientation within col(B_*) and the right rotation are uniformly random.
+        angles: with a single ``dist0``, whether all principal sines equal it or the others are uniform below it. At
+            most d − k of them are not zero. Orientation within col(B_*) and the right rotation are uniformly random.
 
     Raises:
         ValueError: arguments out of range.
@@ -384,13 +393,15 @@ _start = start  # the name is also make_problem's argument
 
 
 def lift(problem: Problem, rng: np.random.Generator) -> Problem:
-    """The same problem in coordinates of R^d: B_* and B_0 multiplied by a random d × d' matrix with orthonormal columns."""
+    """The same problem in coordinates of R^d: B_* and B_0 multiplied by a random d × d' matrix with orthonormal
+    columns."""
     frame = _haar(problem.d, problem.B_star.shape[-2], rng)
     return replace(problem, B_star=frame @ problem.B_star, B0=frame @ problem.B0)
 
 
 def reduce(problem: Problem) -> Problem:
-    """The same problem in reduced coordinates: B_* = [I_k; 0], B_0 = [B_*ᵀB_0; Y], YᵀY that of the part of B_0 beyond col(B_*).
+    """The same problem in reduced coordinates: B_* = [I_k; 0], B_0 = [B_*ᵀB_0; Y], YᵀY that of the part of B_0 beyond
+    col(B_*).
 
     The learner's width (columns of B_0) may exceed k; B_0 then has k + min(d − k, width) rows.
     """
@@ -427,7 +438,9 @@ def _read_arrays(path: str | Path) -> dict[str, Array]:
             try:
                 array = archive[name]
             except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
-                raise ValueError(f"cannot read {name} in {path}; allowed: real numbers {_ALLOWED_SHAPES[name]}") from None
+                raise ValueError(
+                    f"cannot read {name} in {path}; allowed: real numbers {_ALLOWED_SHAPES[name]}"
+                ) from None
             arrays[name] = _checked_array(name, array)
     if not arrays:
         raise ValueError(f"{path} holds no arrays; allowed: some of {known}")
@@ -461,7 +474,8 @@ def load_problem(
     head_mean: Any = 0.0,
     head_variances: Any = 1.0,
 ) -> Problem:
-    """A problem in full coordinates from an .npz archive with any of B_star (d, k), heads (k, n), B0 (d, k), w0 (k,); the rest is drawn.
+    """A problem in full coordinates from an .npz archive with any of B_star (d, k), heads (k, n), B0 (d, k), w0 (k,);
+    the rest is drawn.
 
     Args:
         path: the archive.
@@ -478,7 +492,8 @@ def load_problem(
         head_variances: see ``make_problem``.
 
     Raises:
-        ValueError: unreadable file, unknown or missing names, NaN or infinity, shapes that do not fit, B_star not orthonormal.
+        ValueError: unreadable file, unknown or missing names, NaN or infinity, shapes that do not fit, B_star not
+            orthonormal.
     """
     arrays = _read_arrays(path)
     sizes: dict[str, tuple[int, str]] = {
@@ -501,8 +516,8 @@ def load_problem(
     )
     if "B_star" in arrays:
         B_star = arrays["B_star"]
-        # An orthonormal basis computed in double precision departs from BᵀB = I by a modest multiple of d·k·eps (Householder QR),
-        # and dist inherits an error of that size; anything larger is not rounding.
+        # An orthonormal basis computed in double precision departs from BᵀB = I by a modest multiple of d·k·eps
+        # (Householder QR), and dist inherits an error of that size; anything larger is not rounding.
         tolerance = 4 * d * k * EPS
         departure = float(np.abs(B_star.T @ B_star - np.eye(k)).max()) if np.abs(B_star).max() < 2 else np.inf
         if departure > tolerance:

@@ -14,12 +14,14 @@ from sim.problems import Problem, check_step_size
 Array = np.ndarray
 
 CONVERGED_BELOW = 1e-6
-"""A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the farthest.)"""
+"""A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the
+farthest.)"""
 LAST_WINDOW = 0.25
 """Share of the recorded distances, counted from the end, that decides between moving and stalled."""
 LEAST_FALL = 1e-3
-"""Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few eps, so its
-logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a quarter of a run."""
+"""Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few
+eps, so its logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a
+quarter of a run."""
 DIVERGED_ABOVE = 1e6
 """A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
 _PROGRESS_REPORTS = 200
@@ -117,8 +119,8 @@ def run(
         implementation: whose update map and distance to use.
         record_every: distance between records in steps.
         stop_below: stop when all runs that have not diverged are at or below this distance at a record.
-        observe: functions (B, w, step) -> array, recorded together with the distance under their names. They see runs that have
-            diverged as zeros.
+        observe: functions (B, w, step) -> array, recorded together with the distance under their names. They see runs
+            that have diverged as zeros.
         progress: told the number of steps done, now and then and at the end.
 
     Returns:
@@ -148,7 +150,8 @@ def run(
     w = np.broadcast_to(problem.w0, batch + problem.w0.shape[-1:])
     B, w = np.ascontiguousarray(B), np.ascontiguousarray(w)
     bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
-    # One sum of squares over the whole batch says cheaply that nobody has diverged; only when it does not is each run looked at.
+    # One sum of squares over the whole batch says cheaply that nobody has diverged; only when it does not is each run
+    # looked at.
     least_bound = float(bound.min(initial=np.inf))
     diverged_at = np.full(batch, -1)
     observe = dict(observe or {})
@@ -212,7 +215,8 @@ def run(
 def _freeze_diverged(
     B: Array, w: Array, bound: Array, least_bound: float, diverged_at: Array, step: int
 ) -> tuple[Array, Array]:
-    """(B, w) with the runs that have diverged by now set to zero, where every learner stays; notes the step for new ones."""
+    """(B, w) with the runs that have diverged by now set to zero, where every learner stays; notes the step for new
+    ones."""
     flat_B, flat_w = B.reshape(-1), w.reshape(-1)
     if flat_B @ flat_B <= least_bound and flat_w @ flat_w < np.inf:
         return B, w
