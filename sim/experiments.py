@@ -118,12 +118,15 @@ def _figure_1() -> Experiment:
         (
             *_panels("random", "Random orthonormal start", tuple(Curve(name, name, random) for name in LEARNERS)),
             *_panels(
-                "envelope", "Balanced start at distance 0.93", tuple(Curve(name, name, close) for name in LEARNERS),
-                True
+                "envelope",
+                "Balanced start at distance 0.93",
+                tuple(Curve(name, name, close) for name in LEARNERS),
+                True,
             ),
             *_panels(
-                "balanced", "FO-MAML from a random balanced start", (Curve("fo-maml", "fo-maml", replace(balanced,
-                trials=20)),)
+                "balanced",
+                "FO-MAML from a random balanced start",
+                (Curve("fo-maml", "fo-maml", replace(balanced, trials=20)),),
             ),
         ),
         (
@@ -131,8 +134,8 @@ def _figure_1() -> Experiment:
             _ON_START,
             "Heads are i.i.d. N(0, I).",
             "2500 steps: with fresh tasks all four meta-learners fall by six orders of magnitude within about 2000.",
-            "The panel 'envelope' starts at distance 0.93, all principal angles equal: near enough for the theorem's
-            bound to " "say something, which it does not at a random start in d = 100.",
+            "The panel 'envelope' starts at distance 0.93, all principal angles equal: near enough for the theorem's "
+            "bound to say something, which it does not at a random start in d = 100.",
             "The panel 'balanced', 20 trials, is not in the paper: it shows that FO-MAML depends on the scale of B_0.",
         ),
     )
@@ -144,9 +147,7 @@ def _section_6() -> Experiment:
             Curve(
                 f"μ = {mu:g}",
                 learner,
-                Setting(
-                    d=100, k=5, n=5, alpha=0.1, beta=0.1, steps=4000, head_variances=(1.0, 1.0, 1.0, 1.0, mu**2)
-                ),
+                Setting(d=100, k=5, n=5, alpha=0.1, beta=0.1, steps=4000, head_variances=(1.0, 1.0, 1.0, 1.0, mu**2)),
             )
             for mu in (1.0, 0.7, 0.5, 0.3, 0.1)
         )
@@ -194,8 +195,9 @@ def _figure_4() -> Experiment:
             _ON_TASKS,
             _ON_START,
             "dist_0 in {0.3, 0.6, 0.9} with all principal angles equal, and random.",
-            "Heads vary at a balanced start with dist_0 = 0.6: their scale, the weight of one direction, and their
-            mean.", "6000 steps.",
+            "Heads vary at a balanced start with dist_0 = 0.6: their scale, the weight of one direction, and their "
+            "mean.",
+            "6000 steps.",
         ),
     )
 
@@ -270,8 +272,9 @@ def run_experiment(
     for panel in experiment.panels:
         for curve in panel.curves:
             s = curve.setting
-            groups.setdefault((curve.learner, s.d, s.k, s.n, s.alpha, s.beta, s.steps, s.tasks), []).append((panel,
-            curve))
+            groups.setdefault((curve.learner, s.d, s.k, s.n, s.alpha, s.beta, s.steps, s.tasks), []).append(
+                (panel, curve)
+            )
     total = sum(members[0][1].setting.steps for members in groups.values())
     done = 0
     results: dict[tuple[str, Curve], CurveResult] = {}

@@ -76,8 +76,8 @@ def _seen_floor(x: Array, y: Array) -> float:
     walk, white = _noise(y[-tail:])
     fall = abs(_slope(np.arange(tail), y[-tail:])) * tail
     explained = NOISE_MULTIPLE * float(np.sqrt(12 * white / tail + 1.2 * walk * tail))
-    steep = fall > 0.5 * TAIL * (y.max() - level)  # as steep as the fall before it: that is no floor, whatever the
-    noise return level if fall <= max(FLAT, explained) and not steep else -np.inf
+    steep = fall > 0.5 * TAIL * (y.max() - level)  # as the fall before it: no floor
+    return level if fall <= max(FLAT, explained) and not steep else -np.inf
 
 
 def _window(x: Array, y: Array) -> tuple[float, float, bool]:
