@@ -18,7 +18,14 @@ B_perp = letter("B_perp", "d", "p", "B_{*⊥}", r"B_{*\perp}")
 
 # intermediates of an outer step (per task), by the paper's order of events; j counts inner steps
 INTERMEDIATES: dict[str, Poly] = {}
-for _name, _rows, _cols in (("r", "d", "1"), ("w", "k", "1"), ("B", "d", "k"), ("a", "d", "1"), ("P", "d", "k"), ("q", "k", "1")):
+for _name, _rows, _cols in (
+    ("r", "d", "1"),
+    ("w", "k", "1"),
+    ("B", "d", "k"),
+    ("a", "d", "1"),
+    ("P", "d", "k"),
+    ("q", "k", "1"),
+):
     for _tag in ("", "1", "2", "3"):
         _sub = f"i,{_tag}" if _tag else "i"
         _written = {"a": ("ρ", r"\rho"), "P": ("Λ", r"\Lambda"), "q": ("λ", r"\lambda")}.get(_name, (_name, _name))

@@ -126,9 +126,7 @@ def stated_program(learner: Learner) -> Program:
             after = ("v_i", add(mul(B_i, w_i), mul(-1, theta)))
             pulled = ("g_i", mul(Transpose(B_i), v))
             carried = ("u_i", add(mul(v, Transpose(w_i), w), mul(B, g)))
-            grad_B = add(
-                mul(v, Transpose(w_i)), mul(-1, _alpha, add(mul(u, Transpose(w)), mul(r, Transpose(g))))
-            )
+            grad_B = add(mul(v, Transpose(w_i)), mul(-1, _alpha, add(mul(u, Transpose(w)), mul(r, Transpose(g)))))
             grad_w = add(g, mul(-1, _alpha, add(mul(w_i, Transpose(r), v), mul(Transpose(B), u))))
             return Program((residual, head, body, after, pulled, carried), grad_B, grad_w)
         case ("nothing", False, 0):
@@ -202,7 +200,11 @@ class DerivedUpdate:
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β; floats or Fractions."""
-        arrays = {"B": B[..., None, :, :], "w": w[..., None, :, None], "theta_i": np.moveaxis(targets, -1, -2)[..., None]}
+        arrays = {
+            "B": B[..., None, :, :],
+            "w": w[..., None, :, None],
+            "theta_i": np.moveaxis(targets, -1, -2)[..., None],
+        }
         scalars = {"alpha": alpha, "beta": beta}
         for name, expression in self.program.definitions:
             arrays[name] = evaluate_expression(expression, arrays, scalars)

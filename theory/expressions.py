@@ -148,7 +148,9 @@ def to_sympy(polynomial: Poly) -> Any:
     rows, cols = polynomial.shape
     terms = []
     for (powers, scalars, core), value in sorted(polynomial.terms.items(), key=_reading_order):
-        number = sympy.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sympy.Integer(value)
+        number = (
+            sympy.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sympy.Integer(value)
+        )
         for name, power in zip(SCALARS, powers, strict=True):
             number = number * scalar_symbol(name) ** power
         for scalar in scalars:
@@ -204,7 +206,11 @@ class _Writer:
             return (body if isinstance(inner, MatrixSymbol) else self.bracket(body)) + self.transposed
         if isinstance(expression, TaskMean):
             body = self.write(expression.args[0])
-            return rf"\frac1n\sum_{{i=1}}^n {self.sum_bracket(expression.args[0], body)}" if self.tex else f"mean_i[{body}]"
+            return (
+                rf"\frac1n\sum_{{i=1}}^n {self.sum_bracket(expression.args[0], body)}"
+                if self.tex
+                else f"mean_i[{body}]"
+            )
         if isinstance(expression, Identity):
             return "I"
         if isinstance(expression, ZeroMatrix):

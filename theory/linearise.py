@@ -63,7 +63,9 @@ def linearise(learner: Learner, head: bool = False) -> Linearisation:
         ValueError: the truth is not a fixed point of this learner there.
     """
     if any(gradients_at_truth(learner, head)):
-        raise ValueError(f"B = B_*M is not a fixed point of {learner.name!r} {'for every head' if head else 'at w = 0'}")
+        raise ValueError(
+            f"B = B_*M is not a fixed point of {learner.name!r} {'for every head' if head else 'at w = 0'}"
+        )
     at = fixed_point(head)
     E = a.A - a.S * Fraction(1, 2)
     along = {
@@ -127,7 +129,9 @@ def stated_linearisation(learner: Learner, head: bool = False) -> StatedLinearis
         pull_t = add(Psi_star, mul(-1, w_bar, Transpose(h)))
         return StatedLinearisation(symmetrised(mul(S, pull), mul(pull_t, S)), drift, perpendicular)
     if key == ("head", False, 1):
-        spread = TaskMean(mul(add(h, mul(-1, w_star)), add(Transpose(h), mul(-1, Transpose(w_star))))) if head else Psi_star
+        spread = (
+            TaskMean(mul(add(h, mul(-1, w_star)), add(Transpose(h), mul(-1, Transpose(w_star))))) if head else Psi_star
+        )
         span = add(S, mul(-2, alpha, beta, add(mul(S, spread), mul(spread, S))))
         return StatedLinearisation(span, add(omega), perpendicular)
     if key == ("both", True, 1) and not head:
@@ -135,9 +139,7 @@ def stated_linearisation(learner: Learner, head: bool = False) -> StatedLinearis
         deviation = add(omega, mul(rate, add(mul(Psi_star, omega), mul(-1, S, w_bar))))
         return StatedLinearisation(span, deviation, perpendicular)
     if key == ("both", False, 1) and not head:
-        span = add(
-            S, mul(rate, add(mul(2, S, Psi_star), mul(2, Psi_star, S), mul(-4, third)))
-        )
+        span = add(S, mul(rate, add(mul(2, S, Psi_star), mul(2, Psi_star, S), mul(-4, third))))
         fourth = TaskMean(mul(w_star, Transpose(w_star), w_star, Transpose(w_star), omega))
         forced = TaskMean(mul(w_star, Transpose(w_star), S, w_star))
         deviation = add(omega, mul(-1, alpha**3, beta, add(fourth, mul(-1, forced))))
@@ -190,4 +192,3 @@ def span_head_matrix(
 def evaluates_without_rotation(linear: Linearisation) -> bool:
     """Whether S⁺, ω⁺ and Y⁺ do not depend on the rotation A, so that (S, ω) is a system of its own."""
     return not any("A" in part.letters() for part in (linear.S, linear.omega, linear.Y))
-

@@ -53,8 +53,14 @@ class Proof:
         """Compare the two sides; the words of the difference are what remains."""
         difference = left - right
         self.comparisons += 1
-        self.steps.append(ProofStep(f"compare {what}: {len(left)} words on either side" if not difference else
-                                    f"compare {what}: the sides differ", len(difference)))
+        self.steps.append(
+            ProofStep(
+                f"compare {what}: {len(left)} words on either side"
+                if not difference
+                else f"compare {what}: the sides differ",
+                len(difference),
+            )
+        )
         if difference and not self.remainder:
             shown = text(to_sympy(difference)) if len(difference) <= LONGEST_SHOWN else f"{len(difference)} words"
             self.remainder = f"{what}: left − right = {shown}"

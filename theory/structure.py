@@ -110,7 +110,9 @@ def stated_split(learner: Learner) -> StatedSplit:
             inflow = add(
                 mul(cross, Q), mul(-1, alpha, weighted, Q), mul(-1, alpha, TaskMean(mul(w_star, Transpose(g))))
             )
-            return StatedSplit((adapted_second, projector, pulled), near_identity(add(mul(Q, Psi, Q), rank_two)), inflow)
+            return StatedSplit(
+                (adapted_second, projector, pulled), near_identity(add(mul(Q, Psi, Q), rank_two)), inflow
+            )
         case ("nothing", False, 0):
             return StatedSplit((mean_head,), near_identity(mul(w, Transpose(w))), mul(w_bar, Transpose(w)))
     raise ValueError(f"no stated right factor for {learner.name!r}; there is one for each of the paper's five")

@@ -165,9 +165,7 @@ class Poly:
         elif self.shape[1] == other.shape[0]:
             shape = (self.shape[0], other.shape[1])
         else:
-            raise ValueError(
-                f"cannot multiply {self.shape[0]}×{self.shape[1]} by {other.shape[0]}×{other.shape[1]}"
-            )
+            raise ValueError(f"cannot multiply {self.shape[0]}×{self.shape[1]} by {other.shape[0]}×{other.shape[1]}")
         one_row = shape[0] == "1"
         terms: dict[Key, Coefficient] = {}
         for (powers_a, scalars_a, core_a), a in self.terms.items():
@@ -409,9 +407,7 @@ def _accumulate(total: Poly, new: Poly) -> Poly:
     return total
 
 
-def _translate_core(
-    core: bytes, shape: tuple[str, str], translate: Callable[[bytes, tuple[str, str]], Poly]
-) -> Poly:
+def _translate_core(core: bytes, shape: tuple[str, str], translate: Callable[[bytes, tuple[str, str]], Poly]) -> Poly:
     """A core may be column·row, (a×1)(1×b): translate the halves apart, so that each is cached on its own."""
     for i, code in enumerate(core[:-1]):
         if _ENDS_IN_ONE[code]:

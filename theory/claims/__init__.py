@@ -1,0 +1,62 @@
+"""The catalogue: every claim, in the order in which a reader wants them, by chapter."""
+
+from functools import cache
+
+from theory.claims.record import Claim
+
+
+@cache
+def catalogue() -> tuple[Claim, ...]:
+    """All built-in claims, by chapter.
+
+    Raises:
+        ValueError: two claims share an id, or one rests on an unknown claim.
+    """
+    from theory.claims import (
+        baseline,
+        constants,
+        contraction,
+        envelope,
+        fixed_points,
+        rates,
+        stability,
+        structure,
+        symmetries,
+        updates,
+    )
+
+    chapters = (
+        updates,
+        structure,
+        symmetries,
+        fixed_points,
+        contraction,
+        rates,
+        stability,
+        envelope,
+        baseline,
+        constants,
+    )
+    claims = tuple(claim for chapter in chapters for claim in chapter.CLAIMS)
+    check_catalogue(claims)
+    return claims
+
+
+def check_catalogue(claims: tuple[Claim, ...]) -> None:
+    """Raise ``ValueError`` unless ids are unique and every ``rests_on`` names an earlier claim (so the graph has no cycle)."""
+    seen: set[str] = set()
+    for claim in claims:
+        if claim.id in seen:
+            raise ValueError(f"two claims are called {claim.id!r}; ids are unique")
+        for base in claim.rests_on:
+            if base not in seen:
+                raise ValueError(f"claim {claim.id!r} rests on {base!r}, which does not come before it")
+        seen.add(claim.id)
+
+
+def get_claim(claim_id: str) -> Claim:
+    """The claim of that id; ``ValueError`` that lists the ids if there is none."""
+    for claim in catalogue():
+        if claim.id == claim_id:
+            return claim
+    raise ValueError(f"unknown claim {claim_id!r}; known: {', '.join(claim.id for claim in catalogue())}")

@@ -1,0 +1,5 @@
+"""Claims: baseline."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

@@ -1,0 +1,56 @@
+"""Comparing arrays: the size of a difference, and how much of it rounding errors explain."""
+
+from typing import Any
+
+import numpy as np
+
+from sim.learners import Learner
+from theory.claims.record import Comparison
+from theory.claims.strategies import StepArrays
+from theory.derive import derive
+from theory.expressions import evaluate_words
+from theory.words import Poly
+
+ROUNDINGS_PER_WORD = 64
+"""Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms done in any order, and the
+handful of sums of words and tasks; times a safety factor of about two."""
+
+
+def largest(difference: np.ndarray) -> Any:
+    """Largest modulus of the entries; 0 for none; NaN if any is NaN."""
+    if difference.size == 0:
+        return 0.0
+    if difference.dtype == object:
+        return max(abs(entry) for entry in difference.flat)
+    return float(np.abs(difference).max()) if np.isfinite(difference).all() else float("nan")
+
+
+def same(
+    left: np.ndarray, right: np.ndarray, scale: Any, eps: float, why: str, roundings: float = ROUNDINGS_PER_WORD
+) -> Comparison:
+    """Compare two arrays that should be equal.
+
+    Fractions: tolerance zero. Floats: eps × roundings × scale, ``scale`` bounding the sum of the moduli of all terms that either side adds up.
+    """
+    exact = left.dtype == object and right.dtype == object
+    return Comparison(largest(left - right), 0, 0 if exact else eps * roundings * float(scale), why)
+
+
+def _moduli(polynomial: Poly) -> Poly:
+    return Poly(polynomial.shape, {key: abs(value) for key, value in polynomial.terms.items()})
+
+
+def step_scale(learner: Learner, at: StepArrays) -> float:
+    """Sum of the moduli of all terms of B⁺ and w⁺, largest entry: what relative rounding errors multiply.
+
+    Evaluated from the derived words with every coefficient, letter and target replaced by its modulus. A learner may compute an
+    update in another order, but every intermediate of the readable forms is bounded by a word's value of this kind.
+    """
+    if at.exact:
+        return 0.0
+    # |θ| is bounded by |B_*||heads|, which also covers the rounding of the targets themselves.
+    arrays = {"B": np.abs(at.B), "w": np.abs(at.w), "theta_i": np.abs(at.B_star) @ np.abs(at.heads)}
+    scalars = {"alpha": abs(float(at.alpha)), "beta": abs(float(at.beta))}
+    grad_B, grad_w = (evaluate_words(_moduli(part), arrays, scalars) for part in derive(learner).words)
+    step = float(at.beta)
+    return float(max((np.abs(at.B) + step * grad_B).max(), (np.abs(at.w)[:, None] + step * grad_w).max()))

@@ -1,0 +1,5 @@
+"""Claims: constants."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

@@ -1,0 +1,5 @@
+"""Claims: contraction."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

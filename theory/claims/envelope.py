@@ -1,0 +1,5 @@
+"""Claims: envelope."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

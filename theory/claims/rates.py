@@ -1,0 +1,5 @@
+"""Claims: rates."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

@@ -1,0 +1,176 @@
+"""What a claim is: one record that holds its statement, source, hypotheses, proof and check, and the verdict expected of it.
+
+A claim can be known in four ways, and a record has a function for each that applies:
+
+- ``proof()`` returns a ``Proof``: an identity in the word calculus, for all d, k, n (PROVED);
+- ``check(instance, implementation)`` on instances of exact fractions (EXACT) and of floats (SUPPORTED);
+- ``measure(implementation, seed, effort)`` returns a ``Measurement`` (MEASURED).
+
+A check returns a ``Comparison``: a value, the bound it must not exceed, and the tolerance that rounding errors explain.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal
+
+from hypothesis.strategies import SearchStrategy
+
+from sim.implementations import Implementation
+from theory.proofs import Proof
+
+Instance = Mapping[str, Any]
+"""The drawn numbers of one instance, by the paper's symbols: ints, floats, fractions, strings and nested lists of these."""
+
+
+class Verdict(StrEnum):
+    """How strongly a claim is known. Computed from evidence, strongest first; a counterexample beats everything."""
+
+    PROVED = "PROVED"
+    EXACT = "EXACT"
+    SUPPORTED = "SUPPORTED"
+    MEASURED = "MEASURED"
+    REFUTED = "REFUTED"
+    NOT_RUN = "NOT_RUN"
+
+    @property
+    def meaning(self) -> str:
+        """What the verdict says, in one line."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Verdict.PROVED: "an identity, shown symbolically for all d, k and n",
+    Verdict.EXACT: "checked in rational arithmetic, tolerance zero, on the instances counted",
+    Verdict.SUPPORTED: "checked in floating point on the instances counted; the worst margin is given",
+    Verdict.MEASURED: "an estimate, with its uncertainty",
+    Verdict.REFUTED: "false: there is a counterexample",
+    Verdict.NOT_RUN: "no evidence was gathered",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a statement comes from: the paper (with the place) or our own derivation."""
+
+    kind: Literal["paper", "own"]
+    where: str = ""
+
+    def __str__(self) -> str:
+        if self.kind == "paper":
+            return f"Collins et al. 2022, {self.where}"
+        return f"own derivation{f', {self.where}' if self.where else ''}"
+
+
+def paper(where: str) -> Source:
+    """A statement of Collins et al. 2022 (arXiv 2202.03483)."""
+    return Source("paper", where)
+
+
+def own(where: str = "") -> Source:
+    """A consequence worked out for this project."""
+    return Source("own", where)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One check of one instance: ``value`` must not exceed ``bound`` by more than ``tolerance``.
+
+    For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared.
+    A value that is not a number is a violation.
+    """
+
+    value: Any
+    bound: Any
+    tolerance: Any
+    why: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether value ≤ bound + tolerance (false for NaN)."""
+        return bool(self.value <= self.bound + self.tolerance)
+
+    @property
+    def margin(self) -> float:
+        """(bound − value)/max(|bound|, tiny): negative where the bound is exceeded."""
+        return float((self.bound - self.value) / max(abs(self.bound), TINY))
+
+    @property
+    def strain(self) -> float:
+        """How much of the tolerance the value uses beyond the bound; above 1 is a violation. 0 where nothing is used."""
+        excess = self.value - self.bound
+        if excess <= 0:
+            return 0.0
+        return float(excess / self.tolerance) if self.tolerance else float("inf")
+
+
+TINY = 1e-300
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
+
+    ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is REFUTED.
+    """
+
+    estimate: float
+    uncertainty: float
+    examples: int
+    why: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+    consistent: bool = True
+
+
+Kind = Literal["identity", "inequality", "measurement"]
+Need = Literal["step", "distance", "exact"]
+Check = Callable[[Instance, Implementation], Comparison]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement, everything needed to check it, and the verdict that would be no news.
+
+    Args:
+        id: short, lower case, hyphens; used on the command line and in links.
+        chapter: where the catalogue lists it.
+        statement: one sentence or two, mathematics between dollar signs in LaTeX.
+        source: the paper (with the place) or own.
+        hypotheses: what is assumed, in words; ``instances`` generates exactly this.
+        expected: the verdict expected; any other is news and fails.
+        kind: an identity, an inequality (margins are kept, and driven to their worst), or a measurement.
+        learners: ids of the learners it speaks of.
+        needs: what of an implementation it exercises; empty for a statement about the theory alone.
+        rests_on: ids of the claims it uses.
+        proof, instances, rationals, check, measure: how it is known; ``instances`` and ``rationals`` are strategies of
+            float and of exact instances for ``check``.
+        examples: instances in the default profile (floats); a quarter of it for fractions.
+        remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
+
+    Raises:
+        ValueError: nothing checks the claim, or parts are missing.
+    """
+
+    id: str
+    chapter: str
+    statement: str
+    source: Source
+    hypotheses: str
+    expected: Verdict
+    kind: Kind = "identity"
+    learners: tuple[str, ...] = ()
+    needs: frozenset[Need] = frozenset()
+    rests_on: tuple[str, ...] = ()
+    proof: Callable[[], Proof] | None = None
+    instances: Callable[[], SearchStrategy[Instance]] | None = None
+    rationals: Callable[[], SearchStrategy[Instance]] | None = None
+    check: Check | None = None
+    measure: Callable[[Implementation, int, float], Measurement] | None = None
+    examples: int = 60
+    remark: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.proof or self.check or self.measure):
+            raise ValueError(f"claim {self.id!r} has neither proof nor check nor measurement")
+        if bool(self.check) != bool(self.instances or self.rationals):
+            raise ValueError(f"claim {self.id!r}: a check goes with instances or rationals, and these with a check")

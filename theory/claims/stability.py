@@ -1,0 +1,5 @@
+"""Claims: stability."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

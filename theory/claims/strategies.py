@@ -1,0 +1,134 @@
+"""Hypotheses as Hypothesis strategies, and instances turned into arrays.
+
+An instance is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to something a person can
+read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises. One set of builders serves floats and
+fractions; which one it is, is decided by the numbers drawn.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from theory.claims.record import Instance
+
+Numbers = Callable[[float, float], st.SearchStrategy[Any]]
+"""``numbers(low, high)``: a strategy of floats or of fractions in that range."""
+
+
+def floats(low: float, high: float) -> st.SearchStrategy[float]:
+    """Floats in [low, high]; tiny magnitudes are rounded to zero, so that products neither under- nor overflow."""
+    return st.floats(low, high, allow_nan=False, allow_infinity=False).map(
+        lambda x: 0.0 if abs(x) < 1e-6 <= high and low <= 0 else x
+    )
+
+
+def fractions(low: float, high: float) -> st.SearchStrategy[Fraction]:
+    """Fractions in [low, high] with denominators up to 12."""
+    return st.fractions(min_value=Fraction(low), max_value=Fraction(high), max_denominator=12)
+
+
+def matrix(numbers: Numbers, rows: int, cols: int, size: float = 2.0) -> st.SearchStrategy[list[list[Any]]]:
+    """Entries in [−size, size], as a list of rows."""
+    return st.lists(vector(numbers, cols, size), min_size=rows, max_size=rows)
+
+
+def vector(numbers: Numbers, length: int, size: float = 2.0) -> st.SearchStrategy[list[Any]]:
+    """Entries in [−size, size]."""
+    return st.lists(numbers(-size, size), min_size=length, max_size=length)
+
+
+def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]]]:
+    """Vectors whose Householder reflections multiply to an orthogonal matrix; zero vectors stand for the identity."""
+    return st.lists(vector(numbers, size, 1.0), min_size=2, max_size=2)
+
+
+def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tuple[Any, Any]]:
+    """(α, β), both positive and different from each other: β = α·ratio with the ratio away from 1."""
+    alphas = numbers(1 / 8, largest)
+    ratios = st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
+    return st.tuples(alphas, ratios).map(lambda pair: (pair[0], pair[0] * pair[1]))
+
+
+@st.composite
+def outer_steps(
+    draw: st.DrawFn, numbers: Numbers = floats, largest_k: int = 3, largest_d: int = 6, least_n: int = 2
+) -> Instance:
+    """Any d, k ≤ d, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β: the hypotheses of an identity of one step."""
+    k = draw(st.integers(1, largest_k))
+    d = draw(st.integers(k, max(k, largest_d)))
+    n = draw(st.integers(least_n, least_n + 3))
+    alpha, beta = draw(step_sizes(numbers))
+    return {
+        "d": d,
+        "k": k,
+        "n": n,
+        "alpha": alpha,
+        "beta": beta,
+        "B": draw(matrix(numbers, d, k)),
+        "w": draw(vector(numbers, k)),
+        "heads": draw(matrix(numbers, k, n)),
+        "frame": draw(reflections(numbers, d)),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------ instances to arrays
+
+
+def array(value: Sequence[Any]) -> np.ndarray:
+    """Nested lists as an array: floats, or objects where fractions stand inside."""
+    result = np.array(value, dtype=object)
+    return result if any(isinstance(item, Fraction) for item in result.flat) else result.astype(float)
+
+
+def reflected_identity(vectors: Sequence[Sequence[Any]]) -> np.ndarray:
+    """Product of the Householder reflections I − 2vvᵀ/‖v‖² (the identity for v = 0): orthogonal, exactly so for fractions."""
+    first = array(vectors)
+    size = first.shape[-1]
+    product = np.eye(size) if first.dtype == float else np.eye(size, dtype=int).astype(object) * Fraction(1)
+    for v in first:
+        norm = v @ v
+        if norm:
+            product = product - 2 * np.outer(product @ v, v) / norm
+    return product
+
+
+@dataclass(frozen=True)
+class StepArrays:
+    """The arrays of an ``outer_steps`` instance. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k), targets (d, n)."""
+
+    B: np.ndarray
+    w: np.ndarray
+    heads: np.ndarray
+    B_star: np.ndarray
+    B_perp: np.ndarray
+    alpha: Any
+    beta: Any
+
+    @property
+    def targets(self) -> np.ndarray:
+        """θ_i = B_*w_{*,i} as columns, (d, n)."""
+        return self.B_star @ self.heads
+
+    @property
+    def exact(self) -> bool:
+        """Whether the numbers are fractions."""
+        return self.B.dtype == object
+
+
+def step_arrays(instance: Instance) -> StepArrays:
+    """Turn an ``outer_steps`` instance into arrays."""
+    frame = reflected_identity(instance["frame"])
+    k = instance["k"]
+    return StepArrays(
+        array(instance["B"]),
+        array(instance["w"]),
+        array(instance["heads"]),
+        frame[:, :k],
+        frame[:, k:],
+        instance["alpha"],
+        instance["beta"],
+    )

@@ -1,0 +1,5 @@
+"""Claims: structure."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

@@ -1,0 +1,5 @@
+"""Claims: symmetries."""
+
+from theory.claims.record import Claim
+
+CLAIMS: tuple[Claim, ...] = ()
