@@ -1,4 +1,6 @@
-"""The learners, as declarative specs: what the inner step adapts, how the outer gradient treats it, how many inner steps."""
+"""The learners, as declarative specs: what the inner step adapts, how the outer gradient treats it, how many inner
+steps.
+"""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,8 +12,10 @@ Adapts = Literal["nothing", "head", "representation", "both"]
 class Learner:
     """A gradient-based (meta-)learner of a linear representation B and head w.
 
-    The inner loop takes ``inner_steps`` gradient steps of size α on one task's loss, on the parameters named by ``adapts``
-    and from the shared (B, w). The outer loop takes a gradient step of size β on the tasks' mean loss after adaptation: through
+    The inner loop takes ``inner_steps`` gradient steps of size α on one task's loss, on the parameters named by
+    ``adapts``
+    and from the shared (B, w). The outer loop takes a gradient step of size β on the tasks' mean loss after
+    adaptation: through
     the inner steps (exact), or at the adapted parameters as if these did not depend on (B, w) (``first_order``).
 
     Raises:

@@ -1,10 +1,13 @@
 """Population update maps of the paper's five learners, by hand, batched, for floats and for exact fractions.
 
-Setting (Collins et al. 2022, Section 2): task i has loss L_i(B, w) = ½‖Bw − θ_i‖² with target θ_i = B_* w_{*,i}. Per task
-(column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_i = w − αBᵀr_i (W), residual after adaptation v_i (V).
+Setting (Collins et al. 2022, Section 2): task i has loss L_i(B, w) = ½‖Bw − θ_i‖² with target θ_i = B_* w_{*,i}. Per
+task
+(column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_i = w − αBᵀr_i (W), residual after adaptation
+v_i (V).
 Every function takes B (..., d, k), w (..., k), targets (..., d, n) with leading batch axes that broadcast.
 
-Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come from it.
+Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come
+from it.
 """
 
 from collections.abc import Callable
@@ -116,9 +119,7 @@ def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha:
     return _GRADIENTS[key](B, w, targets, alpha)
 
 
-def step(
-    learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize
-) -> tuple[Array, Array]:
-    """One outer step: (B − β∇_B, w − β∇_w), both from the gradients at the old (B, w). Shapes as ``outer_gradients``."""
+def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize) -> tuple[Array, Array]:
+    """One outer step: (B − β∇_B, w − β∇_w), both gradients at the old (B, w). Shapes as ``outer_gradients``."""
     grad_B, grad_w = outer_gradients(learner, B, w, targets, alpha)
     return B - _batch_scalar(beta, 2) * grad_B, w - _batch_scalar(beta, 1) * grad_w

@@ -1,7 +1,9 @@
 """Outer updates of any learner's spec, derived as words for all d, k and n, and their readable programs.
 
-The derivation knows one thing: the task loss ½‖Bw − θ_i‖². It expands the inner steps into words, differentiates by the product
-rule (exact methods: the loss after adaptation; first-order methods: the loss at the adapted parameters), and leaves an average over tasks.
+The derivation knows one thing: the task loss ½‖Bw − θ_i‖². It expands the inner steps into words, differentiates by
+the product
+rule (exact methods: the loss after adaptation; first-order methods: the loss at the adapted parameters), and leaves
+an average over tasks.
 Source of the learners: Collins et al. 2022, Section 2.
 """
 
@@ -58,7 +60,7 @@ def adapted_loss(learner: Learner) -> Poly:
 
 @cache
 def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
-    """(∇_B, ∇_w) of one task as words; the outer gradient is their average over tasks, and is linear in that average."""
+    """(∇_B, ∇_w) of one task as words; the outer gradient is their average over tasks."""
     if not learner.first_order:
         loss = adapted_loss(learner)
         return gradient(loss, "B"), gradient(loss, "w")
@@ -68,12 +70,14 @@ def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
     return gradient(loss, "B").substitute(at_adapted), gradient(loss, "w").substitute(at_adapted)
 
 
-# ------------------------------------------------------------------------------------------------------------ readable programs
+# --- readable programs
 
 
 @dataclass(frozen=True)
 class Program:
-    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of them."""
+    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of
+    them.
+    """
 
     definitions: tuple[tuple[str, MatrixExpr], ...]
     grad_B: MatrixExpr
@@ -95,7 +99,8 @@ _alpha, _beta = scalar_symbol("alpha"), scalar_symbol("beta")
 
 
 def stated_program(learner: Learner) -> Program:
-    """The readable form of one of the paper's five updates, as a person states it; proved equal to the derived one elsewhere.
+    """The readable form of one of the paper's five updates, as a person states it; proved equal to the derived one
+    elsewhere.
 
     Raises:
         ValueError: not one of the five.
@@ -137,7 +142,8 @@ def stated_program(learner: Learner) -> Program:
 def adjoint_program(learner: Learner) -> Program:
     """A readable program for any spec, by reverse accumulation through the inner steps.
 
-    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ carry the derivative
+    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ
+    carry the derivative
     by the representation and by the head, ρ that by the residual.
     """
     names = {"B": "B", "w": "w"}
@@ -185,12 +191,14 @@ def adjoint_program(learner: Learner) -> Program:
     return Program(tuple(definitions), grad_B, grad_w)
 
 
-# ------------------------------------------------------------------------------------------------------------- derived updates
+# --- derived updates
 
 
 @dataclass(frozen=True)
 class DerivedUpdate:
-    """A learner's outer step as derived: words (∇_B, ∇_w per task), a readable program equal to them, both callable on arrays."""
+    """A learner's outer step as derived: words (∇_B, ∇_w per task), a readable program equal to them, both callable
+    on arrays.
+    """
 
     learner: Learner
     words: tuple[Poly, Poly]
@@ -199,7 +207,9 @@ class DerivedUpdate:
     def __call__(
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β; floats or Fractions."""
+        """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β;
+        floats or Fractions.
+        """
         arrays = {
             "B": B[..., None, :, :],
             "w": w[..., None, :, None],
@@ -234,7 +244,8 @@ class DerivedUpdate:
 
 @cache
 def derive(learner: Learner) -> DerivedUpdate:
-    """Derive the outer update of a spec: the paper's five with their stated programs, any other with its adjoint program.
+    """Derive the outer update of a spec: the paper's five with their stated programs, any other with its adjoint
+    program.
 
     Raises:
         ValueError: more inner steps than can be expanded.

@@ -1,6 +1,8 @@
-"""The one engine that runs claims against an implementation and returns evidence. Status is computed here and nowhere else.
+"""The one engine that runs claims against an implementation and returns evidence. Status is computed here and nowhere
+else.
 
-``verify`` gathers every kind of evidence that a claim's record has a function for: its proof, exact instances, float instances
+``verify`` gathers every kind of evidence that a claim's record has a function for: its proof, exact instances, float
+instances
 (Hypothesis searches for a counterexample, is driven toward the worst margin, and shrinks what it finds), a measurement.
 """
 
@@ -24,7 +26,8 @@ from theory.proofs import Proof
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
 EXACT_SHARE = 0.25
-"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero."""
+"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero.
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,9 @@ class Profile:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of tolerance used."""
+    """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
+    tolerance used.
+    """
 
     kind: EvidenceKind
     verdict: Verdict
@@ -104,7 +109,7 @@ class Finding:
         return "\n".join(lines)
 
 
-# --------------------------------------------------------------------------------------------------------- instances as plain data
+# --- instances as plain data
 
 
 def encode(value: Any) -> Any:
@@ -145,7 +150,7 @@ def shown(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-# ------------------------------------------------------------------------------------------------------------------- the search
+# --- the search
 
 
 class _ViolatedError(AssertionError):
@@ -248,7 +253,7 @@ def _why(comparison: Comparison) -> str:
     return f"{comparison.why}: {value:.6g} > {bound:.6g} (tolerance {tolerance:.2g})".lstrip(": ")
 
 
-# --------------------------------------------------------------------------------------------------------------- running claims
+# --- running claims
 
 
 def _proof_evidence(proof: Proof) -> Evidence:

@@ -1,6 +1,7 @@
 """SymPy expressions in and out: to words and back, to text and LaTeX as written, and to arrays.
 
-Expressions are built with ``add`` and ``mul``, which keep the order in which a person wrote them. ``TaskMean`` is the average
+Expressions are built with ``add`` and ``mul``, which keep the order in which a person wrote them. ``TaskMean`` is the
+average
 over the tasks of an expression in per-task symbols.
 """
 
@@ -40,17 +41,17 @@ class TaskMean(MatrixExpr):
         return self.args[0].shape  # type: ignore[attr-defined]
 
 
-def add(*terms: Any) -> MatrixExpr:
+def add(*terms: Any) -> Any:
     """A sum of matrix expressions, kept in the order given."""
     return MatAdd(*terms, evaluate=False)
 
 
-def mul(*factors: Any) -> MatrixExpr:
+def mul(*factors: Any) -> Any:
     """A product of scalars and matrix expressions, kept in the order given."""
     return MatMul(*(sympy.sympify(f) for f in factors), evaluate=False)
 
 
-# ---------------------------------------------------------------------------------------------------------- to and from words
+# --- to and from words
 
 
 def _dimension_name(size: Any) -> str:
@@ -67,7 +68,7 @@ def _scalar_poly(expression: sympy.Expr) -> Poly:
     total = Poly(SCALAR_SHAPE)
     for exponents, value in coefficients.terms():
         powers = tuple(int(e) - _SHIFT for e in exponents)
-        rational = sympy.Rational(value)
+        rational: Any = sympy.Rational(value)
         total = total + Poly(SCALAR_SHAPE, {(powers, (), b""): Fraction(int(rational.p), int(rational.q))})
     return Poly(SCALAR_SHAPE, {key: _plain(value) for key, value in total.terms.items()})
 
@@ -84,7 +85,8 @@ _CLEAR = sympy.prod(symbol**_SHIFT for symbol in _SCALAR_SYMBOLS)
 def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
     """Expand a SymPy matrix expression into words; ``known`` gives the expansions of named intermediates.
 
-    ``TaskMean(x)`` becomes the words of x: everything stays under one average over tasks, which is legitimate as long as
+    ``TaskMean(x)`` becomes the words of x: everything stays under one average over tasks, which is legitimate as long
+    as
     averages are not multiplied with each other or with per-task symbols.
 
     Raises:
@@ -119,10 +121,10 @@ def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
         for factor, _ in factors[1:]:
             product = product * factor
         return product
-    if isinstance(expression, MatPow) and expression.args[1].is_Integer and int(expression.args[1]) > 0:
+    if isinstance(expression, MatPow) and str(expression.args[1]).isdigit() and expression.args[1] != 0:
         base = to_words(expression.args[0], known)
         product = base
-        for _ in range(int(expression.args[1]) - 1):
+        for _ in range(int(str(expression.args[1])) - 1):
             product = product * base
         return product
     if isinstance(expression, sympy.Expr) and not isinstance(expression, MatrixExpr):
@@ -173,7 +175,8 @@ def _reading_order(item: tuple[Key, Any]) -> tuple[Any, ...]:
     return sum(map(abs, powers)), len(scalars), len(core), powers, scalars, core
 
 
-# --------------------------------------------------------------------------------------------------------------------- writing
+# ---
+# - writing
 
 
 def text(expression: Any) -> str:
@@ -246,7 +249,7 @@ class _Writer:
             body = self.write(factor)
             if body.startswith(self.minus) and not isinstance(factor, MatAdd):
                 sign, body = "" if sign else self.minus, body[1:].lstrip()
-            if isinstance(factor, MatAdd) or (isinstance(factor, sympy.Add)):
+            if isinstance(factor, MatAdd | sympy.Add):
                 body = self.bracket(body)
             if body != "1":
                 written.append(body)
@@ -282,7 +285,7 @@ def _scalar_order(factor: Any) -> tuple[int, str]:
 _SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
-# ------------------------------------------------------------------------------------------------------------------- on arrays
+# --- on arrays
 
 
 def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:
@@ -290,7 +293,8 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
 
     Args:
         polynomial: in letters for which ``arrays`` has an entry.
-        arrays: by letter name; a matrix letter (..., rows, cols), a column letter (..., rows), and a per-task column letter with the
+        arrays: by letter name; a matrix letter (..., rows, cols), a column letter (..., rows), and a per-task column
+        letter with the
             tasks as columns (..., rows, n). Floats or object arrays of ``Fraction``; leading batch axes broadcast.
         scalars: α, β, ... by name; scalars only.
 
@@ -350,7 +354,9 @@ def _core_value(core: bytes, chain: Any) -> np.ndarray:
 
 
 def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:
-    """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or 1, rows, cols)."""
+    """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or
+    1, rows, cols).
+    """
     if isinstance(expression, MatrixSymbol):
         return arrays[str(expression.name)]
     if isinstance(expression, Transpose):

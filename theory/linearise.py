@@ -1,7 +1,10 @@
-"""The linearisation of any learner at the truth: derived from the words, in coordinates in which it is small and readable.
+"""The linearisation of any learner at the truth: derived from the words, in coordinates in which it is small and
+readable.
 
-The points B = B_*M with αMMᵀ = I. Near them B = B_*(I + E)M + B_{*⊥}Y with E = A − S/2 (S symmetric: S = I − αB_*ᵀBBᵀB_* to first order;
-A skew: a rotation of the representation that the heads undo), and w = αMᵀh + Mᵀω/α: h = Mw is the head at the fixed point, ω = α²Mδw (= α^{3/2}δw
+The points B = B_*M with αMMᵀ = I. Near them B = B_*(I + E)M + B_{*⊥}Y with E = A − S/2 (S symmetric: S = I −
+αB_*ᵀBBᵀB_* to first order;
+A skew: a rotation of the representation that the heads undo), and w = αMᵀh + Mᵀω/α: h = Mw is the head at the fixed
+point, ω = α²Mδw (= α^{3/2}δw
 where M = I/√α) the deviation. Width equals rank here (M square). Own derivation.
 """
 
@@ -147,7 +150,7 @@ def stated_linearisation(learner: Learner, head: bool = False) -> StatedLinearis
     raise ValueError(f"no linearisation is stated for {learner.name!r} at {'w ≠ 0' if head else 'w = 0'}")
 
 
-# ------------------------------------------------------------------------------------------------------------------- as matrices
+# --- as matrices
 
 
 def symmetric_basis(k: int) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Closed-form rates at the truth, local stability, and the paper's envelope, for given heads and step sizes.
 
-At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*, for all four
-meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step wherever the fixed
+At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*,
+for all four
+meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step wherever
+the fixed
 point is stable. The envelope is Theorem 1 of Collins et al. 2022 and its MAML counterpart.
 """
 
@@ -23,7 +25,8 @@ ENVELOPE_OFFSET = 0.9
 class HeadMoments:
     """Moments of the tasks' heads and the paper's constants made of them.
 
-    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*, η_* = ‖w̄_*‖.
+    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*, η_* =
+    ‖w̄_*‖.
     Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
     """
 
@@ -66,7 +69,8 @@ class HeadMoments:
 class LocalSpectrum:
     """Eigenvalues of one outer step at the truth with fixed tasks.
 
-    ``perpendicular`` (k,): factors of B_{*⊥}ᵀB, 1 − αβλ_j, ascending λ_j first. ``span_head``: eigenvalues of the map on
+    ``perpendicular`` (k,): factors of B_{*⊥}ᵀB, 1 − αβλ_j, ascending λ_j first. ``span_head``: eigenvalues of the map
+    on
     (S, ω), complex, largest modulus first, the neutral rotations left out.
     """
 
@@ -81,7 +85,7 @@ class LocalSpectrum:
 
     @property
     def growth(self) -> float:
-        """The largest modulus among span and head; 1 where something is neutral, above 1 where the truth is unstable."""
+        """The largest modulus among span and head; 1 if something is neutral, above 1 if it is unstable."""
         return float(np.abs(self.span_head).max())
 
     @property
@@ -108,7 +112,8 @@ def local_spectrum(
     matrix = span_head_matrix(learner, heads, alpha, beta, head)
     values = np.linalg.eigvals(matrix)
     values = values[np.argsort(-np.abs(values), kind="stable")]
-    # A neutral eigenvalue may be defective (FO-ANIL: the span drives the neutral head), and a double one moves by the square
+    # A neutral eigenvalue may be defective (FO-ANIL: the span drives the neutral head), and a double one moves by the
+    # square
     # root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
     change = float(np.linalg.norm(matrix - np.eye(len(matrix)), 2))
     tolerance = np.sqrt(np.finfo(float).eps * len(matrix)) * change
@@ -116,14 +121,15 @@ def local_spectrum(
 
 
 def step_size_threshold(learner: Learner) -> float | None:
-    """Largest αβL_*² for which the truth with w = 0 is stable, where that alone decides: 1 for FO-ANIL, ½ for Exact ANIL.
+    """Largest αβL_*² for which the truth with w = 0 is stable, where that alone decides: 1 for FO-ANIL, ½ for Exact
+    ANIL.
 
     Exact MAML needs less than ½ as well; FO-MAML has no such threshold (it depends on the heads' third moments): None.
     """
     return {("head", True): 1.0, ("head", False): 0.5}.get((learner.adapts, learner.first_order))
 
 
-# ----------------------------------------------------------------------------------------------- FO-MAML's operator 𝓛
+# --- FO-MAML's operator 𝓛
 
 
 def third_moment(heads: np.ndarray) -> np.ndarray:
@@ -146,7 +152,8 @@ def gaussian_head_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.
 def fo_maml_operator(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
     """Matrix of 𝓛(S, ω) = (SΨ_* + Ψ_*S − 2T(ω), Ψ_*ω − Sw̄_*) in an orthonormal basis of (S, ω).
 
-    FO-MAML's step near the truth is (S, ω) ↦ (S, ω) − αβ𝓛(S, ω); T(ω) = (1/n) Σ (ωᵀw_{*,i})w_{*,i}w_{*,i}ᵀ. Own derivation.
+    FO-MAML's step near the truth is (S, ω) ↦ (S, ω) − αβ𝓛(S, ω); T(ω) = (1/n) Σ (ωᵀw_{*,i})w_{*,i}w_{*,i}ᵀ. Own
+    derivation.
 
     Args:
         first, second, third: the heads' moments w̄_* (k,), Ψ_* (k, k), third (k, k, k).
@@ -170,7 +177,7 @@ def fo_maml_unstable_modes(mean: np.ndarray, covariance: np.ndarray) -> int:
     return int(np.sum(delta[rows] + delta[cols] < 0))
 
 
-# ------------------------------------------------------------------------------------------------------------ the envelope
+# --- the envelope
 
 
 def initial_margin(dist0: float, offset: float = ENVELOPE_OFFSET) -> float:
@@ -183,14 +190,16 @@ def envelope_factor(
 ) -> float | None:
     """Per-step factor 1 − c αβ E_0 μ_*² of the envelope; None where E_0 ≤ 0.
 
-    The bound is dist(B_T, B_*) ≤ factor^{T−1} for αB_0ᵀB_0 = I, w_0 = 0 and small enough steps (Collins et al. 2022, Theorem 1).
+    The bound is dist(B_T, B_*) ≤ factor^{T−1} for αB_0ᵀB_0 = I, w_0 = 0 and small enough steps (Collins et al. 2022,
+    Theorem 1).
     """
     margin = initial_margin(dist0, offset)
     return 1 - c * alpha * beta * margin * mu**2 if margin > 0 else None
 
 
 def envelope(factors: np.ndarray) -> np.ndarray:
-    """Bound on dist after T = 0, 1, ..., len(factors) steps from the steps' factors: their product over the first T − 1, at most 1.
+    """Bound on dist after T = 0, 1, ..., len(factors) steps from the steps' factors: their product over the first T −
+    1, at most 1.
 
     Fixed tasks repeat one factor; with tasks drawn afresh step t has 1 − c αβ E_0 λ_min(Ψ_{*,t}).
     """
@@ -198,20 +207,23 @@ def envelope(factors: np.ndarray) -> np.ndarray:
     return np.concatenate([[1.0, 1.0], np.cumprod(factors[1:])])[: len(factors) + 1]
 
 
-# --------------------------------------------------------------------------------------------------------------- the baseline
+# --- the baseline
 
 
 def average_loss_rate(target_norm: float, alpha: float, beta: float) -> float:
-    """For k = 1: the rate 1 − βw_∞² at which average loss from a balanced small-angle start with w_0 = 0 learns the direction.
+    """For k = 1: the rate 1 − βw_∞² at which average loss from a balanced small-angle start with w_0 = 0 learns the
+    direction.
 
-    w_∞² ≈ (−1/α + (1/α² + 4‖θ̄‖²)^{1/2})/2 for small β/α, because BᵀB − w² is conserved by the gradient flow. Own derivation.
+    w_∞² ≈ (−1/α + (1/α² + 4‖θ̄‖²)^{1/2})/2 for small β/α, because BᵀB − w² is conserved by the gradient flow. Own
+    derivation.
     """
     head_squared = (-1 / alpha + np.sqrt(1 / alpha**2 + 4 * target_norm**2)) / 2
     return float(1 - beta * head_squared)
 
 
 def symbolic_rate(learner: Learner, heads: np.ndarray, alpha: float, beta: float) -> float:
-    """The rate that the theory predicts for dist with fixed tasks: 1 − αβμ_*² for the meta-learners (see ``local_spectrum``).
+    """The rate that the theory predicts for dist with fixed tasks: 1 − αβμ_*² for the meta-learners (see
+    ``local_spectrum``).
 
     For average loss: ``average_loss_rate`` if k = 1, else 1 (dist stays bounded away from zero).
     """

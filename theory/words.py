@@ -1,9 +1,12 @@
 """Polynomials in matrix symbols, as dictionaries of words, with a normal form that decides equality for all dimensions.
 
-A *word* is a product of matrix symbols (letters) and their transposes whose dimensions fit, e.g. ``B w wᵀ``. A polynomial is a sum
+A *word* is a product of matrix symbols (letters) and their transposes whose dimensions fit, e.g. ``B w wᵀ``. A
+polynomial is a sum
 of words with rational coefficients and powers of scalar symbols (α, β, ...). Normal form of a word: split it at its 1×1
-subwords; replace each such scalar by the lesser of itself and its transpose; sort the scalars; what remains is the core. Two
-polynomials with generic dimensions are the same function exactly when their normal forms coincide, so ``==`` is a proof.
+subwords; replace each such scalar by the lesser of itself and its transpose; sort the scalars; what remains is the
+core. Two
+polynomials with generic dimensions are the same function exactly when their normal forms coincide, so ``==`` is a
+proof.
 
 Letters are single bytes (symbol number × 2, plus 1 if transposed) and words are ``bytes``: products are concatenations.
 """
@@ -11,6 +14,7 @@ Letters are single bytes (symbol number × 2, plus 1 if transposed) and words ar
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Union
 
 Coefficient = int | Fraction
@@ -26,7 +30,9 @@ SCALAR_SHAPE = ("1", "1")
 
 @dataclass(frozen=True)
 class Letter:
-    """A matrix symbol: dimensions by name ('d', 'k', ..., '1'), whether it is symmetric or skew, whether it differs by task."""
+    """A matrix symbol: dimensions by name ('d', 'k', ..., '1'), whether it is symmetric or skew, whether it differs
+    by task.
+    """
 
     name: str
     rows: str
@@ -95,7 +101,7 @@ def _normal(word: bytes, one_row: bool) -> tuple[int, list[bytes], bytes]:
     if len(cuts) < 2:
         return 1, [], word
     sign, scalars = 1, []
-    for start, stop in zip(cuts, cuts[1:], strict=False):
+    for start, stop in pairwise(cuts):
         scalar = word[start:stop]
         flipped = _transpose_word(scalar)
         if flipped < scalar:
@@ -112,9 +118,11 @@ def _add_powers(a: Powers, b: Powers) -> Powers:
 
 
 class Poly:
-    """A polynomial in matrix symbols: ``shape`` (dimension names) and ``terms``, normal-form keys to non-zero rationals.
+    """A polynomial in matrix symbols: ``shape`` (dimension names) and ``terms``, normal-form keys to non-zero
+    rationals.
 
-    ``+ - *`` (or ``@``) work with polynomials of fitting shapes and with numbers; ``.T`` transposes; ``==`` decides equality for
+    ``+ - *`` (or ``@``) work with polynomials of fitting shapes and with numbers; ``.T`` transposes; ``==`` decides
+    equality for
     all dimensions. A 1×1 polynomial multiplies anything. All raise ``ValueError`` where shapes do not fit.
     """
 
@@ -197,7 +205,9 @@ class Poly:
         return Poly((self.shape[1], self.shape[0]), terms)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
-        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is zero."""
+        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is
+        zero.
+        """
         terms: dict[Key, Coefficient] = {}
         one_row = self.shape[0] == "1"
         for (powers, scalars, core), value in self.terms.items():
@@ -303,7 +313,9 @@ class Poly:
         )
 
     def polarise(self, directions: Mapping[str, str]) -> "Poly":
-        """The directional derivative: each occurrence of a letter in turn replaced by its direction (both given by name)."""
+        """The directional derivative: each occurrence of a letter in turn replaced by its direction (both given by
+        name).
+        """
         table: dict[int, int] = {}
         for name, direction in directions.items():
             table[find_letter(name).code] = find_letter(direction).code
@@ -355,7 +367,8 @@ class Poly:
 class Rule:
     """A rewriting rule for two neighbouring letters: ``left right`` = ``result`` times powers of scalars.
 
-    ``result`` is None for zero, "" for the identity, else a letter's name. A trailing ``'`` on a name means its transpose.
+    ``result`` is None for zero, "" for the identity, else a letter's name. A trailing ``'`` on a name means its
+    transpose.
     """
 
     left: str
@@ -433,7 +446,8 @@ def zero(rows: str, cols: str) -> Poly:
 
 
 def gradient(scalar: Poly, name: str) -> Poly:
-    """Gradient of a 1×1 polynomial with respect to a letter, entry (a, b) being the derivative by that entry of the letter.
+    """Gradient of a 1×1 polynomial with respect to a letter, entry (a, b) being the derivative by that entry of the
+    letter.
 
     By the product rule: in a scalar x·X·y the letter X contributes (y x)ᵀ, in x·Xᵀ·y it contributes y x, each times the
     other scalars of the term.

@@ -43,7 +43,9 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:
-    """Raise ``ValueError`` unless ids are unique and every ``rests_on`` names an earlier claim (so the graph has no cycle)."""
+    """Raise ``ValueError`` unless ids are unique and every ``rests_on`` names an earlier claim (so the graph has no
+    cycle).
+    """
     seen: set[str] = set()
     for claim in claims:
         if claim.id in seen:

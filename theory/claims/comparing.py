@@ -12,7 +12,8 @@ from theory.expressions import evaluate_words
 from theory.words import Poly
 
 ROUNDINGS_PER_WORD = 64
-"""Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms done in any order, and the
+"""Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms
+done in any order, and the
 handful of sums of words and tasks; times a safety factor of about two."""
 
 
@@ -30,7 +31,8 @@ def same(
 ) -> Comparison:
     """Compare two arrays that should be equal.
 
-    Fractions: tolerance zero. Floats: eps × roundings × scale, ``scale`` bounding the sum of the moduli of all terms that either side adds up.
+    Fractions: tolerance zero. Floats: eps × roundings × scale, ``scale`` bounding the sum of the moduli of all terms
+    that either side adds up.
     """
     exact = left.dtype == object and right.dtype == object
     return Comparison(largest(left - right), 0, 0 if exact else eps * roundings * float(scale), why)
@@ -43,7 +45,8 @@ def _moduli(polynomial: Poly) -> Poly:
 def step_scale(learner: Learner, at: StepArrays) -> float:
     """Sum of the moduli of all terms of B⁺ and w⁺, largest entry: what relative rounding errors multiply.
 
-    Evaluated from the derived words with every coefficient, letter and target replaced by its modulus. A learner may compute an
+    Evaluated from the derived words with every coefficient, letter and target replaced by its modulus. A learner may
+    compute an
     update in another order, but every intermediate of the readable forms is bounded by a word's value of this kind.
     """
     if at.exact:

@@ -1,4 +1,5 @@
-"""What a claim is: one record that holds its statement, source, hypotheses, proof and check, and the verdict expected of it.
+"""What a claim is: one record that holds its statement, source, hypotheses, proof and check, and the verdict expected
+of it.
 
 A claim can be known in four ways, and a record has a function for each that applies:
 
@@ -20,7 +21,9 @@ from sim.implementations import Implementation
 from theory.proofs import Proof
 
 Instance = Mapping[str, Any]
-"""The drawn numbers of one instance, by the paper's symbols: ints, floats, fractions, strings and nested lists of these."""
+"""The drawn numbers of one instance, by the paper's symbols: ints, floats, fractions, strings and nested lists of
+these.
+"""
 
 
 class Verdict(StrEnum):
@@ -97,7 +100,7 @@ class Comparison:
 
     @property
     def strain(self) -> float:
-        """How much of the tolerance the value uses beyond the bound; above 1 is a violation. 0 where nothing is used."""
+        """How much of the tolerance the value uses beyond the bound; above 1 it is violated, 0 if none."""
         excess = self.value - self.bound
         if excess <= 0:
             return 0.0
@@ -111,7 +114,8 @@ TINY = 1e-300
 class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
 
-    ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is REFUTED.
+    ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
+    REFUTED.
     """
 
     estimate: float

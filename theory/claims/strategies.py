@@ -1,7 +1,9 @@
 """Hypotheses as Hypothesis strategies, and instances turned into arrays.
 
-An instance is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to something a person can
-read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises. One set of builders serves floats and
+An instance is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to
+something a person can
+read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises. One set of
+builders serves floats and
 fractions; which one it is, is decided by the numbers drawn.
 """
 
@@ -57,7 +59,9 @@ def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tupl
 def outer_steps(
     draw: st.DrawFn, numbers: Numbers = floats, largest_k: int = 3, largest_d: int = 6, least_n: int = 2
 ) -> Instance:
-    """Any d, k ≤ d, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β: the hypotheses of an identity of one step."""
+    """Any d, k ≤ d, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β: the hypotheses of an identity
+    of one step.
+    """
     k = draw(st.integers(1, largest_k))
     d = draw(st.integers(k, max(k, largest_d)))
     n = draw(st.integers(least_n, least_n + 3))
@@ -75,7 +79,7 @@ def outer_steps(
     }
 
 
-# ------------------------------------------------------------------------------------------------------------ instances to arrays
+# --- instances to arrays
 
 
 def array(value: Sequence[Any]) -> np.ndarray:
@@ -85,7 +89,9 @@ def array(value: Sequence[Any]) -> np.ndarray:
 
 
 def reflected_identity(vectors: Sequence[Sequence[Any]]) -> np.ndarray:
-    """Product of the Householder reflections I − 2vvᵀ/‖v‖² (the identity for v = 0): orthogonal, exactly so for fractions."""
+    """Product of the Householder reflections I − 2vvᵀ/‖v‖² (the identity for v = 0): orthogonal, exactly so for
+    fractions.
+    """
     first = array(vectors)
     size = first.shape[-1]
     product = np.eye(size) if first.dtype == float else np.eye(size, dtype=int).astype(object) * Fraction(1)
@@ -98,7 +104,9 @@ def reflected_identity(vectors: Sequence[Sequence[Any]]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StepArrays:
-    """The arrays of an ``outer_steps`` instance. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k), targets (d, n)."""
+    """The arrays of an ``outer_steps`` instance. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k),
+    targets (d, n).
+    """
 
     B: np.ndarray
     w: np.ndarray
