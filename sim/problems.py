@@ -7,6 +7,7 @@ right factor behind it is the mechanism of Collins et al. 2022). There B_* = [I_
 and forth.
 """
 
+import io
 import math
 import zipfile
 import zlib
@@ -426,7 +427,8 @@ def _read_arrays(path: str | Path) -> dict[str, Array]:
     known = ", ".join(f"{name} {shape}" for name, shape in _ALLOWED_SHAPES.items())
     arrays: dict[str, Array] = {}
     try:
-        archive = np.load(path, allow_pickle=False)
+        # Read first: numpy.load leaves the file open when it finds no archive in it.
+        archive = np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
         raise ValueError(f"cannot read {path} ({type(problem).__name__}); allowed: an .npz archive of arrays") from None
     if not isinstance(archive, np.lib.npyio.NpzFile):
