@@ -10,6 +10,7 @@ fractions; which one it is, is decided by the numbers drawn.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ Numbers = Callable[[float, float], st.SearchStrategy[Any]]
 """``numbers(low, high)``: a strategy of floats or of fractions in that range."""
 
 
+@cache
 def floats(low: float, high: float) -> st.SearchStrategy[float]:
     """Floats in [low, high]; tiny magnitudes are rounded to zero, so that products neither under- nor overflow."""
     return st.floats(low, high, allow_nan=False, allow_infinity=False).map(
@@ -28,26 +30,31 @@ def floats(low: float, high: float) -> st.SearchStrategy[float]:
     )
 
 
+@cache
 def fractions(low: float, high: float) -> st.SearchStrategy[Fraction]:
     """Fractions in [low, high] with denominators up to 12."""
     return st.fractions(min_value=Fraction(low), max_value=Fraction(high), max_denominator=12)
 
 
+@cache
 def matrix(numbers: Numbers, rows: int, cols: int, size: float = 2.0) -> st.SearchStrategy[list[list[Any]]]:
     """Entries in [−size, size], as a list of rows."""
     return st.lists(vector(numbers, cols, size), min_size=rows, max_size=rows)
 
 
+@cache
 def vector(numbers: Numbers, length: int, size: float = 2.0) -> st.SearchStrategy[list[Any]]:
     """Entries in [−size, size]."""
     return st.lists(numbers(-size, size), min_size=length, max_size=length)
 
 
+@cache
 def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]]]:
     """Vectors whose Householder reflections multiply to an orthogonal matrix; zero vectors stand for the identity."""
     return st.lists(vector(numbers, size, 1.0), min_size=2, max_size=2)
 
 
+@cache
 def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tuple[Any, Any]]:
     """(α, β), both positive and different from each other: β = α·ratio with the ratio away from 1."""
     alphas = numbers(1 / 8, largest)
