@@ -19,6 +19,7 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         fixed_points,
         rates,
+        setting,
         stability,
         structure,
         symmetries,
@@ -26,6 +27,7 @@ def catalogue() -> tuple[Claim, ...]:
     )
 
     chapters = (
+        setting,
         updates,
         structure,
         symmetries,

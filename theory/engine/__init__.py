@@ -1,0 +1,12 @@
+"""The one engine that runs claims against an implementation and returns evidence. Status is computed here and nowhere
+else.
+
+``verify`` gathers every kind of evidence that a claim's record has a function for: its proof, exact instances, float
+instances
+(Hypothesis searches for a counterexample, is driven toward the worst margin, and shrinks what it finds), a measurement.
+"""
+
+from theory.engine.evidence import Evidence, Finding, Profile, decode, encode, shown
+from theory.engine.run import replay, verify
+
+__all__ = ["Evidence", "Finding", "Profile", "decode", "encode", "replay", "shown", "verify"]

@@ -1,0 +1,135 @@
+"""What checking found: profiles, evidence, findings and the status computed from them; instances as plain data."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+import numpy as np
+
+from theory.claims.record import Claim, Instance, Verdict
+
+EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
+ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
+EXACT_SHARE = 0.25
+"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero.
+"""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How hard to look: ``effort`` multiplies every claim's number of instances; ``seed`` fixes all randomness."""
+
+    name: str = "default"
+    effort: float = 1.0
+    seed: int = 0
+    shrink: bool = True
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
+    tolerance used.
+    """
+
+    kind: EvidenceKind
+    verdict: Verdict
+    examples: int
+    worst_margin: float | None = None
+    instance: Instance | None = None
+    counterexample: Instance | None = None
+    why: str = ""
+    strain: float | None = None
+    estimate: float | None = None
+    uncertainty: float | None = None
+    steps: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim's evidence against one implementation, and the status that follows from it."""
+
+    claim: Claim
+    implementation: str
+    evidence: tuple[Evidence, ...]
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> Verdict:
+        """REFUTED if anything refutes; else the strongest verdict among the evidence; NOT_RUN without any."""
+        verdicts = {item.verdict for item in self.evidence}
+        if Verdict.REFUTED in verdicts:
+            return Verdict.REFUTED
+        return next((verdict for verdict in Verdict if verdict in verdicts), Verdict.NOT_RUN)
+
+    @property
+    def as_expected(self) -> bool:
+        """Whether the status is the one the record expects."""
+        return self.status == self.claim.expected
+
+    @property
+    def counterexample(self) -> Evidence | None:
+        """The evidence that refutes, if any."""
+        return next((item for item in self.evidence if item.verdict == Verdict.REFUTED), None)
+
+    def failure_message(self) -> str:
+        """Claim, source, shrunk instance, margin, and a snippet that runs it again; for whoever sees it fail."""
+        lines = [
+            f"{self.claim.id}: {self.status}, expected {self.claim.expected}",
+            f"  statement: {self.claim.statement}",
+            f"  source:    {self.claim.source}",
+        ]
+        bad = self.counterexample
+        if bad is not None:
+            lines.append(f"  found by:  {bad.kind} after {bad.examples} instances: {bad.why}")
+            if bad.counterexample is not None:
+                lines += [f"    {name} = {shown(value)}" for name, value in bad.counterexample.items()]
+                if bad.worst_margin is not None:
+                    lines.append(f"  margin:    {bad.worst_margin:.3g}")
+                lines += [
+                    "  to run it again:",
+                    "    from theory.engine import replay",
+                    f"    print(replay({self.claim.id!r}, {encode(bad.counterexample)!r}))",
+                ]
+        return "\n".join(lines)
+
+
+# --- instances as plain data
+
+
+def encode(value: Any) -> Any:
+    """An instance as JSON data: fractions become 'p/q' strings, arrays become lists."""
+    if isinstance(value, dict):
+        return {key: encode(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [encode(item) for item in value]
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, np.ndarray):
+        return encode(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    return value
+
+
+def decode(value: Any) -> Any:
+    """The inverse of ``encode``: strings of the form 'p/q' become fractions."""
+    if isinstance(value, dict):
+        return {key: decode(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if isinstance(value, str) and _is_fraction(value):
+        return Fraction(value)
+    return value
+
+
+def _is_fraction(string: str) -> bool:
+    numerator, slash, denominator = string.partition("/")
+    return slash == "/" and denominator.isdigit() and numerator.lstrip("-").isdigit()
+
+
+def shown(value: Any) -> str:
+    """A value of an instance as a person writes it."""
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(shown(item) for item in value) + "]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

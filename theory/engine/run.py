@@ -1,0 +1,84 @@
+"""Running claims: every kind of evidence that a record has a function for, against one implementation."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from sim.implementations import REFERENCE, Implementation
+from theory.claims.record import Claim, Comparison, Measurement, Verdict
+from theory.engine.evidence import ALL_KINDS, Evidence, EvidenceKind, Finding, Profile, decode
+from theory.engine.search import searched, seed_of
+from theory.proofs import Proof
+
+EXACT_SHARE = 0.25
+"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero.
+"""
+
+
+def _proof_evidence(proof: Proof) -> Evidence:
+    steps = tuple(f"{step.what} ({step.words} words)" if step.words else step.what for step in proof.steps)
+    verdict = Verdict.PROVED if proof.holds else Verdict.REFUTED
+    return Evidence("proof", verdict, 0, why=proof.remainder or "nothing remained", steps=steps)
+
+
+def _measured_evidence(measurement: Measurement) -> Evidence:
+    return Evidence(
+        "measurement",
+        Verdict.MEASURED if measurement.consistent else Verdict.REFUTED,
+        measurement.examples,
+        why=measurement.why,
+        estimate=measurement.estimate,
+        uncertainty=measurement.uncertainty,
+        details=dict(measurement.details),
+    )
+
+
+def verify(
+    claim: Claim,
+    implementation: Implementation = REFERENCE,
+    *,
+    profile: Profile | None = None,
+    examples: int | None = None,
+    kinds: Iterable[EvidenceKind] = ALL_KINDS,
+) -> Finding:
+    """Gather the evidence for one claim against one implementation.
+
+    Args:
+        claim: the record.
+        implementation: whose update maps and distances the checks run on; a proof does not look at it.
+        profile: effort and seed; the default profile unless given.
+        examples: number of float instances instead of the claim's own times the profile's effort.
+        kinds: which kinds of evidence to gather.
+    """
+    profile = profile or Profile()
+    started = time.perf_counter()
+    wanted = set(kinds)
+    evidence: list[Evidence] = []
+    count = examples if examples is not None else max(1, round(claim.examples * profile.effort))
+    if claim.proof is not None and "proof" in wanted:
+        evidence.append(_proof_evidence(claim.proof()))
+    if claim.check is not None:
+        if claim.rationals is not None and "exact" in wanted and implementation.exact:
+            fewer = max(1, round(count * EXACT_SHARE))
+            evidence.append(searched(claim, "exact", claim.rationals(), claim.check, implementation, fewer, profile))
+        if claim.instances is not None and "floats" in wanted:
+            evidence.append(searched(claim, "floats", claim.instances(), claim.check, implementation, count, profile))
+    if claim.measure is not None and "measurement" in wanted:
+        effort = count / claim.examples
+        seed = seed_of(claim.id, "measurement", profile.seed) % 2**32
+        evidence.append(_measured_evidence(claim.measure(implementation, seed, effort)))
+    return Finding(claim, implementation.name, tuple(evidence), time.perf_counter() - started)
+
+
+def replay(claim_id: str, instance: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:
+    """Check one claim on one stored instance (as in a report or a failure message) again.
+
+    Raises:
+        ValueError: no such claim, or one without a check on instances.
+    """
+    from theory.claims import get_claim  # the catalogue's claims may use the engine's helpers
+
+    claim = get_claim(claim_id)
+    if claim.check is None:
+        raise ValueError(f"claim {claim_id!r} is not checked on instances; allowed: one that is")
+    return claim.check(decode(instance), implementation)

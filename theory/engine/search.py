@@ -1,0 +1,117 @@
+"""The search for a counterexample: Hypothesis generates, drives toward the worst margin, and shrinks what it finds."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import hypothesis
+import numpy as np
+from hypothesis import HealthCheck, Phase
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+from sim.implementations import Implementation
+from theory.claims.record import Check, Claim, Comparison, Instance, Verdict
+from theory.engine.evidence import Evidence, EvidenceKind, Profile
+
+
+class _ViolatedError(AssertionError):
+    """Raised inside a search so that Hypothesis shrinks the instance; never leaves this module."""
+
+
+@dataclass
+class _Search:
+    examples: int = 0
+    worst: tuple[float, float, Instance, Comparison] | None = None  # (margin, −strain, instance, comparison)
+    violation: tuple[Instance, Comparison] | None = None
+
+
+def seed_of(claim_id: str, kind: str, seed: int) -> int:
+    """A seed for one claim's search of one kind, the same on every machine."""
+    digest = hashlib.sha256(f"{claim_id}/{kind}/{seed}".encode()).digest()
+    return int.from_bytes(digest[:8], "big")
+
+
+def _run_search(
+    strategy: SearchStrategy[Instance],
+    check: Callable[[Instance], Comparison],
+    examples: int,
+    seed: int,
+    *,
+    target: bool,
+    shrink: bool,
+) -> _Search:
+    found = _Search()
+    phases = [Phase.generate, *([Phase.target] if target else []), *([Phase.shrink] if shrink else [])]
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        phases=phases,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    )
+    @hypothesis.given(strategy)
+    def one(instance: Instance) -> None:
+        comparison = check(instance)
+        if found.violation is None:
+            found.examples += 1
+            rank = (comparison.margin, -comparison.strain)
+            if comparison.holds and (found.worst is None or rank < found.worst[:2]):
+                found.worst = (*rank, instance, comparison)
+        if not comparison.holds:
+            found.violation = (instance, comparison)
+            raise _ViolatedError(comparison.why)
+        if target and np.isfinite(comparison.margin):
+            hypothesis.target(-comparison.margin)
+
+    try:
+        one()
+    except (_ViolatedError, Flaky):
+        if found.violation is None:
+            raise
+    return found
+
+
+def searched(
+    claim: Claim,
+    kind: EvidenceKind,
+    strategy: SearchStrategy[Instance],
+    check: Check,
+    implementation: Implementation,
+    examples: int,
+    profile: Profile,
+) -> Evidence:
+    """Search the instances of one strategy for a violation of the claim; the evidence is what was found."""
+    inequality = claim.kind == "inequality"
+    found = _run_search(
+        strategy,
+        lambda instance: check(instance, implementation),
+        examples,
+        seed_of(claim.id, kind, profile.seed),
+        target=inequality and kind == "floats",
+        shrink=profile.shrink,
+    )
+    if found.violation is not None:
+        instance, comparison = found.violation
+        return Evidence(
+            kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
+            counterexample=instance, why=_why(comparison), strain=comparison.strain,
+        )  # fmt: skip
+    verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
+    if found.worst is None:
+        return Evidence(kind, Verdict.NOT_RUN, 0, why="no instance was generated")
+    margin, strain, instance, comparison = found.worst
+    return Evidence(
+        kind, verdict, found.examples, margin if inequality else None, instance, why=comparison.why, strain=-strain
+    )
+
+
+def _why(comparison: Comparison) -> str:
+    value, bound = float(comparison.value), float(comparison.bound)
+    tolerance = float(comparison.tolerance)
+    return f"{comparison.why}: {value:.6g} > {bound:.6g} (tolerance {tolerance:.2g})".lstrip(": ")

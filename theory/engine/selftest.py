@@ -1,0 +1,128 @@
+"""The suite tested on itself: named wrong implementations and wrong claims, each of which something must refute."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from joblib import Parallel, delayed
+
+from sim.deviations import DEVIATIONS, Deviation
+from theory.claims import catalogue
+from theory.claims.record import Claim, Verdict
+from theory.claims.wrong import WRONG_CLAIMS
+from theory.engine.evidence import Evidence, Profile
+from theory.engine.run import verify
+
+DEFAULT_EFFORT = 0.1
+"""Share of each claim's instances that a fault must survive; a fault that matters shows within a few."""
+
+
+@dataclass(frozen=True)
+class FaultRow:
+    """One wrong implementation against the claims that speak of what it changes."""
+
+    fault: str
+    cause: str
+    description: str
+    refuted_by: tuple[str, ...]
+    survived: tuple[str, ...]
+
+    @property
+    def found(self) -> bool:
+        """Whether at least one claim refutes the fault."""
+        return bool(self.refuted_by)
+
+
+@dataclass(frozen=True)
+class WrongClaimRow:
+    """One deliberately wrong claim, and how it was refuted, if it was."""
+
+    claim: str
+    statement: str
+    evidence: Evidence | None
+
+    @property
+    def found(self) -> bool:
+        """Whether the claim was refuted, with a counterexample or a remainder of its proof."""
+        return self.evidence is not None
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """The matrix fault × claim, and the wrong claims."""
+
+    claims: tuple[str, ...]
+    faults: tuple[FaultRow, ...]
+    wrong_claims: tuple[WrongClaimRow, ...]
+
+    @property
+    def survivors(self) -> tuple[str, ...]:
+        """Names of the faults and wrong claims that nothing refuted."""
+        return tuple(row.fault for row in self.faults if not row.found) + tuple(
+            row.claim for row in self.wrong_claims if not row.found
+        )
+
+
+def concerns(claim: Claim, deviation: Deviation) -> bool:
+    """Whether the claim exercises what the deviation changes."""
+    if claim.check is None:
+        return False
+    if not deviation.learners:
+        return "distance" in claim.needs
+    return "step" in claim.needs and bool(deviation.learners & set(claim.learners))
+
+
+def _fault_row(name: str, claim_ids: Sequence[str], effort: float, seed: int) -> FaultRow:
+    deviation = DEVIATIONS[name]
+    profile = Profile("selftest", effort, seed, shrink=False)
+    refuted, survived = [], []
+    for claim in catalogue():
+        if claim.id in claim_ids and concerns(claim, deviation):
+            finding = verify(claim, deviation.implementation, profile=profile, kinds=("exact", "floats"))
+            (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
+    return FaultRow(name, deviation.cause, deviation.description, tuple(refuted), tuple(survived))
+
+
+def _wrong_claim_row(position: int, seed: int) -> WrongClaimRow:
+    claim = WRONG_CLAIMS[position]
+    finding = verify(claim, profile=Profile("selftest", 1.0, seed))
+    return WrongClaimRow(claim.id, claim.statement, finding.counterexample)
+
+
+def selftest(
+    *,
+    without: Iterable[str] = (),
+    effort: float = DEFAULT_EFFORT,
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> SelfTest:
+    """Run every named fault against every claim that concerns it, and every wrong claim.
+
+    Args:
+        without: ids of claims to leave out (to see what would then go unnoticed).
+        effort: share of each claim's instances.
+        seed: fixes all randomness.
+        jobs: processes.
+        progress: told (done, total) after each row.
+
+    Raises:
+        ValueError: ``without`` names an unknown claim.
+    """
+    left_out = set(without)
+    known = [claim.id for claim in catalogue()]
+    unknown = sorted(left_out - set(known))
+    if unknown:
+        raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
+    used = tuple(claim.id for claim in catalogue() if claim.id not in left_out and claim.check is not None)
+    tasks = [delayed(_fault_row)(name, used, effort, seed) for name in DEVIATIONS]
+    tasks += [delayed(_wrong_claim_row)(position, seed) for position in range(len(WRONG_CLAIMS))]
+    rows: list[FaultRow | WrongClaimRow] = []
+    for row in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+        assert isinstance(row, FaultRow | WrongClaimRow)
+        rows.append(row)
+        if progress is not None:
+            progress(len(rows), len(tasks))
+    faults = tuple(row for row in rows if isinstance(row, FaultRow))
+    wrong = tuple(row for row in rows if isinstance(row, WrongClaimRow))
+    exercised = {claim for row in faults for claim in (*row.refuted_by, *row.survived)}
+    return SelfTest(tuple(claim for claim in used if claim in exercised), faults, wrong)
