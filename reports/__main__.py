@@ -1,0 +1,5 @@
+"""``python -m reports`` is ``metarep``."""
+
+from reports.cli import main
+
+main()

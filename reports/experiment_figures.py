@@ -1,0 +1,156 @@
+"""The paper's experiments as figures and tables."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from reports import figures
+from reports.output import as_csv
+from reports.wording import LEARNER_TITLES
+from sim.experiments import CurveResult, Experiment
+from sim.learners import META_LEARNERS
+from theory.rates import envelope, initial_margin
+
+Named = tuple[str, Figure]
+
+
+def experiment_csv(results: list[CurveResult]) -> str:
+    """All recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome."""
+    rows = [
+        (r.panel, r.curve.label, r.curve.learner, int(step), trial, r.dist[i, trial], r.outcomes[trial].value)
+        for r in results
+        for trial in range(r.dist.shape[1])
+        for i, step in enumerate(r.steps)
+    ]
+    return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
+
+
+def summary(results: list[CurveResult]) -> list[dict[str, Any]]:
+    """Per curve: the median distance at the end (of the trials that did not diverge) and how many ended how."""
+    rows = []
+    for result in results:
+        last = result.dist[-1][np.isfinite(result.dist[-1])]
+        rows.append(
+            {
+                "panel": result.panel,
+                "curve": result.curve.label,
+                "learner": result.curve.learner,
+                "tasks": result.curve.setting.tasks,
+                "steps": result.curve.setting.steps,
+                "trials": result.curve.setting.trials,
+                "median_dist": float(np.median(last)) if last.size else None,
+                "largest_dist": float(last.max()) if last.size else None,
+                "smallest_dist": float(last.min()) if last.size else None,
+                "outcomes": dict(sorted(Counter(outcome.value for outcome in result.outcomes).items())),
+            }
+        )
+    return rows
+
+
+def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> list[Named]:
+    """The figures of an experiment by file name: its headline, and the same with the tasks kept."""
+    draw = {"figure-1": _figure_1, "section-6": _by_curve, "figure-4": _by_curve}[experiment.name]
+    return [(experiment.name, draw(experiment, results, "")), (f"{experiment.name}-fixed", draw(experiment, results, "-fixed"))]
+
+
+# --- Figure 1 ---------------------------------------------------------------------------------------------------------
+
+
+def envelopes(result: CurveResult) -> np.ndarray:
+    """The paper's envelope along a curve's tasks, (steps + 1, trials): the product of the steps' own factors."""
+    setting = result.curve.setting
+    assert result.diversity is not None and setting.dist0 is not None  # the panel is run with them
+    margin = initial_margin(setting.dist0)
+    factors = 1 - 0.5 * setting.alpha * setting.beta * margin * result.diversity
+    return np.stack([envelope(column) for column in factors.T], axis=1)
+
+
+def looseness(result: CurveResult) -> float:
+    """How many times faster than the envelope log dist falls from start to end, the median over the trials."""
+    bound = envelopes(result)[result.steps[-1]]
+    return float(np.median(np.log(result.dist[-1] / result.dist[0]) / np.log(bound)))
+
+
+def by_panel(results: list[CurveResult], panel: str) -> list[CurveResult]:
+    """The results of one panel, in its order."""
+    return [result for result in results if result.panel == panel]
+
+
+def _figure_1(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
+    random, close, balanced = (by_panel(results, name + suffix) for name in ("random", "envelope", "balanced"))
+    with figures.style():
+        figure = figures.new_figure(11.2, 4.1)
+        left, centre, right = figure.subplots(1, 3, sharey=True)
+        for axes, group in ((left, random), (centre, close)):
+            for place, result in enumerate(group):
+                # First-order learners lie on their exact ones: dashes on top of full lines show both.
+                order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
+                name = LEARNER_TITLES[result.curve.learner]
+                figures.draw_trials(axes, result.curve.learner, result.steps, result.dist, name, order + 0.01 * place)
+        bounds = envelopes(close[0])
+        middle = np.exp(np.log(bounds).mean(1))
+        centre.plot(
+            np.arange(len(middle)), middle, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), label="Envelope", zorder=5
+        )
+        for result in balanced:
+            diverged = result.diverged_at >= 0
+            colour = figures.COLOURS[result.curve.learner]
+            shown = np.where(result.dist > 0, result.dist, np.nan)
+            if (~diverged).any():
+                right.plot(result.steps, shown[:, ~diverged], color=colour, linewidth=1.1, alpha=0.85)
+            if diverged.any():
+                right.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
+            figures.mark_divergence(right, result.steps, result.dist, result.diverged_at, figures.INK)
+            counts = f"{diverged.sum()} of {diverged.size} trials diverge (×)"
+            right.text(0.97, 0.955, counts, transform=right.transAxes, ha="right", va="top", fontsize=9)
+        lowest = figures.lowest_shown(*(result.dist for result in (*random, *close, *balanced)))
+        for axes, letter, group in zip((left, centre, right), "abc", (random, close, balanced), strict=True):
+            figures.log_axis(axes, lowest)
+            axes.set_xlabel("outer step")
+            axes.set_title(f"({letter}) {group[0] and _panel_title(experiment, group[0].panel)}")
+            axes.set_xlim(0, int(group[0].steps[-1]))
+        left.set_ylabel("dist(B, B$_*$)")
+        handles, labels = centre.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return figure
+
+
+def _panel_title(experiment: Experiment, panel: str) -> str:
+    return next(p.title for p in experiment.panels if p.name == panel)
+
+
+# --- panels of curves -------------------------------------------------------------------------------------------------
+
+
+def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
+    """A row of panels per kind of panel, a column per learner; curves by their labels, medians over the trials."""
+    kinds = list(dict.fromkeys(_kind(p.name) for p in experiment.panels))
+    with figures.style():
+        figure = figures.new_figure(2.9 * len(META_LEARNERS) + 0.6, 3.0 * len(kinds) + 0.8)
+        grid = figure.subplots(len(kinds), len(META_LEARNERS), sharex=True, sharey=True, squeeze=False)
+        lowest = figures.lowest_shown(*(result.dist for result in results))
+        for row, kind in enumerate(kinds):
+            for column, learner in enumerate(META_LEARNERS):
+                axes = grid[row, column]
+                panel = f"{kind}-{learner}{suffix}" if kind else f"{learner}{suffix}"
+                for place, result in enumerate(by_panel(results, panel)):
+                    colour = figures.SERIES[place % len(figures.SERIES)]
+                    shown = np.where(result.dist > 0, result.dist, np.nan)
+                    axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.6)
+                    axes.plot(result.steps, figures.middle(shown), color=colour, label=result.curve.label)
+                    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, colour)
+                figures.log_axis(axes, lowest)
+                if row == 0:
+                    axes.set_title(LEARNER_TITLES[learner])
+                if row == len(kinds) - 1:
+                    axes.set_xlabel("outer step")
+            grid[row, 0].set_ylabel("dist(B, B$_*$)")
+            grid[row, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None)
+    return figure
+
+
+def _kind(panel: str) -> str:
+    """The part of a panel's name before the learner's: 'start', 'heads' or nothing."""
+    return panel.split("-")[0] if panel.split("-")[0] in ("start", "heads") else ""

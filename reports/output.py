@@ -1,0 +1,171 @@
+"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in one line."""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Progress = Callable[[int, int], None]
+"""Told (done, in all)."""
+
+
+class InputError(Exception):
+    """The input was wrong; the message says what, and what is allowed. Ends the program with exit code 2."""
+
+
+@contextmanager
+def checking_input() -> Iterator[None]:
+    """Turn the ``ValueError`` of a validation into an ``InputError``. Only validations go inside: a bug must not look like bad input."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from error
+
+
+def check_whole(name: str, value: int, least: int) -> int:
+    """``value``, or an ``InputError`` if it is below ``least``."""
+    if value < least:
+        raise InputError(f"{name} is {value}; allowed: a whole number, {least} or more")
+    return value
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def _cannot_write(path: Path, reason: str) -> InputError:
+    return InputError(f"cannot write {path}: {reason}; allowed: a path in a folder that can be written")
+
+
+def _check_folder(folder: Path, path: Path) -> None:
+    """``InputError`` unless ``folder`` is, or can be made, a folder that can be written."""
+    try:
+        existing = folder.absolute()
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise _cannot_write(path, f"{existing} is not a folder")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise _cannot_write(path, f"no permission in {existing}")
+    except (OSError, ValueError) as error:  # a name too long, a null byte
+        raise _cannot_write(path, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
+
+
+def check_file(path: Path) -> None:
+    """``InputError`` unless a file can be written at ``path``; to be asked before long work. Creates nothing."""
+    _check_folder(path.parent, path)
+    if path.is_dir():
+        raise _cannot_write(path, "it is a folder")
+
+
+def make_folder(path: Path) -> None:
+    """Create the folder ``path`` and those above it where they are missing; ``InputError`` if that cannot be."""
+    _check_folder(path, path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, _reason(error)) from error
+
+
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be written."""
+    make_folder(path.parent)
+    check_file(path)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+        os.replace(beside, path)
+    except OSError as error:
+        raise _cannot_write(path, _reason(error)) from error
+    finally:
+        with suppress(OSError):  # it is gone when all went well
+            beside.unlink()
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file; ``InputError`` if it cannot be read as such."""
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
+    except ValueError as error:
+        raise InputError(f"{path} is not JSON; allowed: a report.json") from error
+
+
+# --- plain data -------------------------------------------------------------------------------------------------------
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it: NumPy numbers and arrays as numbers and lists, NaN and infinities as null, keys as strings."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, complex):
+        return {"re": plain(value.real), "im": plain(value.imag)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def as_json(value: Any) -> str:
+    """``value`` as JSON text that every parser accepts."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
+    """Rows as CSV text; floats with all their digits. No field of ours needs more than quotes around commas."""
+
+    def field(value: Any) -> str:
+        text = repr(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+        return f'"{text}"' if "," in text else text
+
+    return "\n".join(",".join(map(field, row)) for row in [header, *rows]) + "\n"
+
+
+# --- the terminal -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Progress]:
+    """A progress bar on stderr, silent where that is not a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]], numeric: tuple[int, ...] = ()) -> None:
+    """A table on stdout, columns in ``numeric`` aligned to the right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for column, title in enumerate(header):
+        table.add_column(title, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    console = Console()
+    # Not on a terminal nobody wants lines folded at 80 columns: as wide as it needs.
+    Console(width=None if console.is_terminal else 10_000, highlight=False).print(table)
