@@ -1,0 +1,278 @@
+"""Settings from balanced starts (αB_0ᵀB_0 = I, w_0 = 0) as plain data, their runs, and how dist fares
+against the envelope.
+
+A setting is normalised by the scaling symmetry: L_* = 1, so that the drawn pair (αL_*, αβL_*²) fixes α and β. By the
+other symmetries nothing is lost in B_* = [I_k; 0], Ψ_* = diag(spectrum) and B_0 = [U diag(cosines); diag(sines)]/√α, U
+orthogonal: that is every start with these principal angles, up to rotations that carry along. (Own derivation; starts
+and envelope are those of Theorem 1 in Collins et al. 2022.)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from sim.implementations import Implementation
+from sim.learners import Learner
+from sim.problems import Problem
+from sim.trajectories import Trajectory, run
+from theory.claims.record import Instance
+from theory.claims.strategies import floats, reflected_identity, reflections, vector
+from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
+
+LARGEST_DIST = 0.94
+"""Largest dist_0 drawn: E_0 = 0.9 − dist_0² is positive there."""
+
+
+# ------------------------------------------------------------------------------------------------- plain data to arrays
+
+
+def heads_of(
+    spectrum: Sequence[float], mean_share: Sequence[float], n: int, frame: Sequence[Sequence[float]]
+) -> np.ndarray:
+    """Heads (k, n) with Ψ_* = diag(spectrum) exactly and mean w̄_* = Ψ_*^{1/2} s, s the share vector cut to ‖s‖ ≤ 1.
+
+    ``frame``: vectors in R^{n−1} whose reflections turn what is left free (the third and higher moments). With n = k
+    heads ‖s‖ = 1 is forced, and s is scaled to it (e_1 if zero).
+
+    Raises:
+        ValueError: n < k, or a spectrum with zeros (see ``sim.problems.heads_with_spectrum`` for these).
+    """
+    root = np.sqrt(np.asarray(spectrum, dtype=float))
+    k = root.size
+    if n < k or not np.all(root > 0):
+        raise ValueError(f"n is {n} with spectrum {list(spectrum)!r}; allowed: n >= {k} and positive eigenvalues")
+    share = np.asarray(mean_share, dtype=float)
+    norm = float(np.linalg.norm(share))
+    if n == k:
+        share = share / norm if norm > 0 else np.eye(k)[0]
+    elif norm > 1:
+        share = share / norm
+    if n == 1:
+        return (root * share)[:, None]
+    # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + (I − ssᵀ)^{1/2} G, G's rows
+    # orthonormal and perpendicular to q.
+    q = np.full(n, 1 / np.sqrt(n))
+    reflect = np.eye(n) - 2 * np.outer(q - np.eye(n)[0], q - np.eye(n)[0]) / (2 - 2 * q[0])  # swaps e_1 and q
+    free = reflected_identity(frame) @ reflect[:, 1:].T  # (n − 1, n), rows orthonormal and perpendicular to q
+    values, vectors = np.linalg.eigh(np.outer(share, share))
+    gains = np.sqrt(np.maximum(1 - values, 0.0))
+    if n == k:
+        gains[-1] = 0.0
+        rows = np.zeros((k, n))
+        rows[:-1] = free[: k - 1]  # the direction of s, last among the eigenvectors, has nothing left
+    else:
+        rows = free[:k]
+    rest = vectors @ (gains[:, None] * rows)
+    return np.sqrt(n) * root[:, None] * (np.outer(share, q) + rest)
+
+
+def start_of(sines: Sequence[float], orientation: Sequence[Sequence[float]], d: int) -> np.ndarray:
+    """Orthonormal B̂_0 (k + min(k, d − k), k) with these principal sines against [I_k; 0], at most d − k of them."""
+    s = np.asarray(sines, dtype=float)
+    k = s.size
+    s = np.where(np.arange(k) < d - k, s, 0.0)
+    across = np.diag(s)[: min(k, d - k)]
+    along = reflected_identity(orientation) * np.sqrt((1 - s) * (1 + s))
+    return np.concatenate([along, across])
+
+
+@dataclass(frozen=True)
+class CyclingTasks:
+    """Task sequences that rotate: step t has heads R^t H_{t mod P}, R turning neighbouring coordinates by ``angle``.
+
+    ``sets`` (..., P, k, n), ``angle`` (...).
+    """
+
+    sets: np.ndarray
+    angle: Any = 0.0
+
+    def __call__(self, step: int) -> np.ndarray:
+        """Heads (..., k, n) of this step."""
+        heads = self.sets[..., step % self.sets.shape[-3], :, :]
+        k = heads.shape[-2]
+        turned = step * np.asarray(self.angle, dtype=float)
+        if not turned.any() or k == 1:
+            return heads
+        heads = heads.copy()
+        cos, sin = np.cos(turned)[..., None], np.sin(turned)[..., None]
+        for j in range(0, k - 1, 2):
+            first, second = heads[..., j, :].copy(), heads[..., j + 1, :].copy()
+            heads[..., j, :] = cos * first - sin * second
+            heads[..., j + 1, :] = sin * first + cos * second
+        return heads
+
+    @property
+    def smallest(self) -> np.ndarray:
+        """λ_min(Ψ_{*,t}) for t = 0, ..., P − 1: (P, ...)."""
+        second = self.sets @ np.swapaxes(self.sets, -1, -2) / self.sets.shape[-1]
+        return np.moveaxis(np.linalg.eigvalsh(second)[..., 0], -1, 0)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A batch of settings of one shape: problem, step sizes, dist_0, λ_min(Ψ_{*,t}) over a period (P, batch)."""
+
+    problem: Problem
+    alpha: np.ndarray
+    beta: np.ndarray
+    dist0: np.ndarray
+    smallest: np.ndarray
+
+
+def setting_of(instances: Sequence[Instance], steps: np.ndarray) -> Setting:
+    """A batch of settings with the same k, d, n and period.
+
+    Args:
+        instances: data with keys k, d, n, spectra, mean_shares, frames (one each per task set), sines, orientation
+            and, if the tasks turn, turn.
+        steps: (αL_*, αβL_*²) of each, (m, 2); with one instance m may be any number.
+    """
+    first = instances[0]
+    k, d, n = first["k"], first["d"], first["n"]
+    alpha = steps[:, 0]
+    beta = steps[:, 1] / alpha
+    starts = np.array([start_of(item["sines"], item["orientation"], d) for item in instances])
+    sets = np.array(
+        [
+            [
+                heads_of(spectrum, share, n, frame)
+                for spectrum, share, frame in zip(item["spectra"], item["mean_shares"], item["frames"], strict=True)
+            ]
+            for item in instances
+        ]
+    )
+    angle = np.array([item.get("turn", 0.0) for item in instances])
+    tasks = CyclingTasks(sets, angle)
+    problem = Problem(
+        d, np.eye(starts.shape[-2], k), tasks, starts / np.sqrt(alpha)[:, None, None], np.zeros((len(alpha), k)), n
+    )
+    dist0 = np.broadcast_to(
+        np.linalg.norm(starts[:, k:], 2, axis=(-2, -1)) if starts.shape[-2] > k else 0.0, alpha.shape
+    )
+    return Setting(problem, alpha, beta, dist0, np.broadcast_to(tasks.smallest, (sets.shape[1], len(alpha))))
+
+
+def run_setting(
+    learner: Learner, setting: Setting, steps: int, implementation: Implementation, record_every: int = 1, **more: Any
+) -> Trajectory:
+    """The trajectories of a batch of settings."""
+    return run(
+        learner, setting.problem, setting.alpha, setting.beta, steps,
+        implementation=implementation, record_every=record_every, **more,
+    )  # fmt: skip
+
+
+# ----------------------------------------------------------------------------------------------------------- hypotheses
+
+
+@dataclass(frozen=True)
+class Region:
+    """Step sizes: αL_* in [least, most], αβL_*² at most ``largest_step``; drawn down to a hundredth of it."""
+
+    least: float
+    most: float
+    largest_step: float
+
+    @property
+    def latex(self) -> str:
+        """The region in words for a statement."""
+        return rf"${self.least:g} \le \alpha L_* \le {self.most:g}$, $\alpha\beta L_*^2 \le {self.largest_step:g}$"
+
+
+REGIONS = {
+    "anil": Region(0.1, 100.0, 0.03),
+    "fo-anil": Region(0.1, 100.0, 0.03),
+    "fo-maml": Region(0.1, 100.0, 0.01),
+    "maml": Region(0.03, 0.3, 0.03),
+}
+"""Where the envelope with c = ½ survived an adversarial search, with a factor of about three to spare in αL_* and
+αβL_*² each."""
+
+
+@st.composite
+def settings_in(
+    draw: st.DrawFn,
+    region: Region,
+    period: int = 1,
+    largest_k: int = 3,
+    most_pairs: int = 6,
+    most_dist: float = LARGEST_DIST,
+) -> Instance:
+    """Settings in ``region``: one to ``most_pairs`` pairs (αL_*, αβL_*²) for the same start and tasks.
+
+    k ≤ largest_k, k < d ≤ 2k + 1, n ≥ k, spectra of Ψ_* in [1/100, 1] with L_* = 1, any head mean, any principal angles
+    with dist_0 ≤ most_dist. ``period`` > 1: up to that many task sets in turn, which rotate by ``turn`` a step besides.
+    """
+    k = draw(st.integers(1, largest_k))
+    d = draw(st.integers(k + 1, 2 * k + 1))
+    n = draw(st.integers(k, k + 3))
+    sets = draw(st.integers(2, period)) if period > 1 else 1
+    least, most = np.log10(region.least), np.log10(region.most)
+    pair = st.tuples(floats(least, most), floats(-2.0, 0.0)).map(
+        lambda logs: [float(10 ** logs[0]), float(region.largest_step * 10 ** logs[1])]
+    )
+    spectra = st.lists(floats(-2.0, 0.0).map(lambda log: float(10**log)), min_size=k - 1, max_size=k - 1)
+    instance = {
+        "k": k,
+        "d": d,
+        "n": n,
+        "steps": draw(st.lists(pair, min_size=1, max_size=most_pairs)),
+        "spectra": [[1.0, *sorted(draw(spectra), reverse=True)] for _ in range(sets)],
+        "mean_shares": [draw(vector(floats, k, 1.0)) for _ in range(sets)],
+        "frames": [draw(reflections(floats, max(n - 1, 1))) for _ in range(sets)],
+        "sines": sorted(draw(st.lists(floats(0.0, most_dist), min_size=k, max_size=k)), reverse=True),
+        "orientation": draw(reflections(floats, k)),
+    }
+    if period > 1:
+        instance["turn"] = draw(floats(0.0, 1.5))
+    return instance
+
+
+# ------------------------------------------------------------------------------------------------- against the envelope
+
+
+def log_envelope(
+    setting: Setting, recorded: np.ndarray, c: Any = ENVELOPE_C, offset: float = ENVELOPE_OFFSET
+) -> np.ndarray:
+    """Logarithm of Π_{s=1}^{t−1} (1 − c αβE_0 λ_min(Ψ_{*,s})) at the recorded steps t: (T, batch). 0 where E_0 ≤ 0.
+
+    The same product as ``theory.rates.envelope``, for many c and settings at once.
+    """
+    margin = np.maximum(offset - setting.dist0**2, 0.0)
+    gain = c * setting.alpha * setting.beta * margin
+    period = len(setting.smallest)
+    # (P, batch); step s has task set s mod P. A factor is not let below 1e-12: c is then too large anyway.
+    logs = np.log1p(-np.minimum(gain * setting.smallest, 1 - 1e-12))
+    counts = np.maximum(np.asarray(recorded) - 1, 0)
+    # of the steps 1, ..., t − 1 as many have task set p as there are s ≡ p (mod P) among them
+    hits = np.stack([(counts - first) // period + 1 if first else counts // period for first in range(period)])
+    return hits.T.astype(float) @ logs
+
+
+MOST_C = 64.0
+"""Larger c are not told apart."""
+
+
+def largest_c(
+    setting: Setting, trajectory: Trajectory, offset: float = ENVELOPE_OFFSET, rounding: float = 0.0
+) -> np.ndarray:
+    """Largest c in [0, 64] with whose envelope each run complies; −1 − (share of the steps missed) where it diverged.
+
+    Args:
+        setting, trajectory: a batch of settings and their runs.
+        offset: the constant in E_0.
+        rounding: relative error allowed to dist.
+    """
+    gone = trajectory.diverged
+    logs = np.where(gone, 0.0, np.log(np.maximum(trajectory.dist, 1e-300))) - rounding
+    low, high = np.zeros(setting.alpha.shape), np.full(setting.alpha.shape, MOST_C)
+    later = trajectory.steps >= 2
+    for _ in range(30):
+        middle = (low + high) / 2
+        good = (logs <= log_envelope(setting, trajectory.steps, middle, offset))[later].all(0)
+        low, high = np.where(good, middle, low), np.where(good, high, middle)
+    missed = 1 - trajectory.diverged_at / max(int(trajectory.steps[-1]), 1)
+    return np.where(gone, -1 - missed, low)
