@@ -97,11 +97,18 @@ def moment_tests(first: Array, second: Array, names: Sequence[str]) -> tuple[Arr
         z (p + p(p + 1)/2,) and the tests' names. Two-sided p-values are at most 2 exp(−z²/2).
     """
     rows, columns = np.triu_indices(first.shape[1])
-    difference = np.concatenate([first - second, first[:, rows] * first[:, columns] - second[:, rows] * second[:,
-    columns]], 1) norm = np.sqrt(np.square(difference).sum(0))
+    products = first[:, rows] * first[:, columns] - second[:, rows] * second[:, columns]
+    difference = np.concatenate([first - second, products], 1)
+    norm = np.sqrt(np.square(difference).sum(0))
     z = difference.sum(0) / np.where(norm > 0.0, norm, 1.0)
-    labels = [f"E {name}" for name in names] + [f"E {names[i]}·{names[j]}" for i, j in zip(rows, columns, strict=True)]
+    labels = [f"E {name}" for name in names]
+    labels += [f"E {names[i]}·{names[j]}" for i, j in zip(rows.tolist(), columns.tolist(), strict=True)]
     return z, labels
+
+
+def _ks_p_value(first: Array, second: Array) -> float:
+    _, p_value = ks_2samp(first, second, method="asymp")
+    return float(p_value)
 
 
 def energy_test(first: Array, second: Array, rng: np.random.Generator, smallest: float) -> float:
@@ -174,11 +181,12 @@ def compare_laws(
     forms = rng.standard_normal((_PROJECTIONS, first.shape[1], first.shape[1]))
 
     def univariate(sample: Array, mild: Array) -> Array:
-        return np.concatenate([sample, mild @ directions, np.einsum("ni,qij,nj->nq", mild, forms, mild, optimize=True)], 1)
+        quadratic = np.einsum("ni,qij,nj->nq", mild, forms, mild, optimize=True)
+        return np.concatenate([sample, mild @ directions, quadratic], 1)
 
     ks_names = [*names, *(f"projection {i}" for i in range(_PROJECTIONS)), *(f"form {i}" for i in range(_PROJECTIONS))]
     columns = zip(univariate(first, mild_first).T, univariate(second, mild_second).T, strict=True)
-    ks = np.array([float(ks_2samp(x, y, method="asymp").pvalue) for x, y in columns])
+    ks = np.array([_ks_p_value(x, y) for x, y in columns])
 
     families = len(FAMILIES) * comparisons
     moment_p = 2.0 * np.exp(-np.square(z) / 2.0)

@@ -165,8 +165,6 @@ def fresh_directions(
     rows, columns = np.tril_indices(count, -1)
     directions[..., rows, inside + columns] = normals[..., count * inside :]
     degrees = outside - np.arange(count)
-    if "outside-degrees-of-freedom" in faults:
-        degrees = degrees + inside
     if "level-bartlett" in faults:
         degrees = np.full(count, outside)
     diagonal = np.arange(count)

@@ -144,8 +144,8 @@ def run_sampled(
         faults: planted faults of the sampler in law.
 
     Returns:
-        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``sim.trajectories.DIVERGED_ABOVE`` or anything is not finite;
-        it is frozen just before.
+        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``sim.trajectories.DIVERGED_ABOVE`` or anything is not
+        finite; it is frozen just before.
 
     Raises:
         ValueError: an argument is out of range, or an option belongs to the other method.

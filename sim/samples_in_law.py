@@ -358,7 +358,7 @@ def step_in_law(
         check_sample_size("m_out", m_out),
         n,
         inside,
-        d - inside,
+        d if "outside-degrees-of-freedom" in faults and d > inside else d - inside,
         batch,
         rng,
         faults,
