@@ -59,12 +59,14 @@ _HALF_RANGE = (BLOCKS - 1) / 2 / float(_PLACES @ _PLACES)
 
 def _noise(y: Array) -> tuple[float, float]:
     """Variances (per point of a random walk, of white noise) in y, from second differences at two lags, by medians."""
+    far = max(2, len(y) // 20)  # the farther, the better the two kinds are told apart
     variances = []
-    for lag in (1, 4):
+    for lag in (1, far):
         bend = y[2 * lag :] - 2 * y[lag:-lag] + y[: -2 * lag]
-        variances.append((np.median(np.abs(bend)) / 0.6745) ** 2)  # 2·lag·walk + 6·white for normal noise
-    walk = max(0.0, (variances[1] - variances[0]) / 6)
-    return walk, max(0.0, (variances[0] - 2 * walk) / 6)
+        spread = np.median(np.abs(bend - np.median(bend))) / 0.6745
+        variances.append(spread**2)  # 2·lag·walk + 6·white for normal noise
+    walk = max(0.0, float(variances[1] - variances[0]) / (2 * (far - 1)))
+    return walk, max(0.0, float(variances[0] - 2 * walk) / 6)
 
 
 def _seen_floor(x: Array, y: Array) -> float:
@@ -88,14 +90,19 @@ def _window(x: Array, y: Array) -> tuple[float, float, bool]:
     drift = abs(float(_PLACES @ slopes)) * _HALF_RANGE  # half the way from the first to the last block
     rounding = 4 * np.finfo(float).eps * (1 + np.abs(y).max()) / (x[-1] - x[0])
     error = float(np.sqrt(slopes.var(ddof=1) / BLOCKS + drift**2 + rounding**2))
-    walk, white = _noise(y)
-    length, spacing = len(x) / BLOCKS, (x[-1] - x[0]) / (len(x) - 1)
-    scatter = np.sqrt(1.2 * walk / length + 12 * white / length**3) / spacing  # of one block's least-squares slope
-    by_noise = scatter * _HALF_RANGE * float(np.sqrt(_PLACES @ _PLACES))
     deviation = float(np.abs(slopes - slopes.mean()).max())
-    straight = drift <= max(SETTLED * abs(slope), NOISE_MULTIPLE * by_noise, rounding * BLOCKS) and (
-        deviation <= max(2 * SETTLED * abs(slope), 2 * NOISE_MULTIPLE * scatter, rounding * BLOCKS**2)
-    )
+
+    def within(by_drift: float, by_block: float) -> bool:
+        return drift <= max(by_drift, rounding * BLOCKS) and deviation <= max(by_block, rounding * BLOCKS**2)
+
+    settled = SETTLED * abs(slope)
+    straight = within(settled, 2 * settled)
+    if not straight:
+        walk, white = _noise(y)
+        length, spacing = len(x) / BLOCKS, (x[-1] - x[0]) / (len(x) - 1)
+        scatter = float(np.sqrt(1.2 * walk / length + 12 * white / length**3)) / spacing  # of one block's fitted slope
+        by_noise = NOISE_MULTIPLE * scatter * _HALF_RANGE * float(np.sqrt(_PLACES @ _PLACES))
+        straight = within(max(settled, by_noise), 2 * max(settled, NOISE_MULTIPLE * scatter))
     return slope, error, straight
 
 

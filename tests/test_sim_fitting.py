@@ -23,8 +23,8 @@ def test_pure_exponential_is_read_off_to_rounding(rate):
     [
         (1.0, 0.9, 1e-2, 0.99, 0.0),
         (1.0, 0.9, 1e-2, 0.99, 1e-7),
-        (1.0, 0.95, 1e-2, 0.995, 1e-7),
-        (-0.5, 0.98, 0.6, 0.99, 1e-8),
+        (1.0, 0.95, 1e-1, 0.985, 1e-7),
+        (-0.5, 0.98, 0.6, 0.99, 1e-7),
         (0.0, 0.9, 1.0, 0.97, 1e-12),
     ],
 )
@@ -34,14 +34,14 @@ def test_transient_rate_and_floor(transient, fast, amplitude, rate, floor, noise
     steps = STEPS[::every].astype(float)
     increments, errors = rng.standard_normal((2, len(steps)))
     walk = 0.01 * np.sqrt(every) * np.cumsum(increments) if noise == "walk" else 0.0
-    white = 0.02 * errors if noise == "white" else 0.0
+    white = 0.05 * errors if noise == "white" else 0.0
     dist = ((transient * fast**steps + amplitude * rate**steps) * np.exp(walk) + floor) * np.exp(white)
     fit = fit_rate(steps, dist)
     assert abs(fit.rate - rate) < 3 * fit.standard_error
     # The error is honest but not vacuous: a few per cent of the exponent, more where a random walk rules.
     assert fit.standard_error < (0.35 if noise == "walk" else 0.1) * (1 - rate)
     if floor and noise != "walk":  # which may carry the curve to its floor later
-        assert fit.stop <= np.log(amplitude / floor) / -np.log(rate)
+        assert fit.stop <= np.log(amplitude / floor / 10) / -np.log(rate)
 
 
 def test_a_floor_that_the_caller_names():
@@ -57,7 +57,7 @@ def test_standard_error_covers_the_truth_over_many_draws(walk):
     is a walk."""
     rng = np.random.default_rng(1)
     units = []
-    for _ in range(30):
+    for _ in range(20):
         noise = walk * np.cumsum(rng.standard_normal(STEPS.size)) + 0.05 * rng.standard_normal(STEPS.size)
         fit = fit_rate(STEPS, (0.99**STEPS + 1e-7) * np.exp(noise))
         units.append(abs(fit.rate - 0.99) / fit.standard_error)
@@ -88,11 +88,11 @@ def test_rate_of_a_real_run_is_the_exact_local_one():
 @pytest.mark.parametrize(
     ("steps", "dist", "floor", "message"),
     [
-        (np.arange(30), np.ones(29), 0.0, r"steps has shape \(30,\) and dist \(29,\); allowed: \(T,\) both"),
+        (np.arange(20), np.ones(29), 0.0, r"steps has shape \(30,\) and dist \(29,\); allowed: \(T,\) both"),
         (np.zeros(30), np.ones(30), 0.0, "steps do not ascend; allowed: ascending"),
-        (np.arange(30), np.ones(30), -1.0, r"floor is -1\.0; allowed: floor >= 0"),
-        (np.arange(30), np.full(30, np.nan), 0.0, "dist has 0 usable points; allowed: at least 18"),
-        (np.arange(30), np.ones(30), 1.0, "dist has 0 usable points"),
+        (np.arange(20), np.ones(30), -1.0, r"floor is -1\.0; allowed: floor >= 0"),
+        (np.arange(20), np.full(30, np.nan), 0.0, "dist has 0 usable points; allowed: at least 18"),
+        (np.arange(20), np.ones(30), 1.0, "dist has 0 usable points"),
         (np.arange(10), np.ones(10), 0.0, "dist has 10 usable points"),
     ],
 )

@@ -1,4 +1,5 @@
 import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sim.metrics import principal_sines, subspace_distance
 from sim.problems import (
     FixedTasks,
     FreshTasks,
+    StartKind,
     gaussian_heads,
     heads_with_spectrum,
     lift,
@@ -22,6 +24,11 @@ from sim.problems import (
 from sim.trajectories import run
 
 EPS = float(np.finfo(float).eps)
+
+
+def p_value(first, second):
+    result: Any = scipy.stats.ks_2samp(first, second)
+    return float(result.pvalue)
 
 
 def second_moment(heads):
@@ -65,8 +72,8 @@ def test_fresh_tasks_differ_by_step_begin_again_at_zero_and_have_their_moments()
     tasks = FreshTasks((1.0, 0.0), (4.0, 0.25), 3, rng, (2000,))
     untouched = np.random.default_rng(1)
     untouched.spawn(1)
-    assert rng.standard_normal() == untouched.standard_normal()
     first, second = tasks(0), tasks(1)
+    assert rng.standard_normal() == untouched.standard_normal()
     assert not np.any(first == second)
     np.testing.assert_array_equal(tasks(0), first)
     np.testing.assert_array_equal(tasks(1), second)
@@ -91,7 +98,8 @@ def test_gaussian_heads_moments():
 @pytest.mark.parametrize(("d", "k"), [(100, 5), (7, 5), (10, 5), (2, 1)])
 def test_start_is_balanced_or_orthonormal_at_the_distance(d, k, dist0):
     alpha = np.array([0.1, 3.0])
-    for kind, scale in (("balanced", alpha), ("orthonormal", np.ones(2))):
+    kinds: tuple[tuple[StartKind, np.ndarray], ...] = (("balanced", alpha), ("orthonormal", np.ones(2)))
+    for kind, scale in kinds:
         for angles in ("equal", "largest"):
             B = start(kind, d, k, alpha, np.random.default_rng(3), dist0, (3, 2), angles=angles)
             rows = min(d, 2 * k)
@@ -125,6 +133,10 @@ def test_prescribed_start_has_random_orientation():
     # Every entry of a uniformly oriented block has mean 0: five standard errors of entries of size < 1.
     assert np.abs(B.mean(0)).max() < 5 / np.sqrt(4000)
     assert np.abs(B).std(0).min() > 0.1
+    # Which direction of B_* is the far one is random too: P Pᵀ has a mean proportional to I.
+    P = start("orthonormal", 50, 2, 1.0, np.random.default_rng(5), (0.9, 0.1), (4000,))[:, :2]
+    shares = P @ np.swapaxes(P, -1, -2)
+    np.testing.assert_allclose(shares.mean(0), np.eye(2) * (0.19 + 0.99) / 2, atol=5 / np.sqrt(4000))
 
 
 @pytest.mark.parametrize(("d", "k"), [(3, 1), (4, 2), (5, 3), (12, 2), (60, 2)])
@@ -135,11 +147,11 @@ def test_random_start_has_the_law_of_a_uniform_subspace_of_that_dimension(d, k):
     B = start("orthonormal", d, k, 1.0, rng, None, (draws,))
     reduced = principal_sines(B, np.eye(B.shape[-2], k))
     for index in range(min(k, d - k)):
-        assert scipy.stats.ks_2samp(direct[:, index], reduced[:, index]).pvalue > 1e-3
+        assert p_value(direct[:, index], reduced[:, index]) > 1e-3
         # The same test tells the neighbouring dimension apart where that differs enough to be seen with these draws.
     if d <= 5 and d > k + 1:
         other = principal_sines(rng.standard_normal((draws, d + 1, k)), np.eye(d + 1, k))
-        assert scipy.stats.ks_2samp(other[:, min(k, d - k) - 1], reduced[:, min(k, d - k) - 1]).pvalue < 1e-6
+        assert p_value(other[:, min(k, d - k) - 1], reduced[:, min(k, d - k) - 1]) < 1e-6
 
 
 def test_a_million_dimensions_need_no_array_of_that_length():

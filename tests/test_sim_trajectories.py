@@ -114,6 +114,7 @@ def test_divergence_is_an_outcome_without_warnings(name, beta):
 def test_a_run_whose_trials_have_all_diverged_stops_early():
     trajectory = run(FO_ANIL, problem((2,)), 0.1, 1e9, 10**6)
     assert trajectory.steps[-1] == trajectory.diverged_at.max() < 10
+    assert run(FO_ANIL, problem((2,)), 0.1, 1e9, 10**6, record_every=10**5).steps[-1] == trajectory.steps[-1]
     nowhere = run(FO_ANIL, replace(problem(), B0=np.full((6, 3), np.nan)), 0.1, 0.1, 5)
     assert nowhere.steps.tolist() == [0]
     assert nowhere.diverged_at == 0
@@ -160,15 +161,8 @@ def test_fractions_run_through(name):
     B_star, B0, heads, w0 = exact(p.B_star), exact(p.B0), exact(p.tasks(0)), exact(np.array([0.2, -0.1]))
     alpha, beta = Fraction(1, 10), Fraction(1, 5)
     fractions = run(LEARNERS[name], Problem(4, B_star, FixedTasks(heads), B0, w0, 2), alpha, beta, 2)
-    floats = run(
-        LEARNERS[name],
-        Problem(
-            4, *(x if callable(x) else x.astype(float) for x in (B_star, FixedTasks(heads.astype(float)), B0, w0)), 2
-        ),
-        0.1,
-        0.2,
-        2,
-    )
+    B_star, B0, heads, w0 = (array.astype(float) for array in (B_star, B0, heads, w0))
+    floats = run(LEARNERS[name], Problem(4, B_star, FixedTasks(heads), B0, w0, 2), 0.1, 0.2, 2)
     assert all(isinstance(x, Fraction) for x in fractions.B.flat)
     assert all(isinstance(x, Fraction) for x in fractions.w.flat)
     np.testing.assert_allclose(fractions.B.astype(float), floats.B, atol=1e-13)
@@ -186,6 +180,12 @@ def test_an_implementation_is_what_is_run():
     trajectory = run(FO_ANIL, problem(), 0.1, 0.1, 3, implementation=other)
     assert calls == ["fo-anil"] * 3
     assert trajectory.dist.tolist() == [0.25] * 4
+
+    def broken(learner, B, w, targets, alpha, beta):
+        return B * [[[1.0]], [[np.nan]]], np.full(w.shape, 1.0)
+
+    trajectory = run(FO_ANIL, problem((2,)), 0.1, 0.1, 5, implementation=Implementation("broken", step=broken))
+    assert trajectory.diverged_at.tolist() == [-1, 1]
     assert REFERENCE.supported == frozenset(LEARNERS)
     with pytest.raises(ValueError, match="supported holds reptile; allowed: anil, "):
         Implementation("odd", supported=frozenset({"reptile"}))
