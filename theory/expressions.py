@@ -335,7 +335,9 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
         return cache[word]
 
     rows, cols = polynomial.shape
-    unit = np.eye(sizes[rows], sizes[cols], dtype=int).astype(object) if exact else np.eye(sizes[rows], sizes[cols])
+    unit: np.ndarray = np.eye(sizes[rows], sizes[cols])
+    if exact:
+        unit = unit.astype(int).astype(object) * Fraction(1)
     total: Any = 0 * unit[None]
     for (powers, words, core), value in polynomial.terms.items():
         factor: Any = (value if exact else float(value)) * evaluate_powers(powers, scalars)
@@ -359,6 +361,8 @@ def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scala
     """
     if isinstance(expression, MatrixSymbol):
         return arrays[str(expression.name)]
+    if isinstance(expression, Identity):
+        return _unit(_dimension_name(expression.shape[0]), arrays)
     if isinstance(expression, Transpose):
         return np.swapaxes(evaluate_expression(expression.args[0], arrays, scalars), -1, -2)
     if isinstance(expression, TaskMean):
@@ -382,6 +386,16 @@ def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scala
             product = matrix @ product
         return number * product
     raise ValueError(f"cannot evaluate {type(expression).__name__}: {expression}")
+
+
+def _unit(dimension: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The identity of a named dimension; size and kind of numbers are those of an array that has the dimension."""
+    for name, array in arrays.items():
+        found = find_letter(name)
+        for axis, has in ((-2, found.rows), (-1, found.cols)):
+            if has == dimension:
+                return np.eye(array.shape[axis], dtype=int).astype(array.dtype)
+    raise ValueError(f"no array has the dimension {dimension!r}, so the size of its identity is unknown")
 
 
 def _number(expression: Any, scalars: Mapping[str, Any]) -> Any:

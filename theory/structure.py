@@ -9,14 +9,16 @@ Collins et al. 2022 (proof of Theorem 1); the others are our own derivation.
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
+import numpy as np
 from sympy.matrices.expressions import Identity, MatrixExpr, Transpose
 
 from sim.learners import Learner
 from theory import alphabet as a
 from theory.alphabet import DIMENSIONS, matrix_symbol, scalar_symbol
 from theory.derive import adapted_parameters, derive, task_gradients
-from theory.expressions import TaskMean, add, mul, to_words
+from theory.expressions import TaskMean, add, evaluate_expression, mul, to_words
 from theory.words import Poly, Rule, identity, zero
 
 PERPENDICULAR = (Rule("B_perp'", "B_star", None), Rule("B_perp'", "B_perp", ""), Rule("B_star'", "B_star", ""))
@@ -67,6 +69,34 @@ class StatedSplit:
         for name, expression in self.definitions:
             known[name] = to_words(expression, known).substitute(TRUTH)
         return to_words(self.N, known), to_words(self.C, known)
+
+    def evaluate(
+        self,
+        learner: Learner,
+        B: np.ndarray,
+        w: np.ndarray,
+        B_star: np.ndarray,
+        heads: np.ndarray,
+        alpha: Any,
+        beta: Any,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """(N, C) on arrays, as written: (..., k, k) and (..., s, k).
+
+        B (..., d, k), w (..., k), B_star (..., d, s), heads w_{*,i} as columns (..., s, n); scalars α, β. Floats or
+        Fractions.
+        """
+        arrays = {
+            "B": B[..., None, :, :],
+            "w": w[..., None, :, None],
+            "B_star": B_star[..., None, :, :],
+            "theta_i": np.moveaxis(B_star @ heads, -1, -2)[..., None],
+            "w_star_i": np.moveaxis(heads, -1, -2)[..., None],
+        }
+        scalars = {"alpha": alpha, "beta": beta}
+        for name, expression in (*derive(learner).program.definitions, *self.definitions):
+            arrays[name] = evaluate_expression(expression, arrays, scalars)
+        N, C = (evaluate_expression(expression, arrays, scalars) for expression in (self.N, self.C))
+        return N[..., 0, :, :], C[..., 0, :, :]
 
 
 def stated_split(learner: Learner) -> StatedSplit:

@@ -1,10 +1,12 @@
 """Comparing arrays: the size of a difference, and how much of it rounding errors explain."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
-from sim.learners import Learner
+from sim.implementations import Implementation
+from sim.learners import LEARNERS, Learner
 from theory.claims.record import Comparison
 from theory.claims.strategies import StepArrays
 from theory.derive import derive
@@ -57,3 +59,18 @@ def step_scale(learner: Learner, at: StepArrays) -> float:
     grad_B, grad_w = (evaluate_words(_moduli(part), arrays, scalars) for part in derive(learner).words)
     step = float(at.beta)
     return float(max((np.abs(at.B) + step * grad_B).max(), (np.abs(at.w)[:, None] + step * grad_w).max()))
+
+
+def most_strained(comparisons: Iterable[Comparison]) -> Comparison:
+    """Of several comparisons the one that uses most of its tolerance; a violated one (NaN is one) if there is any."""
+    return max(comparisons, key=lambda comparison: (not comparison.holds, comparison.strain))
+
+
+def supported(implementation: Implementation, names: Iterable[str] = LEARNERS) -> list[Learner]:
+    """The learners of these ids that the implementation has."""
+    return [LEARNERS[name] for name in names if name in implementation.supported]
+
+
+def run_together(*arrays: np.ndarray) -> np.ndarray:
+    """Arrays flattened and joined, so that one comparison covers all of them."""
+    return np.concatenate([array.ravel() for array in arrays])
