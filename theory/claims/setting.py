@@ -84,7 +84,7 @@ CLAIMS = (
         chapter=CHAPTER,
         statement=(
             r"$\mathrm{dist}(B, B_*) = \|(I - B_*B_*^\top)\hat B\|_2$ is the sine of the largest principal angle between "
-            r"the column spaces, and is computed to a few units of rounding even where that angle is $10^{-12}$."
+            r"the two column spaces, and is computed to a few units of rounding even where that angle is $10^{-12}$."
         ),
         source=paper("Section 2 (definition of dist); the accuracy is our own requirement"),
         hypotheses=r"$d \ge 2k$, any principal sines between $10^{-12}$ and 1, any well-conditioned basis, any scale",
@@ -98,8 +98,8 @@ CLAIMS = (
         id="distance-is-basis-free",
         chapter=CHAPTER,
         statement=(
-            r"$\mathrm{dist}(B, B_*)$ depends on the two column spaces only: replacing $B$ by $BT$ ($T$ invertible) or $B_*$ "
-            r"by $B_*Q$ ($Q$ orthogonal) does not change it."
+            r"$\mathrm{dist}(B, B_*)$ depends on the two column spaces only: replacing $B$ by $BT$ ($T$ invertible) or "
+            r"$B_*$ by $B_*Q$ ($Q$ orthogonal) does not change it."
         ),
         source=own(),
         hypotheses=r"$d \ge 2k$, any principal sines, $T$ with condition number at most 7, any scale",

@@ -1,6 +1,6 @@
 """Wrong claims, on purpose: each must be refuted with a counterexample, or the checks could not fail.
 
-Each chapter's wrong claims stand beside its right ones in the same form, or here; nothing in the catalogue refers to them.
+Each chapter's wrong claims stand beside its right ones in the same form, or here; the catalogue knows none of them.
 """
 
 import numpy as np

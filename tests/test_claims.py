@@ -1,0 +1,59 @@
+"""The catalogue, through the engine: every claim has the verdict that is expected of it."""
+
+import re
+
+import pytest
+
+from theory.claims import catalogue, check_catalogue, get_claim
+from theory.claims.record import Claim, Verdict
+from theory.claims.wrong import WRONG_CLAIMS
+from theory.engine import Profile, verify
+
+
+@pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)
+def test_claim_has_the_expected_verdict(claim: Claim, profile: Profile) -> None:
+    finding = verify(claim, profile=profile)
+    assert finding.as_expected, finding.failure_message()
+
+
+@pytest.mark.parametrize("claim", WRONG_CLAIMS, ids=lambda claim: claim.id)
+def test_wrong_claim_is_refuted_with_a_counterexample(claim: Claim, profile: Profile) -> None:
+    finding = verify(claim, profile=Profile(seed=profile.seed))
+    assert finding.status == Verdict.REFUTED
+    refuting = [item for item in finding.evidence if item.verdict == Verdict.REFUTED]
+    assert any(item.counterexample or item.kind in ("proof", "measurement") for item in refuting)
+
+
+def test_catalogue_is_large_enough_and_has_no_duplicates() -> None:
+    assert len(catalogue()) >= 40
+    assert not {claim.id for claim in WRONG_CLAIMS} & {claim.id for claim in catalogue()}
+
+
+@pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)
+def test_record_is_complete(claim: Claim) -> None:
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", claim.id)
+    assert claim.statement.count("$") % 2 == 0
+    assert claim.hypotheses
+    assert claim.expected not in (Verdict.NOT_RUN,)
+    if claim.kind == "identity" and claim.expected == Verdict.PROVED:
+        assert claim.proof is not None
+        assert claim.rationals is not None or not claim.needs, "an identity about the update is also checked exactly"
+    if claim.kind == "inequality":
+        assert claim.expected != Verdict.PROVED, "an inequality is SUPPORTED; it says what it rests on"
+    if "step" in claim.needs:
+        assert claim.learners
+
+
+def test_rests_on_must_come_before() -> None:
+    first, second = catalogue()[0], get_claim("right-factor-fo-anil")
+    check_catalogue(catalogue())
+    with pytest.raises(ValueError, match="does not come before it"):
+        check_catalogue((second, first))
+    with pytest.raises(ValueError, match="unique"):
+        check_catalogue((first, first))
+
+
+def test_unknown_claim_is_one_line() -> None:
+    with pytest.raises(ValueError, match="unknown claim 'nonsense'; known: ") as caught:
+        get_claim("nonsense")
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,124 @@
+"""The engine: verdicts follow from evidence; searches repeat; counterexamples shrink, replay and come with a snippet."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from sim.deviations import DEVIATIONS, scaled_step_sizes
+from sim.implementations import REFERENCE
+from theory.claims import get_claim
+from theory.claims.record import Claim, Comparison, Measurement, Verdict, own
+from theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
+from theory.proofs import Proof
+from theory.words import identity
+
+
+def inequality(check, **changes) -> Claim:
+    record = {
+        "id": "toy",
+        "chapter": "toys",
+        "statement": "$x \\le b$",
+        "source": own(),
+        "hypotheses": "$0 \\le x \\le 10$",
+        "expected": Verdict.SUPPORTED,
+        "kind": "inequality",
+        "instances": lambda: st.floats(0, 10).map(lambda x: {"x": x}),
+        "check": check,
+        "examples": 200,
+    }
+    return Claim(**{**record, **changes})
+
+
+def test_status_is_the_strongest_evidence_and_refuted_wins() -> None:
+    claim = get_claim("update-fo-anil")
+    supported, proved = Evidence("floats", Verdict.SUPPORTED, 5), Evidence("proof", Verdict.PROVED, 0)
+    assert Finding(claim, "x", ()).status == Verdict.NOT_RUN
+    assert Finding(claim, "x", (supported,)).status == Verdict.SUPPORTED
+    assert Finding(claim, "x", (supported, proved)).status == Verdict.PROVED
+    assert Finding(claim, "x", (proved, Evidence("exact", Verdict.REFUTED, 1))).status == Verdict.REFUTED
+
+
+def test_worst_margin_is_driven_to_the_edge() -> None:
+    finding = verify(inequality(lambda at, _: Comparison(at["x"], 10.0, 0.0)))
+    (evidence,) = finding.evidence
+    assert finding.status == Verdict.SUPPORTED
+    assert evidence.worst_margin == pytest.approx(0, abs=1e-3)
+    assert evidence.instance is not None
+    assert evidence.instance["x"] == pytest.approx(10, abs=1e-2)
+
+
+def test_counterexample_shrinks_and_refutes() -> None:
+    finding = verify(inequality(lambda at, _: Comparison(at["x"], 6.5, 0.0, "x itself")))
+    bad = finding.counterexample
+    assert finding.status == Verdict.REFUTED
+    assert not finding.as_expected
+    assert bad is not None
+    assert bad.counterexample == {"x": 7.0}
+    message = finding.failure_message()
+    for part in ("toy", "own derivation", "x = 7", "margin", "replay('toy', {'x': 7.0})"):
+        assert part in message
+
+
+def test_not_a_number_is_a_violation() -> None:
+    assert verify(inequality(lambda at, _: Comparison(float("nan"), 1.0, 0.0))).status == Verdict.REFUTED
+
+
+def test_failing_proof_and_contradicting_measurement_refute() -> None:
+    def wrong() -> Proof:
+        proof = Proof()
+        proof.equal("I = 2I", identity("k"), identity("k") * 2)
+        return proof
+
+    nothing = inequality(None, instances=None, proof=wrong, kind="identity")
+    finding = verify(nothing)
+    assert finding.status == Verdict.REFUTED
+    assert "left − right = −I" in finding.evidence[0].why
+    empty = inequality(None, instances=None, proof=Proof, kind="identity")
+    assert verify(empty).status == Verdict.REFUTED, "a proof that compares nothing proves nothing"
+    measured = inequality(
+        None, instances=None, kind="measurement", measure=lambda *_: Measurement(1.0, 0.1, 3, "toy", consistent=False)
+    )
+    assert verify(measured).status == Verdict.REFUTED
+
+
+def test_claim_without_a_check_is_refused() -> None:
+    with pytest.raises(ValueError, match="neither proof nor check"):
+        inequality(None, instances=None)
+    with pytest.raises(ValueError, match="goes with"):
+        inequality(lambda at, _: Comparison(0, 0, 0), instances=None)
+
+
+def test_two_runs_in_a_row_give_the_same_evidence() -> None:
+    claim = get_claim("update-maml")
+    first, second = (verify(claim, profile=Profile(effort=0.5)) for _ in range(2))
+    assert first.evidence == second.evidence
+    other = verify(claim, profile=Profile(effort=0.5, seed=1))
+    assert [item.instance for item in other.evidence] != [item.instance for item in first.evidence]
+
+
+def test_replay_runs_a_stored_counterexample_again() -> None:
+    wrong = replace(REFERENCE, name="wrong", step=scaled_step_sizes(alpha_factor=1.5))
+    finding = verify(get_claim("update-fo-maml"), wrong, examples=20)
+    bad = finding.counterexample
+    assert bad is not None
+    assert bad.counterexample is not None
+    stored = encode(bad.counterexample)
+    assert not replay("update-fo-maml", stored, wrong).holds
+    assert replay("update-fo-maml", stored).holds
+
+
+def test_instances_survive_json() -> None:
+    instance = {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": np.int64(3)}
+    again = decode(encode(instance))
+    assert again == {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": 3}
+
+
+def test_float32_inside_is_found_by_rounding_alone() -> None:
+    """The tolerance is tight enough to tell single from double precision, and wide enough for double."""
+    finding = verify(get_claim("update-anil"), DEVIATIONS["float32-inside"].implementation, kinds=("floats",))
+    assert finding.status == Verdict.REFUTED
+    single = replace(DEVIATIONS["float32-inside"].implementation, eps=2.0**-23)
+    assert verify(get_claim("update-anil"), single, kinds=("floats",)).status == Verdict.SUPPORTED

@@ -1,0 +1,185 @@
+"""The word calculus: its normal form, its derivative, and what goes wrong when they are broken."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sympy.matrices.expressions import Transpose
+
+from theory import alphabet as a
+from theory.expressions import TaskMean, add, evaluate_words, latex, matrix_symbol, mul, text, to_sympy, to_words
+from theory.words import Poly, Rule, find_letter, gradient, identity, letter, zero
+
+ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
+
+
+def random_arrays(seed: int, d: int, k: int, n: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {"B": (d, k), "w": (k,), "theta_i": (d, n), "B_star": (d, k), "w_star_i": (k, n)}
+    return {name: rng.integers(-3, 4, shape) / 2 for name, shape in shapes.items()}
+
+
+@st.composite
+def words(draw: st.DrawFn, rows: str = "1", cols: str = "1", longest: int = 6) -> Poly:
+    """A random product of letters with the given outer shape, as a polynomial in normal form."""
+    product, size = identity(rows), rows
+    pieces = [(p, q) for atom in ATOMS.values() for p, q in ((atom, atom.shape), (atom.T, atom.T.shape))]
+    for _ in range(draw(st.integers(0, longest))):
+        fitting = [p for p, (r, _) in pieces if r == size]
+        product = product * draw(st.sampled_from(fitting))
+        size = product.shape[1] if product.shape != ("1", "1") else "1"
+    closing = {
+        ("d", "1"): a.theta,
+        ("k", "1"): a.w,
+        ("s", "1"): a.w_star,
+        ("1", "k"): a.w.T,
+        ("1", "d"): a.theta.T,
+        ("1", "s"): a.w_star.T,
+    }
+    if size != cols:
+        product = product * (
+            closing[(size, cols)] if "1" in (size, cols) else closing[(size, "1")] * closing[("1", cols)]
+        )
+    return product
+
+
+def test_scalars_are_pulled_out_and_are_their_own_transposes() -> None:
+    left = a.w.T * a.B.T * a.theta
+    right = a.theta.T * a.B * a.w
+    assert left == right
+    assert a.B * a.w * left == a.B * a.w * right == left * (a.B * a.w)
+    assert a.theta * (a.w.T * a.w) * a.w.T == (a.w.T * a.w) * (a.theta * a.w.T)
+
+
+def test_different_words_stay_different() -> None:
+    assert a.B * a.B.T * a.B != a.B
+    assert a.w * a.w.T != (a.w.T * a.w) * identity("k")
+    assert a.B.T * a.B * a.w * a.w.T != a.w * a.w.T * a.B.T * a.B
+    assert a.theta * a.w.T != a.B * a.w * a.w.T
+
+
+def test_symmetric_and_skew_letters() -> None:
+    assert a.S.T == a.S
+    assert a.A.T == -a.A
+    assert not a.omega.T * a.A * a.omega  # xᵀAx = 0
+    assert a.omega.T * a.A * a.h == -(a.h.T * a.A * a.omega)
+
+
+@settings(max_examples=60)
+@given(words(), words(), st.integers(0, 2**16))
+def test_normal_form_keeps_the_value(first: Poly, second: Poly, seed: int) -> None:
+    arrays = random_arrays(seed, 3, 2, 1)  # one task: an average of one is multiplicative
+    scalars = {"alpha": 2.0}
+    one, two = (float(evaluate_words(p, arrays, scalars)[0, 0]) for p in (first, second))
+    product = float(evaluate_words(first * second.scaled(3, alpha=1) + first, arrays, scalars)[0, 0])
+    # entries are multiples of ½ of modulus ≤ 3/2, words have at most 15 letters: every sum is exact in doubles
+    assert product == one * two * 6 + one
+
+
+@settings(max_examples=60)
+@given(words(), st.integers(0, 2**16), st.sampled_from(["B", "w"]))
+def test_gradient_is_the_derivative(word: Poly, seed: int, name: str) -> None:
+    arrays = {
+        key: np.vectorize(Fraction, otypes=[object])(value) for key, value in random_arrays(seed, 3, 2, 1).items()
+    }
+    slope = evaluate_words(gradient(word, name), arrays, {})
+    direction = np.vectorize(Fraction, otypes=[object])(
+        np.random.default_rng(seed + 1).integers(-2, 3, arrays[name].shape)
+    )
+    degree = max(word.degree(name), 1)
+
+    def along(step: int) -> Fraction:
+        moved = {**arrays, name: arrays[name] + Fraction(step) * direction}
+        return evaluate_words(word, moved, {})[0, 0]
+
+    # the word is a polynomial of that degree in the step: its linear coefficient from exact interpolation
+    nodes = list(range(degree + 1))
+    variable = sympy.Symbol("x")
+    values = [sympy.Rational(along(x).numerator, along(x).denominator) for x in nodes]
+    linear = sympy.Poly(sympy.interpolate(list(zip(nodes, values, strict=True)), variable), variable).coeff_monomial(
+        variable
+    )
+    expected = (slope.reshape(direction.shape) * direction).sum()
+    assert sympy.Rational(expected.numerator, expected.denominator) == linear
+
+
+@settings(max_examples=40)
+@given(words("d", "k"), words("d", "k"))
+def test_sympy_there_and_back(first: Poly, second: Poly) -> None:
+    both = first.scaled(2, alpha=1, beta=-1) - second
+    without_traces = both.part(lambda count: True)
+    if any(scalars for _, scalars, _ in without_traces.terms):
+        assert text(to_sympy(both))
+        assert "\\" not in text(to_sympy(both))
+        return
+    assert to_words(to_sympy(both)) == both
+
+
+def test_sympy_expressions_become_the_same_words_in_any_order_of_brackets() -> None:
+    B, w, theta = (matrix_symbol(name) for name in ("B", "w", "theta_i"))
+    residual = B * w - theta
+    assert to_words(Transpose(residual) * residual) == (a.B * a.w - a.theta).T * (a.B * a.w - a.theta)
+    assert to_words((B.T * B) ** 2 * w) == a.B.T * a.B * a.B.T * a.B * a.w
+
+
+def test_product_of_two_averages_is_refused() -> None:
+    w_i = matrix_symbol("w_i")
+    average = TaskMean(mul(w_i, Transpose(w_i)))
+    with pytest.raises(ValueError, match="name it first"):
+        to_words(mul(average, average))
+    with pytest.raises(ValueError, match="name it first"):
+        to_words(mul(average, w_i))
+    assert to_words(add(average, average)) == (to_words(mul(w_i, Transpose(w_i)))) * 2
+
+
+def test_rewriting_uses_rules_and_their_transposes() -> None:
+    rules = (Rule("B_perp'", "B_star", None), Rule("Q", "Q'", ""))
+    assert not (a.B_perp.T * a.B_star * a.w_star).rewrite(rules)
+    assert not (a.w_star.T * a.B_star.T * a.B_perp).rewrite(rules)
+    assert (a.w.T * a.Q * a.Q.T * a.w).rewrite(rules) == a.w.T * a.w
+    assert (a.B_perp.T * a.B).rewrite(rules) == a.B_perp.T * a.B
+
+
+def test_substitution_is_simultaneous_and_checks_shapes() -> None:
+    swapped = (a.B * a.w).substitute({"B": a.B * a.Q, "w": a.Q.T * a.w})
+    assert swapped.rewrite((Rule("Q", "Q'", ""),)) == a.B * a.w
+    with pytest.raises(ValueError, match="its replacement"):
+        a.w.substitute({"w": a.theta})
+    with pytest.raises(ValueError, match="unknown letter"):
+        a.w.substitute({"nonsense": a.w})
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="cannot multiply"):
+        a.B * a.theta
+    with pytest.raises(ValueError, match="cannot add"):
+        a.B + a.w
+    with pytest.raises(ValueError, match="1×1 polynomial only"):
+        gradient(a.B, "B")
+    with pytest.raises(ValueError, match="already registered"):
+        letter("B", "d", "k", "B", "B")
+
+
+def test_strip_left_needs_the_letter() -> None:
+    assert (a.B * a.w * a.w.T).strip_left("B") == a.w * a.w.T
+    with pytest.raises(ValueError, match="does not begin with"):
+        (a.theta * a.w.T).strip_left("B")
+
+
+def test_writing_keeps_the_order_and_the_signs() -> None:
+    B, w, theta, r = (matrix_symbol(name) for name in ("B", "w", "theta_i", "r_i"))
+    alpha = sympy.Symbol("alpha", positive=True)
+    assert text(add(mul(B, w), mul(-1, theta))) == "B w − θ_i"
+    assert text(add(w, mul(-1, alpha, Transpose(B), r))) == "w − α Bᵀ r_i"
+    assert latex(add(w, mul(-1, alpha, Transpose(B), r))) == r"w - \alpha B^\top r_{i}"
+    assert text(mul(add(B, mul(-2, B)), w)) == "(B − 2 B) w"
+    assert text(to_sympy(zero("d", "k"))) == "0"
+    assert text(to_sympy(identity("k").scaled(Fraction(-1, 2), alpha=2))) == "−1/2 α² I"
+
+
+def test_letters_know_how_they_are_written() -> None:
+    assert find_letter("theta_i").per_task
+    assert find_letter("Psi_star").text == "Ψ_*"
