@@ -88,11 +88,11 @@ def test_rate_of_a_real_run_is_the_exact_local_one():
 @pytest.mark.parametrize(
     ("steps", "dist", "floor", "message"),
     [
-        (np.arange(20), np.ones(29), 0.0, r"steps has shape \(30,\) and dist \(29,\); allowed: \(T,\) both"),
+        (np.arange(30), np.ones(29), 0.0, r"steps has shape \(30,\) and dist \(29,\); allowed: \(T,\) both"),
         (np.zeros(30), np.ones(30), 0.0, "steps do not ascend; allowed: ascending"),
-        (np.arange(20), np.ones(30), -1.0, r"floor is -1\.0; allowed: floor >= 0"),
-        (np.arange(20), np.full(30, np.nan), 0.0, "dist has 0 usable points; allowed: at least 18"),
-        (np.arange(20), np.ones(30), 1.0, "dist has 0 usable points"),
+        (np.arange(30), np.ones(30), -1.0, r"floor is -1\.0; allowed: floor >= 0"),
+        (np.arange(30), np.full(30, np.nan), 0.0, "dist has 0 usable points; allowed: at least 18"),
+        (np.arange(30), np.ones(30), 1.0, "dist has 0 usable points"),
         (np.arange(10), np.ones(10), 0.0, "dist has 10 usable points"),
     ],
 )
