@@ -1,13 +1,13 @@
 """Derived updates: sizes, readable programs for any spec, and what cannot be derived."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.learners import LEARNERS, Learner
+from sim.learners import LEARNERS, Adapts, Learner
 from theory import alphabet as a
 from theory.derive import (
     MOST_INNER_STEPS,
@@ -75,17 +75,21 @@ def test_average_loss_is_the_gradient_of_the_task_loss() -> None:
 
 
 @pytest.mark.parametrize("adapts", ["head", "representation", "both"])
-def test_too_many_inner_steps_is_one_line(adapts) -> None:
+def test_too_many_inner_steps_is_one_line(adapts: Adapts) -> None:
     learner = Learner("long", adapts, inner_steps=MOST_INNER_STEPS[adapts] + 1)
     with pytest.raises(ValueError, match="allowed: up to"):
         derive(learner)
 
 
 def test_specs_that_make_no_sense_are_refused() -> None:
-    senseless: list[tuple[Any, bool, int]] = [("nothing", False, 2), ("head", False, 0), ("body", False, 1)]
-    for arguments in (*senseless, ("nothing", True, 0)):
+    for adapts, first_order, steps in (
+        ("nothing", False, 2),
+        ("head", False, 0),
+        ("body", False, 1),
+        ("nothing", True, 0),
+    ):
         with pytest.raises(ValueError, match="allowed"):
-            Learner("odd", *arguments)
+            Learner("odd", cast(Adapts, adapts), first_order, steps)
     with pytest.raises(ValueError, match="allowed"):
         Learner("odd", "head", inner_steps=-1)
     with pytest.raises(ValueError, match="no stated form"):

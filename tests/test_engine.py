@@ -1,4 +1,4 @@
-"""The engine: verdicts follow from evidence; searches repeat; counterexamples shrink, replay and come with a snippet."""
+"""The engine: verdicts follow from evidence, searches repeat, counterexamples shrink and can be run again."""
 
 from dataclasses import replace
 from fractions import Fraction
