@@ -41,7 +41,49 @@ def bench(json: Json = False) -> None:
     )
 
 
+def report(
+    out: OutFolder,
+    profile: Annotated[
+        ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
+    ] = ProfileName.QUICK,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
+
+    Exit code 1 if a verdict is not the expected one; the report is written all the same.
+    """
+    check_whole("seed", seed, 0)
+    make_folder(out / "figures")
+    from reports.gather import PROFILES, gather
+    from reports.report import report_data, unexpected, write_report
+
+    with progress_bar("report") as told:
+        results = gather(PROFILES[profile.value], seed, told)
+    written = write_report(results, out)
+    news = list(unexpected(results))
+    if json:
+        typer.echo(
+            as_json(
+                {
+                    "files": [str(path) for path in written],
+                    "counts": report_data(results)["counts"],
+                    "unexpected": [claim["id"] for claim in news],
+                    "seconds": results.run["seconds"],
+                }
+            )
+        )
+    else:
+        counts = report_data(results)["counts"]
+        typer.echo(f"{len(results.claims)} claims: {', '.join(f'{n} {status}' for status, n in counts.items())}")
+        for claim in news:
+            typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
+        typer.echo("\n".join(f"wrote {path}" for path in written))
+    if news:
+        raise typer.Exit(1)
+
+
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (bench,):
+    for command in (bench, report):
         app.command()(command)

@@ -78,43 +78,73 @@ def by_panel(results: list[CurveResult], panel: str) -> list[CurveResult]:
     return [result for result in results if result.panel == panel]
 
 
+_FIGURE_1_PANELS = ("random", "envelope", "balanced")
+
+
+def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: str = "") -> list[Named]:
+    """The three panels of Figure 1 as figures of their own, for pages that lay them out by the width there is."""
+    panels = []
+    for name in _FIGURE_1_PANELS:
+        with figures.style():
+            figure = figures.new_figure(3.7, 3.5)
+            axes = figure.subplots()
+            _draw_panel(axes, experiment, results, name, suffix)
+            axes.set_ylabel("dist(B, B$_*$)")
+        panels.append((f"figure-1-{name}{suffix}", figure))
+    return panels
+
+
 def _figure_1(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
-    random, close, balanced = (by_panel(results, name + suffix) for name in ("random", "envelope", "balanced"))
     with figures.style():
-        figure = figures.new_figure(11.2, 4.1)
-        left, centre, right = figure.subplots(1, 3, sharey=True)
-        for axes, group in ((left, random), (centre, close)):
-            for place, result in enumerate(group):
-                # First-order learners lie on their exact ones: dashes on top of full lines show both.
-                order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
-                name = LEARNER_TITLES[result.curve.learner]
-                figures.draw_trials(axes, result.curve.learner, result.steps, result.dist, name, order + 0.01 * place)
-        bounds = envelopes(close[0])
-        middle = np.exp(np.log(bounds).mean(1))
-        centre.plot(
-            np.arange(len(middle)), middle, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), label="Envelope", zorder=5
-        )
-        for result in balanced:
-            diverged = result.diverged_at >= 0
-            colour = figures.COLOURS[result.curve.learner]
-            shown = np.where(result.dist > 0, result.dist, np.nan)
-            if (~diverged).any():
-                right.plot(result.steps, shown[:, ~diverged], color=colour, linewidth=1.1, alpha=0.85)
-            if diverged.any():
-                right.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
-            figures.mark_divergence(right, result.steps, result.dist, result.diverged_at, figures.INK)
-            counts = f"{diverged.sum()} of {diverged.size} trials diverge (×)"
-            right.text(0.97, 0.955, counts, transform=right.transAxes, ha="right", va="top", fontsize=9)
-        lowest = figures.lowest_shown(*(result.dist for result in (*random, *close, *balanced)))
-        for axes, letter, group in zip((left, centre, right), "abc", (random, close, balanced), strict=True):
-            figures.log_axis(axes, lowest)
-            axes.set_xlabel("outer step")
-            axes.set_title(f"({letter}) {group[0] and _panel_title(experiment, group[0].panel)}")
-            axes.set_xlim(0, int(group[0].steps[-1]))
-        left.set_ylabel("dist(B, B$_*$)")
-        handles, labels = centre.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure = figures.new_figure(11.2, 3.7)
+        row = figure.subplots(1, 3, sharey=True)
+        for axes, name in zip(row, _FIGURE_1_PANELS, strict=True):
+            _draw_panel(axes, experiment, results, name, suffix)
+        row[0].set_ylabel("dist(B, B$_*$)")
     return figure
+
+
+def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], name: str, suffix: str) -> None:
+    group = by_panel(results, name + suffix)
+    for place, result in enumerate(group):
+        if name == "balanced":
+            _draw_fates(axes, result)
+            continue
+        # First-order learners lie on their exact ones: dashes on top of full lines show both.
+        order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
+        title = LEARNER_TITLES[result.curve.learner]
+        figures.draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
+        figures.mark_divergence(
+            axes, result.steps, result.dist, result.diverged_at, figures.COLOURS[result.curve.learner]
+        )
+    lowest = figures.lowest_shown(*(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix)))
+    figures.log_axis(axes, lowest)
+    last = int(group[0].steps[-1])
+    axes.set_xlim(0, last)
+    axes.set_xticks(range(0, last + 1, 1000 if last > 1500 else 500))
+    axes.set_xlabel("outer step")
+    axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}")
+    if name == "envelope":
+        bounds = np.exp(np.log(envelopes(group[0])).mean(1))
+        axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
+        axes.text(
+            0.985 * last, bounds[-1] / 2.2, "envelope", color=figures.ENVELOPE_COLOUR, ha="right", va="top"
+        )  # fmt: skip
+    if name == "random":
+        axes.legend(loc="lower left")
+
+
+def _draw_fates(axes: Any, result: CurveResult) -> None:
+    """Trials that diverged apart from those that did not."""
+    diverged = result.diverged_at >= 0
+    shown = np.where(result.dist > 0, result.dist, np.nan)
+    axes.plot(
+        result.steps, shown[:, ~diverged], color=figures.COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85
+    )
+    axes.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
+    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, figures.INK)
+    counts = f"{diverged.sum()} of {diverged.size} trials\ndiverge (×)"
+    axes.text(0.04, 0.06, counts, transform=axes.transAxes, ha="left", va="bottom")
 
 
 def _panel_title(experiment: Experiment, panel: str) -> str:

@@ -1,0 +1,340 @@
+"""The report's chapters: each makes one section of the document from the results. A new chapter is a function here and in CHAPTERS."""
+
+from collections import Counter
+from typing import Any
+
+from reports import blocks as b
+from reports.derived_maps import derived_lines
+from reports.experiment_figures import (
+    by_panel,
+    experiment_csv,
+    experiment_figures,
+    figure_1_panels,
+    looseness,
+    summary,
+)
+from reports.figures import rendered
+from reports.gather import Results
+from reports.rates_table import HEADER, RateRecord, row
+from reports.wording import LEARNER_TITLES
+from sim.experiments import get_experiment
+from sim.learners import LEARNERS
+from theory.claims.record import Verdict
+from theory.engine import shown
+
+
+def claim_link(claim_id: str) -> str:
+    """A link to a claim's section."""
+    return f"[{claim_id}](#claim-{claim_id})"
+
+
+def _by_chapter(claims: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    chapters: dict[str, list[dict[str, Any]]] = {}
+    for claim in claims:
+        chapters.setdefault(claim["chapter"], []).append(claim)
+    return chapters
+
+
+def _slug(title: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def verdict_counts(claims: list[dict[str, Any]]) -> list[tuple[Verdict, int]]:
+    """How many claims have each status, strongest first, without those that none has."""
+    counts = Counter(claim["status"] for claim in claims)
+    return [(verdict, counts[verdict.value]) for verdict in Verdict if counts[verdict.value]]
+
+
+def verdicts(results: Results) -> b.Section:
+    """Counts, what the verdicts mean, and every claim in a line."""
+    claims = results.claims
+    unexpected = [claim for claim in claims if not claim["as_expected"]]
+    counts = tuple(
+        (f"[[{verdict.value}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(claims)
+    )
+    news = (
+        b.Paragraph("Every verdict is the one that the catalogue expects.")
+        if not unexpected
+        else b.Items(
+            tuple(
+                f"[[{claim['status']}]] {claim_link(claim['id'])}: expected {claim['expected']}"
+                for claim in unexpected
+            )
+        )
+    )
+    tables = tuple(
+        b.Section(
+            f"verdicts-{_slug(chapter)}",
+            chapter,
+            (
+                b.Table(
+                    ("status", "claim", "statement", "source"),
+                    tuple(
+                        (f"[[{claim['status']}]]", claim_link(claim["id"]), claim["statement"], _origin(claim))
+                        for claim in members
+                    ),
+                ),
+            ),
+        )
+        for chapter, members in _by_chapter(claims).items()
+    )
+    return b.Section(
+        "verdicts",
+        "Verdicts",
+        (
+            b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
+            news,
+            b.Paragraph("A status is computed from the evidence: the strongest that there is, and a counterexample beats all."),
+        ),
+        tables,
+    )
+
+
+def _origin(claim: dict[str, Any]) -> str:
+    return "paper" if claim["from_paper"] else "own"
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def claims(results: Results) -> b.Section:
+    """A section per claim, by chapter."""
+    return b.Section(
+        "claims",
+        "The claims one by one",
+        (),
+        tuple(
+            b.Section(
+                f"chapter-{_slug(chapter)}",
+                chapter,
+                (),
+                tuple(b.Section(f"claim-{c['id']}", f"{c['id']} [[{c['status']}]]", _claim_blocks(c)) for c in members),
+            )
+            for chapter, members in _by_chapter(results.claims).items()
+        ),
+    )
+
+
+def _claim_blocks(claim: dict[str, Any]) -> tuple[b.Block, ...]:
+    facts = [("Source", claim["source"]), ("For", claim["hypotheses"])]
+    if claim["rests_on"]:
+        facts.append(("Rests on", ", ".join(map(claim_link, claim["rests_on"]))))
+    facts += [(_HOW[item["kind"]], _evidence_line(item)) for item in claim["evidence"]]
+    if not claim["as_expected"]:
+        facts.append(("Expected", f"[[{claim['expected']}]]"))
+    if claim["remark"]:
+        facts.append(("Remark", claim["remark"]))
+    blocks: list[b.Block] = [b.Paragraph(claim["statement"]), b.Facts(tuple(facts))]
+    for item in claim["evidence"]:
+        if item["counterexample"]:
+            blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item["counterexample"]))]
+        if item["steps"]:
+            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_plain_line, item["steps"]))),)))
+        if item["instance"]:
+            what = "The instance nearest to the bound" if item["worst_margin"] is not None else "One of the instances"
+            name = "floats" if item["kind"] == "floats" else "fractions"
+            blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item["instance"])),)))
+    blocks.append(b.Code(claim["command"]))
+    return tuple(blocks)
+
+
+_HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement": "Measured"}
+
+
+def _evidence_line(item: dict[str, Any]) -> str:
+    parts = [f"[[{item['verdict']}]]"]
+    if item["examples"]:
+        parts.append(f"{item['examples']} instances")
+    if item["worst_margin"] is not None:
+        parts.append(f"worst margin {item['worst_margin']:.3g}")
+    if item["strain"]:
+        parts.append(f"at most {item['strain']:.1%} of the tolerance for rounding used")
+    if item["estimate"] is not None:
+        parts.append(f"{item['estimate']:.6g} ± {item['uncertainty']:.2g}")
+    if item["why"]:
+        parts.append(_plain_line(item["why"]))
+    return "; ".join(parts)
+
+
+def _plain_line(text: str) -> str:
+    """Words of the engine, which are no markup of ours, with nothing in them taken for it."""
+    return text.replace("`", "'").replace("**", "*").replace("[[", "[ [")
+
+
+def _instance(instance: dict[str, Any]) -> str:
+    return "\n".join(f"{name} = {shown(value)}" for name, value in instance.items())
+
+
+# --- derived maps -----------------------------------------------------------------------------------------------------
+
+
+def maps(results: Results) -> b.Section:
+    """The five learners' derived updates."""
+    sections = []
+    for name, learner in LEARNERS.items():
+        blocks: list[b.Block] = []
+        for part in derived_lines(learner, "latex"):
+            blocks += [b.Paragraph(f"**{part.heading}**"), b.Equations(part.equations)]
+            if part.remark:
+                blocks.append(b.Paragraph(part.remark))
+        blocks.append(b.Code(f"metarep derive {name}"))
+        sections.append(b.Section(f"map-{name}", LEARNER_TITLES[name], tuple(blocks)))
+    return b.Section(
+        "maps",
+        "The derived updates",
+        (
+            b.Paragraph(
+                r"Derived symbolically from the task loss $\frac12 \|Bw - \theta_i\|^2$, $\theta_i = B_* w_{*,i}$, for all "
+                r"dimensions at once, by expanding it into words of matrices and applying the product rule. Two formulas are "
+                r"equal for every $d$, $k$ and $n$ exactly when their normal forms coincide; the lines below were proved equal "
+                r"to the derived gradients that way."
+            ),
+        ),
+        tuple(sections),
+    )
+
+
+# --- rates ------------------------------------------------------------------------------------------------------------
+
+
+def rates(results: Results) -> b.Section:
+    """The rates table, one block per setting."""
+    groups = []
+    size = len(LEARNERS)
+    for place, s in enumerate(results.settings):
+        records = [RateRecord(**record) for record in results.rates[place * size : (place + 1) * size]]
+        cells = tuple((LEARNER_TITLES[r.learner], *row(r)[1:]) for r in records)
+        title = (
+            rf"$d = {s.d}$, $k = {s.k}$, $n = {s.n}$, $\alpha = {s.alpha:g}$, $\beta = {s.beta:g}$, "
+            rf"$\mathrm{{dist}}_0 = {s.dist0:g}$"
+        )
+        command = (
+            f"metarep rates --d {s.d} --k {s.k} --n {s.n} --alpha {s.alpha:g} --beta {s.beta:g} "
+            f"--dist0 {s.dist0:g} --seed {results.seed}"
+        )
+        table = b.Table(HEADER, cells, frozenset(range(1, 6)))
+        groups.append(b.Section(f"rates-{place + 1}", title, (table, b.Code(command))))
+    return b.Section(
+        "rates",
+        "Rates",
+        (
+            b.Paragraph(
+                r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from $N(0, I)$, from a "
+                r"balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ where that is stable. "
+                r"**Empirical**: fitted to the straight part of $\log \mathrm{dist}$ of a run, with its standard error. **Relative "
+                r"error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta E_0 \mu_*^2$ with "
+                r"$E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
+            ),
+            b.Paragraph(
+                "**Unstable** means that the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical "
+                "are then the growth a step of a small perturbation of the truth, predicted and measured. **Moving** means that the "
+                "run ended before its rate had settled, so that its relative error is mostly the transient's."
+            ),
+        ),
+        tuple(groups),
+    )
+
+
+# --- Figure 1 ---------------------------------------------------------------------------------------------------------
+
+
+def figure_1(results: Results) -> b.Section:
+    """The paper's headline experiment."""
+    experiment = get_experiment("figure-1")
+    rows = summary(results.curves)
+    s = by_panel(results.curves, "random")[0].curve.setting
+    loose = {result.curve.learner: looseness(result) for result in by_panel(results.curves, "envelope")}
+    meta = [value for learner, value in loose.items() if learner != "average-loss"]
+    baseline = next(r for r in rows if r["panel"] == "random" and r["learner"] == "average-loss")
+    balanced = next(r for r in rows if r["panel"] == "balanced")
+    late = [
+        f"{count} of {r['trials']} of {LEARNER_TITLES[r['learner']]}"
+        for r in rows
+        if r["panel"] == "random" and r["learner"] != "average-loss"
+        if (count := r["trials"] - r["outcomes"].get("converged", 0))
+    ]
+    caption = (
+        rf"Distance to the truth with $d = {s.d}$, $k = n = {s.k}$, $\alpha = \beta = {s.alpha:g}$, tasks drawn afresh at every step. "
+        f"Thick lines are medians over {s.trials} trials, thin lines the trials. "
+        f"(a) From a random orthonormal start; "
+        f"{'not below 1e-6 at the end: ' + ', '.join(late) + '; ' if late else ''}"
+        f"average loss ends no lower than {baseline['smallest_dist']:.3f}. "
+        rf"(b) From distance 0.93 with the paper's envelope, which is loose: log dist falls {min(meta):.0f} times as fast as "
+        rf"its bound{'' if max(meta) - min(meta) < 1 else f' (up to {max(meta):.0f})'}. "
+        f"(c) FO-MAML from {balanced['trials']} random balanced starts: {balanced['outcomes'].get('diverged', 0)} diverge."
+    )
+    panels = tuple((name, rendered(figure, "svg")) for name, figure in figure_1_panels(experiment, results.curves))
+    alt = (
+        "Three panels of distance against outer step on a logarithmic axis: the four meta-learners fall along straight lines, "
+        "average loss stays near 1, the envelope falls far more slowly, and FO-MAML from random balanced starts mostly diverges."
+    )
+    table = b.Table(
+        ("panel", "learner", "median at the end", "outcomes"),
+        tuple(
+            (
+                r["panel"],
+                LEARNER_TITLES[r["learner"]],
+                "—" if r["median_dist"] is None else f"{r['median_dist']:.2e}",
+                ", ".join(f"{count} {outcome}" for outcome, count in r["outcomes"].items()),
+            )
+            for r in rows
+        ),
+        frozenset({2}),
+        "The panels ending in -fixed keep each trial's first tasks at every step.",
+    )
+    return b.Section(
+        "figure-1",
+        experiment.title,
+        (
+            b.Paragraph(f"What the paper says: {_lower_first(experiment.finding)}"),
+            b.Picture(panels, alt, caption),
+            b.Details("Where each run ended", (table,)),
+            b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
+            b.Code(f"metarep experiment figure-1 --seed {results.seed} --out figures"),
+        ),
+    )
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def figure_1_files(results: Results) -> dict[str, bytes]:
+    """Files of the chapter: panels and whole figures as SVG, their data as CSV."""
+    experiment = get_experiment("figure-1")
+    named = [*figure_1_panels(experiment, results.curves), *experiment_figures(experiment, results.curves)]
+    files = {f"{name}.svg": rendered(figure, "svg") for name, figure in named}
+    return {**files, "figure-1.csv": experiment_csv(results.curves).encode()}
+
+
+# --- how to get it again ----------------------------------------------------------------------------------------------
+
+
+def reproduction(results: Results) -> b.Section:
+    """Versions, seed, commands; the only place that tells when and how long."""
+    run = results.run
+    slowest = sorted(run.get("jobs", {}).items(), key=lambda item: -item[1])[:10]
+    blocks: list[b.Block] = [
+        b.Code(f"metarep report --profile {results.profile} --seed {results.seed} --out out"),
+        b.Paragraph(
+            f"All randomness comes from the seed {results.seed}; equal seeds, profiles and versions give equal reports but for "
+            "this section's times. Each claim, table and figure above ends with the command that makes it again."
+        ),
+        b.Table(("package", "version"), tuple(results.versions.items())),
+    ]
+    if run:
+        blocks += [
+            b.Paragraph(f"Made at {run['at']} in {run['seconds']:.0f} s."),
+            b.Details(
+                "What took longest",
+                (b.Table(("job", "seconds"), tuple((f"`{k}`", f"{v:.1f}") for k, v in slowest), frozenset({1})),),
+            ),
+        ]
+    return b.Section("reproduction", "How to get it again", tuple(blocks))
+
+
+CHAPTERS = (figure_1, verdicts, rates, maps, claims, reproduction)
+"""In reading order."""

@@ -1,0 +1,168 @@
+"""Everything a report is written from: claims, rates and experiments, run on both cores; the same for the same seed."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from reports import package_version
+from reports.output import Progress
+from reports.rates_table import MOST_STEPS, rate_record, rates_problem
+from reports.records import claim_record
+from sim.experiments import CurveResult, get_experiment, run_experiment
+from sim.learners import LEARNERS, get_learner
+from theory.claims import catalogue, get_claim
+from theory.engine import Profile, verify
+
+
+@dataclass(frozen=True)
+class RateSetting:
+    """A row group of the rates table."""
+
+    d: int
+    k: int
+    n: int
+    alpha: float
+    beta: float
+    dist0: float = 0.5
+
+
+@dataclass(frozen=True)
+class ReportProfile:
+    """How much a report runs: ``effort`` multiplies every claim's instances."""
+
+    name: str
+    effort: float
+    settings: tuple[RateSetting, ...]
+    rate_steps: int = MOST_STEPS
+
+
+_SETTINGS = (
+    RateSetting(100, 5, 100, 0.1, 0.1),
+    RateSetting(100, 5, 5, 0.1, 0.1),
+    RateSetting(20, 3, 30, 0.2, 0.1),
+    RateSetting(1000, 2, 50, 0.3, 0.2, 0.8),
+    RateSetting(10, 1, 10, 0.2, 0.1),
+)
+
+PROFILES = {
+    "quick": ReportProfile("quick", 0.5, _SETTINGS, 20_000),
+    "full": ReportProfile(
+        "full", 2.5, (*_SETTINGS, RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3)), 40_000
+    ),
+}
+"""``quick`` is made for under three minutes on two cores, ``full`` for under ten."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What was run. Everything but ``run`` depends on the seed and the profile alone."""
+
+    profile: str
+    effort: float
+    seed: int
+    claims: list[dict[str, Any]]
+    rates: list[dict[str, Any]]
+    settings: tuple[RateSetting, ...]
+    curves: list[CurveResult]
+    versions: dict[str, str]
+    run: dict[str, Any] = field(default_factory=dict)
+
+
+def examples_of(claim_id: str, effort: float) -> int:
+    """Float instances of a claim at that effort."""
+    return max(1, round(get_claim(claim_id).examples * effort))
+
+
+def _checked(claim_id: str, effort: float, seed: int) -> dict[str, Any]:
+    command = f"metarep verify {claim_id} --examples {examples_of(claim_id, effort)} --seed {seed}"
+    finding = verify(get_claim(claim_id), profile=Profile("report", effort, seed))
+    return claim_record(finding, command)
+
+
+def _rated(learner: str, setting: RateSetting, seed: int, most_steps: int) -> dict[str, Any]:
+    s = setting
+    problem = rates_problem(s.d, s.k, s.n, s.alpha, s.beta, seed, s.dist0)
+    record = rate_record(get_learner(learner), problem, s.alpha, s.beta, s.dist0, most_steps)
+    return record.as_dict()
+
+
+def _figure_1(seed: int) -> list[CurveResult]:
+    return run_experiment(get_experiment("figure-1"), seed)
+
+
+Job = tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...]]
+
+
+def _timed(job: Job) -> tuple[tuple[str, ...], Any, float]:
+    key, function, arguments = job
+    started = time.perf_counter()
+    return key, function(*arguments), time.perf_counter() - started
+
+
+def gather(
+    profile: ReportProfile,
+    seed: int,
+    told: Progress = lambda done, total: None,
+    claims: Iterable[str] | None = None,
+    jobs: int | None = None,
+) -> Results:
+    """Run the catalogue, the rates table and Figure 1.
+
+    Args:
+        profile: how much.
+        seed: of all randomness.
+        told: progress, in jobs done.
+        claims: ids of the claims to run; all of the catalogue unless given.
+        jobs: processes; one per core, at most one per job, unless given.
+    """
+    from joblib import Parallel, delayed
+
+    started, now = time.perf_counter(), datetime.now(UTC)
+    ids = [claim.id for claim in catalogue()] if claims is None else [get_claim(claim).id for claim in claims]
+    pairs = [(learner, place) for place in range(len(profile.settings)) for learner in LEARNERS]
+    # The long ones first, so that no core waits for the other at the end.
+    work: list[Job] = [(("figure-1",), _figure_1, (seed,))]
+    work += [
+        (("rates", learner, str(place)), _rated, (learner, profile.settings[place], seed, profile.rate_steps))
+        for learner, place in pairs
+    ]
+    work += [(("claim", claim), _checked, (claim, profile.effort, seed)) for claim in ids]
+    done: dict[tuple[str, ...], Any] = {}
+    seconds: dict[str, float] = {}
+    told(0, len(work))
+    pool = Parallel(n_jobs=jobs or min(os.cpu_count() or 1, len(work)), return_as="generator_unordered", batch_size=1)
+    for key, result, took in pool(delayed(_timed)(job) for job in work):
+        done[key] = result
+        seconds[" ".join(key)] = took
+        told(len(done), len(work))
+    return Results(
+        profile.name,
+        profile.effort,
+        seed,
+        [done["claim", claim] for claim in ids],
+        [done["rates", learner, str(place)] for learner, place in pairs],
+        profile.settings,
+        done["figure-1",],
+        versions(),
+        {
+            "at": now.isoformat(timespec="seconds"),
+            "seconds": round(time.perf_counter() - started, 1),
+            "jobs": dict(sorted(seconds.items())),
+        },
+    )
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    found = {"metarep": package_version(), "python": platform.python_version()}
+    for name in ("numpy", "scipy", "sympy", "hypothesis", "matplotlib"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
