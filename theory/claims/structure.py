@@ -525,7 +525,7 @@ def _reduction_check(instance: Instance, implementation: Implementation) -> Comp
             full, head = implementation.step(learner, full, head, at.targets, at.alpha, at.beta)
             small, small_head = implementation.step(learner, small, small_head, truth @ at.heads, at.alpha, at.beta)
         # The rows of |frame|·[|X|; |Y|] are bounded by the column sums of [|X|; |Y|], since no entry of the frame
-        # exceeds 1: that bounds the moduli of the full and of the reduced coordinates at once. The Gram matrices square sizes.
+        # exceeds 1: that bounds the moduli of the full and of the reduced coordinates at once. Gram matrices square it.
         largest_letters = StepArrays(
             np.ones((len(full), k)) * float(np.abs(start.reduced_B).sum(0).max()),
             np.abs(at.w), np.abs(at.heads), np.abs(at.B_star), at.B_perp, at.alpha, at.beta,
