@@ -10,7 +10,7 @@ import numpy as np
 from sim.learners import Learner
 from sim.metrics import subspace_distance
 from sim.problems import Tasks, check_step_size
-from sim.samples import draw_samples, step_on_samples
+from sim.samples import common_batch, draw_samples, step_on_samples
 from sim.samples_in_law import SamplingMode, check_sample_size, reduced_rows, sampling_mode, step_in_law
 from sim.sampling_faults import NO_FAULTS
 from sim.trajectories import DIVERGED_ABOVE
@@ -77,8 +77,13 @@ def step_on_drawn_samples(
     """
     d, width = B.shape[-2:]
     k, n = heads.shape[-2:]
-    batch = np.broadcast_shapes(
-        B.shape[:-2], w.shape[:-1], heads.shape[:-2], np.shape(alpha), np.shape(beta), np.shape(sigma)
+    batch = common_batch(
+        B=B.shape[:-2],
+        w=w.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
     )
     trials = math.prod(batch)
 
@@ -165,8 +170,13 @@ def run_sampled(
         raise ValueError(
             f"B0 has shape {B0.shape} and w0 {w0.shape}; allowed at d = {d}: (..., {rows}, k') and (..., k'), reduced"
         )
-    batch = np.broadcast_shapes(
-        B0.shape[:-2], w0.shape[:-1], heads.shape[:-2], np.shape(alpha), np.shape(beta), np.shape(sigma)
+    batch = common_batch(
+        B0=B0.shape[:-2],
+        w0=w0.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
     )
     B = np.broadcast_to(np.asarray(B0, float), (*batch, rows, width))
     w = np.broadcast_to(np.asarray(w0, float), (*batch, width))

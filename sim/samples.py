@@ -26,6 +26,15 @@ def _batch_scalar(step_size: StepSize, trailing: int) -> Array:
     return step_size if step_size.ndim == 0 else step_size[(...,) + (None,) * trailing]
 
 
+def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch axes that the named ones broadcast to; ``ValueError`` that names them if they do not."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"the batch axes differ: {listing}; allowed: axes that broadcast") from None
+
+
 def _times(matrix: Array, vectors: Array) -> Array:
     """``matrix`` (..., a, b) of a trial times its tasks' ``vectors`` (..., n, b): (..., n, a)."""
     return vectors @ np.swapaxes(matrix, -1, -2)
@@ -215,8 +224,8 @@ def draw_samples(
     d, k = B_star.shape[-2:]
     if heads.shape[-2] != k:
         raise ValueError(f"heads have {heads.shape[-2]} rows for a B_star with {k} columns; allowed: as many")
-    parts = np.broadcast_shapes(B_star.shape[:-2], heads.shape[:-2], sigma.shape)
-    if len(parts) > len(batch) or np.broadcast_shapes(parts, batch) != tuple(batch):
+    parts = {"B_star": B_star.shape[:-2], "heads": heads.shape[:-2], "sigma": sigma.shape}
+    if common_batch(**parts, batch=tuple(batch)) != tuple(batch):
         raise ValueError(f"the arguments' batch axes are {parts}; allowed: what broadcasts to batch = {tuple(batch)}")
     theta = np.swapaxes(B_star @ heads, -1, -2)  # (..., n, d)
 

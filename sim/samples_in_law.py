@@ -24,6 +24,7 @@ import numpy as np
 
 from sim.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, row_dot, second_query
 from sim.learners import Learner
+from sim.samples import common_batch
 from sim.sampling_faults import NO_FAULTS, check_faults
 from sim.updates import StepSize
 
@@ -348,8 +349,13 @@ def step_in_law(
     sigma = np.asarray(sigma, float)
     if not (np.isfinite(sigma).all() and (sigma >= 0).all()):
         raise ValueError(f"sigma is {sigma}; allowed: finite numbers, 0 or more")
-    batch = np.broadcast_shapes(
-        B.shape[:-2], w.shape[:-1], heads.shape[:-2], np.shape(alpha), np.shape(beta), np.shape(sigma)
+    batch = common_batch(
+        B=B.shape[:-2],
+        w=w.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
     )
     s = _Setting(
         _batch_scalar(alpha, 2),
