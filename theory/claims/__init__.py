@@ -14,6 +14,7 @@ def catalogue() -> tuple[Claim, ...]:
     """
     from theory.claims import (
         baseline,
+        blind,
         constants,
         contraction,
         envelope,
@@ -35,6 +36,7 @@ def catalogue() -> tuple[Claim, ...]:
         contraction,
         rates,
         stability,
+        blind,
         envelope,
         baseline,
         constants,

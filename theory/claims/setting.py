@@ -83,8 +83,8 @@ CLAIMS = (
         id="distance-is-largest-sine",
         chapter=CHAPTER,
         statement=(
-            r"$\mathrm{dist}(B, B_*) = \|(I - B_*B_*^\top)\hat B\|_2$ is the sine of the largest principal angle "
-            r"between the two column spaces, and is computed to a few units of rounding even where that angle is $10^{-12}$."
+            r"$\mathrm{dist}(B, B_*) = \|(I - B_*B_*^\top)\hat B\|_2$ is the sine of the largest principal angle of "
+            r"the column spaces, computed to a few units of rounding even where that angle is $10^{-12}$."
         ),
         source=paper("Section 2 (definition of dist); the accuracy is our own requirement"),
         hypotheses=r"$d \ge 2k$, any principal sines between $10^{-12}$ and 1, any well-conditioned basis, any scale",

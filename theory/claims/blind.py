@@ -1,0 +1,202 @@
+"""Claims: both MAMLs have points of zero loss after adaptation that know nothing of the ground truth, and Exact MAML
+goes there.
+
+Adapting the representation alone, B_i = B − αr_iwᵀ, solves every task exactly once α‖w‖² = 1: then B_iw = Bw − r_i =
+θ_i. So a head of
+that length makes a representation superfluous. Own derivation; the paper's conditions on the start and on the heads
+keep w small.
+"""
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from sim.implementations import Implementation
+from sim.learners import LEARNERS
+from sim.problems import StartKind, make_problem
+from sim.trajectories import run
+from theory.claims.comparing import largest, most_strained, run_together, same, supported
+from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from theory.claims.strategies import Numbers, array, floats, fractions, matrix, reflected_identity, reflections
+from theory.derive import adapted_loss, task_gradients
+from theory.proofs import Proof
+from theory.words import SCALARS, Rule
+
+CHAPTER = "Where the theory stops"
+BOTH_MAMLS = ("maml", "fo-maml")
+
+_OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
+BLIND = (Rule("B", "w", None), Rule("B'", "theta_i", None), Rule("w'", "w", "", _OVER_ALPHA))
+"""Bw = 0, Bᵀθ_i = 0, αwᵀw = 1."""
+
+ROUNDINGS = 64
+"""As in ``comparing``: roundings that one entry may collect."""
+
+
+def _proof() -> Proof:
+    proof = Proof()
+    what = "Bw = 0, Bᵀθ_i = 0, αwᵀw = 1"
+    for name in BOTH_MAMLS:
+        learner = LEARNERS[name]
+        loss = proof.expanded(f"the loss after adaptation ({name})", adapted_loss(learner))
+        proof.vanishes(f"the loss ({name})", proof.rewritten(loss, what, *BLIND))
+        for symbol, part in zip(("∇_B", "∇_w"), task_gradients(learner), strict=True):
+            expanded = proof.expanded(f"{symbol} ({name})", part)
+            proof.vanishes(f"{symbol} ({name})", proof.rewritten(expanded, what, *BLIND))
+    return proof
+
+
+@st.composite
+def blind_points(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+    """α = 1/q², w of length q, B with Bw = 0 and B_*ᵀB = 0 (zero for k = 1), any heads."""
+    k = draw(st.integers(1, 3))
+    d = draw(st.integers(k + 1, 7))
+    n = draw(st.integers(1, 4))
+    return {
+        "d": d,
+        "k": k,
+        "n": n,
+        "q": draw(st.integers(1, 3)),
+        "beta": draw(numbers(1 / 8, 1.0)),
+        "free": draw(matrix(numbers, d - k, k)),
+        "heads": draw(matrix(numbers, k, n)),
+        "frame": draw(reflections(numbers, d)),
+        "turn": draw(reflections(numbers, k)),
+    }
+
+
+def _point(instance: Instance) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
+    """(B, w, targets, α) of a ``blind_points`` instance."""
+    k, q = instance["k"], instance["q"]
+    frame, turn = reflected_identity(instance["frame"]), reflected_identity(instance["turn"])
+    unit = turn[:, 0]
+    B = frame[:, k:] @ array(instance["free"])
+    alpha = Fraction(1, q * q) if frame.dtype == object else 1 / (q * q)
+    return B - np.outer(B @ unit, unit), unit * q, frame[:, :k] @ array(instance["heads"]), alpha
+
+
+def _check(instance: Instance, implementation: Implementation) -> Comparison:
+    B, w, targets, alpha = _point(instance)
+    comparisons = []
+    # Every term of a gradient of degree 7 in (B, w, θ) is at most size⁷ α³; the sum has a few dozen.
+    size = 1 + float(max(largest(B), largest(w), largest(targets))) * instance["d"] if B.dtype != object else 0
+    for learner in supported(implementation, BOTH_MAMLS):
+        B_next, w_next = implementation.step(learner, B, w, targets, alpha, instance["beta"])
+        comparisons.append(
+            same(
+                run_together(B_next, w_next),
+                run_together(B, w),
+                size**7,
+                implementation.eps,
+                f"a step of {learner.name} from a blind point, largest change",
+                ROUNDINGS,
+            )
+        )
+    return most_strained(comparisons)
+
+
+TRIALS, STEPS = 40, 6000
+BLIND_ABOVE = 0.5
+"""A run has ended blind when dist is above this and the loss after adaptation is below ``SOLVED_BELOW``."""
+SOLVED_BELOW = 1e-2
+
+
+def _blind_share(
+    implementation: Implementation, learner_id: str, trials: int, seed: int, kind: StartKind = "orthonormal"
+) -> tuple[float, float, float]:
+    """Of runs that end blind: (share, median α‖w‖², median loss after adaptation relative to the start's)."""
+    learner, alpha, rng = LEARNERS[learner_id], 0.1, np.random.default_rng(seed)
+    problem = make_problem(100, 5, 10, alpha, rng, start=kind, spectrum=[1.0] * 5, trials=(trials,))
+    trajectory = run(learner, problem, alpha, 0.1, STEPS, implementation=implementation, record_every=STEPS)
+    targets = problem.B_star @ problem.tasks(0)
+
+    def loss(B: np.ndarray, w: np.ndarray) -> np.ndarray:
+        residual = B @ w[..., :, None] - targets
+        heads = w[..., :, None] - alpha * np.swapaxes(B, -1, -2) @ residual
+        after = B @ heads - targets
+        if learner.adapts_representation:
+            after = after - alpha * residual * (w[..., None, :] @ heads)
+        return np.square(after).sum((-2, -1)) / 2 / targets.shape[-1]
+
+    relative = loss(trajectory.B, trajectory.w) / loss(problem.B0, problem.w0)
+    blind = (trajectory.dist[-1] > BLIND_ABOVE) & (relative < SOLVED_BELOW)
+    if not blind.any():
+        return 0.0, float("nan"), float("nan")
+    head = alpha * np.square(trajectory.w).sum(-1)
+    return float(blind.mean()), float(np.median(head[blind])), float(np.median(relative[blind]))
+
+
+def _measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+    trials = max(8, round(TRIALS * effort))
+    maml, head, loss = _blind_share(implementation, "maml", trials, seed)
+    anil, _, _ = _blind_share(implementation, "anil", trials, seed)
+    balanced, _, _ = _blind_share(implementation, "maml", trials, seed, "balanced")
+    # With nothing seen in N trials the rule of three bounds the error; else the binomial standard error.
+    uncertainty = max(float(np.sqrt(maml * (1 - maml) / trials)), 3 / trials)
+    return Measurement(
+        maml,
+        uncertainty,
+        3 * trials,
+        f"share of Exact MAML's runs that end with dist > {BLIND_ABOVE} while the loss after adaptation is below 1 % of "
+        f"the start's (from a balanced start {balanced:g}; Exact ANIL {anil:g}); there the median of α‖w‖² is "
+        f"{head:.4f} and of the relative loss {loss:.1e}",
+        {
+            "share_maml": maml,
+            "share_maml_balanced": balanced,
+            "share_anil": anil,
+            "alpha_w_squared": head,
+            "relative_loss": loss,
+            "steps": STEPS,
+        },
+        consistent=maml > 0.5 and anil == 0.0,
+    )
+
+
+CLAIMS = (
+    Claim(
+        id="maml-blind-points",
+        chapter=CHAPTER,
+        statement=(
+            r"Where $\alpha\|w\|^2 = 1$, $Bw = 0$ and $B^\top B_* = 0$ (so $\mathrm{dist} = 1$, or $B = 0$), the loss "
+            r"after adaptation of both MAMLs is zero for every task, and the point is fixed: adapting the "
+            r"representation alone solves every task, and nothing of $B_*$ is needed."
+        ),
+        source=own(),
+        hypotheses=r"any $d > k$, any heads, $\alpha\|w\|^2 = 1$, $B w = 0$, $B^\top B_* = 0$",
+        expected=Verdict.PROVED,
+        learners=BOTH_MAMLS,
+        needs=frozenset({"step"}),
+        rests_on=("update-maml", "update-fo-maml"),
+        proof=_proof,
+        instances=blind_points,
+        rationals=lambda: blind_points(fractions),
+        check=_check,
+        examples=40,
+    ),
+    Claim(
+        id="maml-ends-blind",
+        chapter=CHAPTER,
+        statement=(
+            r"From a random orthonormal start Exact MAML with fixed tasks and perfectly diverse heads ($\Psi_* = I$) "
+            r"drives its loss to zero without learning the representation in most runs: it ends near "
+            r"$\alpha\|w\|^2 = 1$ with $\mathrm{dist} > 0.5$. Exact ANIL, which cannot adapt $B$, never does."
+        ),
+        source=own("seen, not proved"),
+        hypotheses=(
+            r"$d = 100$, $k = 5$, $n = 10$, $\alpha = \beta = 0.1$, $B_0$ random orthonormal, $w_0 = 0$, 6000 steps"
+        ),
+        expected=Verdict.MEASURED,
+        kind="measurement",
+        learners=("maml", "anil"),
+        needs=frozenset({"step"}),
+        rests_on=("maml-blind-points",),
+        measure=_measure,
+        examples=1,
+        remark=(
+            "The paper's balanced start has αBᵀB = I, ten times what an orthonormal one has at α = 0.1; "
+            "from it fewer runs end blind."
+        ),
+    ),
+)
