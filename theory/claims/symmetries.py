@@ -191,8 +191,8 @@ def _carried_check(read: Callable[[Instance], Any], move: Move, carry: Carry, wh
 
 
 ROUNDINGS_TRANSFORMED = 4 * ROUNDINGS_PER_WORD
-"""Changed letters are products of two, with up to 6 terms in their sums; QQᵀ = I holds to about ten roundings and is used
-up to four times in a word: at most three times as many roundings again as a word's own."""
+"""Changed letters are products of two, with up to 6 terms in their sums; QQᵀ = I holds to about ten roundings and is
+used up to four times in a word: at most three times as many roundings again as a word's own."""
 
 
 def with_reflections(numbers: Numbers, name: str, dimension: str) -> st.SearchStrategy[Instance]:
