@@ -477,7 +477,8 @@ CLAIMS: tuple[Claim, ...] = (
             id=f"balanced-step-{name}",
             chapter=CHAPTER,
             statement=rf"At $\alpha B^\top B = I$, any $w$, $\alpha\beta L_*^2 \le 1$: a step of {TITLES[name]} "
-            r"shrinks $\|B_{*\perp}^\top B\|$ at least by the factor $1 - \alpha\beta\mu_*^2 (1 - \mathrm{dist}(B, B_*)^2)$.",
+            r"shrinks $\|B_{*\perp}^\top B\|$ at least by the factor $1 - \alpha\beta\mu_*^2 (1 - \mathrm{dist}(B, "
+            r"B_*)^2)$.",
             source=paper("proof of Theorem 1") if name == "fo-anil" else own(),
             hypotheses=BALANCED_ANY + r", $0 < \alpha\beta L_*^2 \le 1$",
             expected=Verdict.SUPPORTED,
