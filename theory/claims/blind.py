@@ -8,7 +8,6 @@ keep w small.
 """
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -17,9 +16,18 @@ from sim.implementations import Implementation
 from sim.learners import LEARNERS
 from sim.problems import StartKind, make_problem
 from sim.trajectories import run
-from theory.claims.comparing import largest, most_strained, run_together, same, supported
+from theory.claims.comparing import most_strained, run_together, same, step_scale, supported
 from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import Numbers, array, floats, fractions, matrix, reflected_identity, reflections
+from theory.claims.strategies import (
+    Numbers,
+    StepArrays,
+    array,
+    floats,
+    fractions,
+    matrix,
+    reflected_identity,
+    reflections,
+)
 from theory.derive import adapted_loss, task_gradients
 from theory.proofs import Proof
 from theory.words import SCALARS, Rule
@@ -30,9 +38,6 @@ BOTH_MAMLS = ("maml", "fo-maml")
 _OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
 BLIND = (Rule("B", "w", None), Rule("B'", "theta_i", None), Rule("w'", "w", "", _OVER_ALPHA))
 """Bw = 0, Bᵀθ_i = 0, αwᵀw = 1."""
-
-ROUNDINGS = 64
-"""As in ``comparing``: roundings that one entry may collect."""
 
 
 def _proof() -> Proof:
@@ -67,31 +72,30 @@ def blind_points(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
     }
 
 
-def _point(instance: Instance) -> tuple[np.ndarray, np.ndarray, np.ndarray, Any]:
-    """(B, w, targets, α) of a ``blind_points`` instance."""
+def _point(instance: Instance) -> StepArrays:
+    """The arrays of a ``blind_points`` instance."""
     k, q = instance["k"], instance["q"]
     frame, turn = reflected_identity(instance["frame"]), reflected_identity(instance["turn"])
     unit = turn[:, 0]
     B = frame[:, k:] @ array(instance["free"])
     alpha = Fraction(1, q * q) if frame.dtype == object else 1 / (q * q)
-    return B - np.outer(B @ unit, unit), unit * q, frame[:, :k] @ array(instance["heads"]), alpha
+    B_star, B_perp = frame[:, :k], frame[:, k:]
+    heads = array(instance["heads"])
+    return StepArrays(B - np.outer(B @ unit, unit), unit * q, heads, B_star, B_perp, alpha, instance["beta"])
 
 
 def _check(instance: Instance, implementation: Implementation) -> Comparison:
-    B, w, targets, alpha = _point(instance)
+    at = _point(instance)
     comparisons = []
-    # Every term of a gradient of degree 7 in (B, w, θ) is at most size⁷ α³; the sum has a few dozen.
-    size = 1 + float(max(largest(B), largest(w), largest(targets))) * instance["d"] if B.dtype != object else 0
     for learner in supported(implementation, BOTH_MAMLS):
-        B_next, w_next = implementation.step(learner, B, w, targets, alpha, instance["beta"])
+        B_next, w_next = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
         comparisons.append(
             same(
                 run_together(B_next, w_next),
-                run_together(B, w),
-                size**7,
+                run_together(at.B, at.w),
+                step_scale(learner, at),
                 implementation.eps,
                 f"a step of {learner.name} from a blind point, largest change",
-                ROUNDINGS,
             )
         )
     return most_strained(comparisons)
@@ -139,8 +143,8 @@ def _measure(implementation: Implementation, seed: int, effort: float) -> Measur
         maml,
         uncertainty,
         3 * trials,
-        f"share of Exact MAML's runs that end with dist > {BLIND_ABOVE} while the loss after adaptation is below 1 % of "
-        f"the start's (from a balanced start {balanced:g}; Exact ANIL {anil:g}); there the median of α‖w‖² is "
+        f"share of Exact MAML's runs that end with dist > {BLIND_ABOVE} while the loss after adaptation is below 1 % "
+        f"of the start's (from a balanced start {balanced:g}; Exact ANIL {anil:g}); there the median of α‖w‖² is "
         f"{head:.4f} and of the relative loss {loss:.1e}",
         {
             "share_maml": maml,
