@@ -1,5 +1,289 @@
-"""Claims: constants."""
+"""Measured constants of the envelope: how large the steps may be for c = ½, and how large c at small steps, by an adversarial search.
 
-from theory.claims.record import Claim
+An instance is a point of a unit cube: principal angles and orientation of the start, spectrum of Ψ_*, head means and the free
+part of the heads, for one or two task sets. What is minimised is the largest c with whose envelope a run complies.
+"""
 
-CLAIMS: tuple[Claim, ...] = ()
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sim.implementations import Implementation
+from sim.learners import LEARNERS, META_LEARNERS, Learner
+from theory.adversary import polish, search_cells
+from theory.bounds import largest_flow_c
+from theory.claims.balanced import LARGEST_DIST, REGIONS, Region, largest_c, run_setting, setting_of
+from theory.claims.record import Claim, Instance, Measurement, Verdict, own
+from theory.claims.updates import TITLES
+from theory.rates import ENVELOPE_C
+
+CHAPTER = "Measured constants"
+
+SHAPES = ((1, 2), (2, 2), (2, 3))
+"""(k, n) of the instances searched; d = 2k. Few and small: they are the worst seen, and fast."""
+REGION_STEPS = 300
+ALPHA_L = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
+STEP_SIZES = (0.01, 0.03, 0.1, 0.3, 1.0)
+"""Grid of αL_* and αβL_*²; β/α = αβL_*²/(αL_*)²."""
+BISECTIONS = 2
+SMALL_STEP, SMALL_STEPS = 0.03, 600
+"""αβL_*² and T for the largest c at small steps: the scaled time αβμ_*²T is up to 18."""
+
+
+def coordinates(k: int, n: int, period: int) -> int:
+    """Number p of coordinates of an instance of that shape."""
+    return k + 2 * k + period * (k - 1 + k + 2 * (n - 1)) + (period > 1)
+
+
+def instance_at(point: np.ndarray, k: int, n: int, period: int, pair: Sequence[float]) -> Instance:
+    """The instance (as of ``balanced.settings_in``) at a point of the unit cube, with step sizes ``pair`` = (αL_*, αβL_*²)."""
+    values = iter(np.asarray(point, dtype=float).tolist())
+
+    def take(count: int) -> list[float]:
+        return [next(values) for _ in range(count)]
+
+    def signed(count: int) -> list[float]:
+        return [2 * value - 1 for value in take(count)]
+
+    instance: dict[str, Any] = {
+        "k": k,
+        "d": 2 * k,
+        "n": n,
+        "steps": [[float(pair[0]), float(pair[1])]],
+        "sines": sorted((LARGEST_DIST * value for value in take(k)), reverse=True),
+        "orientation": [signed(k), signed(k)],
+        "spectra": [],
+        "mean_shares": [],
+        "frames": [],
+    }
+    for _ in range(period):
+        instance["spectra"].append([1.0, *sorted((10 ** (2 * value - 2) for value in take(k - 1)), reverse=True)])
+        instance["mean_shares"].append(signed(k))
+        instance["frames"].append([signed(n - 1), signed(n - 1)])
+    if period > 1:
+        instance["turn"] = 1.5 * take(1)[0]
+    return instance
+
+
+class _Adversary:
+    """The objective for one learner: the largest c of a run, for points in the cube and pairs (αL_*, αβL_*²) of cells."""
+
+    def __init__(self, learner: Learner, implementation: Implementation, shape: tuple[int, int], period: int, steps: int):
+        self.learner, self.implementation, self.shape, self.period, self.steps = (
+            learner, implementation, shape, period, steps,
+        )  # fmt: skip
+
+    @property
+    def dimensions(self) -> int:
+        """Coordinates of a point."""
+        return coordinates(*self.shape, self.period)
+
+    def values(self, points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+        """Largest c (m,) of the runs at points (m, p) with step sizes pairs (m, 2)."""
+        instances = [instance_at(point, *self.shape, self.period, pair) for point, pair in zip(points, pairs, strict=True)]
+        setting = setting_of(instances, pairs)
+        trajectory = run_setting(self.learner, setting, self.steps, self.implementation, record_every=10)
+        return largest_c(setting, trajectory)
+
+
+def _search(
+    learner: Learner,
+    implementation: Implementation,
+    period: int,
+    steps: int,
+    pairs: np.ndarray,
+    rng: np.random.Generator,
+    effort: float,
+    stop_below: float = ENVELOPE_C,
+) -> tuple[np.ndarray, list[Instance], int]:
+    """Worst c of each pair (αL_*, αβL_*²), the instance it is of, and how many were tried; a pair once broken is left."""
+    worst, instances, tried = np.full(len(pairs), np.inf), [{} for _ in pairs], 0
+    for shape in SHAPES:
+        alive = np.flatnonzero(worst >= stop_below)
+        if alive.size == 0:
+            break
+        adversary = _Adversary(learner, implementation, shape, period, steps)
+        found = search_cells(
+            lambda cells, points, adversary=adversary, alive=alive: adversary.values(points, pairs[alive[cells]]),
+            len(alive), adversary.dimensions, rng,
+            population=max(4, round(6 * effort**0.5)), rounds=max(2, round(2 * effort**0.5)), stop_below=stop_below,
+        )  # fmt: skip
+        tried += found.tried
+        for index, cell in enumerate(alive):
+            if found.values[index] < worst[cell]:
+                worst[cell] = found.values[index]
+                instances[cell] = instance_at(found.points[index], *shape, period, pairs[cell])
+                instances[cell]["point"] = found.points[index].tolist()
+    return worst, instances, tried
+
+
+def _inside(region: Region) -> np.ndarray:
+    """Which αL_* of the grid belong to the region."""
+    grid = np.array(ALPHA_L)
+    return (grid >= region.least) & (grid <= region.most)
+
+
+def _polished(
+    learner: Learner, implementation: Implementation, period: int, instance: dict[str, Any], region: Region, effort: float
+) -> tuple[float, Instance, int]:
+    """Nelder–Mead from an instance, over its coordinates and αL_* within the region: (largest c, instance, evaluations)."""
+    shape = instance["k"], instance["n"]
+    adversary = _Adversary(learner, implementation, shape, period, REGION_STEPS)
+    low, high = np.log(region.least), np.log(region.most)
+    (alpha_L, step), *_ = instance["steps"]
+
+    def pair(x: np.ndarray) -> list[float]:
+        return [float(np.exp(low + x[-1] * (high - low))), step]
+
+    begin = np.append(instance["point"], np.clip((np.log(alpha_L) - low) / (high - low), 0, 1))
+    point, value, used = polish(
+        lambda x: float(adversary.values(x[None, :-1], np.array([pair(x)]))[0]), begin, max(10, round(24 * effort))
+    )
+    return value, {**instance_at(point[:-1], *shape, period, pair(point)), "point": point[:-1].tolist()}, used
+
+
+def _region_measure(learner: Learner, period: int) -> Any:
+    """Largest αβL_*² at which the envelope with c = ½ survives for every αL_* of the learner's region; the whole grid besides."""
+
+    def measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+        rng = np.random.default_rng(seed)
+        region = REGIONS[learner.name]
+        pairs = np.array([(alpha_L, step) for step in STEP_SIZES for alpha_L in ALPHA_L])
+        worst, instances, tried = _search(learner, implementation, period, REGION_STEPS, pairs, rng, effort)
+        table = worst.reshape(len(STEP_SIZES), len(ALPHA_L))
+        inside = _inside(region)
+        survived, broken, breaking = 0.0, float("inf"), None
+        survivor: dict[str, Any] | None = None
+        for row, step in enumerate(STEP_SIZES):
+            cells = np.flatnonzero(inside) + row * len(ALPHA_L)
+            least = cells[np.argmin(worst[cells])]
+            if worst[least] < ENVELOPE_C:
+                broken, breaking = step, instances[least]
+                break
+            survived, survivor = step, dict(instances[least])
+        if survivor is not None:
+            value, polished, used = _polished(learner, implementation, period, survivor, region, effort)
+            tried += used
+            if value < ENVELOPE_C:
+                below = [step for step in STEP_SIZES if step < survived]
+                survived, broken, breaking = (below[-1] if below else 0.0), survived, polished
+        if survived > 0 and np.isfinite(broken):
+            for _ in range(max(1, round(BISECTIONS * effort**0.5))):
+                middle = float(np.sqrt(survived * broken))
+                row = np.array([(alpha_L, middle) for alpha_L in np.array(ALPHA_L)[inside]])
+                values, found, more = _search(learner, implementation, period, REGION_STEPS, row, rng, effort)
+                tried += more
+                if values.min() < ENVELOPE_C:
+                    broken, breaking = middle, found[int(np.argmin(values))]
+                else:
+                    survived = middle
+        bracketed = bool(survived > 0 and np.isfinite(broken))
+        estimate = float(np.sqrt(survived * broken)) if bracketed else survived
+        return Measurement(
+            estimate,
+            (broken - survived) / 2 if bracketed else 0.0,
+            tried,
+            f"for every αL_* in [{region.least:g}, {region.most:g}] c = 1/2 survived at αβL_*² ≤ {survived:.3g}"
+            + (f", and is broken at {broken:.3g}" if np.isfinite(broken) else ", and nothing broke it"),
+            {
+                "alpha_L": list(ALPHA_L),
+                "step": list(STEP_SIZES),
+                "beta_over_alpha": [[step / alpha_L**2 for alpha_L in ALPHA_L] for step in STEP_SIZES],
+                "largest_c": [[float(max(value, -1.0)) for value in row] for row in table],
+                "flow_c": [largest_flow_c(step * (REGION_STEPS - 1)) for step in STEP_SIZES],
+                "steps": REGION_STEPS,
+                "survived": survived,
+                "broken": broken if np.isfinite(broken) else None,
+                "breaking_instance": _plain(breaking),
+            },
+            consistent=survived >= region.largest_step,
+        )
+
+    return measure
+
+
+def _plain(instance: Instance | None) -> dict[str, Any] | None:
+    """Without the coordinates in the cube, which only the search needs."""
+    return None if instance is None else {key: value for key, value in instance.items() if key != "point"}
+
+
+def _largest_c_measure(learner: Learner, period: int) -> Any:
+    """The largest c that survives at small steps, in the middle of the learner's region."""
+
+    def measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+        region = REGIONS[learner.name]
+        middle = float(np.sqrt(region.least * min(region.most, 10.0)))
+        step = min(SMALL_STEP, region.largest_step)
+        steps = round(SMALL_STEP * SMALL_STEPS / step)
+        halves, tried, best = [], 0, {}
+        for half in range(2):  # two searches that know nothing of each other: how far apart they end is the uncertainty
+            rng = np.random.default_rng([seed, half])
+            values, instances = [], []
+            for shape in SHAPES[:2]:
+                adversary = _Adversary(learner, implementation, shape, period, steps)
+                pair = np.array([[middle, step]])
+                found = search_cells(
+                    lambda cells, points, adversary=adversary, pair=pair: adversary.values(points, np.repeat(pair, len(points), 0)),
+                    1, adversary.dimensions, rng, population=max(8, round(24 * effort**0.5)), rounds=max(3, round(4 * effort**0.5)),
+                )  # fmt: skip
+                tried += found.tried
+                values.append(float(found.values[0]))
+                instances.append(instance_at(found.points[0], *shape, period, pair[0]))
+            index = int(np.argmin(values))
+            if not halves or values[index] < min(halves):
+                best = instances[index]
+            halves.append(values[index])
+        estimate = min(halves)
+        flow = largest_flow_c(step * (steps - 1))
+        return Measurement(
+            estimate,
+            abs(halves[0] - halves[1]),
+            tried,
+            f"no instance broke a smaller c over {steps} steps at αL_* = {middle:.3g}, αβL_*² = {step:g}; in the limit of small steps the "
+            f"largest c for so long a run is {flow:.3f} (k = 1, closed form), and {1 / 0.9:.3f} for ever longer ones",
+            {"survived": estimate, "flow_c": flow, "steps": steps, "halves": halves, "breaking_instance": best},
+            consistent=estimate >= ENVELOPE_C,
+        )
+
+    return measure
+
+
+def _claims(name: str, period: int) -> tuple[Claim, Claim]:
+    changing = period > 1
+    learner, region = LEARNERS[name], REGIONS[name]
+    tasks = "tasks that change (two task sets in turn, rotating)" if changing else "fixed tasks"
+    envelope = f"envelope-{'changing-' if changing else ''}{name}"
+    who = TITLES[name][0].upper() + TITLES[name][1:]
+    common: dict[str, Any] = {
+        "chapter": CHAPTER,
+        "source": own("by adversarial search"),
+        "expected": Verdict.MEASURED,
+        "kind": "measurement",
+        "learners": (name,),
+        "needs": frozenset({"step", "distance"}),
+        "rests_on": (envelope,),
+        "remark": "What survives a search may still be broken by a better one: the upper end of the bracket is certain, the lower is not.",
+    }
+    return (
+        Claim(
+            id=f"constant-region-{'changing-' if changing else ''}{name}",
+            statement=rf"{who}, {tasks}: the largest $\alpha\beta L_*^2$ up to which the envelope with $c = \frac12$ survives for all "
+            rf"${region.least:g} \le \alpha L_* \le {region.most:g}$, over {REGION_STEPS} steps.",
+            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n \le 3$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$",
+            measure=_region_measure(learner, period),
+            **common,
+        ),
+        Claim(
+            id=f"constant-c-{'changing-' if changing else ''}{name}",
+            statement=f"{who}, {tasks}: the largest $c$ with which the envelope survives at small steps.",
+            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n = 2$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$",
+            measure=_largest_c_measure(learner, period),
+            **common,
+        ),
+    )
+
+
+CLAIMS: tuple[Claim, ...] = tuple(
+    claim for period in (1, 2) for name in META_LEARNERS for claim in _claims(name, period)
+)
