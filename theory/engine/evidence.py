@@ -17,12 +17,15 @@ EXACT_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Profile:
-    """How hard to look: ``effort`` multiplies every claim's number of instances; ``seed`` fixes all randomness."""
+    """How hard to look: ``effort`` multiplies every claim's number of instances; ``seed`` fixes all randomness;
+    ``most_shrinks`` bounds the instances tried to make a counterexample smaller (None: as Hypothesis does).
+    """
 
     name: str = "default"
     effort: float = 1.0
     seed: int = 0
     shrink: bool = True
+    most_shrinks: int | None = None
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,15 @@ class _ViolatedError(AssertionError):
     """Raised inside a search so that Hypothesis shrinks the instance; never leaves this module."""
 
 
+class _EnoughError(KeyboardInterrupt):
+    """Raised inside a search to end it at once: Hypothesis lets an interruption through, and nothing else. Never leaves
+    this module."""
+
+
 @dataclass
 class _Search:
     examples: int = 0
+    shrinks: int = 0
     worst: tuple[float, float, Instance, Comparison] | None = None  # (margin, −strain, instance, comparison)
     violation: tuple[Instance, Comparison] | None = None
 
@@ -39,10 +45,10 @@ def _run_search(
     seed: int,
     *,
     target: bool,
-    shrink: bool,
+    profile: Profile,
 ) -> _Search:
     found = _Search()
-    phases = [Phase.generate, *([Phase.target] if target else []), *([Phase.shrink] if shrink else [])]
+    phases = [Phase.generate, *([Phase.target] if target else []), *([Phase.shrink] if profile.shrink else [])]
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -57,6 +63,10 @@ def _run_search(
     )
     @hypothesis.given(strategy)
     def one(instance: Instance) -> None:
+        if found.violation is not None and profile.most_shrinks is not None:
+            if found.shrinks >= profile.most_shrinks:
+                raise _EnoughError
+            found.shrinks += 1
         comparison = check(instance)
         if found.violation is None:
             found.examples += 1
@@ -71,7 +81,7 @@ def _run_search(
 
     try:
         one()
-    except (_ViolatedError, Flaky):
+    except (_ViolatedError, _EnoughError, Flaky):
         if found.violation is None:
             raise
     return found
@@ -94,7 +104,7 @@ def searched(
         examples,
         seed_of(claim.id, kind, profile.seed),
         target=inequality and kind == "floats",
-        shrink=profile.shrink,
+        profile=profile,
     )
     if found.violation is not None:
         instance, comparison = found.violation
