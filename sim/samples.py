@@ -153,8 +153,8 @@ def sampled_gradients(
 
     Source: Collins et al. 2022, Section 2; the exact methods' empirical Hessian terms are our own derivation.
     """
-    key = (learner.adapts, learner.first_order, learner.inner_steps)
-    if key not in _GRADIENTS:
+    key = learner.plain_key
+    if key is None or key not in _GRADIENTS:
         raise ValueError(
             f"no hand-written sampled update for {learner.name!r}; there is one for each of the paper's five"
         )

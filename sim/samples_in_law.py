@@ -223,8 +223,8 @@ _FULL_GRADIENTS: dict[tuple[str, bool, int], Callable[[_Setting, Learner, Array,
 
 
 def _key(learner: Learner) -> tuple[str, bool, int]:
-    key = (learner.adapts, learner.first_order, learner.inner_steps)
-    if key not in _INSIDE_GRADIENTS and key not in _FULL_GRADIENTS:
+    key = learner.plain_key
+    if key is None or (key not in _INSIDE_GRADIENTS and key not in _FULL_GRADIENTS):
         raise ValueError(f"no sampler in law for {learner.name!r}; there is one for each of the paper's five")
     return key
 

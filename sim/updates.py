@@ -113,8 +113,8 @@ def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha:
 
     Source: Collins et al. 2022, Section 2; the expanded exact gradients are our own derivation.
     """
-    key = (learner.adapts, learner.first_order, learner.inner_steps)
-    if key not in _GRADIENTS:
+    key = learner.plain_key
+    if key is None or key not in _GRADIENTS:
         raise ValueError(f"no hand-written update map for {learner.name!r}; there is one for each of the paper's five")
     return _GRADIENTS[key](B, w, targets, alpha)
 

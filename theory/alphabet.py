@@ -37,6 +37,12 @@ for _name, _rows, _cols in (
 for _name, _rows, _cols in (("v", "d", "1"), ("g", "k", "1"), ("u", "d", "1")):
     INTERMEDIATES[f"{_name}_i"] = letter(f"{_name}_i", _rows, _cols, f"{_name}_i", f"{_name}_i", per_task=True)
 
+# a task's samples: features as rows, label noise
+X_in = letter("X_in", "m_in", "d", "X_in", r"X_{in}", per_task=True)
+z_in = letter("z_in", "m_in", "1", "z_in", r"z_{in}", per_task=True)
+X_out = letter("X_out", "m_out", "d", "X_out", r"X_{out}", per_task=True)
+z_out = letter("z_out", "m_out", "1", "z_out", r"z_{out}", per_task=True)
+
 # averages over the tasks
 Psi = letter("Psi", "k", "k", "Ψ", r"\Psi", symmetry=1)
 Psi_star = letter("Psi_star", "s", "s", "Ψ_*", r"\Psi_*", symmetry=1)
@@ -49,6 +55,10 @@ g_bar = letter("g_bar", "k", "1", "ḡ", r"\bar g")
 Delta = letter("Delta", "k", "k", "Δ", r"\Delta", symmetry=1)
 Delta_bar = letter("Delta_bar", "d", "d", "Δ̄", r"\bar\Delta", symmetry=1)
 Q_head = letter("Q_head", "k", "k", "Q", "Q", symmetry=1)
+
+# exact inner solve of the head: (BᵀB + λI) G = I
+G = letter("G", "k", "k", "G", "G", symmetry=1)
+dG = letter("dG", "k", "k", "δG", r"\delta G", symmetry=1)
 
 # symmetry groups
 Q = letter("Q", "k", "k", "Q", "Q")
@@ -65,10 +75,20 @@ h = letter("h", "s", "1", "h", "h")
 dB = letter("dB", "d", "k", "δB", r"\delta B")
 dw = letter("dw", "k", "1", "δw", r"\delta w")
 
-SCALAR_TEXT = {"alpha": "α", "beta": "β", "c": "c"}
-SCALAR_LATEX = {"alpha": r"\alpha", "beta": r"\beta", "c": "c"}
+SCALAR_TEXT = {"alpha": "α", "beta": "β", "c": "c", "alpha_B": "α_B", "alpha_w": "α_w", "ridge": "λ", "sigma": "σ"}
+SCALAR_LATEX = {
+    "alpha": r"\alpha",
+    "beta": r"\beta",
+    "c": "c",
+    "alpha_B": r"\alpha_B",
+    "alpha_w": r"\alpha_w",
+    "ridge": r"\lambda",
+    "sigma": r"\sigma",
+    "m_in": r"m_{in}",
+    "m_out": r"m_{out}",
+}
 
-DIMENSIONS = {name: sympy.Symbol(name, integer=True, positive=True) for name in ("d", "k", "s", "p")}
+DIMENSIONS = {name: sympy.Symbol(name, integer=True, positive=True) for name in ("d", "k", "s", "p", "m_in", "m_out")}
 
 
 def _dimension(name: str) -> sympy.Expr:

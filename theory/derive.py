@@ -13,13 +13,14 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sympy.matrices.expressions import MatrixExpr, Transpose
+from sympy.matrices.expressions import Identity, Inverse, MatrixExpr, Transpose, ZeroMatrix
 
 from sim.learners import Learner
 from theory import alphabet as a
-from theory.alphabet import matrix_symbol, scalar_symbol
+from theory.alphabet import DIMENSIONS, matrix_symbol, scalar_symbol
 from theory.expressions import TaskMean, add, evaluate_expression, evaluate_words, latex, mul, text, to_words
-from theory.words import Poly, gradient
+from theory.resolvent import gradient_with_G, reduce_G
+from theory.words import Poly
 
 MOST_INNER_STEPS = {"nothing": 0, "head": 3, "representation": 3, "both": 2}
 """Beyond these the number of words explodes (two-step MAML already has 15 622 in ∇_B)."""
@@ -29,6 +30,27 @@ def task_loss(B: Poly, w: Poly) -> Poly:
     """½‖Bw − θ_i‖² as a 1×1 polynomial, for representation and head given as polynomials."""
     residual = B * w - a.theta
     return (residual.T * residual) * Fraction(1, 2)
+
+
+def head_step_name(learner: Learner) -> str:
+    """The scalar that stands for the head's inner step size: α, or α_w where the spec sets it apart."""
+    return "alpha" if learner.head_step == 1 else "alpha_w"
+
+
+def representation_step_name(learner: Learner) -> str:
+    """The scalar that stands for the representation's inner step size: α, or α_B where the spec sets it apart."""
+    return "alpha" if learner.representation_step == 1 else "alpha_B"
+
+
+def scalar_values(learner: Learner, alpha: Any, beta: Any) -> dict[str, Any]:
+    """Values of all scalar symbols that a spec's words can hold, for given α and β."""
+    return {
+        "alpha": alpha,
+        "beta": beta,
+        "alpha_B": alpha * learner.representation_step,
+        "alpha_w": alpha * learner.head_step,
+        "ridge": learner.ridge,
+    }
 
 
 @cache
@@ -44,10 +66,16 @@ def adapted_parameters(learner: Learner) -> tuple[Poly, Poly]:
             f"allowed: up to {MOST_INNER_STEPS[learner.adapts]}"
         )
     B, w = a.B, a.w
+    if learner.exact_head:
+        return B, a.G * a.B.T * a.theta
     for _ in range(learner.inner_steps):
         residual = B * w - a.theta
-        next_w = w - (B.T * residual).scaled(alpha=1) if learner.adapts_head else w
-        B = B - (residual * w.T).scaled(alpha=1) if learner.adapts_representation else B
+        next_w = w
+        if learner.adapts_head:
+            pull = B.T * residual + w.scaled(ridge=1) if learner.ridge else B.T * residual
+            next_w = w - pull.scaled(**{head_step_name(learner): 1})
+        if learner.adapts_representation:
+            B = B - (residual * w.T).scaled(**{representation_step_name(learner): 1})
         w = next_w
     return B, w
 
@@ -55,19 +83,27 @@ def adapted_parameters(learner: Learner) -> tuple[Poly, Poly]:
 @cache
 def adapted_loss(learner: Learner) -> Poly:
     """F_i(B, w), the loss of task i after adaptation, expanded into words."""
-    return task_loss(*adapted_parameters(learner))
+    return reduce_G(task_loss(*adapted_parameters(learner)), bool(learner.ridge))
 
 
 @cache
 def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
-    """(∇_B, ∇_w) of one task as words; the outer gradient is their average over tasks."""
+    """(∇_B, ∇_w) of one task as words; the outer gradient is their average over tasks.
+
+    For an outer step by displacement these are the displacements in units of −α, (B − B_i)/α and (w − w_i)/α.
+    """
+    ridge = bool(learner.ridge)
+    if learner.outer == "displacement":
+        B_i, w_i = adapted_parameters(learner)
+        return (a.B - B_i).scaled(alpha=-1), (a.w - w_i).scaled(alpha=-1)
     if not learner.first_order:
         loss = adapted_loss(learner)
-        return gradient(loss, "B"), gradient(loss, "w")
+        return gradient_with_G(loss, "B", ridge), gradient_with_G(loss, "w", ridge)
     loss = task_loss(a.B, a.w)
     B_i, w_i = adapted_parameters(learner)
     at_adapted = {"B": B_i, "w": w_i}
-    return gradient(loss, "B").substitute(at_adapted), gradient(loss, "w").substitute(at_adapted)
+    grad_B, grad_w = (gradient_with_G(loss, name, ridge).substitute(at_adapted) for name in ("B", "w"))
+    return reduce_G(grad_B, ridge), reduce_G(grad_w, ridge)
 
 
 # --- readable programs
@@ -83,19 +119,19 @@ class Program:
     grad_B: MatrixExpr
     grad_w: MatrixExpr
 
-    def expand(self) -> tuple[Poly, Poly]:
-        """(∇_B, ∇_w) of one task, expanded into words."""
+    def expand(self, ridge: bool = False) -> tuple[Poly, Poly]:
+        """(∇_B, ∇_w) of one task, expanded into words; ``ridge`` says which rule an exact head's G obeys."""
         known: dict[str, Poly] = {}
         for name, expression in self.definitions:
             known[name] = to_words(expression, known)
-        return to_words(self.grad_B, known), to_words(self.grad_w, known)
+        return reduce_G(to_words(self.grad_B, known), ridge), reduce_G(to_words(self.grad_w, known), ridge)
 
 
 def _sym(*names: str) -> list[Any]:
     return [matrix_symbol(name) for name in names]
 
 
-_alpha, _beta = scalar_symbol("alpha"), scalar_symbol("beta")
+_alpha, _beta, _ridge = (scalar_symbol(name) for name in ("alpha", "beta", "ridge"))
 
 
 def stated_program(learner: Learner) -> Program:
@@ -110,7 +146,7 @@ def stated_program(learner: Learner) -> Program:
     residual = ("r_i", add(mul(B, w), mul(-1, theta)))
     head = ("w_i", add(w, mul(-1, _alpha, Transpose(B), r)))
     body = ("B_i", add(B, mul(-1, _alpha, r, Transpose(w))))
-    key = (learner.adapts, learner.first_order, learner.inner_steps)
+    key = learner.plain_key
     match key:
         case ("head", True, 1):
             after = ("v_i", add(mul(B, w_i), mul(-1, theta)))
@@ -139,13 +175,9 @@ def stated_program(learner: Learner) -> Program:
     raise ValueError(f"no stated form for {learner.name!r}; there is one for each of the paper's five")
 
 
-def adjoint_program(learner: Learner) -> Program:
-    """A readable program for any spec, by reverse accumulation through the inner steps.
-
-    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ
-    carry the derivative
-    by the representation and by the head, ρ that by the residual.
-    """
+def _inner_program(learner: Learner) -> tuple[list[tuple[str, MatrixExpr]], list[tuple[str, str, str]], dict[str, str]]:
+    """(definitions of the inner steps, the states (B, w, r) by name that they start from, the adapted parameters)."""
+    head_step, body_step = scalar_symbol(head_step_name(learner)), scalar_symbol(representation_step_name(learner))
     names = {"B": "B", "w": "w"}
     definitions: list[tuple[str, MatrixExpr]] = []
     states: list[tuple[str, str, str]] = []
@@ -158,13 +190,59 @@ def adjoint_program(learner: Learner) -> Program:
         r = matrix_symbol(residual)
         adapted = dict(names)
         if learner.adapts_head:
-            definitions.append((f"w_i{tag}", add(w, mul(-1, _alpha, Transpose(B), r))))
+            shrunk = [mul(-1, head_step, _ridge, w)] if learner.ridge else []
+            definitions.append((f"w_i{tag}", add(w, mul(-1, head_step, Transpose(B), r), *shrunk)))
             adapted["w"] = f"w_i{tag}"
         if learner.adapts_representation:
-            definitions.append((f"B_i{tag}", add(B, mul(-1, _alpha, r, Transpose(w)))))
+            definitions.append((f"B_i{tag}", add(B, mul(-1, body_step, r, Transpose(w)))))
             adapted["B"] = f"B_i{tag}"
         names = adapted
+    return definitions, states, names
+
+
+def _exact_head_program(learner: Learner) -> Program:
+    """The program of a spec that solves for the head: G by its definition, and the derivative through the solve."""
+    B, w, theta, G = _sym("B", "w", "theta_i", "G")
+    w_i, v, g, q = _sym("w_i", "v_i", "g_i", "q_i")
+    no_B = ZeroMatrix(DIMENSIONS["d"], DIMENSIONS["k"])
+    gram = mul(Transpose(B), B)
+    inverted = add(gram, mul(_ridge, Identity(DIMENSIONS["k"]))) if learner.ridge else gram
+    solved = (("G", Inverse(inverted)), ("w_i", mul(G, Transpose(B), theta)))
+    after = ("v_i", add(mul(B, w_i), mul(-1, theta)))
+    if learner.outer == "displacement":
+        return Program(solved, no_B, mul(_alpha**-1, add(w, mul(-1, w_i))))
+    if learner.first_order:
+        return Program((*solved, after), mul(v, Transpose(w_i)), mul(Transpose(B), v))
+    pulled = (("g_i", mul(Transpose(B), v)), ("q_i", mul(G, g)))
+    grad_B = add(mul(v, Transpose(w_i)), mul(-1, v, Transpose(q)), mul(-1, B, q, Transpose(w_i)))
+    return Program((*solved, after, *pulled), grad_B, ZeroMatrix(DIMENSIONS["k"], 1))
+
+
+def adjoint_program(learner: Learner) -> Program:
+    """A readable program for any spec, by reverse accumulation through the inner steps.
+
+    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ
+    carry the derivative by the representation and by the head, ρ that by the residual.
+    """
+    if learner.exact_head:
+        return _exact_head_program(learner)
+    head_step, body_step = scalar_symbol(head_step_name(learner)), scalar_symbol(representation_step_name(learner))
+    definitions, states, names = _inner_program(learner)
     B, w = _sym(names["B"], names["w"])
+    if learner.outer == "displacement":
+        moved = {
+            "B": mul(_alpha**-1, add(matrix_symbol("B"), mul(-1, B))),
+            "w": mul(_alpha**-1, add(matrix_symbol("w"), mul(-1, w))),
+        }
+        still = {
+            "B": ZeroMatrix(DIMENSIONS["d"], DIMENSIONS["k"]),
+            "w": ZeroMatrix(DIMENSIONS["k"], 1),
+        }
+        return Program(
+            tuple(definitions),
+            (moved if learner.adapts_representation else still)["B"],
+            (moved if learner.adapts_head else still)["w"],
+        )
     definitions.append(("v_i", add(mul(B, w), mul(-1, matrix_symbol("theta_i")))))
     v = matrix_symbol("v_i")
     grad_B, grad_w = mul(v, Transpose(w)), mul(Transpose(B), v)
@@ -177,21 +255,30 @@ def adjoint_program(learner: Learner) -> Program:
         B, w, r = _sym(*states[j])
         through = []
         if learner.adapts_head:
-            through.append(mul(B, lam))
+            through.append(mul(-1, head_step, B, lam))
         if learner.adapts_representation:
-            through.append(mul(Lambda, w))
-        definitions.append((f"a_i{tag}", mul(-1, _alpha, add(*through) if len(through) > 1 else through[0])))
+            through.append(mul(-1, body_step, Lambda, w))
+        definitions.append((f"a_i{tag}", add(*through) if len(through) > 1 else through[0]))
         terms_B = [Lambda, mul(rho, Transpose(w))]
         terms_w = [lam, mul(Transpose(B), rho)]
         if learner.adapts_head:
-            terms_B.append(mul(-1, _alpha, r, Transpose(lam)))
+            terms_B.append(mul(-1, head_step, r, Transpose(lam)))
+            if learner.ridge:
+                terms_w.append(mul(-1, head_step, _ridge, lam))
         if learner.adapts_representation:
-            terms_w.append(mul(-1, _alpha, Transpose(Lambda), r))
+            terms_w.append(mul(-1, body_step, Transpose(Lambda), r))
         grad_B, grad_w = add(*terms_B), add(*terms_w)
     return Program(tuple(definitions), grad_B, grad_w)
 
 
 # --- derived updates
+
+
+def exact_head_arrays(learner: Learner, B: np.ndarray) -> dict[str, np.ndarray]:
+    """G = (BᵀB + λI)⁻¹ (..., k, k) by its name where the spec's words hold it; floats (or complex numbers) only."""
+    if not learner.exact_head:
+        return {}
+    return {"G": np.linalg.inv(np.swapaxes(B, -1, -2) @ B + learner.ridge * np.eye(B.shape[-1]))}
 
 
 @dataclass(frozen=True)
@@ -215,7 +302,7 @@ class DerivedUpdate:
             "w": w[..., None, :, None],
             "theta_i": np.moveaxis(targets, -1, -2)[..., None],
         }
-        scalars = {"alpha": alpha, "beta": beta}
+        scalars = scalar_values(self.learner, alpha, beta)
         for name, expression in self.program.definitions:
             arrays[name] = evaluate_expression(expression, arrays, scalars)
         grad_B = evaluate_expression(TaskMean(self.program.grad_B), arrays, scalars)[..., 0, :, :]
@@ -226,7 +313,8 @@ class DerivedUpdate:
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
     ) -> tuple[np.ndarray, np.ndarray]:
         """The same step, word by word: slower, and independent of the program. Arguments as ``__call__``."""
-        arrays, scalars = {"B": B, "w": w, "theta_i": targets}, {"alpha": alpha}
+        arrays = {"B": B, "w": w, "theta_i": targets, **exact_head_arrays(self.learner, B)}
+        scalars = scalar_values(self.learner, alpha, beta)
         grad_B = evaluate_words(self.words[0], arrays, scalars)
         grad_w = evaluate_words(self.words[1], arrays, scalars)[..., 0]
         return B - beta * grad_B, w - beta * grad_w

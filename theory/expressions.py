@@ -7,11 +7,22 @@ over the tasks of an expression in per-task symbols.
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import numpy as np
 import sympy
-from sympy.matrices.expressions import Identity, MatAdd, MatMul, MatPow, MatrixExpr, MatrixSymbol, Transpose, ZeroMatrix
+from sympy.matrices.expressions import (
+    Identity,
+    Inverse,
+    MatAdd,
+    MatMul,
+    MatPow,
+    MatrixExpr,
+    MatrixSymbol,
+    Transpose,
+    ZeroMatrix,
+)
 
 from theory.alphabet import PER_TASK, SCALAR_LATEX, SCALAR_TEXT, matrix_symbol, scalar_symbol
 from theory.words import (
@@ -62,6 +73,7 @@ def _mentions_task(polynomial: Poly) -> bool:
     return bool(polynomial.letters() & PER_TASK)
 
 
+@cache
 def _scalar_poly(expression: sympy.Expr) -> Poly:
     """A scalar made of rationals and powers of α, β, ... as a 1×1 polynomial."""
     coefficients = sympy.Poly(expression * _CLEAR, *_SCALAR_SYMBOLS)
@@ -97,11 +109,13 @@ def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
         found = find_letter(str(expression.name))
         if found.name in known:
             return known[found.name]
-        return Poly((found.rows, found.cols), {((0,) * len(SCALARS), (), bytes([found.code])): 1})
+        return _letter_words(found.name)
     if isinstance(expression, Transpose):
         return to_words(expression.args[0], known).T
     if isinstance(expression, TaskMean):
         return to_words(expression.args[0], known)
+    if isinstance(expression, Inverse):
+        return _inverse_words(to_words(expression.args[0], known))
     if isinstance(expression, Identity):
         return identity(_dimension_name(expression.shape[0]))
     if isinstance(expression, ZeroMatrix):
@@ -130,6 +144,19 @@ def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
     if isinstance(expression, sympy.Expr) and not isinstance(expression, MatrixExpr):
         return _scalar_poly(expression)
     raise ValueError(f"no words for {type(expression).__name__}: {expression}")
+
+
+def _inverse_words(inverted: Poly) -> Poly:
+    """The letter G for the inverse of BᵀB or BᵀB + λI; ``ValueError`` for any other: no letter stands for it."""
+    gram = _letter_words("B").T * _letter_words("B")
+    if inverted in (gram, gram + identity("k").scaled(ridge=1)):
+        return _letter_words("G")
+    raise ValueError(f"no letter stands for this inverse of {len(inverted)} words; there is G = (BᵀB + λI)⁻¹")
+
+
+def _letter_words(name: str) -> Poly:
+    found = find_letter(name)
+    return Poly((found.rows, found.cols), {((0,) * len(SCALARS), (), bytes([found.code])): 1})
 
 
 def _averages(expression: Any) -> set[Any]:
@@ -224,6 +251,8 @@ class _Writer:
             return self.join([self.write(term) for term in expression.args])
         if isinstance(expression, MatMul):
             return self.product(list(expression.args))
+        if isinstance(expression, Inverse):
+            return self.bracket(self.write(expression.args[0])) + ("^{-1}" if self.tex else "⁻¹")
         if isinstance(expression, MatPow):
             return self.bracket(self.write(expression.args[0])) + f"^{expression.args[1]}"
         return self.scalar(expression)
@@ -363,6 +392,11 @@ def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scala
         return arrays[str(expression.name)]
     if isinstance(expression, Identity):
         return _unit(_dimension_name(expression.shape[0]), arrays)
+    if isinstance(expression, ZeroMatrix):
+        rows, cols = (_unit(_dimension_name(size), arrays) for size in expression.shape)
+        return (0 * (rows[:, :1] @ cols[:1, :]))[None]  # one for all tasks
+    if isinstance(expression, Inverse):
+        return np.linalg.inv(evaluate_expression(expression.args[0], arrays, scalars))
     if isinstance(expression, Transpose):
         return np.swapaxes(evaluate_expression(expression.args[0], arrays, scalars), -1, -2)
     if isinstance(expression, TaskMean):

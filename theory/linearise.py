@@ -122,7 +122,7 @@ def stated_linearisation(learner: Learner, head: bool = False) -> StatedLinearis
     def symmetrised(left: MatrixExpr, right: MatrixExpr) -> MatrixExpr:
         return add(S, mul(-1, alpha, beta, add(left, right)))
 
-    key = (learner.adapts, learner.first_order, learner.inner_steps)
+    key = learner.plain_key
     if key == ("head", True, 1):
         if not head:
             drift = add(omega, mul(alpha, beta, S, w_bar))

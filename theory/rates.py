@@ -126,7 +126,8 @@ def step_size_threshold(learner: Learner) -> float | None:
 
     Exact MAML needs less than ½ as well; FO-MAML has no such threshold (it depends on the heads' third moments): None.
     """
-    return {("head", True): 1.0, ("head", False): 0.5}.get((learner.adapts, learner.first_order))
+    thresholds: dict[object, float] = {("head", True, 1): 1.0, ("head", False, 1): 0.5}
+    return thresholds.get(learner.plain_key)
 
 
 # --- FO-MAML's operator 𝓛

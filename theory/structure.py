@@ -120,7 +120,7 @@ def stated_split(learner: Learner) -> StatedSplit:
     def near_identity(expression: MatrixExpr) -> MatrixExpr:
         return add(eye, mul(-1, beta, expression))
 
-    match (learner.adapts, learner.first_order, learner.inner_steps):
+    match learner.plain_key:
         case ("head", True, 1):
             return StatedSplit((adapted_second,), near_identity(Psi), cross)
         case ("head", False, 1):

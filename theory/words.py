@@ -14,6 +14,7 @@ Letters are single bytes (symbol number × 2, plus 1 if transposed) and words ar
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from typing import Any, Union
 
@@ -21,8 +22,9 @@ Coefficient = int | Fraction
 Powers = tuple[int, ...]
 Key = tuple[Powers, tuple[bytes, ...], bytes]
 
-SCALARS = ("alpha", "beta", "c")
-"""Scalar symbols, in the order of the exponents in a key: α, β, and c, the factor of the scaling symmetry."""
+SCALARS = ("alpha", "beta", "c", "alpha_B", "alpha_w", "ridge", "sigma", "m_in", "m_out")
+"""Scalar symbols, in the order of the exponents in a key: α, β, c (the factor of the scaling symmetry), separate inner
+step sizes α_B and α_w, the ridge λ of the inner problem, the label noise σ and the sample sizes m_in and m_out."""
 
 ONE: Powers = (0,) * len(SCALARS)
 SCALAR_SHAPE = ("1", "1")
@@ -113,6 +115,7 @@ def _normal(word: bytes, one_row: bool) -> tuple[int, list[bytes], bytes]:
     return sign, scalars, word[: cuts[0]] + word[cuts[-1] :]
 
 
+@cache
 def _add_powers(a: Powers, b: Powers) -> Powers:
     return tuple(x + y for x, y in zip(a, b, strict=True))
 
