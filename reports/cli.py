@@ -1,4 +1,5 @@
-"""The command line: the app put together from its commands, and every bad input turned into one line and exit code 2."""
+"""The command line: the app put together from its commands, and every bad input turned into one line and exit code
+2."""
 
 import os
 import re
@@ -8,10 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from reports import commands_report, commands_simulation, commands_theory, package_version
+from reports import commands_report, commands_simulation, commands_sweep, commands_theory, package_version
 from reports.output import InputError
 
-# Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its errors
+# Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
+# errors
 # by way of the one that it exports.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _ClickException: Any = typer.BadParameter.__mro__[2]
@@ -23,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (commands_theory, commands_simulation, commands_report):
+for module in (commands_theory, commands_simulation, commands_sweep, commands_report):
     module.register(app)
 
 
@@ -73,7 +75,8 @@ def _complain(line: str) -> int:
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code: 0 fine, 1 a verdict other than the expected one, 2 the input was wrong.
+    """Run the command line and return its exit code: 0 fine, 1 a verdict other than the expected one, 2 the input was
+    wrong.
 
     Args:
         arguments: the words after ``metarep``; those of the process unless given.

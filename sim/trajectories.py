@@ -77,7 +77,7 @@ class Trajectory:
         return self.diverged_at >= 0
 
 
-def _outcomes(dist: Array, diverged: Array) -> Array:
+def outcomes(dist: Array, diverged: Array) -> Array:
     """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules."""
     outcome = np.empty(diverged.shape, dtype=object)
     outcome[...] = Outcome.STALLED
@@ -204,7 +204,7 @@ def run(
     return Trajectory(
         np.asarray(recorded_steps),
         dist,
-        _outcomes(dist, gone),
+        outcomes(dist, gone),
         diverged_at,
         B,
         w,
