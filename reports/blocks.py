@@ -74,17 +74,20 @@ Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with blocks and further sections below it. ``anchor`` is what links point to."""
+    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list
+    of chapters says."""
 
     anchor: str
     title: str
     blocks: tuple[Block, ...] = ()
     sections: tuple["Section", ...] = ()
+    short: str = ""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, a line below it, blocks before the first section, sections, and data files beside (name, text)."""
+    """A report: a title, a line below it, blocks before the first section, sections, and data files beside (name,
+    text)."""
 
     title: str
     subtitle: str

@@ -1,4 +1,5 @@
-"""The report's chapters: each makes one section of the document from the results. A new chapter is a function here and in CHAPTERS."""
+"""The report's chapters: each makes one section of the document from the results. A new chapter is a function here
+and in CHAPTERS."""
 
 from collections import Counter
 from typing import Any
@@ -16,11 +17,12 @@ from reports.experiment_figures import (
 from reports.figures import rendered
 from reports.gather import Results
 from reports.rates_table import HEADER, RateRecord, row
-from reports.wording import LEARNER_TITLES
+from reports.wording import LEARNER_TITLES, power
 from sim.experiments import get_experiment
 from sim.learners import LEARNERS
 from theory.claims.record import Verdict
 from theory.engine import shown
+from theory.rates import initial_margin
 
 
 def claim_link(claim_id: str) -> str:
@@ -52,16 +54,13 @@ def verdicts(results: Results) -> b.Section:
     """Counts, what the verdicts mean, and every claim in a line."""
     claims = results.claims
     unexpected = [claim for claim in claims if not claim["as_expected"]]
-    counts = tuple(
-        (f"[[{verdict.value}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(claims)
-    )
+    counts = tuple((f"[[{verdict.value}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(claims))
     news = (
         b.Paragraph("Every verdict is the one that the catalogue expects.")
         if not unexpected
         else b.Items(
             tuple(
-                f"[[{claim['status']}]] {claim_link(claim['id'])}: expected {claim['expected']}"
-                for claim in unexpected
+                f"[[{claim['status']}]] {claim_link(claim['id'])}: expected {claim['expected']}" for claim in unexpected
             )
         )
     )
@@ -87,7 +86,9 @@ def verdicts(results: Results) -> b.Section:
         (
             b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
             news,
-            b.Paragraph("A status is computed from the evidence: the strongest that there is, and a counterexample beats all."),
+            b.Paragraph(
+                "A status is computed from the evidence: the strongest that there is, and a counterexample beats all."
+            ),
         ),
         tables,
     )
@@ -187,9 +188,12 @@ def maps(results: Results) -> b.Section:
         "The derived updates",
         (
             b.Paragraph(
-                r"Derived symbolically from the task loss $\frac12 \|Bw - \theta_i\|^2$, $\theta_i = B_* w_{*,i}$, for all "
-                r"dimensions at once, by expanding it into words of matrices and applying the product rule. Two formulas are "
-                r"equal for every $d$, $k$ and $n$ exactly when their normal forms coincide; the lines below were proved equal "
+                r"Derived symbolically from the task loss $\frac12 \|Bw - \theta_i\|^2$, $\theta_i = B_* w_{*,i}$, "
+                r"for all "
+                r"dimensions at once, by expanding it into words of matrices and applying the product rule. Two "
+                r"formulas are "
+                r"equal for every $d$, $k$ and $n$ exactly when their normal forms coincide; the lines below were "
+                r"proved equal "
                 r"to the derived gradients that way."
             ),
         ),
@@ -222,15 +226,21 @@ def rates(results: Results) -> b.Section:
         "Rates",
         (
             b.Paragraph(
-                r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from $N(0, I)$, from a "
-                r"balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ where that is stable. "
-                r"**Empirical**: fitted to the straight part of $\log \mathrm{dist}$ of a run, with its standard error. **Relative "
-                r"error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta E_0 \mu_*^2$ with "
+                r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from "
+                r"$N(0, I)$, from a "
+                r"balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ where "
+                r"that is stable. "
+                r"**Empirical**: fitted to the straight part of $\log \mathrm{dist}$ of a run, with its standard "
+                r"error. **Relative "
+                r"error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta E_0 \mu_*^2$ "
+                r"with "
                 r"$E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
             ),
             b.Paragraph(
-                "**Unstable** means that the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical "
-                "are then the growth a step of a small perturbation of the truth, predicted and measured. **Moving** means that the "
+                "**Unstable** means that the linearisation has an eigenvalue of modulus above 1 at the truth; "
+                "symbolic and empirical "
+                "are then the growth a step of a small perturbation of the truth, predicted and measured. **Moving** "
+                "means that the "
                 "run ended before its rate had settled, so that its relative error is mostly the transient's."
             ),
         ),
@@ -248,6 +258,8 @@ def figure_1(results: Results) -> b.Section:
     s = by_panel(results.curves, "random")[0].curve.setting
     loose = {result.curve.learner: looseness(result) for result in by_panel(results.curves, "envelope")}
     meta = [value for learner, value in loose.items() if learner != "average-loss"]
+    start = by_panel(results.curves, "envelope")[0].curve.setting.dist0
+    margin = initial_margin(start) if start is not None else 0.0
     baseline = next(r for r in rows if r["panel"] == "random" and r["learner"] == "average-loss")
     balanced = next(r for r in rows if r["panel"] == "balanced")
     late = [
@@ -257,19 +269,26 @@ def figure_1(results: Results) -> b.Section:
         if (count := r["trials"] - r["outcomes"].get("converged", 0))
     ]
     caption = (
-        rf"Distance to the truth with $d = {s.d}$, $k = n = {s.k}$, $\alpha = \beta = {s.alpha:g}$, tasks drawn afresh at every step. "
+        rf"Distance to the truth with $d = {s.d}$, $k = n = {s.k}$, $\alpha = \beta = {s.alpha:g}$, tasks drawn "
+        rf"afresh at every step. "
         f"Thick lines are medians over {s.trials} trials, thin lines the trials. "
         f"(a) From a random orthonormal start; "
-        f"{'not below 1e-6 at the end: ' + ', '.join(late) + '; ' if late else ''}"
+        f"{'trials that do not reach ' + power(1e-6) + ': ' + ', '.join(late) + '; ' if late else ''}"
         f"average loss ends no lower than {baseline['smallest_dist']:.3f}. "
-        rf"(b) From distance 0.93 with the paper's envelope, which is loose: log dist falls {min(meta):.0f} times as fast as "
-        rf"its bound{'' if max(meta) - min(meta) < 1 else f' (up to {max(meta):.0f})'}. "
-        f"(c) FO-MAML from {balanced['trials']} random balanced starts: {balanced['outcomes'].get('diverged', 0)} diverge."
+        rf"(b) From distance 0.93 with the paper's envelope, which is loose: $\log \mathrm{{dist}}$ falls about "
+        rf"{min(meta):.0f} times "
+        rf"as far as its bound, as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least "
+        rf"eigenvalue of "
+        r"$\Psi_{*,t}$ alone. "
+        f"(c) FO-MAML from {balanced['trials']} random balanced starts: {balanced['outcomes'].get('diverged', 0)} "
+        f"diverge."
     )
     panels = tuple((name, rendered(figure, "svg")) for name, figure in figure_1_panels(experiment, results.curves))
     alt = (
-        "Three panels of distance against outer step on a logarithmic axis: the four meta-learners fall along straight lines, "
-        "average loss stays near 1, the envelope falls far more slowly, and FO-MAML from random balanced starts mostly diverges."
+        "Three panels of distance against outer step on a logarithmic axis: the four meta-learners fall along "
+        "straight lines, "
+        "average loss stays near 1, the envelope falls far more slowly, and FO-MAML from random balanced starts "
+        "mostly diverges."
     )
     table = b.Table(
         ("panel", "learner", "median at the end", "outcomes"),
@@ -295,6 +314,7 @@ def figure_1(results: Results) -> b.Section:
             b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
             b.Code(f"metarep experiment figure-1 --seed {results.seed} --out figures"),
         ),
+        short="Figure 1",
     )
 
 
@@ -320,7 +340,8 @@ def reproduction(results: Results) -> b.Section:
     blocks: list[b.Block] = [
         b.Code(f"metarep report --profile {results.profile} --seed {results.seed} --out out"),
         b.Paragraph(
-            f"All randomness comes from the seed {results.seed}; equal seeds, profiles and versions give equal reports but for "
+            f"All randomness comes from the seed {results.seed}; equal seeds, profiles and versions give equal "
+            f"reports but for "
             "this section's times. Each claim, table and figure above ends with the command that makes it again."
         ),
         b.Table(("package", "version"), tuple(results.versions.items())),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from reports.options import D, K, N, Alpha, Beta, Json, LearnerName, OutFolder, Seed, StartKind, TasksKind
+from reports.options import Alpha, Beta, D, Json, K, LearnerName, N, OutFolder, Seed, StartKind, TasksKind
 from reports.output import (
     InputError,
     as_csv,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from reports.options import Form, Json, LearnerName, Seed
-from reports.output import InputError, as_json, check_whole, checking_input, print_table, read_json
+from reports.output import InputError, as_json, check_whole, checking_input, read_json
 from reports.wording import inline_text
 
 DEFAULT_REPORT = Path("out/report.json")
@@ -34,7 +34,8 @@ def derive(
                     "learner": learner,
                     "format": form.value,
                     "parts": [
-                        {"heading": part.heading, "equations": [list(pair) for pair in part.equations]} for part in parts
+                        {"heading": part.heading, "equations": [list(pair) for pair in part.equations]}
+                        for part in parts
                     ],
                 }
             )
@@ -133,7 +134,8 @@ def verify(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check one claim, or check an instance again that a report stored. Exit code 1 if the verdict is not the expected one."""
+    """Check one claim, or check an instance again that a report stored. Exit code 1 if the verdict is not the
+    expected one."""
     check_whole("seed", seed, 0)
     if examples is not None:
         check_whole("examples", examples, 1)

@@ -1,4 +1,5 @@
-"""A learner's derived update, arranged for readers: the outer step, the same averaged over the tasks, and its linearisation."""
+"""A learner's derived update, arranged for readers: the outer step, the same averaged over the tasks, and its
+linearisation."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -37,7 +38,8 @@ _WORDS = {
 
 
 def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...]:
-    """All that is derived for one of the paper's five, as text or LaTeX; the linearisation for the four that have one."""
+    """All that is derived for one of the paper's five, as text or LaTeX; the linearisation for the four that have
+    one."""
     write, words = (text if form == "text" else latex), _WORDS[form]
     split = stated_split(learner)
     means = tuple((write(matrix_symbol(name)), write(value)) for name, value in split.definitions)
@@ -46,7 +48,8 @@ def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...
         Lines(
             "The same, averaged over the tasks",
             (*means, ("N", write(split.N)), ("C", write(split.C)), words["step"], words["perpendicular"]),
-            r"The part of $B$ perpendicular to the truth is only ever multiplied from the right, by the $k \times k$ matrix $N$.",
+            r"The part of $B$ perpendicular to the truth is only ever multiplied from the right, by the $k \times k$ "
+            r"matrix $N$.",
         ),
     ]
     if learner.name in META_LEARNERS:

@@ -14,17 +14,33 @@ from sim.learners import META_LEARNERS
 from theory.rates import envelope, initial_margin
 
 Named = tuple[str, Figure]
+CSV_RECORDS = 250
 
 
 def experiment_csv(results: list[CurveResult]) -> str:
-    """All recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome."""
+    """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome. At most ``CSV_RECORDS``
+    of a trial."""
     rows = [
-        (r.panel, r.curve.label, r.curve.learner, int(step), trial, r.dist[i, trial], r.outcomes[trial].value)
+        (
+            r.panel,
+            r.curve.label,
+            r.curve.learner,
+            int(step),
+            trial,
+            float(f"{r.dist[i, trial]:.10g}"),
+            r.outcomes[trial].value,
+        )
         for r in results
         for trial in range(r.dist.shape[1])
-        for i, step in enumerate(r.steps)
+        for i, step in _thinned(r.steps)
     ]
     return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
+
+
+def _thinned(steps: np.ndarray) -> list[tuple[int, int]]:
+    """(place, step) of every m-th record and of the last."""
+    every = -(-len(steps) // CSV_RECORDS)
+    return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
 
 
 def summary(results: list[CurveResult]) -> list[dict[str, Any]]:
@@ -52,7 +68,10 @@ def summary(results: list[CurveResult]) -> list[dict[str, Any]]:
 def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> list[Named]:
     """The figures of an experiment by file name: its headline, and the same with the tasks kept."""
     draw = {"figure-1": _figure_1, "section-6": _by_curve, "figure-4": _by_curve}[experiment.name]
-    return [(experiment.name, draw(experiment, results, "")), (f"{experiment.name}-fixed", draw(experiment, results, "-fixed"))]
+    return [
+        (experiment.name, draw(experiment, results, "")),
+        (f"{experiment.name}-fixed", draw(experiment, results, "-fixed")),
+    ]
 
 
 # --- Figure 1 ---------------------------------------------------------------------------------------------------------
@@ -61,7 +80,8 @@ def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> li
 def envelopes(result: CurveResult) -> np.ndarray:
     """The paper's envelope along a curve's tasks, (steps + 1, trials): the product of the steps' own factors."""
     setting = result.curve.setting
-    assert result.diversity is not None and setting.dist0 is not None  # the panel is run with them
+    if result.diversity is None or setting.dist0 is None:
+        raise ValueError(f"panel {result.panel!r} has no envelope; allowed: one run with diversity and dist0")
     margin = initial_margin(setting.dist0)
     factors = 1 - 0.5 * setting.alpha * setting.beta * margin * result.diversity
     return np.stack([envelope(column) for column in factors.T], axis=1)
@@ -86,7 +106,7 @@ def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: 
     panels = []
     for name in _FIGURE_1_PANELS:
         with figures.style():
-            figure = figures.new_figure(3.7, 3.5)
+            figure = figures.new_figure(3.9, 3.5)
             axes = figure.subplots()
             _draw_panel(axes, experiment, results, name, suffix)
             axes.set_ylabel("dist(B, B$_*$)")
@@ -117,13 +137,16 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
         figures.mark_divergence(
             axes, result.steps, result.dist, result.diverged_at, figures.COLOURS[result.curve.learner]
         )
-    lowest = figures.lowest_shown(*(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix)))
+    lowest = figures.lowest_shown(
+        *(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix))
+    )
     figures.log_axis(axes, lowest)
     last = int(group[0].steps[-1])
     axes.set_xlim(0, last)
     axes.set_xticks(range(0, last + 1, 1000 if last > 1500 else 500))
     axes.set_xlabel("outer step")
-    axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}")
+    # From the edge of the ticks' labels: some titles are wider than the axes.
+    axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}", x=-0.1)
     if name == "envelope":
         bounds = np.exp(np.log(envelopes(group[0])).mean(1))
         axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
@@ -138,9 +161,7 @@ def _draw_fates(axes: Any, result: CurveResult) -> None:
     """Trials that diverged apart from those that did not."""
     diverged = result.diverged_at >= 0
     shown = np.where(result.dist > 0, result.dist, np.nan)
-    axes.plot(
-        result.steps, shown[:, ~diverged], color=figures.COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85
-    )
+    axes.plot(result.steps, shown[:, ~diverged], color=figures.COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85)
     axes.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
     figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, figures.INK)
     counts = f"{diverged.sum()} of {diverged.size} trials\ndiverge (×)"

@@ -32,13 +32,14 @@ DASHES: dict[str, Any] = {
     "average-loss": (0, (1, 1.2)),
 }
 WIDTHS = {"anil": 3.4, "maml": 1.5}
-"""Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate, show all."""
+"""Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate,
+show all."""
 
 ENVELOPE_COLOUR = "#009e73"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b8f97", "#7a5ea8")
 """For lines that are not learners."""
 
-_STYLE = {
+_STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.5,
     "axes.titlesize": 10,
@@ -98,7 +99,8 @@ def rendered(figure: Figure, form: str) -> bytes:
 
 
 def inline_svg(svg: bytes, name: str, alt: str) -> str:
-    """An SVG file as an element inside a page: no ground of its own, the page's text colour, ids that no other figure has."""
+    """An SVG file as an element inside a page: no ground of its own, the page's text colour, ids that no other figure
+    has."""
     import html
     import re
 

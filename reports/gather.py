@@ -50,9 +50,9 @@ _SETTINGS = (
 )
 
 PROFILES = {
-    "quick": ReportProfile("quick", 0.5, _SETTINGS, 20_000),
+    "quick": ReportProfile("quick", 1.0, _SETTINGS, 30_000),
     "full": ReportProfile(
-        "full", 2.5, (*_SETTINGS, RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3)), 40_000
+        "full", 6.0, (*_SETTINGS, RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3)), 60_000
     ),
 }
 """``quick`` is made for under three minutes on two cores, ``full`` for under ten."""
@@ -135,7 +135,8 @@ def gather(
     done: dict[tuple[str, ...], Any] = {}
     seconds: dict[str, float] = {}
     told(0, len(work))
-    pool = Parallel(n_jobs=jobs or min(os.cpu_count() or 1, len(work)), return_as="generator_unordered", batch_size=1)
+    cores = jobs or min(os.cpu_count() or 1, len(work))
+    pool: Any = Parallel(n_jobs=cores, return_as="generator_unordered")
     for key, result, took in pool(delayed(_timed)(job) for job in work):
         done[key] = result
         seconds[" ".join(key)] = took

@@ -1,4 +1,5 @@
-"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in one line."""
+"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in
+one line."""
 
 import json
 import math
@@ -21,7 +22,8 @@ class InputError(Exception):
 
 @contextmanager
 def checking_input() -> Iterator[None]:
-    """Turn the ``ValueError`` of a validation into an ``InputError``. Only validations go inside: a bug must not look like bad input."""
+    """Turn the ``ValueError`` of a validation into an ``InputError``. Only validations go inside: a bug must not look
+    like bad input."""
     try:
         yield
     except ValueError as error:
@@ -77,7 +79,8 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be written."""
+    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
+    written."""
     make_folder(path.parent)
     check_file(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -105,7 +108,8 @@ def read_json(path: Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON has it: NumPy numbers and arrays as numbers and lists, NaN and infinities as null, keys as strings."""
+    """``value`` as JSON has it: NumPy numbers and arrays as numbers and lists, NaN and infinities as null, keys as
+    strings."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

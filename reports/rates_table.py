@@ -1,6 +1,7 @@
 """The rates table: what the linearisation says, what a run shows, and what the envelope promises, side by side.
 
-Rates are per-step factors of dist(B_t, B_*), tasks fixed, balanced start at dist_0. Runs go in reduced coordinates, where dist can be
+Rates are per-step factors of dist(B_t, B_*), tasks fixed, balanced start at dist_0. Runs go in reduced coordinates,
+where dist can be
 followed down to 1e-250 and its asymptotic rate be read off.
 """
 
@@ -17,7 +18,8 @@ from theory.linearise import span_head_matrix, symmetric_basis
 from theory.rates import HeadMoments, LocalSpectrum, envelope_factor, local_spectrum, symbolic_rate
 
 MOST_STEPS = 30_000
-"""No run is longer; a rate very close to 1 is then read off a run that has not yet settled, and its outcome says 'moving'."""
+"""No run is longer; a rate very close to 1 is then read off a run that has not yet settled, and its outcome says
+'moving'."""
 LEAST_STEPS = 400
 RECORDS = 1000
 LOWEST = 1e-250
@@ -32,7 +34,8 @@ GROWTH_END = 1e-3
 
 @dataclass(frozen=True)
 class RateRecord:
-    """One row. ``symbolic`` and ``empirical`` are per-step factors of dist; where ``outcome`` is 'unstable' they are the
+    """One row. ``symbolic`` and ``empirical`` are per-step factors of dist; where ``outcome`` is 'unstable' they are
+    the
     growth of a perturbation of the truth in the span and the head instead, and ``relative_error`` is None."""
 
     learner: str
@@ -54,7 +57,8 @@ class RateRecord:
 
 
 def rates_problem(d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float) -> Problem:
-    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The same for all learners.
+    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The
+    same for all learners.
 
     Raises:
         ValueError: arguments out of range.
@@ -89,7 +93,7 @@ def rate_record(
         record_every=max(1, steps // RECORDS),
         stop_below=LOWEST,
     )
-    outcome = trajectory.outcome[()].value
+    outcome = trajectory.outcome.item().value
     empirical, error = _fitted(trajectory.steps, trajectory.dist)
     comparable = meta and empirical is not None and symbolic < 1 and outcome != "diverged"
     relative = abs(empirical - symbolic) / (1 - symbolic) if comparable and empirical is not None else None
@@ -125,11 +129,14 @@ def _measured_growth(
     The perturbation is (S, ω) with S = I − αMMᵀ and ω = α^{3/2}w, in the span and the head alone (B_{*⊥}ᵀB = 0).
     """
     if spectrum.growth < spectrum.rate:
-        return None, None  # it is the perpendicular part that grows: dist leaves at once, and there is no linear regime to see
+        return (
+            None,
+            None,
+        )  # it is the perpendicular part that grows: dist leaves at once, and there is no linear regime to see
     k = heads.shape[0]
     values, vectors = np.linalg.eig(span_head_matrix(learner, heads, alpha, beta))
-    mode = vectors[:, np.argmax(np.abs(values))].real
-    mode *= GROWTH_START / np.linalg.norm(mode)
+    mode = np.real(vectors[:, np.argmax(np.abs(values))])
+    mode = mode * (GROWTH_START / np.linalg.norm(mode))
     S = np.einsum("x,xab->ab", mode[:-k], symmetric_basis(k))
     eigenvalues, frame = np.linalg.eigh(np.eye(k) - S)
     B0 = frame @ np.diag(np.sqrt(eigenvalues / alpha)) @ frame.T
@@ -165,7 +172,8 @@ def rates_table(
 
 HEADER = ("learner", "symbolic", "empirical", "standard error", "relative error", "envelope", "outcome")
 FOOTNOTE = (
-    "unstable: the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are then the "
+    "unstable: the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are then "
+    "the "
     "growth per step\nof a small perturbation of the truth, predicted and measured, not a rate of dist."
 )
 

@@ -7,7 +7,8 @@ from theory.engine import Evidence, Finding, encode
 
 
 def evidence_record(item: Evidence) -> dict[str, Any]:
-    """One piece of evidence: kind, verdict, examples, worst_margin, instance, counterexample, and what explains them."""
+    """One piece of evidence: kind, verdict, examples, worst_margin, instance, counterexample, and what explains
+    them."""
     return plain(
         {
             "kind": item.kind,

@@ -14,6 +14,14 @@ LEARNER_TITLES = {
 }
 """How each learner is called in headings and legends."""
 
+
+def power(value: float) -> str:
+    """A size to one digit, as a formula: 5e-10 is $5 \\times 10^{-10}$."""
+    digit, exponent = f"{value:.0e}".split("e")
+    lead = "" if digit == "1" else rf"{digit} \times "
+    return f"${lead}10^{{{int(exponent)}}}$"
+
+
 _INLINE = re.compile(
     r"\$(?P<math>[^$]+)\$|`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|\[\[(?P<badge>[A-Z_]+)\]\]|\[(?P<label>[^\]]+)\]\((?P<link>[^)\s]+)\)"
 )
@@ -25,7 +33,8 @@ def mathml(latex: str, display: bool = False) -> str:
     r"""LaTeX as a MathML element.
 
     Raises:
-        ValueError: something was not understood (the converter passes unknown macros through; a surviving backslash shows it).
+        ValueError: something was not understood (the converter passes unknown macros through; a surviving backslash
+        shows it).
     """
     from latex2mathml.converter import convert
 

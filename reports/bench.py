@@ -1,0 +1,138 @@
+"""What speed is claimed of the simulator, as ratios: numerator and denominator are timed by turns in one run, so that
+the machine's mood
+cancels. Each ratio is a median over the repeats, with the lowest and the highest."""
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reports.autograd_step import autograd_step
+from reports.output import Progress
+from sim.learners import META_LEARNERS, get_learner
+from sim.problems import Problem, make_problem
+from sim.trajectories import run
+from sim.updates import step
+
+REPEATS = 5
+K = N = 5
+STEP_SIZE = 0.1
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Time of ``numerator()`` by time of ``denominator()``, each times its factor; ``limit`` is the most that is
+    claimed."""
+
+    what: str
+    numerator: Callable[[], Any]
+    denominator: Callable[[], Any]
+    factor: float = 1.0
+    limit: float | None = None
+
+
+def _problem(d: int, trials: tuple[int, ...] = ()) -> Problem:
+    return make_problem(d, K, N, STEP_SIZE, np.random.default_rng(0), "fixed", "balanced", 0.5, trials)
+
+
+def _run(learner: str, problem: Problem, steps: int) -> Callable[[], Any]:
+    spec = get_learner(learner)
+    return lambda: run(spec, problem, STEP_SIZE, STEP_SIZE, steps, record_every=steps)
+
+
+def _set_up_and_run(learner: str, d: int, steps: int) -> Callable[[], Any]:
+    """Drawing the problem counts: that is where d could enter."""
+    return lambda: _run(learner, _problem(d, (100,)), steps)()
+
+
+def _one_step(learner: str, problem: Problem, by: Callable[..., Any], times: int) -> Callable[[], Any]:
+    spec, B, w = get_learner(learner), problem.B0, problem.w0
+    targets = problem.B_star @ problem.tasks(0)
+
+    def steps() -> None:
+        for _ in range(times):
+            by(spec, B, w, targets, STEP_SIZE, STEP_SIZE)
+
+    return steps
+
+
+def ratios(scale: float = 1.0) -> list[Ratio]:
+    """What is measured; ``scale`` below 1 shortens the runs, which only tests want."""
+    steps, trials = max(2, round(1000 * scale)), max(2, round(1000 * scale))
+    wanted = []
+    for name in ("fo-anil", "maml"):
+        wanted.append(
+            Ratio(
+                f"{name}: {trials} trials as a batch / one trial, per trial and step, k = 5",
+                _run(name, _problem(100, (trials,)), steps),
+                _run(name, _problem(100), steps),
+                1 / trials,
+                0.1,
+            )
+        )
+        wanted.append(
+            Ratio(
+                f"{name}: d = 100000 / d = 100, 100 trials x {steps} steps, set-up included",
+                _set_up_and_run(name, 100_000, steps),
+                _set_up_and_run(name, 100, steps),
+                limit=1.2,
+            )
+        )
+    few = max(2, round(20 * scale))
+    wanted += [
+        Ratio(
+            f"{name}: one step by hand / by autograd, d = 100",
+            _one_step(name, _full_size(), step, 10 * few),
+            _one_step(name, _full_size(), autograd_step, few),
+            0.1,
+        )
+        for name in META_LEARNERS
+    ]
+    return wanted
+
+
+def _full_size() -> Problem:
+    from sim.problems import lift
+
+    return lift(_problem(100), np.random.default_rng(1))
+
+
+def run_bench(
+    told: Progress = lambda done, total: None, wanted: list[Ratio] | None = None, repeats: int = REPEATS
+) -> dict[str, Any]:
+    """Measure the ratios: {"ratios": [{what, median, lowest, highest, limit, within}], "repeats", "machine"}."""
+    wanted = ratios() if wanted is None else wanted
+    measured: list[list[float]] = [[] for _ in wanted]
+    done, total = 0, (repeats + 1) * len(wanted)
+    for repeat in range(repeats + 1):
+        for place, ratio in enumerate(wanted):
+            above, below = _seconds(ratio.numerator), _seconds(ratio.denominator)
+            if repeat:  # the first round warms up
+                measured[place].append(ratio.factor * above / below)
+            done += 1
+            told(done, total)
+    return {
+        "ratios": [
+            {
+                "what": ratio.what,
+                "median": float(np.median(values)),
+                "lowest": min(values),
+                "highest": max(values),
+                "limit": ratio.limit,
+                "within": None if ratio.limit is None else bool(np.median(values) <= ratio.limit),
+            }
+            for ratio, values in zip(wanted, measured, strict=True)
+        ],
+        "repeats": repeats,
+        "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
+    }
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
