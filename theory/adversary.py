@@ -1,7 +1,7 @@
 """An adversary: searches the unit cube for the point where a function is least, many searches side by side.
 
-First a batched random search that narrows in on the best points (a cross-entropy method), then SciPy's Nelder–Mead from the best
-of them. Both only compare values, so the function may jump (where runs diverge, say).
+First a batched random search that narrows in on the best points (a cross-entropy method), then SciPy's Nelder–Mead from
+the best of them. Both only compare values, so the function may jump (where runs diverge, say).
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 Objective = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""``objective(cells, points)``: values (m,) of points (m, p) in the unit cube, point i being of search number cells[i]."""
+"""``objective(cells, points)``: values (m,) of points (m, p) in the unit cube, point i of search number cells[i]."""
 
 ELITE = 3
 """Points of each search around which the next round draws."""
@@ -19,7 +19,7 @@ ELITE = 3
 
 @dataclass
 class Searches:
-    """Several searches side by side: the best point (cells, p) and value (cells,) of each, and how many points were tried."""
+    """Searches side by side: the best point (cells, p) and value (cells,) of each, and how many points were tried."""
 
     points: np.ndarray
     values: np.ndarray
@@ -44,7 +44,7 @@ def search_cells(
         dimensions: p.
         rng: source of randomness.
         population: points a round of each search.
-        rounds: the first draws from a law that favours the cube's faces, each further one around the best so far, ever closer.
+        rounds: the first draws from a law that favours the cube's faces, each further one around the best, ever closer.
         stop_below: a search that has found such a value is over.
     """
     shape = (cells, population, dimensions)

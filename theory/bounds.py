@@ -1,8 +1,8 @@
 """What the envelope's constant c could be at best: the limit of small steps, in closed form.
 
-For k = 1, balanced, as αβ → 0 with αβμ_*²t = x fixed, the sine s of the angle obeys ds/dx = −s(1 − s²): head diversity with
-equality. So dist(x)² = q/(1 + q) with q = e^{−2x} s_0²/(1 − s_0²), and the envelope dist ≤ e^{−c(0.9 − s_0²)x} holds for all starts
-only up to a certain c, which falls to 10/9 as x grows. (Own derivation.)
+For k = 1, balanced, as αβ → 0 with αβμ_*²t = x fixed, the sine s of the angle obeys ds/dx = −s(1 − s²): head diversity
+with equality. So dist(x)² = q/(1 + q) with q = e^{−2x} s_0²/(1 − s_0²), and the envelope dist ≤ e^{−c(0.9 − s_0²)x}
+holds for all starts only up to a certain c, which falls to 10/9 as x grows. (Own derivation.)
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from theory.rates import ENVELOPE_OFFSET
 
 
 def flow_log_distance(dist0: np.ndarray | float, x: np.ndarray | float) -> np.ndarray:
-    """log dist after the scaled time x = αβμ_*²t in the limit of small steps, k = 1, from a balanced start at 0 < dist_0 < 1."""
+    """log dist after the scaled time x = αβμ_*²t in the limit of small steps, k = 1, balanced, from 0 < dist_0 < 1."""
     squared = np.square(dist0)
     log_q = np.log(squared) - np.log1p(-squared) - 2 * np.asarray(x)
     return (log_q - np.logaddexp(0.0, log_q)) / 2

@@ -170,7 +170,10 @@ def run_setting(
 
 @dataclass(frozen=True)
 class Region:
-    """Step sizes: αL_* in [least, most], αβL_*² at most ``largest_step``; drawn down to a hundredth of it."""
+    """Step sizes: αL_* in [least, most], αβL_*² at most ``largest_step``.
+
+    They are drawn down to a tenth of it: smaller ones move little in the steps taken.
+    """
 
     least: float
     most: float
@@ -211,7 +214,7 @@ def settings_in(
     n = draw(st.integers(k, k + 3))
     sets = draw(st.integers(2, period)) if period > 1 else 1
     least, most = np.log10(region.least), np.log10(region.most)
-    pair = st.tuples(floats(least, most), floats(-2.0, 0.0)).map(
+    pair = st.tuples(floats(least, most), floats(-1.0, 0.0)).map(
         lambda logs: [float(10 ** logs[0]), float(region.largest_step * 10 ** logs[1])]
     )
     spectra = st.lists(floats(-2.0, 0.0).map(lambda log: float(10**log)), min_size=k - 1, max_size=k - 1)

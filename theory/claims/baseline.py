@@ -260,7 +260,7 @@ def one_dimensional(draw: st.DrawFn) -> Instance:
 
 
 def control_check(speed: float = 1.0) -> Check:
-    """The rate at which the baseline learns for k = 1 against 1 − βw_∞², times ``speed`` (1 unless for a wrong claim)."""
+    """How fast the baseline learns for k = 1 against βw_∞², times ``speed`` (1 unless for a wrong claim)."""
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
         alpha, sine = instance["alpha"], instance["sine"]
@@ -294,7 +294,7 @@ DIVERSITY_STEPS = 200
 
 @st.composite
 def poor_tasks(draw: st.DrawFn) -> Instance:
-    """Heads in the first r < k coordinates (up to two task sets in turn); d = 2k; B_0 and B_{*⊥}ᵀB_0 of full rank; any w_0."""
+    """Heads in the first r < k coordinates (one task set, or two in turn); d = 2k; B_0, B_{*⊥}ᵀB_0 of full rank."""
     k = draw(st.integers(2, 3))
     r = draw(st.integers(1, k - 1))
     d = 2 * k

@@ -1,7 +1,9 @@
-"""Measured constants of the envelope: how large the steps may be for c = ½, and how large c at small steps, by an adversarial search.
+"""Measured constants of the envelope: how large the steps may be for c = ½, and how large c at small steps, by an
+adversarial search.
 
-An instance is a point of a unit cube: principal angles and orientation of the start, spectrum of Ψ_*, head means and the free
-part of the heads, for one or two task sets. What is minimised is the largest c with whose envelope a run complies.
+An instance is a point of a unit cube: principal angles and orientation of the start, spectrum of Ψ_*, head means and
+the free part of the heads, for one or two task sets. What is minimised is the largest c with whose envelope a run
+complies.
 """
 
 from collections.abc import Sequence
@@ -16,7 +18,7 @@ from theory.bounds import largest_flow_c
 from theory.claims.balanced import LARGEST_DIST, REGIONS, Region, largest_c, run_setting, setting_of
 from theory.claims.record import Claim, Instance, Measurement, Verdict, own
 from theory.claims.updates import TITLES
-from theory.rates import ENVELOPE_C
+from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
 CHAPTER = "Measured constants"
 
@@ -36,8 +38,8 @@ def coordinates(k: int, n: int, period: int) -> int:
     return k + 2 * k + period * (k - 1 + k + 2 * (n - 1)) + (period > 1)
 
 
-def instance_at(point: np.ndarray, k: int, n: int, period: int, pair: Sequence[float]) -> Instance:
-    """The instance (as of ``balanced.settings_in``) at a point of the unit cube, with step sizes ``pair`` = (αL_*, αβL_*²)."""
+def instance_at(point: np.ndarray, k: int, n: int, period: int, pair: Sequence[float]) -> dict[str, Any]:
+    """The instance (as of ``balanced.settings_in``) at a point of the cube, for ``pair`` = (αL_*, αβL_*²)."""
     values = iter(np.asarray(point, dtype=float).tolist())
 
     def take(count: int) -> list[float]:
@@ -67,9 +69,11 @@ def instance_at(point: np.ndarray, k: int, n: int, period: int, pair: Sequence[f
 
 
 class _Adversary:
-    """The objective for one learner: the largest c of a run, for points in the cube and pairs (αL_*, αβL_*²) of cells."""
+    """The objective for one learner: the largest c of a run, for points in the cube and pairs (αL_*, αβL_*²)."""
 
-    def __init__(self, learner: Learner, implementation: Implementation, shape: tuple[int, int], period: int, steps: int):
+    def __init__(
+        self, learner: Learner, implementation: Implementation, shape: tuple[int, int], period: int, steps: int
+    ):
         self.learner, self.implementation, self.shape, self.period, self.steps = (
             learner, implementation, shape, period, steps,
         )  # fmt: skip
@@ -81,7 +85,9 @@ class _Adversary:
 
     def values(self, points: np.ndarray, pairs: np.ndarray) -> np.ndarray:
         """Largest c (m,) of the runs at points (m, p) with step sizes pairs (m, 2)."""
-        instances = [instance_at(point, *self.shape, self.period, pair) for point, pair in zip(points, pairs, strict=True)]
+        instances = [
+            instance_at(point, *self.shape, self.period, pair) for point, pair in zip(points, pairs, strict=True)
+        ]
         setting = setting_of(instances, pairs)
         trajectory = run_setting(self.learner, setting, self.steps, self.implementation, record_every=10)
         return largest_c(setting, trajectory)
@@ -96,9 +102,10 @@ def _search(
     rng: np.random.Generator,
     effort: float,
     stop_below: float = ENVELOPE_C,
-) -> tuple[np.ndarray, list[Instance], int]:
-    """Worst c of each pair (αL_*, αβL_*²), the instance it is of, and how many were tried; a pair once broken is left."""
-    worst, instances, tried = np.full(len(pairs), np.inf), [{} for _ in pairs], 0
+) -> tuple[np.ndarray, list[dict[str, Any]], int]:
+    """Worst c of each pair (αL_*, αβL_*²), its instance, and how many were tried; a pair once broken is left."""
+    worst, tried = np.full(len(pairs), np.inf), 0
+    instances: list[dict[str, Any]] = [{} for _ in pairs]
     for shape in SHAPES:
         alive = np.flatnonzero(worst >= stop_below)
         if alive.size == 0:
@@ -125,9 +132,14 @@ def _inside(region: Region) -> np.ndarray:
 
 
 def _polished(
-    learner: Learner, implementation: Implementation, period: int, instance: dict[str, Any], region: Region, effort: float
+    learner: Learner,
+    implementation: Implementation,
+    period: int,
+    instance: dict[str, Any],
+    region: Region,
+    effort: float,
 ) -> tuple[float, Instance, int]:
-    """Nelder–Mead from an instance, over its coordinates and αL_* within the region: (largest c, instance, evaluations)."""
+    """Nelder–Mead from an instance, over its coordinates and αL_* in the region: (largest c, instance, evaluations)."""
     shape = instance["k"], instance["n"]
     adversary = _Adversary(learner, implementation, shape, period, REGION_STEPS)
     low, high = np.log(region.least), np.log(region.most)
@@ -138,13 +150,13 @@ def _polished(
 
     begin = np.append(instance["point"], np.clip((np.log(alpha_L) - low) / (high - low), 0, 1))
     point, value, used = polish(
-        lambda x: float(adversary.values(x[None, :-1], np.array([pair(x)]))[0]), begin, max(10, round(24 * effort))
+        lambda x: float(adversary.values(x[None, :-1], np.array([pair(x)]))[0]), begin, max(8, round(16 * effort))
     )
     return value, {**instance_at(point[:-1], *shape, period, pair(point)), "point": point[:-1].tolist()}, used
 
 
 def _region_measure(learner: Learner, period: int) -> Any:
-    """Largest αβL_*² at which the envelope with c = ½ survives for every αL_* of the learner's region; the whole grid besides."""
+    """Largest αβL_*² at which c = ½ survives for every αL_* of the learner's region; the whole grid besides."""
 
     def measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
         rng = np.random.default_rng(seed)
@@ -213,36 +225,41 @@ def _largest_c_measure(learner: Learner, period: int) -> Any:
 
     def measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
         region = REGIONS[learner.name]
-        middle = float(np.sqrt(region.least * min(region.most, 10.0)))
-        step = min(SMALL_STEP, region.largest_step)
-        steps = round(SMALL_STEP * SMALL_STEPS / step)
-        halves, tried, best = [], 0, {}
-        for half in range(2):  # two searches that know nothing of each other: how far apart they end is the uncertainty
-            rng = np.random.default_rng([seed, half])
-            values, instances = [], []
-            for shape in SHAPES[:2]:
-                adversary = _Adversary(learner, implementation, shape, period, steps)
-                pair = np.array([[middle, step]])
-                found = search_cells(
-                    lambda cells, points, adversary=adversary, pair=pair: adversary.values(points, np.repeat(pair, len(points), 0)),
-                    1, adversary.dimensions, rng, population=max(8, round(24 * effort**0.5)), rounds=max(3, round(4 * effort**0.5)),
-                )  # fmt: skip
-                tried += found.tried
-                values.append(float(found.values[0]))
-                instances.append(instance_at(found.points[0], *shape, period, pair[0]))
-            index = int(np.argmin(values))
-            if not halves or values[index] < min(halves):
-                best = instances[index]
-            halves.append(values[index])
-        estimate = min(halves)
-        flow = largest_flow_c(step * (steps - 1))
+        pair = [float(np.sqrt(region.least * min(region.most, 10.0))), SMALL_STEP]
+        rng = np.random.default_rng(seed)
+        halves, tried, best = np.full(2, np.inf), 0, {}
+        for shape in SHAPES[:2]:
+            adversary = _Adversary(learner, implementation, shape, period, SMALL_STEPS)
+            # two searches that know nothing of each other: how far apart they end is the uncertainty
+            found = search_cells(
+                lambda cells, points, adversary=adversary: adversary.values(points, np.tile(pair, (len(points), 1))),
+                2, adversary.dimensions, rng,
+                population=max(8, round(12 * effort**0.5)), rounds=max(3, round(4 * effort**0.5)),
+            )  # fmt: skip
+            tried += found.tried
+            if found.values.min() < halves.min():
+                best = instance_at(found.points[int(np.argmin(found.values))], *shape, period, pair)
+            halves = np.minimum(halves, found.values)
+        estimate = float(halves.min())
+        flow = largest_flow_c(SMALL_STEP * (SMALL_STEPS - 1))
         return Measurement(
             estimate,
-            abs(halves[0] - halves[1]),
+            float(abs(halves[0] - halves[1])),
             tried,
-            f"no instance broke a smaller c over {steps} steps at αL_* = {middle:.3g}, αβL_*² = {step:g}; in the limit of small steps the "
-            f"largest c for so long a run is {flow:.3f} (k = 1, closed form), and {1 / 0.9:.3f} for ever longer ones",
-            {"survived": estimate, "flow_c": flow, "steps": steps, "halves": halves, "breaking_instance": best},
+            f"over {SMALL_STEPS} steps at αL_* = {pair[0]:.3g}, αβL_*² = {SMALL_STEP:g} no instance broke a smaller "
+            f"c; in the limit of "
+            f"small steps the largest c for so long a run is {flow:.3f} (k = 1, closed form), and "
+            f"{1 / ENVELOPE_OFFSET:.3f} for ever longer "
+            "runs",
+            {
+                "survived": estimate,
+                "flow_c": flow,
+                "steps": SMALL_STEPS,
+                "alpha_L": pair[0],
+                "step": SMALL_STEP,
+                "halves": halves.tolist(),
+                "breaking_instance": best,
+            },
             consistent=estimate >= ENVELOPE_C,
         )
 
@@ -263,21 +280,25 @@ def _claims(name: str, period: int) -> tuple[Claim, Claim]:
         "learners": (name,),
         "needs": frozenset({"step", "distance"}),
         "rests_on": (envelope,),
-        "remark": "What survives a search may still be broken by a better one: the upper end of the bracket is certain, the lower is not.",
+        "remark": "What survives a search may be broken by a better one: "
+        "the upper end of a bracket is certain, the lower is not.",
     }
     return (
         Claim(
             id=f"constant-region-{'changing-' if changing else ''}{name}",
-            statement=rf"{who}, {tasks}: the largest $\alpha\beta L_*^2$ up to which the envelope with $c = \frac12$ survives for all "
+            statement=rf"{who}, {tasks}: the largest $\alpha\beta L_*^2$ up to which the envelope with $c = "
+            rf"\frac12$ survives for all "
             rf"${region.least:g} \le \alpha L_* \le {region.most:g}$, over {REGION_STEPS} steps.",
-            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n \le 3$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$",
+            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n \le 3$, $\mathrm{dist}_0 \le 0.94$, "
+            r"$\kappa_*^2 \le 100$",
             measure=_region_measure(learner, period),
             **common,
         ),
         Claim(
             id=f"constant-c-{'changing-' if changing else ''}{name}",
             statement=f"{who}, {tasks}: the largest $c$ with which the envelope survives at small steps.",
-            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n = 2$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$",
+            hypotheses=r"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n = 2$, $\mathrm{dist}_0 \le 0.94$, "
+            r"$\kappa_*^2 \le 100$",
             measure=_largest_c_measure(learner, period),
             **common,
         ),

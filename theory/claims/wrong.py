@@ -3,13 +3,17 @@
 Each chapter's wrong claims stand beside its right ones in the same form, or here; the catalogue knows none of them.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from sim.implementations import Implementation
-from sim.learners import get_learner
+from sim.learners import LEARNERS, get_learner
+from theory.claims import baseline, contraction, envelope
 from theory.claims.comparing import same, step_scale
-from theory.claims.record import Claim, Comparison, Instance, Verdict, own
+from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
 from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
+from theory.claims.updates import TITLES
 from theory.derive import adapted_parameters
 from theory.expressions import evaluate_words
 from theory.proofs import Proof
@@ -60,5 +64,59 @@ WRONG_STRUCTURE = (
     ),
 )
 
-WRONG_CLAIMS: tuple[Claim, ...] = (*WRONG_STRUCTURE,)
+
+def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
+    """A claim with another's hypotheses and a statement that goes too far."""
+    return replace(
+        of, id=id_, chapter="Wrong on purpose", statement=statement, source=own("wrong on purpose"),
+        expected=Verdict.REFUTED, rests_on=(), proof=None, rationals=None, check=check, remark="",
+    )  # fmt: skip
+
+
+_BY_ID = {claim.id: claim for claim in (*contraction.CLAIMS, *envelope.CLAIMS, *baseline.CLAIMS)}
+
+WRONG_CONTRACTION = (
+    _wrong(
+        _BY_ID["one-step-contraction-rate"],
+        "wrong-one-step-rate-with-largest-eigenvalue",
+        r"FO-ANIL: $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\max}(\Psi))\, \|B_{*\perp}^\top B\|$.",
+        contraction.rate_check(which=-1),
+    ),
+    _wrong(
+        _BY_ID["head-diversity-lower"],
+        "wrong-head-diversity-without-distance",
+        r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
+        contraction.diversity_check("lower", with_distance=False),
+    ),
+    *(
+        _wrong(
+            _BY_ID[id_],
+            f"wrong-{id_}-with-c-3",
+            rf"{TITLES[id_.split('-', 1)[1]]}: the envelope holds with $c = 3$.",
+            envelope.envelope_check(LEARNERS[id_.split("-", 1)[1]], c=3.0),
+        )
+        for id_ in ("envelope-fo-anil", "envelope-maml")
+    ),
+)
+
+WRONG_BASELINE = (
+    _wrong(
+        _BY_ID["baseline-lower-bound"],
+        "wrong-baseline-bound-with-largest-sine",
+        r"Average loss: $\mathrm{dist}(B_t, B_*) \ge \sigma_1(B_{*\perp}^\top \hat B_0)$.",
+        baseline.lower_bound_check(which=0),
+    ),
+    _wrong(
+        _BY_ID["baseline-control"],
+        "wrong-baseline-control-too-fast",
+        r"For $k = 1$ average loss learns the direction at the rate $1 - 1.5\,\beta w_\infty^2$.",
+        baseline.control_check(speed=1.5),
+    ),
+)
+
+WRONG_CLAIMS: tuple[Claim, ...] = (
+    *WRONG_STRUCTURE,
+    *WRONG_CONTRACTION,
+    *WRONG_BASELINE,
+)
 """Every wrong claim of every chapter."""
