@@ -148,6 +148,9 @@ def _database(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _open(connection: sqlite3.Connection, path: Path, seed: int) -> set[str]:
     """Make or check the tables; keys of the cells that are done."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables not in (set(), {"sweep", "cell", "replicate"}):
+        raise sqlite3.DatabaseError("its tables are not a sweep's")
     connection.executescript(SCHEMA)
     stored = connection.execute("SELECT seed FROM sweep").fetchone()
     if stored is None:

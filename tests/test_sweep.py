@@ -107,7 +107,7 @@ def test_designs() -> None:
     ],
 )
 def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: int | None) -> None:
-    with pytest.raises(InputError, match="allowed: |known: ") as caught:
+    with pytest.raises(InputError, match=r"allowed: |known: ") as caught:
         design({"learner": "anil", **axes}, random, 0)
     assert "\n" not in str(caught.value)
 
@@ -161,15 +161,17 @@ def test_a_file_that_is_no_sweep_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "not a database " * 100
     other = tmp_path / "other.db"
     with sqlite3.connect(other) as connection:
-        connection.execute("CREATE TABLE cell (nothing)")
+        connection.execute("CREATE TABLE cell (something)")
     connection.close()
+    before = other.read_bytes()
     with pytest.raises(InputError, match="allowed"):
         sweep(other)
+    assert other.read_bytes() == before
 
 
 def test_slopes_are_those_of_the_rows(tmp_path: Path) -> None:
     sweep(tmp_path / "a.db", SETTINGS[:3])
     rows = read_sweep(tmp_path / "a.db")
     _, (slope,) = slopes(rows, "m_out", "floor")
-    floors = [np.median([row.replicate.floor for row in rows if row.setting == setting]) for setting in SETTINGS[:3]]
+    floors = [np.median([row.replicate.floor or 0 for row in rows if row.setting == at]) for at in SETTINGS[:3]]
     assert slope.slope == pytest.approx(np.polyfit(np.log([10, 40, 160]), np.log(floors), 1)[0])
