@@ -1,6 +1,7 @@
 """FO-MAML at the truth when the heads are Gaussian: its operator 𝓛 taken apart, word by word. Own derivation.
 
-Heads N(μ, Σ): Ψ_* = Σ + μμᵀ and T(ω) = (ωᵀμ)Ψ_* + Σωμᵀ + μωᵀΣ (Isserlis). With D = Σ − μμᵀ, the Lyapunov operator J_D(R) = DR + RD, and
+Heads N(μ, Σ): Ψ_* = Σ + μμᵀ and T(ω) = (ωᵀμ)Ψ_* + Σωμᵀ + μωᵀΣ (Isserlis). With D = Σ − μμᵀ, the Lyapunov operator
+J_D(R) = DR + RD, and
 R = S − (μᵀω)I, ρ = Rμ − Σω, the operator is 𝓛(S, ω) = (J_D R + 2(ρμᵀ + μρᵀ), −ρ). Everything follows from that:
 
 - det 𝓛 = det Σ · Π_{i≤j}(δ_i + δ_j), δ the eigenvalues of D;
@@ -15,7 +16,6 @@ from collections.abc import Mapping
 import sympy
 
 from sim.learners import get_learner
-
 from theory import alphabet as a
 from theory.linearise import stated_linearisation
 from theory.proofs import Proof
@@ -55,7 +55,8 @@ def mixed(vector: Poly) -> Poly:
 
 
 TraceTerms = dict[tuple[Powers, tuple[bytes, ...], bytes | None], Coefficient]
-"""(powers, scalars, cyclic word) to coefficient; None where a column·row word has left no trace behind, b"" for tr I."""
+"""(powers, scalars, cyclic word) to coefficient; None where a column·row word has left no trace behind, b"" for tr I.
+"""
 
 
 def trace(polynomial: Poly) -> TraceTerms:
@@ -103,7 +104,9 @@ def commuting(polynomial: Poly, symbols: Mapping[str, sympy.Symbol]) -> sympy.Ex
     return total
 
 
-# --------------------------------------------------------------------------------------------------------------------- proofs
+#
+# ---------------------------------------------------------------------------------------------------------------------
+# proofs
 
 
 def _taken_apart(proof: Proof) -> None:
@@ -125,7 +128,8 @@ def determinant_proof() -> Proof:
         rho_ - R_ * mu,
         -(Sigma * a.omega),
     )
-    # The first shear S ↦ S − (μᵀω)I and the second ρ ↦ ρ + Rμ are unitriangular; (R, ρ) ↦ (J_D R, ρ) has det J_D; the last map
+    # The first shear S ↦ S − (μᵀω)I and the second ρ ↦ ρ + Rμ are unitriangular; (R, ρ) ↦ (J_D R, ρ) has det J_D;
+    # the last map
     # (X, ρ) ↦ (X + 2(ρμᵀ + μρᵀ), −ρ) is triangular with −I on ρ. The two signs (−1)^k cancel.
     proof.equal("R owes nothing to ω but the shear", R_.part(lambda count: count("omega") == 0), a.S)
     i, j = sympy.symbols("delta_i delta_j")
@@ -141,10 +145,13 @@ def determinant_proof() -> Proof:
 def stability_proof() -> Proof:
     """D > 0 implies that every eigenvalue of 𝓛 has positive real part, for all k.
 
-    Let 𝓛(S, ω) = −s(S, ω) with Re s ≥ 0. Then ρ = sω, so J_D R + sR = −s(2(ωμᵀ + μωᵀ) + (μᵀω)I) and (Σ + s)ω = Rμ. In D's eigenbasis solve the first
+    Let 𝓛(S, ω) = −s(S, ω) with Re s ≥ 0. Then ρ = sω, so J_D R + sR = −s(2(ωμᵀ + μωᵀ) + (μᵀω)I) and (Σ + s)ω = Rμ. In
+    D's eigenbasis solve the first
     for R (δ_i + δ_j + s ≠ 0) and put it into the second: (W(s) + b(s)μᵀ)ω = 0 with, H_ij = s/(s + δ_i + δ_j),
-    W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real part ≥ D > 0, so ω ≠ 0 needs 1 + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s),
-    κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is 1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥ 0.
+    W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real part ≥ D > 0, so ω ≠ 0 needs 1
+    + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s),
+    κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is 1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥
+    0.
     """
     proof = Proof()
     _taken_apart(proof)
@@ -214,7 +221,8 @@ def inertia_proof() -> Proof:
     """If kμᵀΣ⁻¹μ < 16, 𝓛 has as many eigenvalues with negative real part as there are pairs i ≤ j with δ_i + δ_j < 0.
 
     V = ½⟨R, J_D R⟩ + 2‖ρ‖² is a quadratic form of (S, ω) with as many negative directions as J_D. Along 𝓛 it changes by
-    ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X, X the span's part of 𝓛(S, ω). As (tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ this is positive where kμᵀΣ⁻¹μ < 16. By the
+    ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X, X the span's part of 𝓛(S, ω). As (tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ this is
+    positive where kμᵀΣ⁻¹μ < 16. By the
     inertia theorem (Ostrowski and Schneider 1962) 𝓛 has the inertia of V.
     """
     proof = Proof()
@@ -253,12 +261,14 @@ def identity_covariance_proof() -> Proof:
     head = sympy.expand(second * omega - S * mean)
     first = (entries[(0, 0)], omega[0])
     block = sympy.Matrix([span[0, 0], head[0]]).jacobian(sympy.Matrix(first))
-    proof.fact("(S_11, ω_1) move by themselves", (span[0, 0].free_symbols | head[0].free_symbols) <= {*first, m})
+    proof.fact("(S_11, ω_1) move by themselves", (span[0, 0].free_symbols | head[0].free_symbols) <= set(first) | {m})
     proof.fact("their block has trace 3(1 + m²) > 0", sympy.expand(block.trace() - 3 * (1 + m**2)) == 0)
     proof.fact("and determinant 2(1 − m²)", sympy.expand(block.det() - 2 * (1 - m**2)) == 0)
     second_pair = (entries[(0, 1)], omega[1])
     side = sympy.Matrix([span[0, 1], head[1]]).jacobian(sympy.Matrix(second_pair))
-    proof.fact("(S_1j, ω_j) move by themselves", (span[0, 1].free_symbols | head[1].free_symbols) <= {*second_pair, m})
+    proof.fact(
+        "(S_1j, ω_j) move by themselves", (span[0, 1].free_symbols | head[1].free_symbols) <= set(second_pair) | {m}
+    )
     proof.fact("their block has trace 3 + m² > 0", sympy.expand(side.trace() - 3 - m**2) == 0)
     proof.fact("and determinant 2 − m²: it turns unstable later", sympy.expand(side.det() - 2 + m**2) == 0)
     rest = [sympy.expand(span[1, 1] - 2 * entries[(1, 1)]), sympy.expand(span[1, 2] - 2 * entries[(1, 2)])]
@@ -270,7 +280,9 @@ def identity_covariance_proof() -> Proof:
 
 
 def one_dimensional_proof() -> Proof:
-    """k = 1: the 2×2 matrix [[2m_2, −2m_3], [−m_1, m_2]] has both eigenvalues in the right half-plane iff m_2² > m_1m_3."""
+    """k = 1: the 2×2 matrix [[2m_2, −2m_3], [−m_1, m_2]] has both eigenvalues in the right half-plane iff m_2² >
+    m_1m_3.
+    """
     proof = Proof()
     m_1, m_2, m_3, S, omega, weight, alpha, beta = sympy.symbols("m_1 m_2 m_3 S omega w alpha beta", real=True)
     words = stated_linearisation(get_learner("fo-maml")).expand()
@@ -288,7 +300,7 @@ def one_dimensional_proof() -> Proof:
         "the stated linearisation at k = 1 is (S, ω) − αβ[[2m_2, −2m_3], [−m_1, m_2]](S, ω)",
         sympy.simplify(averaged - matrix * sympy.Matrix([S, omega])) == sympy.zeros(2, 1),
     )
-    polynomial = sympy.Poly(matrix.charpoly(sympy.Symbol("x")).as_expr(), sympy.Symbol("x"))
+    polynomial = sympy.Poly(matrix.charpoly("x").as_expr(), sympy.Symbol("x"))
     _, minus_trace, determinant = polynomial.all_coeffs()
     proof.fact("its trace is 3m_2 > 0", sympy.expand(minus_trace + 3 * m_2) == 0)
     proof.fact(
@@ -303,7 +315,8 @@ def one_dimensional_proof() -> Proof:
     two = [p * u**r + q * v**r for r in (1, 2, 3)]
     gap = sympy.expand(two[0] * two[2] - two[1] ** 2)
     proof.fact(
-        "m_1m_3 − m_2² = p(1 − p)uv(u − v)², > 0 for different heads of one sign; for more heads the sum of this over pairs",
+        "m_1m_3 − m_2² = p(1 − p)uv(u − v)², > 0 for different heads of one sign; for more heads the sum of "
+        "this over pairs",
         sympy.expand(gap - p * q * u * v * (u - v) ** 2) == 0,
     )
     return proof

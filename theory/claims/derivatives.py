@@ -1,7 +1,9 @@
 """The derivative of an implementation's outer step, without truncation error: a central difference of a polynomial.
 
-A step is a polynomial in (B, w); along a line x + εv it is a polynomial in ε whose linear coefficient the central difference over
-ε = ±1, ..., ±m (times any width) gives exactly once its degree is at most 2m. So the linearisation derived from the words meets the hand-written code in
+A step is a polynomial in (B, w); along a line x + εv it is a polynomial in ε whose linear coefficient the central
+difference over
+ε = ±1, ..., ±m (times any width) gives exactly once its degree is at most 2m. So the linearisation derived from the
+words meets the hand-written code in
 rational arithmetic with tolerance zero, and in floats with rounding errors alone.
 """
 
@@ -22,7 +24,9 @@ from theory.expressions import evaluate_words
 from theory.linearise import stated_linearisation
 
 HALF_NODES = 6
-"""m: exact up to degree 12 in ε. The largest is Exact MAML's: its adapted loss has degree 12 in (B, w), its gradient 11."""
+"""m: exact up to degree 12 in ε. The largest is Exact MAML's: its adapted loss has degree 12 in (B, w), its gradient
+11.
+"""
 
 WEIGHTS = tuple(
     Fraction((-1) ** (j + 1) * factorial(HALF_NODES) ** 2, j * factorial(HALF_NODES - j) * factorial(HALF_NODES + j))
@@ -31,7 +35,9 @@ WEIGHTS = tuple(
 """f'(0) = Σ_j WEIGHTS[j−1] (f(j) − f(−j)) for every polynomial f of degree ≤ 2m."""
 
 WIDTH = Fraction(1, 32)
-"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes grow with it."""
+"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes
+grow with it.
+"""
 
 
 def central_difference(
@@ -58,8 +64,8 @@ def central_difference(
     next_B, next_w = implementation.step(learner, B, w, at.targets, at.alpha, at.beta)
     factors: list[Any] = list(weights) if exact else [float(weight) for weight in weights]
     return (
-        sum(factor * value for factor, value in zip(factors, next_B, strict=True)),
-        sum(factor * value for factor, value in zip(factors, next_w, strict=True)),
+        np.asarray(sum(factor * value for factor, value in zip(factors, next_B, strict=True))),
+        np.asarray(sum(factor * value for factor, value in zip(factors, next_w, strict=True))),
     )
 
 
@@ -85,14 +91,16 @@ def difference_rounding(learner: Learner, at: StepArrays, dB: np.ndarray, dw: np
     return eps * ROUNDINGS_PER_WORD * gain * step_scale(learner, far)
 
 
-# ---------------------------------------------------------------------------------------------- neighbourhoods of the truth
+# ---------------------------------------------------------------------------------------------- neighbourhoods of
+# the truth
 
 
 @st.composite
 def neighbourhoods(
     draw: st.DrawFn, numbers: Numbers = floats, head: bool = False, largest_k: int = 3, most_beyond: int = 3
 ) -> Instance:
-    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a direction (S, A, ω, Y).
+    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a
+    direction (S, A, ω, Y).
 
     ``head``: w = αMᵀh for a drawn h, else w = 0.
     """

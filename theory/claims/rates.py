@@ -1,4 +1,6 @@
-"""Claims about rates: the linearisation of every learner at the truth, its spectrum, and the rate at which dist falls there."""
+"""Claims about rates: the linearisation of every learner at the truth, its spectrum, and the rate at which dist falls
+there.
+"""
 
 from fractions import Fraction
 from typing import Any
@@ -91,11 +93,13 @@ def _linearisation_check(name: str, head: bool, perpendicular: bool) -> Check:
 _SPAN_STATEMENTS = {
     "fo-anil": r"$S^+ = S - \alpha\beta(S K + K^\top S)$ with $K = \Psi_* - h \bar w_*^\top$, and the head drifts, "
     r"$\omega^+ = \omega + \alpha\beta S(\bar w_* - h)$, without acting back.",
-    "anil": r"$S^+ = S - 2\alpha\beta(S\Phi + \Phi S)$ with $\Phi = \frac{1}{n}\sum_i (h - w_{*,i})(h - w_{*,i})^\top$, "
+    "anil": r"$S^+ = S - 2\alpha\beta(S\Phi + \Phi S)$ with "
+    r"$\Phi = \frac{1}{n}\sum_i (h - w_{*,i})(h - w_{*,i})^\top$, "
     r"and the head is neutral, $\omega^+ = \omega$.",
     "fo-maml": r"$S^+ = S - \alpha\beta(S\Psi_* + \Psi_* S - 2T(\omega))$ and "
     r"$\omega^+ = \omega - \alpha\beta(\Psi_*\omega - S\bar w_*)$, " + THIRD + ".",
-    "maml": r"$S^+ = S - \alpha\beta(2(S\Psi_* + \Psi_* S) - 4T(\omega))$ and $\omega^+ = \omega - \alpha^3\beta\frac{1}{n}"
+    "maml": r"$S^+ = S - \alpha\beta(2(S\Psi_* + \Psi_* S) - 4T(\omega))$ and "
+    r"$\omega^+ = \omega - \alpha^3\beta\frac{1}{n}"
     r"\sum_i (\|w_{*,i}\|^2 w_{*,i}w_{*,i}^\top\omega - (w_{*,i}^\top S w_{*,i}) w_{*,i})$, " + THIRD + ".",
 }
 
@@ -126,8 +130,10 @@ def _linearisation_claims() -> tuple[Claim, ...]:
                     Claim(
                         id=f"local-rate-{name}",
                         statement=f"At the truth {TITLES[name]} moves the perpendicular part to first order by "
-                        r"$Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$: with $\lambda_j$ the eigenvalues of $\Psi_*$ its modes contract by "
-                        r"$1 - \alpha\beta\lambda_j$, so that where the fixed point is stable $\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step.",
+                        r"$Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$: with $\lambda_j$ the eigenvalues of "
+                        r"$\Psi_*$ its modes contract by "
+                        r"$1 - \alpha\beta\lambda_j$, so that where the fixed point is stable $\mathrm{dist}$ "
+                        r"falls by $1 - \alpha\beta\mu_*^2$ a step.",
                         remark="This is twice the envelope's exponent and more.",
                         **common,
                     )
@@ -144,7 +150,8 @@ def _linearisation_claims() -> tuple[Claim, ...]:
     return tuple(claims)
 
 
-# ----------------------------------------------------------------------------------------------------------- neutral rotations
+# -----------------------------------------------------------------------------------------------------------
+# neutral rotations
 
 
 def _rotation_proof() -> Proof:
@@ -186,8 +193,10 @@ def _rotation_check(instance: Instance, implementation: Implementation) -> Compa
 ROTATION = Claim(
     id="rotation-neutral",
     chapter=CHAPTER,
-    statement=r"The rotations $A$ drop out of $S^+$, $\omega^+$ and $Y^+$ of all four learners, and $A^+ - A$ does not depend on $A$: "
-    r"the linearisation at the truth has $\frac{k(k-1)}{2}$ neutral directions, rotations of the representation that the heads undo.",
+    statement=r"The rotations $A$ drop out of $S^+$, $\omega^+$ and $Y^+$ of all four learners, and $A^+ - A$ does not "
+    r"depend on $A$: "
+    r"the linearisation at the truth has $\frac{k(k-1)}{2}$ neutral directions, rotations of the representation "
+    r"that the heads undo.",
     source=own("the derived step differentiated at the truth"),
     hypotheses=AT_TRUTH + NO_HEAD + " for the MAMLs, any $h$ for the ANILs",
     expected=Verdict.PROVED,
@@ -202,7 +211,9 @@ ROTATION = Claim(
 )
 
 
-# ------------------------------------------------------------------------------------------------------------------ the spectra
+#
+# ------------------------------------------------------------------------------------------------------------------
+# the spectra
 
 
 def _span_spectrum_proof(name: str) -> Proof:
@@ -250,7 +261,8 @@ def power_sums(matrix_: np.ndarray, most: int) -> np.ndarray:
 def compare_spectra(
     matrix_: np.ndarray, values: np.ndarray, eps: float, why: str, size: float | None = None
 ) -> Comparison:
-    """Compare a matrix's spectrum with predicted eigenvalues through power sums, which unlike eigenvalues are well conditioned.
+    """Compare a matrix's spectrum with predicted eigenvalues through power sums, which unlike eigenvalues are well
+    conditioned.
 
     Divided by ‖G‖_F^p, the p-th power sum of an N×N matrix collects about p·N rounding errors of an entry's size each.
     """
@@ -279,8 +291,10 @@ def _span_spectrum_check(name: str) -> Check:
             rates = 2 * np.linalg.eigvalsh((heads - h) @ (heads - h).T / instance["n"])
         rows, cols = np.triu_indices(k)
         predicted = np.concatenate([rates[rows] + rates[cols], np.zeros(k)])
-        # αβ was subtracted from 1 and divided out again: rounding errors of size 1/(αβ) stand beside those of ‖G‖, and so do those of
-        # cancelling parts, (‖h‖ + largest head)². Eigenvalues of the k×k matrix may be ill conditioned; their power sums are not.
+        # αβ was subtracted from 1 and divided out again: rounding errors of size 1/(αβ) stand beside those of ‖G‖,
+        # and so do those of
+        # cancelling parts, (‖h‖ + largest head)². Eigenvalues of the k×k matrix may be ill conditioned; their power
+        # sums are not.
         cancelling = float(np.abs(heads).max() + np.abs(head).max()) ** 2 * k**2
         size = float(np.linalg.norm(G)) + cancelling + 1 / (alpha * beta)
         return compare_spectra(
@@ -291,9 +305,11 @@ def _span_spectrum_check(name: str) -> Check:
 
 
 _SPECTRA = {
-    "fo-anil": r"The eigenvalues of FO-ANIL's linearisation on the span are $1 - \alpha\beta(a_i + a_j)$, $i \le j$, $a_j$ those of "
+    "fo-anil": r"The eigenvalues of FO-ANIL's linearisation on the span are "
+    r"$1 - \alpha\beta(a_i + a_j)$, $i \le j$, $a_j$ those of "
     r"$\Psi_* - (Mw)\bar w_*^\top$, which at $w = 0$ are the $\lambda_j$ of $\Psi_*$; on the head they are $1$.",
-    "anil": r"The eigenvalues of Exact ANIL's linearisation on the span are $1 - 2\alpha\beta(\rho_i + \rho_j)$, $i \le j$, $\rho_j$ "
+    "anil": r"The eigenvalues of Exact ANIL's linearisation on the span are "
+    r"$1 - 2\alpha\beta(\rho_i + \rho_j)$, $i \le j$, $\rho_j$ "
     r"those of $\frac{1}{n}\sum_i (Mw - w_{*,i})(Mw - w_{*,i})^\top$; on the head they are $1$.",
 }
 
@@ -312,13 +328,16 @@ def _spectrum_claim(name: str) -> Claim:
         instances=lambda: heads_and_steps(with_head=True),
         check=_span_spectrum_check(name),
         examples=40,
-        remark="Proved mode by mode: the matrices xyᵀ + yxᵀ of eigenvectors x, y span the symmetric ones where the matrix is diagonalisable, and "
+        remark="Proved mode by mode: the matrices xyᵀ + yxᵀ of eigenvectors x, y span the symmetric ones where the "
+        "matrix is diagonalisable, and "
         "eigenvalues are continuous.",
     )
 
 
 def _maml_form(heads: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """(the operator of Exact MAML on (S, ω), the factor F with the operator = D FᵀF): F stacks (Sw_i − (ωᵀw_i)w_i)/√n."""
+    """(the operator of Exact MAML on (S, ω), the factor F with the operator = D FᵀF): F stacks (Sw_i −
+    (ωᵀw_i)w_i)/√n.
+    """
     k, n = heads.shape
     operator = (np.eye(k * (k + 1) // 2 + k) - span_head_matrix(get_learner("maml"), heads, alpha, 1.0)) / alpha
     basis = symmetric_basis(k)
@@ -332,7 +351,8 @@ def _maml_spectrum_check(instance: Instance, implementation: Implementation) -> 
     heads, alpha, k = array(instance["heads"]), instance["alpha"], instance["k"]
     operator, factor = _maml_form(heads, alpha)
     weights = np.concatenate([np.full(k * (k + 1) // 2, 4.0), np.full(k, alpha**2)])
-    # The operator is (1 − G)/α, so rounding errors of 1/α stand beside those of its own entries, at most k² times 4(m_2 + m_3) + α²(m_3 + m_4).
+    # The operator is (1 − G)/α, so rounding errors of 1/α stand beside those of its own entries, at most k² times
+    # 4(m_2 + m_3) + α²(m_3 + m_4).
     r = float(np.abs(heads).max(initial=0.0))
     size = 1 / alpha + k**2 * (4 * (r**2 + r**3) + alpha**2 * (r**3 + r**4))
     return same(
@@ -362,8 +382,10 @@ def _maml_spectrum_proof() -> Proof:
 MAML_SPECTRUM = Claim(
     id="span-spectrum-maml",
     chapter=CHAPTER,
-    statement=r"Exact MAML at $w = 0$ descends an energy: $(S, \omega)^+ = (S - 4\alpha\beta\nabla_S, \omega - \alpha^3\beta\nabla_\omega)$ with gradients of "
-    r"$\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i}) w_{*,i}\|^2$. So the operator is symmetrisable and positive semidefinite, and singular iff some "
+    statement=r"Exact MAML at $w = 0$ descends an energy: $(S, \omega)^+ = (S - 4\alpha\beta\nabla_S, \omega - "
+    r"\alpha^3\beta\nabla_\omega)$ with gradients of "
+    r"$\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i}) w_{*,i}\|^2$. So the operator is symmetrisable "
+    r"and positive semidefinite, and singular iff some "
     r"$(S, \omega) \ne 0$ has $S w_{*,i} = (\omega^\top w_{*,i}) w_{*,i}$ for all $i$.",
     source=own(),
     hypotheses=AT_TRUTH + NO_HEAD,
@@ -374,11 +396,15 @@ MAML_SPECTRUM = Claim(
     instances=heads_and_steps,
     check=_maml_spectrum_check,
     examples=40,
-    remark="A gradient by a symmetric S is the symmetric part of the gradient by a free one; its metric is the Frobenius inner product.",
+    remark=(
+        "A gradient by a symmetric S is the symmetric part of the gradient by a free one; its metric is the "
+        "Frobenius inner product."
+    ),
 )
 
 
-# --------------------------------------------------------------------------------------------------- Jacobian of the implementation
+# --------------------------------------------------------------------------------------------------- Jacobian of
+# the implementation
 
 
 def _jacobian_check(instance: Instance, implementation: Implementation) -> Comparison:
@@ -401,8 +427,10 @@ def _jacobian_check(instance: Instance, implementation: Implementation) -> Compa
         )
         G = (np.eye(size) - jacobian) / rate
         rounding = difference_rounding(learner, at, dB, dw, implementation.eps) / rate
-        # Entries of G are off by `rounding`; divided by ‖G‖ the p-th power sum is off by p·N times the relative error. The predicted eigenvalues
-        # come from a matrix of their own with errors eps/rate, and a defective pair's errors cancel in the sum to first order.
+        # Entries of G are off by `rounding`; divided by ‖G‖ the p-th power sum is off by p·N times the relative
+        # error. The predicted eigenvalues
+        # come from a matrix of their own with errors eps/rate, and a defective pair's errors cancel in the sum to
+        # first order.
         norm = float(np.linalg.norm(G)) + 1
         shares = power_sums(G / norm, size) - np.array(
             [np.sum(((1 - values) / rate / norm) ** p) for p in range(1, size + 1)]
@@ -421,7 +449,9 @@ def _jacobian_check(instance: Instance, implementation: Implementation) -> Compa
 JACOBIAN = Claim(
     id="jacobian-spectrum",
     chapter=CHAPTER,
-    statement=r"The Jacobian of one outer step at the truth with $w = 0$ has the eigenvalues $1 - \alpha\beta\lambda_j$, each $d - k$ times, $1$ for the "
+    statement=r"The Jacobian of one outer step at the truth with $w = 0$ has the eigenvalues "
+    r"$1 - \alpha\beta\lambda_j$, "
+    r"each $d - k$ times, $1$ for the "
     r"$\frac{k(k-1)}{2}$ rotations, and those of the linearisation on $(S, \omega)$, for all four learners.",
     source=own(),
     hypotheses=AT_TRUTH + NO_HEAD,
@@ -436,16 +466,23 @@ JACOBIAN = Claim(
     instances=lambda: neighbourhoods(floats, most_beyond=2),
     check=_jacobian_check,
     examples=25,
-    remark="Compared through the traces of the Jacobian's powers, which determine its spectrum and, unlike eigenvalues, are well conditioned.",
+    remark=(
+        "Compared through the traces of the Jacobian's powers, which determine its spectrum and, unlike "
+        "eigenvalues, are well conditioned."
+    ),
 )
 
 
-# ------------------------------------------------------------------------------------------------------------------ trajectories
+#
+# ------------------------------------------------------------------------------------------------------------------
+# trajectories
 
 
 @st.composite
 def starts_at_truth(draw: st.DrawFn, head: bool) -> Instance:
-    """A start whose perpendicular part is tiny and which is the truth otherwise, and spread-out heads with given spectrum of Ψ_*."""
+    """A start whose perpendicular part is tiny and which is the truth otherwise, and spread-out heads with given
+    spectrum of Ψ_*.
+    """
     k = draw(st.integers(1, 3))
     return {
         "k": k,
@@ -481,8 +518,10 @@ def _ratio_check(name: str) -> Check:
         for _ in range(RATIO_STEPS):
             powers.append(powers[-1] @ contraction)
         predicted = np.linalg.norm(np.stack(powers), 2, axis=(-2, -1))
-        # Second order: angles of 1e-20 leave 1e-40. What remains is rounding: in each step it moves S and w by some eps k n (1 + |h| + |w_*|)², these
-        # change N by αβ times as much, and for as many steps as remain an unstable span or head lets them grow, by (1 + αβ·growth) a step.
+        # Second order: angles of 1e-20 leave 1e-40. What remains is rounding: in each step it moves S and w by some
+        # eps k n (1 + |h| + |w_*|)², these
+        # change N by αβ times as much, and for as many steps as remain an unstable span or head lets them grow, by
+        # (1 + αβ·growth) a step.
         # N acts on Y of any orientation, hence the condition of the product, which bounds how far Y y may shrink.
         size = 1 + float(np.abs(heads).max()) + float(np.abs(instance["h"]).max())
         growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
@@ -517,7 +556,10 @@ def _ratio_claim(name: str) -> Claim:
         instances=lambda: starts_at_truth(head),
         check=_ratio_check(name),
         examples=24,
-        remark="In coordinates that keep the perpendicular part as its own factor, so that an angle of 1e-20 has all its digits.",
+        remark=(
+            "In coordinates that keep the perpendicular part as its own factor, so that an angle of 1e-20 has all "
+            "its digits."
+        ),
     )
 
 
@@ -526,7 +568,9 @@ FITTED_TRIALS = 12
 
 
 def _fitted_rates(name: str, implementation: Implementation, seed: int, effort: float) -> Measurement:
-    """Fit the rate on trajectories from dist_0 = ½ and compare it with the theory's, over trials with n = 40 heads of spread ½ ≤ λ ≤ 1, d = 20, k = 3."""
+    """Fit the rate on trajectories from dist_0 = ½ and compare it with the theory's, over trials with n = 40 heads of
+    spread ½ ≤ λ ≤ 1, d = 20, k = 3.
+    """
     learner = get_learner(name)
     trials = max(2, round(FITTED_TRIALS * effort))
     rng = np.random.default_rng(seed)
@@ -550,7 +594,8 @@ def _fitted_rates(name: str, implementation: Implementation, seed: int, effort: 
         worst,
         float(np.std(errors)) if errors else np.nan,
         len(errors),
-        f"largest relative error of 1 − rate among {len(errors)} trials (α = 1, β = 0.2, αβL_*² = 0.2, d = 20, k = 3, n = 40, dist_0 = ½); "
+        f"largest relative error of 1 − rate among {len(errors)} trials (α = 1, β = 0.2, αβL_*² = 0.2, d = 20, "
+        f"k = 3, n = 40, dist_0 = ½); "
         f"{trials - len(errors)} trials were left out as unstable; the uncertainty is the errors' standard deviation",
         {"trials": trials, "stable": int(stable.sum()), "median error": float(np.median(errors)) if errors else None},
         consistent=bool(worst < FITTED_BOUND),
@@ -561,10 +606,15 @@ def _fitted_claim(name: str) -> Claim:
     return Claim(
         id=f"local-rate-trajectory-{name}",
         chapter=CHAPTER,
-        statement=rf"From a balanced start far from the truth {TITLES[name]} settles to the rate $1 - \alpha\beta\mu_*^2$ wherever the truth is stable: "
+        statement=rf"From a balanced start far from the truth {TITLES[name]} settles to the rate "
+        r"$1 - \alpha\beta\mu_*^2$ "
+        rf"wherever the truth is stable: "
         r"the rate fitted to $\log\mathrm{dist}_t$ agrees within $10^{-3}$ of $\alpha\beta\mu_*^2$.",
         source=own(),
-        hypotheses=r"fixed tasks, $n > k$ heads in general position, $\alpha\beta L_*^2 = 0.2$, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, $\mathrm{dist}_0 = \frac{1}{2}$",
+        hypotheses=(
+            r"fixed tasks, $n > k$ heads in general position, $\alpha\beta L_*^2 = 0.2$, $\alpha B_0^\top B_0 = I$, "
+            r"$w_0 = 0$, $\mathrm{dist}_0 = \frac{1}{2}$"
+        ),
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=(name,),
@@ -572,7 +622,8 @@ def _fitted_claim(name: str) -> Claim:
         rests_on=(f"local-rate-{name}",),
         measure=lambda implementation, seed, effort: _fitted_rates(name, implementation, seed, effort),
         examples=FITTED_TRIALS,
-        remark="The span is forced by the square of the perpendicular part and dies out faster, as long as no mode of span or head is slow; "
+        remark="The span is forced by the square of the perpendicular part and dies out faster, as long as no mode of "
+        "span or head is slow; "
         r"Exact MAML's head mode is slower by about $\alpha^2$ times the heads' size squared.",
     )
 

@@ -1,4 +1,4 @@
-"""Claims about stability: for which heads and step sizes the truth attracts, and what FO-MAML does where it does not."""
+"""Claims about stability: for which heads and step sizes the truth attracts, and what FO-MAML does elsewhere."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,10 +57,13 @@ def _operator(heads: np.ndarray) -> np.ndarray:
     return fo_maml_operator(moments.mean, moments.second, third_moment(heads))
 
 
-# ----------------------------------------------------------------------------------------------- trajectories near the truth
+# ----------------------------------------------------------------------------------------------- trajectories near
+# the truth
 
 SMALL = 1e-7
-"""Size of a perturbation of the truth: second-order effects are this large relatively, rounding errors eps/SMALL = 2e-9."""
+"""Size of a perturbation of the truth: second-order effects are this large relatively, rounding errors eps/SMALL =
+2e-9.
+"""
 
 
 def follow(
@@ -73,7 +76,8 @@ def follow(
     implementation: Implementation,
     h: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(S, ω) in the orthonormal basis after ``steps`` outer steps from the truth moved by SMALL·start, divided by SMALL.
+    """(S, ω) in the orthonormal basis after ``steps`` outer steps from the truth moved by SMALL·start, divided by
+    SMALL.
 
     With B_{*⊥}ᵀB = 0 and M = I/√α. ``start`` has k(k+1)/2 + k entries, ``h`` is the head at the fixed point.
     """
@@ -100,7 +104,8 @@ def _growth_comparison(ratio: float, grows: bool, why: str, tolerance: float) ->
     return Comparison(value, 1.0, tolerance, why)
 
 
-# -------------------------------------------------------------------------------------------------------- step-size thresholds
+# -------------------------------------------------------------------------------------------------------- step-size
+# thresholds
 
 
 @st.composite
@@ -140,7 +145,8 @@ def _threshold_check(name: str, threshold: float | None = None) -> Callable[[Ins
         end = follow(learner, heads, alpha, beta, start, THRESHOLD_STEPS, implementation)
         size = k * (k + 1) // 2
         ratio = float(np.linalg.norm(end[:size]) / np.linalg.norm(start[:size]))
-        # Second order: SMALL times ‖S‖ ≤ 13, in each of the steps, with the words' coefficients (some 10) and (αβL_*²) ≤ 1.25. At 2 % from the threshold the
+        # Second order: SMALL times ‖S‖ ≤ 13, in each of the steps, with the words' coefficients (some 10) and
+        # (αβL_*²) ≤ 1.25. At 2 % from the threshold the
         # factor |1 − 2·share| differs from 1 by 4 %, far more; below it the step does not expand any S.
         scale = 1 + float(np.abs(S).max()) * k
         tolerance = SMALL * scale * 32 * THRESHOLD_STEPS
@@ -153,7 +159,9 @@ def _threshold_claim(name: str, title: str, limit: str) -> Claim:
     return Claim(
         id=f"threshold-{name}",
         chapter=CHAPTER,
-        statement=rf"At $w = 0$ the truth is stable for {title} if and only if $\alpha\beta L_*^2 < {limit}$ (at equality neutral): "
+        statement=rf"At $w = 0$ the truth is stable for {title} if and only if $\alpha\beta L_*^2 < {limit}$ "
+        "(at equality "
+        rf"neutral): "
         "below it no perturbation of the span grows, above it the one along the top eigenvector does.",
         source=own("the spectrum of the linearisation"),
         hypotheses=AT_TRUTH + NO_HEAD,
@@ -165,7 +173,8 @@ def _threshold_claim(name: str, title: str, limit: str) -> Claim:
         instances=step_sizes_at_threshold,
         check=_threshold_check(name),
         examples=60,
-        remark="Follows from the proved spectrum, whose extreme eigenvalue is that of i = j = 1; here it is seen on both sides in trajectories "
+        remark="Follows from the proved spectrum, whose extreme eigenvalue is that of i = j = 1; here it is seen on "
+        "both sides in trajectories "
         "that start 1e-7 beside the truth.",
     )
 
@@ -195,7 +204,10 @@ def _maml_threshold_check(instance: Instance, implementation: Implementation) ->
 MAML_THRESHOLD = Claim(
     id="threshold-maml",
     chapter=CHAPTER,
-    statement=r"For Exact MAML at $w = 0$ the linearisation has an eigenvalue of at most $1 - 4\alpha\beta L_*^2$: stability needs $\alpha\beta L_*^2 \le \frac{1}{2}$.",
+    statement=(
+        r"For Exact MAML at $w = 0$ the linearisation has an eigenvalue of at most $1 - 4\alpha\beta L_*^2$: "
+        r"stability needs $\alpha\beta L_*^2 \le \frac{1}{2}$."
+    ),
     source=own("the Rayleigh quotient of the energy along the top eigenvector"),
     hypotheses=AT_TRUTH + NO_HEAD,
     expected=Verdict.SUPPORTED,
@@ -205,12 +217,14 @@ MAML_THRESHOLD = Claim(
     instances=heads_and_steps,
     check=_maml_threshold_check,
     examples=50,
-    remark="Follows from the proved energy: its Rayleigh quotient at S = uuᵀ, u the top eigenvector, is 4L_*². More can be needed: the head's curvature "
+    remark="Follows from the proved energy: its Rayleigh quotient at S = uuᵀ, u the top eigenvector, is 4L_*². More "
+    "can be needed: the head's curvature "
     "grows with the fourth moments.",
 )
 
 
-# ---------------------------------------------------------------------------------------------------------- FO-ANIL, large head
+# ----------------------------------------------------------------------------------------------------------
+# FO-ANIL, large head
 
 
 @st.composite
@@ -239,8 +253,10 @@ def _large_head_check(instance: Instance, implementation: Implementation) -> Com
     end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), LARGE_HEAD_STEPS, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     predicted = factor**LARGE_HEAD_STEPS
-    # Second order in S: relatively SMALL × (the sizes that the linear terms have, |h m_1| and m_2, times αβ, and their squares) in each step, and
-    # as much again through the head's drift SMALL·αβ(|m_1| + |h|); whatever is made in one step grows like the rest, at most by the largest factor.
+    # Second order in S: relatively SMALL × (the sizes that the linear terms have, |h m_1| and m_2, times αβ, and
+    # their squares) in each step, and
+    # as much again through the head's drift SMALL·αβ(|m_1| + |h|); whatever is made in one step grows like the
+    # rest, at most by the largest factor.
     rate = alpha * beta * (m_2 + abs(float(h[0])) * (abs(m_1) + abs(float(h[0])) + 1))
     reach = max(1.0, abs(factor)) ** (2 * LARGE_HEAD_STEPS)
     tolerance = (
@@ -258,8 +274,10 @@ def _large_head_check(instance: Instance, implementation: Implementation) -> Com
 FO_ANIL_LARGE_HEAD = Claim(
     id="fo-anil-large-head",
     chapter=CHAPTER,
-    statement=r"FO-ANIL's fixed points with a large head are unstable: for $k = 1$ the span grows by $1 - 2\alpha\beta(m_2 - Mw\, m_1)$ a step, "
-    r"$m_j$ the heads' moments, so the fixed point is unstable where $Mw\, m_1 > m_2$. Heads 1 and 2, $Mw = 2$, $\alpha = \beta = 0.1$: growth 1.01.",
+    statement=r"FO-ANIL's fixed points with a large head are unstable: for $k = 1$ the span grows by $1 - "
+    r"2\alpha\beta(m_2 - Mw\, m_1)$ a step, "
+    r"$m_j$ the heads' moments, so the fixed point is unstable where $Mw\, m_1 > m_2$. Heads 1 and 2, $Mw = 2$, "
+    r"$\alpha = \beta = 0.1$: growth 1.01.",
     source=own("the spectrum of the linearisation"),
     hypotheses=r"$k = 1$, fixed tasks, $\alpha\beta m_2 \le 0.4$",
     expected=Verdict.SUPPORTED,
@@ -272,7 +290,8 @@ FO_ANIL_LARGE_HEAD = Claim(
 )
 
 
-# ----------------------------------------------------------------------------------------------------------- FO-MAML's operator 𝓛
+# -----------------------------------------------------------------------------------------------------------
+# FO-MAML's operator 𝓛
 
 
 def _operator_proof() -> Proof:
@@ -304,8 +323,11 @@ def _operator_check(instance: Instance, implementation: Implementation) -> Compa
 FO_MAML_OPERATOR = Claim(
     id="fo-maml-operator",
     chapter=CHAPTER,
-    statement=r"Near the truth FO-MAML's step is $(S, \omega)^+ = (S, \omega) - \alpha\beta\mathcal{L}(S, \omega)$ with $\mathcal{L}(S, \omega) = "
-    r"(S\Psi_* + \Psi_* S - 2T(\omega), \Psi_*\omega - S\bar w_*)$: the head hears the span through the heads' mean, the span hears the head through their third "
+    statement=r"Near the truth FO-MAML's step is $(S, \omega)^+ = (S, \omega) - \alpha\beta\mathcal{L}(S, \omega)$ "
+    "with "
+    r"$\mathcal{L}(S, \omega) = "
+    r"(S\Psi_* + \Psi_* S - 2T(\omega), \Psi_*\omega - S\bar w_*)$: the head hears the span through the heads' "
+    r"mean, the span hears the head through their third "
     r"moments. For small steps it is stable if and only if the eigenvalues of $\mathcal{L}$ have positive real part.",
     source=own("the derived step differentiated at the truth"),
     hypotheses=AT_TRUTH + NO_HEAD,
@@ -330,7 +352,9 @@ def _scalar_check(instance: Instance, implementation: Implementation) -> Compari
 FO_MAML_SCALAR = Claim(
     id="fo-maml-scalar",
     chapter=CHAPTER,
-    statement=r"For $k = 1$ the truth is stable under FO-MAML (small steps) if and only if $m_2^2 > m_1 m_3$, $m_j$ the heads' $j$-th moments. That fails for "
+    statement=r"For $k = 1$ the truth is stable under FO-MAML (small steps) if and only if $m_2^2 > m_1 m_3$, "
+    r"$m_j$ the "
+    r"heads' $j$-th moments. That fails for "
     r"any two different heads of one sign, and for any number of heads of one sign that are not all equal.",
     source=own("Routh and Hurwitz; the moments' log-convexity"),
     hypotheses=r"$k = 1$, fixed tasks, heads not all zero, $w = 0$",
@@ -344,7 +368,8 @@ FO_MAML_SCALAR = Claim(
 )
 
 
-# ----------------------------------------------------------------------------------------------- FO-MAML: examples and boundary
+# ----------------------------------------------------------------------------------------------- FO-MAML: examples
+# and boundary
 
 
 def _two_heads(implementation: Implementation, seed: int, effort: float) -> Measurement:
@@ -369,7 +394,8 @@ def _two_heads(implementation: Implementation, seed: int, effort: float) -> Meas
 FO_MAML_TWO_HEADS = Claim(
     id="fo-maml-two-heads",
     chapter=CHAPTER,
-    statement=r"FO-MAML with the two tasks' heads 1 and 2 ($k = 1$, $\alpha = \beta = 0.1$, balanced start at $\mathrm{dist}_0 = 0.6$, $w_0 = 0$) blows up after its "
+    statement=r"FO-MAML with the two tasks' heads 1 and 2 ($k = 1$, $\alpha = \beta = 0.1$, balanced start at "
+    r"$\mathrm{dist}_0 = 0.6$, $w_0 = 0$) blows up after its "
     r"$\mathrm{dist}$ has fallen below $10^{-25}$.",
     source=own(),
     hypotheses="as stated; one trajectory, no randomness",
@@ -380,7 +406,10 @@ FO_MAML_TWO_HEADS = Claim(
     rests_on=("fo-maml-scalar",),
     measure=_two_heads,
     examples=1,
-    remark="The step of the blow-up depends on rounding only weakly: the unstable mode is excited by the square of the perpendicular part.",
+    remark=(
+        "The step of the blow-up depends on rounding only weakly: the unstable mode is excited by the square of the "
+        "perpendicular part."
+    ),
 )
 
 
@@ -401,7 +430,9 @@ def heads_near_boundary(draw: st.DrawFn) -> Instance:
 
 
 def _spread_heads(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
-    """Mean-zero heads that span all directions (a fixed regular part plus the drawn one), and a non-zero mean direction."""
+    """Mean-zero heads that span all directions (a fixed regular part plus the drawn one), and a non-zero mean
+    direction.
+    """
     k, n = instance["k"], instance["n"]
     turn = 2 * np.pi * np.outer(np.arange(1, k + 1), np.arange(n)) / n
     heads = np.cos(turn + 0.3) + array(instance["heads"])
@@ -411,10 +442,12 @@ def _spread_heads(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _boundary(spread: np.ndarray, direction: np.ndarray) -> float:
-    """The t at which heads spread + t·direction first turn unstable (by bisection between a stable and an unstable t)."""
+    """The t at which heads spread + t·direction first turn unstable (by bisection between a stable and an unstable
+    t).
+    """
 
     def least(t: float) -> float:
-        return float(np.linalg.eigvals(_operator(spread + t * direction[:, None])).real.min())
+        return float(np.real(np.linalg.eigvals(_operator(spread + t * direction[:, None]))).min())
 
     low, high = 0.0, 0.125
     while least(high) > 0 and high < 1e3:
@@ -432,8 +465,8 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
     beta = instance["alpha beta L^2"] / (alpha * HeadMoments.of(heads).L ** 2)
     operator = _operator(heads)
     values, vectors = np.linalg.eig(operator)
-    critical = int(np.argmin(values.real))
-    grows = bool(values[critical].real < 0)
+    critical = int(np.argmin(np.real(values)))
+    grows = bool(np.real(values[critical]) < 0)
     start = np.real(vectors[:, critical])
     start = start / np.linalg.norm(start)
     step = np.eye(len(operator)) - alpha * beta * operator
@@ -441,8 +474,10 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
     steps = int(np.clip(1.5 / abs(np.log(growth)), 5, 400))
     predicted = np.linalg.matrix_power(step, steps) @ start
     end = follow(get_learner(FO_MAML), heads, alpha, beta, start, steps, implementation)
-    # What has to be seen is growth beyond 1 or decay below it; the margin is how far. It is compared with what 𝓛 predicts as well: second-order effects
-    # and rounding are (SMALL + eps/SMALL) × steps relatively, times the cube of the sizes that the words multiply, which stay below 10 here.
+    # What has to be seen is growth beyond 1 or decay below it; the margin is how far. It is compared with what 𝓛
+    # predicts as well: second-order effects
+    # and rounding are (SMALL + eps/SMALL) × steps relatively, times the cube of the sizes that the words multiply,
+    # which stay below 10 here.
     off = float(np.linalg.norm(end - predicted)) / max(1.0, float(np.linalg.norm(predicted)))
     if not off <= (SMALL + implementation.eps / SMALL) * steps * 1e3:
         return Comparison(1.0 + off, 1.0, 0.0, "trajectory beside the truth minus what 𝓛 predicts, relatively, plus 1")
@@ -453,10 +488,13 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
 FO_MAML_BOUNDARY = Claim(
     id="fo-maml-boundary",
     chapter=CHAPTER,
-    statement=r"FO-MAML's trajectories beside the truth move away or come back as the least real part of $\mathcal{L}$'s eigenvalues says, on both sides of where it "
+    statement=r"FO-MAML's trajectories beside the truth move away or come back as the least real part of "
+    r"$\mathcal{L}$'s "
+    r"eigenvalues says, on both sides of where it "
     r"changes sign, and by the predicted factor.",
     source=own(),
-    hypotheses=r"heads $w_{*,i} = x_i + t e$ with $\sum x_i = 0$, $t$ 10 to 40 % away from where $\mathcal{L}$ turns unstable; $k \le 2$, $n \ge k + 2$, "
+    hypotheses=r"heads $w_{*,i} = x_i + t e$ with $\sum x_i = 0$, $t$ 10 to 40 % away from where $\mathcal{L}$ turns "
+    r"unstable; $k \le 2$, $n \ge k + 2$, "
     r"$0.1 \le \alpha\beta L_*^2 \le 0.3$; start at the critical mode",
     expected=Verdict.SUPPORTED,
     kind="inequality",
@@ -469,7 +507,8 @@ FO_MAML_BOUNDARY = Claim(
 )
 
 
-# ------------------------------------------------------------------------------------------------------- FO-MAML, Gaussian heads
+# ------------------------------------------------------------------------------------------------------- FO-MAML,
+# Gaussian heads
 
 
 @st.composite
@@ -509,7 +548,8 @@ def _gaussian_determinant_check(instance: Instance, implementation: Implementati
     delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
     rows, cols = np.triu_indices(instance["k"])
     predicted = float(np.linalg.det(covariance / size2) * np.prod(delta[rows] + delta[cols]))
-    # A determinant is a sum of products of N entries; perturbing the matrix by eps relatively moves it by eps·N·‖𝓛‖·‖adj 𝓛‖, ≤ the product of the N − 1 largest
+    # A determinant is a sum of products of N entries; perturbing the matrix by eps relatively moves it by
+    # eps·N·‖𝓛‖·‖adj 𝓛‖, ≤ the product of the N − 1 largest
     # singular values. The right side likewise: each factor is known to eps absolutely (sizes are one).
     singular = np.linalg.svd(operator, compute_uv=False)
     adjugate = float(np.prod(singular[:-1]))
@@ -528,9 +568,10 @@ def _least_real_part(instance: Instance) -> tuple[float, float]:
     """(least real part of 𝓛's eigenvalues, the tolerance of that) for heads scaled to size one."""
     operator = _balanced_operator(*gaussian_law(instance))
     values, vectors = np.linalg.eig(operator)
-    # Bauer and Fike: eigenvalues are off by eps‖𝓛‖ times the eigenvectors' condition, and never by more than the N-th root says.
+    # Bauer and Fike: eigenvalues are off by eps‖𝓛‖ times the eigenvectors' condition, and never by more than the
+    # N-th root says.
     condition = min(float(np.linalg.cond(vectors)), 1e12)
-    return float(values.real.min()), 8 * np.finfo(float).eps * len(operator) * float(
+    return float(np.real(values).min()), 8 * np.finfo(float).eps * len(operator) * float(
         np.linalg.norm(operator)
     ) * condition
 
@@ -549,10 +590,10 @@ def _count_check(instance: Instance, implementation: Implementation) -> Comparis
     blur = 8 * np.finfo(float).eps * len(operator) * float(np.linalg.norm(operator)) * condition
     delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
     rows, cols = np.triu_indices(instance["k"])
-    undecided = int(np.sum(np.abs(values.real) <= blur)) + int(
+    undecided = int(np.sum(np.abs(np.real(values)) <= blur)) + int(
         np.sum(np.abs(delta[rows] + delta[cols]) <= 64 * np.finfo(float).eps)
     )
-    seen = int(np.sum(values.real < -blur))
+    seen = int(np.sum(np.real(values) < -blur))
     predicted = fo_maml_unstable_modes(mean, covariance)
     return Comparison(
         abs(seen - predicted),
@@ -583,9 +624,8 @@ GAUSSIAN_CLAIMS = (
     Claim(
         id="fo-maml-gaussian-determinant",
         chapter=CHAPTER,
-        statement=r"For heads $N(\mu, \Sigma)$ FO-MAML's operator has $\det\mathcal{L} = \det\Sigma \prod_{i \le j}(\delta_i + \delta_j)$, "
-        + CALLED
-        + ".",
+        statement=r"For heads $N(\mu, \Sigma)$ FO-MAML's operator has $\det\mathcal{L} = \det\Sigma \prod_{i \le "
+        r"j}(\delta_i + \delta_j)$, " + CALLED + ".",
         source=own("the operator taken apart"),
         hypotheses=GAUSSIAN,
         expected=Verdict.PROVED,
@@ -595,13 +635,17 @@ GAUSSIAN_CLAIMS = (
         instances=gaussian_laws,
         check=_gaussian_determinant_check,
         examples=60,
-        remark=r"Through $R = S - (\mu^\top\omega) I$ and $\rho = R\mu - \Sigma\omega$: $\mathcal{L}(S, \omega) = (DR + RD + 2(\rho\mu^\top + \mu\rho^\top), -\rho)$, "
+        remark=r"Through $R = S - (\mu^\top\omega) I$ and $\rho = R\mu - \Sigma\omega$: $\mathcal{L}(S, \omega) = (DR "
+        r"+ RD + 2(\rho\mu^\top + \mu\rho^\top), -\rho)$, "
         r"$D = \Sigma - \mu\mu^\top$, a product of shears and of $R \mapsto DR + RD$.",
     ),
     Claim(
         id="fo-maml-gaussian-stable",
         chapter=CHAPTER,
-        statement=r"For heads $N(\mu, \Sigma)$ with $\mu^\top\Sigma^{-1}\mu < 1$ all eigenvalues of $\mathcal{L}$ have positive real part: the truth is stable under FO-MAML, whatever $k$.",
+        statement=(
+            r"For heads $N(\mu, \Sigma)$ with $\mu^\top\Sigma^{-1}\mu < 1$ all eigenvalues of $\mathcal{L}$ have "
+            r"positive real part: the truth is stable under FO-MAML, whatever $k$."
+        ),
         source=own("passivity of the eigenvalue equation"),
         hypotheses=GAUSSIAN,
         expected=Verdict.PROVED,
@@ -612,15 +656,20 @@ GAUSSIAN_CLAIMS = (
         instances=lambda: gaussian_laws(shares=(0.0, 0.999)),
         check=_gaussian_stable_check,
         examples=80,
-        remark=r"The eigenvalue equation at $-s$ becomes $1/\kappa(s) + 10 + 8 g(s) = 0$, in which $\kappa$ and $g$ have non-negative real part for $\mathrm{Re}\, s \ge 0$.",
+        remark=(
+            r"The eigenvalue equation at $-s$ becomes $1/\kappa(s) + 10 + 8 g(s) = 0$, in which $\kappa$ and $g$ "
+            r"have non-negative real part for $\mathrm{Re}\, s \ge 0$."
+        ),
     ),
     Claim(
         id="fo-maml-gaussian-count",
         chapter=CHAPTER,
-        statement=r"For heads $N(\mu, \Sigma)$ with $k\mu^\top\Sigma^{-1}\mu < 16$ exactly as many eigenvalues of $\mathcal{L}$ have negative real part as there are pairs $i \le j$ with "
+        statement=r"For heads $N(\mu, \Sigma)$ with $k\mu^\top\Sigma^{-1}\mu < 16$ exactly as many eigenvalues of "
+        r"$\mathcal{L}$ have negative real part as there are pairs $i \le j$ with "
         r"$\delta_i + \delta_j < 0$, "
         + CALLED
-        + r" (none of which is zero). So for $k < 16$ the truth turns unstable exactly where $\mu^\top\Sigma^{-1}\mu$ exceeds $1$.",
+        + r" (none of which is zero). So for $k < 16$ the truth turns unstable exactly where "
+        r"$\mu^\top\Sigma^{-1}\mu$ exceeds $1$.",
         source=own("an indefinite Lyapunov form; inertia theorem of Ostrowski and Schneider 1962"),
         hypotheses=GAUSSIAN,
         expected=Verdict.PROVED,
@@ -634,7 +683,10 @@ GAUSSIAN_CLAIMS = (
     Claim(
         id="fo-maml-gaussian",
         chapter=CHAPTER,
-        statement=r"For heads $N(\mu, \Sigma)$ the truth is stable under FO-MAML (small steps) if and only if $\mu^\top\Sigma^{-1}\mu < 1$.",
+        statement=(
+            r"For heads $N(\mu, \Sigma)$ the truth is stable under FO-MAML (small steps) if and only if "
+            r"$\mu^\top\Sigma^{-1}\mu < 1$."
+        ),
         source=own(),
         hypotheses=GAUSSIAN,
         expected=Verdict.SUPPORTED,
@@ -644,13 +696,17 @@ GAUSSIAN_CLAIMS = (
         instances=lambda: gaussian_laws(shares=(0.5, 20.0)),
         check=_gaussian_check(1.0),
         examples=120,
-        remark=r"'If' is proved. 'Only if' is proved where $k\mu^\top\Sigma^{-1}\mu < 16$, and, by the determinant's sign, where the number of pairs with "
+        remark=r"'If' is proved. 'Only if' is proved where $k\mu^\top\Sigma^{-1}\mu < 16$, and, by the determinant's "
+        r"sign, where the number of pairs with "
         r"$\delta_i + \delta_j < 0$ is odd; elsewhere it is only seen. Complex eigenvalues do occur.",
     ),
     Claim(
         id="fo-maml-gaussian-many",
         chapter=CHAPTER,
-        statement=r"The count of unstable modes for heads $N(\mu, \Sigma)$, pairs $i \le j$ with $\delta_i + \delta_j < 0$, holds for any $\mu^\top\Sigma^{-1}\mu$.",
+        statement=(
+            r"The count of unstable modes for heads $N(\mu, \Sigma)$, pairs $i \le j$ with $\delta_i + \delta_j < "
+            r"0$, holds for any $\mu^\top\Sigma^{-1}\mu$."
+        ),
         source=own(),
         hypotheses=GAUSSIAN + r", $k\mu^\top\Sigma^{-1}\mu$ beyond $16$ included",
         expected=Verdict.SUPPORTED,
@@ -682,8 +738,10 @@ def _shifted_check(instance: Instance, implementation: Implementation) -> Compar
 FO_MAML_SHIFTED = Claim(
     id="fo-maml-gaussian-identity",
     chapter=CHAPTER,
-    statement=r"For heads $N(m e_1, I)$, any $k$, the truth is stable under FO-MAML (small steps) if and only if $|m| < 1$: $\mathcal{L}$ splits into a block "
-    r"with determinant $2(1 - m^2)$, $k - 1$ blocks with determinant $2 - m^2$, all with positive trace, and eigenvalues $2$.",
+    statement=r"For heads $N(m e_1, I)$, any $k$, the truth is stable under FO-MAML (small steps) if and only if "
+    r"$|m| < 1$: $\mathcal{L}$ splits into a block "
+    r"with determinant $2(1 - m^2)$, $k - 1$ blocks with determinant $2 - m^2$, all with positive trace, and "
+    r"eigenvalues $2$.",
     source=own(),
     hypotheses=r"infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$",
     expected=Verdict.PROVED,
@@ -696,7 +754,8 @@ FO_MAML_SHIFTED = Claim(
 )
 
 
-# ----------------------------------------------------------------------------------------------------------------- finite draws
+# -----------------------------------------------------------------------------------------------------------------
+# finite draws
 
 DRAWS = ((5, 5, 0.96), (20, 5, 0.17), (100, 5, 0.0))
 """(n, k, share of draws of N(0, I) heads that are unstable, as first measured)."""
@@ -714,7 +773,7 @@ def _unstable_shares(implementation: Implementation, seed: int, effort: float) -
             operator = _operator(draw)
             # a zero eigenvalue of multiplicity two, as for n ≤ k, may move by the square root of eps
             tolerance = np.sqrt(np.finfo(float).eps * len(operator)) * float(np.linalg.norm(operator))
-            unstable += bool(np.linalg.eigvals(operator).real.min() < -tolerance)
+            unstable += bool(np.real(np.linalg.eigvals(operator)).min() < -tolerance)
         share = unstable / count
         error = float(np.sqrt(max(expected * (1 - expected), 1 / count) / count))
         shares[f"n = {n}, k = {k}"] = share
@@ -734,7 +793,8 @@ def _unstable_shares(implementation: Implementation, seed: int, effort: float) -
 FO_MAML_DRAWS = Claim(
     id="fo-maml-finite-draws",
     chapter=CHAPTER,
-    statement=r"With fixed tasks drawn once from $N(0, I)$ the truth is unstable under FO-MAML for most draws of few tasks and for hardly any of many: about 96 % for $n = k = 5$, "
+    statement=r"With fixed tasks drawn once from $N(0, I)$ the truth is unstable under FO-MAML for most draws of few "
+    r"tasks and for hardly any of many: about 96 % for $n = k = 5$, "
     r"17 % for $n = 20$, $k = 5$, none for $n = 100$, $k = 5$.",
     source=own(),
     hypotheses=r"heads i.i.d. $N(0, I_k)$, drawn once; $w = 0$; small steps",
@@ -747,7 +807,8 @@ FO_MAML_DRAWS = Claim(
 )
 
 
-# --------------------------------------------------------------------------------------------------------- far from the truth
+# --------------------------------------------------------------------------------------------------------- far from
+# the truth
 
 _OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
 ORTHONORMAL = Rule("B'", "B", "", _OVER_ALPHA)
@@ -810,7 +871,8 @@ def _far_check(instance: Instance, implementation: Implementation) -> Comparison
 FO_MAML_FAR = Claim(
     id="fo-maml-far",
     chapter=CHAPTER,
-    statement=r"At $\alpha B^\top B = I$, $w = 0$, any $B$, FO-MAML has $\partial w^+/\partial w = I + \alpha\beta(\mathrm{tr}(\Psi_* - Z) I - Z)$, $Z = \hat B^\top B_*\Psi_*B_*^\top\hat B$: "
+    statement=r"At $\alpha B^\top B = I$, $w = 0$, any $B$, FO-MAML has $\partial w^+/\partial w = I + "
+    r"\alpha\beta(\mathrm{tr}(\Psi_* - Z) I - Z)$, $Z = \hat B^\top B_*\Psi_*B_*^\top\hat B$: "
     r"far from the truth ($Z \approx 0$) the head grows by $1 + \alpha\beta\,\mathrm{tr}\,\Psi_*$ a step.",
     source=own(),
     hypotheses=r"$\alpha B^\top B = I$, $w = 0$, any heads",
@@ -840,7 +902,8 @@ def _far_divergence(implementation: Implementation, seed: int, effort: float) ->
         shares[label] = float(seen.diverged.mean())
     share = shares["random"]
     error = float(np.sqrt(share * (1 - share) / trials))
-    # A share of at least 0.2 at random starts where about 0.6 is usual is 5 standard errors away for 40 trials, 2.3 for 8.
+    # A share of at least 0.2 at random starts where about 0.6 is usual is 5 standard errors away for 40 trials, 2.3
+    # for 8.
     fine = share > 0.2 and shares["dist_0 = 0.97"] < 0.2 and share > shares["dist_0 = 0.97"]
     return Measurement(
         share,
@@ -856,7 +919,8 @@ def _far_divergence(implementation: Implementation, seed: int, effort: float) ->
 FO_MAML_FAR_DIVERGENCE = Claim(
     id="fo-maml-far-divergence",
     chapter=CHAPTER,
-    statement=r"From random balanced starts in $d = 100$ dimensions ($k = n = 5$, $\alpha = \beta = 0.1$, tasks drawn afresh, 4000 steps) FO-MAML diverges in about half of the trials; "
+    statement=r"From random balanced starts in $d = 100$ dimensions ($k = n = 5$, $\alpha = \beta = 0.1$, tasks drawn "
+    r"afresh, 4000 steps) FO-MAML diverges in about half of the trials; "
     r"from $\mathrm{dist}_0 = 0.97$ (all angles equal) in hardly any.",
     source=own(),
     hypotheses=r"heads i.i.d. $N(0, I)$ afresh each step; $\alpha B_0^\top B_0 = I$, $w_0 = 0$",
@@ -870,7 +934,8 @@ FO_MAML_FAR_DIVERGENCE = Claim(
 )
 
 
-# ------------------------------------------------------------------------------------------------------------- the other three
+# ------------------------------------------------------------------------------------------------------------- the
+# other three
 
 
 @st.composite
@@ -908,7 +973,9 @@ def _others_check(instance: Instance, implementation: Implementation) -> Compari
 OTHERS_STABLE = Claim(
     id="others-stable",
     chapter=CHAPTER,
-    statement=r"FO-ANIL, Exact ANIL and Exact MAML are stable at the truth with $w = 0$ for any heads and small steps: no eigenvalue exceeds $1$ in modulus where "
+    statement=r"FO-ANIL, Exact ANIL and Exact MAML are stable at the truth with $w = 0$ for any heads and small "
+    r"steps: no "
+    r"eigenvalue exceeds $1$ in modulus where "
     r"$\alpha\beta\max(8 L_*^2, 2\alpha^2 L_*^2 \max_i\|w_{*,i}\|^2) \le 2$.",
     source=own(),
     hypotheses=AT_TRUTH + NO_HEAD,
