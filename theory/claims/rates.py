@@ -501,7 +501,8 @@ RATIO_STEPS = 12
 TINY_ANGLE = 1e-20
 
 
-def _ratio_check(name: str) -> Check:
+def ratio_check(name: str, speed: float = 1.0) -> Check:
+    """dist_t along a trajectory against ‖Y(I − speed·αβΨ_*)^t‖; the claim has speed 1."""
     learner = get_learner(name)
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
@@ -513,7 +514,7 @@ def _ratio_check(name: str) -> Check:
         w = alpha * (M.T @ np.array(instance["h"]))
         problem = Problem(2 * k, np.eye(2 * k, k), FixedTasks(heads), np.concatenate([M, Y @ M]), w, instance["n"])
         seen = run(learner, problem, alpha, beta, RATIO_STEPS, implementation=implementation).dist
-        contraction = np.eye(k) - alpha * beta * (heads @ heads.T) / instance["n"]
+        contraction = np.eye(k) - speed * alpha * beta * (heads @ heads.T) / instance["n"]
         powers = [Y]
         for _ in range(RATIO_STEPS):
             powers.append(powers[-1] @ contraction)
@@ -554,7 +555,7 @@ def _ratio_claim(name: str) -> Claim:
         needs=frozenset({"step", "distance"}),
         rests_on=(f"local-rate-{name}",),
         instances=lambda: starts_at_truth(head),
-        check=_ratio_check(name),
+        check=ratio_check(name),
         examples=24,
         remark=(
             "In coordinates that keep the perpendicular part as its own factor, so that an angle of 1e-20 has all "
@@ -572,7 +573,7 @@ def _fitted_rates(name: str, implementation: Implementation, seed: int, effort: 
     spread ½ ≤ λ ≤ 1, d = 20, k = 3.
     """
     learner = get_learner(name)
-    trials = max(2, round(FITTED_TRIALS * effort))
+    trials = int(np.clip(round(FITTED_TRIALS * effort), 2, 5 * FITTED_TRIALS))  # a fit costs more than its trajectory
     rng = np.random.default_rng(seed)
     alpha, beta, k, n = 1.0, 0.2, 3, 40
     problem = make_problem(

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.implementations import Implementation
 from sim.learners import LEARNERS, get_learner
-from theory.claims import baseline, contraction, envelope
+from theory.claims import baseline, contraction, envelope, rates, stability
 from theory.claims.comparing import same, step_scale
 from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
 from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
@@ -73,7 +73,9 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
     )  # fmt: skip
 
 
-_BY_ID = {claim.id: claim for claim in (*contraction.CLAIMS, *envelope.CLAIMS, *baseline.CLAIMS)}
+_BY_ID = {
+    claim.id: claim for chapter in (contraction, envelope, baseline, rates, stability) for claim in chapter.CLAIMS
+}
 
 WRONG_CONTRACTION = (
     _wrong(
@@ -114,9 +116,36 @@ WRONG_BASELINE = (
     ),
 )
 
+WRONG_RATES = (
+    _wrong(
+        _BY_ID["local-ratio-fo-anil"],
+        "wrong-local-rate-5-percent",
+        r"FO-ANIL: near the truth $\mathrm{dist}$ falls by $1 - 1.05\,\alpha\beta\mu_*^2$ a step.",
+        rates.ratio_check("fo-anil", speed=1.05),
+    ),
+)
+
+WRONG_STABILITY = (
+    _wrong(
+        _BY_ID["threshold-anil"],
+        "wrong-anil-threshold-1",
+        r"Exact ANIL is stable at the truth if and only if $\alpha\beta L_*^2 < 1$.",
+        stability.threshold_check("anil", threshold=1.0),
+    ),
+    _wrong(
+        _BY_ID["fo-maml-gaussian"],
+        "wrong-gaussian-limit-6-5",
+        r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth if and only if "
+        r"$\mu^\top\Sigma^{-1}\mu < \frac{6}{5}$.",
+        stability.gaussian_check(1.2),
+    ),
+)
+
 WRONG_CLAIMS: tuple[Claim, ...] = (
     *WRONG_STRUCTURE,
     *WRONG_CONTRACTION,
     *WRONG_BASELINE,
+    *WRONG_RATES,
+    *WRONG_STABILITY,
 )
 """Every wrong claim of every chapter."""
