@@ -1,0 +1,67 @@
+"""Learners' specs from files: a few lines of TOML, or Python that says ``LEARNER = Learner(...)``."""
+
+import runpy
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from sim.learners import Learner
+
+KEYS = tuple(field.name for field in fields(Learner))
+"""What a spec may say; ``name`` is the file's unless it is given, ``adapts`` must be."""
+
+
+def _learner(entries: dict[str, Any], path: Path) -> Learner:
+    for key in entries:
+        if key not in KEYS:
+            raise ValueError(f"{path} has the key {key!r}; allowed: {', '.join(KEYS)}")
+    if "adapts" not in entries:
+        raise ValueError(f"{path} has no key 'adapts'; allowed: a spec that says what the inner loop adapts")
+    settings = {"name": path.stem, **entries}
+    if settings["adapts"] == "nothing":
+        settings.setdefault("inner_steps", 0)
+    try:
+        return Learner(**settings)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _from_python(path: Path) -> Learner:
+    try:
+        found = runpy.run_path(str(path)).get("LEARNER")
+    except Exception as error:  # whatever somebody's own file raises, it is their file that must be named
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise ValueError(f"{path} does not run ({type(error).__name__}: {reason}); allowed: Python that runs") from None
+    if not isinstance(found, Learner):
+        raise ValueError(f"{path} does not set LEARNER to a Learner; allowed: a file with LEARNER = Learner(...)")
+    return found
+
+
+def load_spec(path: str | Path) -> Learner:
+    """The learner that a file specifies.
+
+    Args:
+        path: a .toml file whose keys are ``Learner``'s fields, or a .py file that sets ``LEARNER``. Python files are
+            run, so they must be trusted.
+
+    Raises:
+        ValueError: the file cannot be read, has an unknown key, or its parts do not make a learner.
+    """
+    path = Path(path)
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise ValueError(f"cannot read {path}; allowed: a .toml or .py file that exists")
+        return _from_python(path)
+    if path.suffix != ".toml":
+        raise ValueError(f"{path} is neither .toml nor .py; allowed: a spec in one of these")
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(
+            f"cannot read {path} ({error.strerror or type(error).__name__}); allowed: a .toml file that exists"
+        ) from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        reason = " ".join(str(error).split())
+        raise ValueError(f'{path} is not TOML ({reason}); allowed: lines such as adapts = "head"') from None
+    return _learner(entries, path)
