@@ -23,18 +23,24 @@ def _task_loss(parameters: tuple[Any, Any], target: Any) -> Any:
     return 0.5 * anp.sum((B @ w - target) ** 2)
 
 
-_inner_gradient = gradient_of(_task_loss)
+def _inner_loss(parameters: tuple[Any, Any], target: Any, ridge: float) -> Any:
+    return _task_loss(parameters, target) + 0.5 * ridge * anp.sum(parameters[1] ** 2)
+
+
+_outer_gradient = gradient_of(_task_loss)
+_inner_gradient = gradient_of(_inner_loss)
 
 
 def _adapted(learner: Learner, parameters: tuple[Any, Any], target: Any, alpha: float) -> tuple[Any, Any]:
+    """The parameters after the inner loop on one task."""
+    B, w = parameters
+    if learner.exact_head:
+        return B, anp.linalg.solve(B.T @ B + learner.ridge * anp.eye(B.shape[1]), B.T @ target)
     for _ in range(learner.inner_steps):
-        grad_B, grad_w = _inner_gradient(parameters, target)
-        B, w = parameters
-        parameters = (
-            B - alpha * grad_B if learner.adapts_representation else B,
-            w - alpha * grad_w if learner.adapts_head else w,
-        )
-    return parameters
+        grad_B, grad_w = _inner_gradient((B, w), target, learner.ridge)
+        B = B - alpha * learner.representation_step * grad_B if learner.adapts_representation else B
+        w = w - alpha * learner.head_step * grad_w if learner.adapts_head else w
+    return B, w
 
 
 def autograd_gradients(
@@ -56,12 +62,15 @@ def autograd_gradients(
     def mean_loss_after_adaptation(parameters: tuple[Any, Any]) -> Any:
         return sum(_task_loss(_adapted(learner, parameters, targets[:, i], alpha), targets[:, i]) for i in range(n)) / n
 
+    if learner.outer == "displacement":
+        ends = [_adapted(learner, (B, w), targets[:, i], alpha) for i in range(n)]
+        return sum((B - B_i) for B_i, _ in ends) / (n * alpha), sum((w - w_i) for _, w_i in ends) / (n * alpha)
     if not learner.first_order:
-        outer_gradient: Any = gradient_of(mean_loss_after_adaptation)
-        return outer_gradient((B, w))
+        through: Any = gradient_of(mean_loss_after_adaptation)
+        return through((B, w))
     total_B, total_w = np.zeros(B.shape), np.zeros(w.shape)
     for i in range(n):
-        grad_B, grad_w = _inner_gradient(_adapted(learner, (B, w), targets[:, i], alpha), targets[:, i])
+        grad_B, grad_w = _outer_gradient(_adapted(learner, (B, w), targets[:, i], alpha), targets[:, i])
         total_B, total_w = total_B + grad_B / n, total_w + grad_w / n
     return total_B, total_w
 

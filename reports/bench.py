@@ -102,10 +102,11 @@ def _full_size() -> Problem:
 
 
 def run_bench(
-    told: Progress = lambda done, total: None, wanted: list[Ratio] | None = None, repeats: int = REPEATS
+    told: Progress = lambda done, total: None, wanted: list[Ratio] | None = None, repeats: int | None = None
 ) -> dict[str, Any]:
     """Measure the ratios: {"ratios": [{what, median, lowest, highest, limit, within}], "repeats", "machine"}."""
     wanted = ratios() if wanted is None else wanted
+    repeats = REPEATS if repeats is None else repeats
     measured: list[list[float]] = [[] for _ in wanted]
     done, total = 0, (repeats + 1) * len(wanted)
     for repeat in range(repeats + 1):

@@ -230,7 +230,7 @@ def rates(results: Results) -> b.Section:
                 r"$N(0, I)$, from a "
                 r"balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ where "
                 r"that is stable. "
-                r"**Empirical**: fitted to the straight part of $\log \mathrm{dist}$ of a run, with its standard "
+                r"**Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, with its standard "
                 r"error. **Relative "
                 r"error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta E_0 \mu_*^2$ "
                 r"with "
@@ -275,7 +275,7 @@ def figure_1(results: Results) -> b.Section:
         f"(a) From a random orthonormal start; "
         f"{'trials that do not reach ' + power(1e-6) + ': ' + ', '.join(late) + '; ' if late else ''}"
         f"average loss ends no lower than {baseline['smallest_dist']:.3f}. "
-        rf"(b) From distance 0.93 with the paper's envelope, which is loose: $\log \mathrm{{dist}}$ falls about "
+        rf"(b) From distance 0.93 with the paper's envelope, which is loose: $\log\,\mathrm{{dist}}$ falls about "
         rf"{min(meta):.0f} times "
         rf"as far as its bound, as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least "
         rf"eigenvalue of "
@@ -323,10 +323,9 @@ def _lower_first(text: str) -> str:
 
 
 def figure_1_files(results: Results) -> dict[str, bytes]:
-    """Files of the chapter: panels and whole figures as SVG, their data as CSV."""
-    experiment = get_experiment("figure-1")
-    named = [*figure_1_panels(experiment, results.curves), *experiment_figures(experiment, results.curves)]
-    files = {f"{name}.svg": rendered(figure, "svg") for name, figure in named}
+    """Files beside the panels of the page: the whole figures as SVG, their data as CSV."""
+    whole = experiment_figures(get_experiment("figure-1"), results.curves)
+    files = {f"{name}.svg": rendered(figure, "svg") for name, figure in whole}
     return {**files, "figure-1.csv": experiment_csv(results.curves).encode()}
 
 

@@ -31,7 +31,7 @@ DASHES: dict[str, Any] = {
     "fo-maml": (4, (4, 4)),
     "average-loss": (0, (1, 1.2)),
 }
-WIDTHS = {"anil": 3.4, "maml": 1.5}
+WIDTHS = {"anil": 4.0, "maml": 1.5}
 """Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate,
 show all."""
 
@@ -106,7 +106,7 @@ def inline_svg(svg: bytes, name: str, alt: str) -> str:
 
     text = svg.decode()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)
     text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.S)  # the figure's white ground
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)

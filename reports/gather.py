@@ -4,7 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -39,6 +39,8 @@ class ReportProfile:
     effort: float
     settings: tuple[RateSetting, ...]
     rate_steps: int = MOST_STEPS
+    figure_steps: int | None = None
+    """Fewer steps than the experiment's, which only tests want."""
 
 
 _SETTINGS = (
@@ -91,8 +93,15 @@ def _rated(learner: str, setting: RateSetting, seed: int, most_steps: int) -> di
     return record.as_dict()
 
 
-def _figure_1(seed: int) -> list[CurveResult]:
-    return run_experiment(get_experiment("figure-1"), seed)
+def _figure_1(seed: int, steps: int | None) -> list[CurveResult]:
+    experiment = get_experiment("figure-1")
+    if steps is not None:
+        panels = tuple(
+            replace(panel, curves=tuple(replace(c, setting=replace(c.setting, steps=steps)) for c in panel.curves))
+            for panel in experiment.panels
+        )
+        experiment = replace(experiment, panels=panels)
+    return run_experiment(experiment, seed)
 
 
 Job = tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...]]
@@ -126,7 +135,7 @@ def gather(
     ids = [claim.id for claim in catalogue()] if claims is None else [get_claim(claim).id for claim in claims]
     pairs = [(learner, place) for place in range(len(profile.settings)) for learner in LEARNERS]
     # The long ones first, so that no core waits for the other at the end.
-    work: list[Job] = [(("figure-1",), _figure_1, (seed,))]
+    work: list[Job] = [(("figure-1",), _figure_1, (seed, profile.figure_steps))]
     work += [
         (("rates", learner, str(place)), _rated, (learner, profile.settings[place], seed, profile.rate_steps))
         for learner, place in pairs

@@ -1,6 +1,6 @@
 """The report: results made into one document, and that into a page, Markdown, JSON and figure files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
     ]
     unstable = sum(r["outcome"] == "unstable" for r in results.rates)
     unexpected = [claim["id"] for claim in results.claims if not claim["as_expected"]]
+    total = len(results.claims)
     learned = bool(falls) and max(falls) <= CONVERGED_BELOW
     lines = [
         f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
@@ -70,7 +71,7 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
         + (
             "all verdicts are the expected ones."
             if not unexpected
-            else f"{len(unexpected)} verdicts are not the expected ones."
+            else f"{len(unexpected)} of {total} {'is' if len(unexpected) == 1 else 'are'} not as expected."
         )
     )
     return (b.Items(tuple(lines)),)
@@ -100,11 +101,32 @@ def report_data(results: Results) -> dict[str, Any]:
     }
 
 
+def pictures(page: b.Document) -> Iterator[b.Picture]:
+    """Every figure of a document, in its order."""
+
+    def within(blocks: tuple[b.Block, ...]) -> Iterator[b.Picture]:
+        for block in blocks:
+            if isinstance(block, b.Picture):
+                yield block
+            elif isinstance(block, b.Details):
+                yield from within(block.blocks)
+
+    def below(section: b.Section) -> Iterator[b.Picture]:
+        yield from within(section.blocks)
+        for inner in section.sections:
+            yield from below(inner)
+
+    yield from within(page.opening)
+    for section in page.sections:
+        yield from below(section)
+
+
 def write_report(results: Results, out: Path) -> list[Path]:
     """Write report.html, report.md, report.json and figures/ into the folder; returns the three reports' paths."""
     page = document(results)
     make_folder(out / "figures")
-    for name, content in figure_1_files(results).items():
+    panels = {f"{name}.svg": svg for picture in pictures(page) for name, svg in picture.panels}
+    for name, content in {**panels, **figure_1_files(results)}.items():
         write_file(out / "figures" / name, content)
     written = {
         "report.html": html_page(page),

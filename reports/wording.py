@@ -102,6 +102,7 @@ def _unicode(latex: str) -> str:
     return " ".join(written.split())
 
 
+_SYMBOL = re.compile(r"(\\(?!(?:d?frac|sqrt|bar|hat|tilde|operatorname|mathrm|text|left|right)\b)[a-zA-Z]+) ")
 _SUPERSCRIPTS = str.maketrans("0123456789+-=()nTijk", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿᵀⁱʲᵏ")
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑᵢⱼₖₘₙₒₚᵣₛₜᵤᵥₓ")
 
@@ -109,6 +110,7 @@ _SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprstuvx", "₀₁₂₃₄�
 def _for_terminal(latex: str) -> str:
     """Short sub- and superscripts by Unicode's, where it has them; ᵀ for the transpose."""
     latex = latex.replace(r"^\top", "ᵀ").replace(r"^{\top}", "ᵀ")
+    latex = _SYMBOL.sub(r"\1{} ", latex)  # TeX drops a space behind a name, readers of Unicode want it
 
     def script(table: dict[int, int], match: re.Match[str]) -> str:
         body = match[1] or match[2]

@@ -1,0 +1,219 @@
+"""The report, made small: its files, their shape, that it is the same twice, and that every formula of the catalogue
+is typeset."""
+
+import dataclasses
+import json
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from reports import blocks, figures, pages
+from reports.cli import run
+from reports.gather import RateSetting, ReportProfile, gather
+from reports.rates_table import RateRecord
+from reports.report import document, report_data, write_report
+from reports.wording import inline_html, inline_markdown, inline_text, mathml, power
+from theory.claims import catalogue
+from theory.claims.record import Verdict
+
+TINY = ReportProfile("tiny", 0.05, (RateSetting(20, 2, 10, 0.4, 0.4),), 2000, figure_steps=60)
+CLAIMS = ("update-fo-anil", "update-maml", "right-factor-fo-anil")
+
+
+@pytest.fixture(scope="module")
+def results():
+    return gather(TINY, 3, claims=CLAIMS, jobs=1)
+
+
+@pytest.fixture(scope="module")
+def out(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results, folder)
+    return folder
+
+
+class Page(HTMLParser):
+    """Everything in a page that a test asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.tags, self.sources, self.headings = [], [], set(), [], []
+
+    def handle_starttag(self, tag, attrs):
+        named = dict(attrs)
+        self.tags.add(tag)
+        if "id" in named:
+            self.ids.append(named["id"])
+        if tag == "a":
+            self.links.append(named["href"])
+        if re.fullmatch(r"h\d", tag):
+            self.headings.append(int(tag[1]))
+        self.sources += [named[name] for name in ("src", "srcset", "xlink:href") if name in named]
+
+
+@pytest.fixture(scope="module")
+def page(out):
+    parsed = Page()
+    parsed.feed((out / "report.html").read_text())
+    return parsed
+
+
+def test_the_files(out):
+    assert {path.name for path in out.iterdir()} == {"report.html", "report.md", "report.json", "figures"}
+    names = {path.name for path in (out / "figures").iterdir()}
+    assert {"figure-1.svg", "figure-1.csv"} <= names
+    for path in (out / "figures").glob("*.svg"):
+        ET.fromstring(path.read_bytes())
+    assert (out / "report.html").stat().st_size < 5_000_000
+
+
+def test_the_json_has_the_published_shape(out):
+    def no_constant(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    content = json.loads((out / "report.json").read_text(), parse_constant=no_constant)
+    assert [claim["id"] for claim in content["claims"]] == list(CLAIMS)
+    for claim in content["claims"]:
+        assert {"id", "statement", "source", "status", "expected", "evidence"} <= set(claim)
+        assert claim["status"] in {verdict.value for verdict in Verdict}
+        assert claim["evidence"]
+        for item in claim["evidence"]:
+            assert {"kind", "examples", "worst_margin", "instance", "counterexample"} <= set(item)
+            assert item["worst_margin"] is None  # all three are identities
+    fields = [field.name for field in dataclasses.fields(RateRecord)]
+    assert len(content["rates"]) == 5
+    for record in content["rates"]:
+        assert list(record) == fields
+
+
+def test_a_page_of_its_own(page, out):
+    """Nothing fetched, no script, every link has its target, no heading level left out, formulas as MathML."""
+    assert not page.tags & {"script", "img", "iframe", "object"}
+    assert all(source.startswith("#") for source in page.sources)  # the figures' own symbols
+    text = (out / "report.html").read_text()
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert len(page.ids) == len(set(page.ids))
+    inside = [link for link in page.links if link.startswith("#")]
+    assert {link[1:] for link in inside} <= set(page.ids)
+    assert inside == page.links  # nor does any lead away
+    assert page.headings[0] == 1
+    assert all(below - above <= 1 for above, below in zip(page.headings, page.headings[1:], strict=False))
+    assert {"math", "svg", "details", "table"} <= page.tags
+
+
+def test_no_backslash_survives(out):
+    assert "\\" not in (out / "report.html").read_text()
+
+
+def test_every_formula_of_the_catalogue_is_typeset():
+    for claim in catalogue():
+        for line in (claim.statement, claim.hypotheses, claim.remark):
+            assert line.count("$") % 2 == 0, claim.id
+            for formula in re.findall(r"\$([^$]+)\$", line):
+                ET.fromstring(mathml(formula))
+            assert "\\" not in inline_text(line), claim.id
+
+
+def test_unknown_latex_is_refused():
+    with pytest.raises(ValueError, match="nosuchmacro"):
+        mathml(r"\nosuchmacro{x}")
+    assert "\\" not in inline_html(r"so $\nosuchmacro{x}$")
+
+
+def test_the_markdown_says_the_same(out, results):
+    text = (out / "report.md").read_text()
+    for claim in results.claims:
+        assert claim["statement"] in text
+        assert f'<a id="claim-{claim["id"]}"></a>' in text
+    targets = set(re.findall(r'<a id="([^"]+)">', text))
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= targets
+    for name in re.findall(r"\]\(figures/([^)]+)\)", text):
+        assert (out / "figures" / name).is_file()
+
+
+def test_the_same_seed_gives_the_same_report(results):
+    again = gather(TINY, 3, claims=CLAIMS, jobs=1)
+    one, other = (report_data(replace(r, run={})) for r in (results, again))
+    assert one == other
+    assert pages.html_page(document(replace(results, run={}))) == pages.html_page(document(replace(again, run={})))
+
+
+def test_an_unexpected_verdict_stands_out(results):
+    claims = [{**results.claims[0], "status": "REFUTED", "as_expected": False}, *results.claims[1:]]
+    page = pages.html_page(document(replace(results, claims=claims)))
+    assert "1 of 3 is not as expected" in page
+    assert "refuted" in page
+
+
+def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch):
+    """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
+    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.chdir(tmp_path)
+    assert run(["report", "--out", "out"]) == 0
+    assert "3 claims: 3 PROVED" in capsys.readouterr().out
+    assert run(["claims", "--json"]) == 0
+    listed = {claim["id"]: claim["status"] for claim in json.loads(capsys.readouterr().out)["claims"]}
+    assert listed["update-maml"] == "PROVED"
+    assert listed["update-anil"] == "NOT_RUN"
+    assert run(["verify", "update-maml", "--replay", "out/report.json"]) == 0
+    assert "holds" in capsys.readouterr().out
+    # A stored instance that is not one any more is bad input.
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    for item in content["claims"][1]["evidence"]:
+        item["instance"] = {"alpha": 1}
+    (tmp_path / "bad.json").write_text(json.dumps(content))
+    assert run(["verify", "update-maml", "--replay", "bad.json"]) == 2
+    assert capsys.readouterr().err.startswith("metarep: ")
+    # An unexpected verdict is exit code 1, and the report is written all the same.
+    false = replace(results, claims=[{**results.claims[0], "status": "REFUTED", "as_expected": False}])
+    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: false)
+    assert run(["report", "--out", "other"]) == 1
+    assert (tmp_path / "other" / "report.html").is_file()
+
+
+# --- markup and figures
+
+
+def test_markup_in_each_medium():
+    line = "a **b** `c<d` [e](#f) $x^2 \\le y$ [[PROVED]]"
+    page = inline_html(line)
+    assert "<strong>b</strong>" in page
+    assert "<code>c&lt;d</code>" in page
+    assert '<a href="#f">e</a>' in page
+    assert "<math" in page
+    assert 'class="verdict proved"' in page
+    assert inline_markdown(line) == line.replace("[[PROVED]]", "**PROVED**")
+    assert inline_text(line) == "a b c<d e x² ≤ y PROVED"
+    assert inline_html("<script>") == "&lt;script&gt;"
+
+
+@pytest.mark.parametrize(("value", "formula"), [(5e-10, r"$5 \times 10^{-10}$"), (1e-6, "$10^{-6}$")])
+def test_powers(value, formula):
+    assert power(value) == formula
+
+
+def test_a_table_cell_may_hold_a_norm():
+    table = blocks.Table(("a|b",), (("$\\|x\\| < |y|$",),))
+    lines = pages.markdown_page(blocks.Document("t", "s", (table,), ())).splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [2, 2, 2]
+
+
+def test_equal_figures_give_equal_bytes_and_ids_of_their_own():
+    steps, dist = np.arange(5), np.geomspace(1, 1e-3, 5)[:, None] * np.ones((1, 2))
+    one, other = (figures.rendered(figures.draw_run("maml", steps, dist, np.array([-1, -1])), "svg") for _ in range(2))
+    assert one == other
+    inline = [figures.inline_svg(one, name, "a run") for name in ("x", "y")]
+    ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in inline]
+    assert not ids[0] & ids[1]
+    assert figures.INK not in inline[0]
+    assert 'aria-label="a run"' in inline[0]
+
+
+def test_the_median_leaves_out_what_diverged():
+    dist = np.array([[1.0, 1.0, 1.0], [0.5, np.nan, 0.1], [np.nan, np.nan, np.nan]])
+    np.testing.assert_array_equal(figures.middle(dist), [1.0, 0.3, np.nan])
