@@ -191,16 +191,8 @@ def _maml_threshold_check(instance: Instance, implementation: Implementation) ->
     least = float(np.linalg.eigvalsh((symmetric + symmetric.T) / 2)[0])
     bound = 1 - 4 * alpha * beta * top
     size = 1 + float(np.linalg.norm(symmetric))
-    return (
-        Comparison(least - bound, 1.0, 0, "")
-        if np.isnan(least)
-        else Comparison(
-            1 + (least - bound) / size,
-            1.0,
-            16 * implementation.eps * len(G),
-            "1 + (least eigenvalue − (1 − 4αβL_*²))/‖G‖",
-        )
-    )
+    why = "1 + (least eigenvalue − (1 − 4αβL_*²))/(1 + ‖G‖)"
+    return Comparison(1 + (least - bound) / size, 1.0, 16 * implementation.eps * len(G), why)
 
 
 MAML_THRESHOLD = Claim(
