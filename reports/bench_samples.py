@@ -194,10 +194,12 @@ def compare_sampling(
         with_autograd: whether to measure automatic differentiation.
 
     Raises:
-        ValueError: an unknown learner, or no rounds.
+        ValueError: an unknown learner, nothing to measure, or d < 2k.
     """
     if rounds < 1 or in_law_repeats < 1 or trials < 1:
         raise ValueError(f"rounds is {rounds}, repeats {in_law_repeats}, trials {trials}; allowed: 1 or more of each")
+    if d < 2 * k or min(scaling_d) < 2 * k:
+        raise ValueError(f"d is {min(d, *scaling_d)} with k = {k}; allowed: d of at least 2k")
     rng = np.random.default_rng(seed)
     heads = rng.standard_normal((k, n))
     start = np.linalg.qr(rng.standard_normal((2 * k, k))).Q / np.sqrt(alpha)

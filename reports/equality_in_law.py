@@ -223,6 +223,14 @@ class LawSetting:
     beta: float = 0.5
     scale: float = 1.0
     """‖B_0‖√α, roughly."""
+    head: float = 0.5
+    """‖w_0‖, roughly."""
+    near: bool = False
+    """Whether the tasks are close to what the start predicts: small residuals, so that Hessian products dominate."""
+    exact_only: bool = False
+    """Whether it is of use only for the exact methods, the only ones with Hessian products."""
+    most_trials: int = 1_000_000
+    """For settings in which explicit data are slow."""
 
 
 LAW_SETTINGS: dict[str, LawSetting] = {
@@ -242,12 +250,53 @@ LAW_SETTINGS: dict[str, LawSetting] = {
         LawSetting("k = 3", 16, 3, 3, 4, 3, 0.5, 2),
         LawSetting("wider learner", 13, 2, 2, 3, 3, 0.7, 2, width=3),
         LawSetting("d = 40, m = 30", 40, 2, 2, 30, 20, 1.0, 3),
+        LawSetting("the paper's dimensions", 100, 5, 5, 20, 20, 1.0, 4, alpha=0.1, beta=0.1, most_trials=1500),
+        LawSetting(
+            "Hessian products",
+            40,
+            2,
+            2,
+            4,
+            60,
+            0.1,
+            1,
+            alpha=0.1,
+            beta=2.0,
+            scale=0.6,
+            head=2.0,
+            near=True,
+            exact_only=True,
+        ),
+        LawSetting(
+            "Hessian products inside",
+            4,
+            2,
+            1,
+            30,
+            300,
+            0.0,
+            1,
+            alpha=0.1,
+            beta=2.0,
+            scale=0.8,
+            head=4.0,
+            near=True,
+            exact_only=True,
+        ),
         LawSetting("loud noise", 12, 2, 2, 6, 5, 3.0, 2, alpha=0.15, beta=0.1),
     )
 }
 """Settings by name; those of ``DEFAULT_SETTINGS`` run in the default profile, all in the thorough one."""
 
-DEFAULT_SETTINGS = ("one step", "four steps", "one sample", "d below 2k", "few dimensions outside")
+DEFAULT_SETTINGS = (
+    "one step",
+    "four steps",
+    "one sample",
+    "d below 2k",
+    "few dimensions outside",
+    "Hessian products",
+    "Hessian products inside",
+)
 
 
 def state_statistics(B: Array, w: Array, k: int, d: int) -> tuple[Array, list[str]]:
@@ -285,7 +334,11 @@ def _start(setting: LawSetting) -> tuple[Array, Array, Array]:
     rows = reduced_rows(setting.d, setting.k, width)
     B = np.linalg.qr(rng.standard_normal((rows, width))).Q * (setting.scale / np.sqrt(setting.alpha))
     B = B + 0.1 * rng.standard_normal(B.shape)
-    return B, 0.5 * rng.standard_normal(width), 0.3 + rng.standard_normal((setting.k, setting.n))
+    w, heads = setting.head * rng.standard_normal(width), 0.3 + rng.standard_normal((setting.k, setting.n))
+    if setting.near:
+        B[setting.k :] *= 0.1
+        heads = B[: setting.k] @ w[:, None] + 0.3 * heads
+    return B, w, heads
 
 
 def draw_states(
@@ -458,13 +511,19 @@ def equality_cases(profile: Profile = "default", seed: int = 3) -> dict[str, Cal
     """
     trials = _TRIALS[profile]
     settings = [LAW_SETTINGS[name] for name in (DEFAULT_SETTINGS if profile == "default" else LAW_SETTINGS)]
-    count = len(LEARNERS) * len(settings) + len(QUERY_SETTINGS) + len(_DIRECTIONS)
+    steps = [
+        (learner, setting)
+        for learner in LEARNERS.values()
+        for setting in settings
+        if not setting.exact_only or (learner.adapts != "nothing" and not learner.first_order)
+    ]
+    count = len(steps) + len(QUERY_SETTINGS) + len(_DIRECTIONS)
     cases: dict[str, Callable[[], LawComparison]] = {}
-    for i, learner in enumerate(LEARNERS.values()):
-        for j, setting in enumerate(settings):
-            cases[f"{learner.name}: {setting.name}"] = partial(
-                compare_steps, learner, setting, trials, _seed(seed, 0, i, j), count
-            )
+    for i, (learner, setting) in enumerate(steps):
+        trials_here = min(trials, setting.most_trials)
+        cases[f"{learner.name}: {setting.name}"] = partial(
+            compare_steps, learner, setting, trials_here, _seed(seed, 0, i), count
+        )
     for j, setting in enumerate(QUERY_SETTINGS.values()):
         cases[f"queries: {setting.name}"] = partial(compare_queries, setting, trials, _seed(seed, 1, j), count)
     for j, shape in enumerate(_DIRECTIONS):
@@ -487,9 +546,15 @@ _QUIET_FAULT_SETTING = LawSetting("for faults, quiet", 10, 2, 2, 2, 20, 0.1, 1)
 """For faults of the Hessian product, which loud noise would drown in the other answers."""
 
 
-def fault_setting(fault: SamplingFault) -> LawSetting:
-    """The setting in which a planted fault is looked for."""
-    return _QUIET_FAULT_SETTING if fault.name == "second-degrees-of-freedom" else _FAULT_SETTING
+def fault_setting(fault: SamplingFault, learner: str) -> LawSetting:
+    """The setting in which a planted fault of a learner is looked for: one in which what it changes is not drowned."""
+    if fault.name == "second-degrees-of-freedom":
+        return _QUIET_FAULT_SETTING
+    if fault.name == "second-inside-only":
+        return LAW_SETTINGS["Hessian products"]
+    if fault.name in ("second-repeats-first", "outer-repeats-second"):
+        return LAW_SETTINGS["Hessian products" if learner == "maml" else "Hessian products inside"]
+    return _FAULT_SETTING
 
 
 def fault_cases(
@@ -518,7 +583,7 @@ def fault_cases(
         (fault.name, learner): partial(
             compare_steps,
             get_learner(learner),
-            fault_setting(fault),
+            fault_setting(fault, learner),
             trials,
             _seed(seed, i),
             len(chosen),

@@ -110,8 +110,13 @@ def _data_sets(s: _Setting, normals: Array, second: bool) -> tuple[Draws | None,
         if second:
             off = 0 if "second-degrees-of-freedom" in s.faults or "forgotten-sample" in s.faults else 1
             q_second = draw_chi2(s.m_in - off, shape, s.rng)
-            inner = Draws(s.m_in, q, first, q_second, normals[..., s.tasks : 2 * s.tasks, :])
-            position = 2 * s.tasks
+            fresh = normals[..., s.tasks : 2 * s.tasks, :]
+            if "second-inside-only" in s.faults:
+                fresh = np.where(np.arange(fresh.shape[-1]) < s.inside, fresh, 0.0)
+            if "second-repeats-first" in s.faults:
+                fresh = first
+            inner = Draws(s.m_in, q, first, q_second, fresh)
+            position = s.tasks if "outer-repeats-second" in s.faults else 2 * s.tasks
         else:
             inner = Draws(s.m_in, q, first)
     if s.m_out is not None:
@@ -156,6 +161,8 @@ def _anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
     v = first_query(outer, _times(B, W) - theta, s.sigma, s.faults)
     G = v.gradient @ B
     product, along_first, along_second = second_query(inner, h, _times(B, G), s.faults)
+    if "second-inside-only" in s.faults:
+        along_second = np.zeros_like(along_second)
     grad_B = _mean_outer(v.gradient, W) - s.alpha * (
         _mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
     )

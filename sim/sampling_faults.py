@@ -36,6 +36,9 @@ SAMPLING_FAULTS: dict[str, SamplingFault] = {
         SamplingFault(
             "second-degrees-of-freedom", "χ² of the Hessian product has m degrees of freedom, not m − 1", _EXACT
         ),
+        SamplingFault("second-inside-only", "the Hessian product has no fresh direction outside", _EXACT),
+        SamplingFault("second-repeats-first", "the Hessian product reuses the first query's fresh direction", _EXACT),
+        SamplingFault("outer-repeats-second", "the outer sample reuses the Hessian product's fresh direction", _EXACT),
         SamplingFault("forgotten-sample", "the Hessian product is drawn as if on a fresh inner sample", _EXACT),
         SamplingFault("population-hessian", "the Hessian product is the population's", _EXACT),
         SamplingFault(

@@ -283,6 +283,36 @@ def test_fresh_directions_need_no_more_coordinates_than_there_are():
     assert fresh_directions(4, 3, 0, (2,), rng).shape == (2, 4, 3)
 
 
+class CountingGenerator:
+    """Counts the numbers drawn from a generator."""
+
+    def __init__(self):
+        self._generator, self.count = np.random.default_rng(0), 0
+
+    def __getattr__(self, name):
+        def draw(*arguments):
+            numbers = getattr(self._generator, name)(*arguments)
+            self.count += numbers.size
+            return numbers
+
+        return draw
+
+
+@learners
+def test_cost_is_free_of_sample_sizes_and_dimension(learner):
+    """What timings show roughly, exactly: as many random numbers, and a state of the same shape."""
+    B, w = start(np.random.default_rng(33), 100, 5, trials=(2,))
+    counts = set()
+    for m, d in ((100, 100), (10**6, 100), (100, 10**6)):
+        rng = CountingGenerator()
+        B_next, _ = step_in_law(learner, B, w, np.ones((5, 5)), 0.1, 0.1, m, m, 1.0, d, rng)  # type: ignore[arg-type]
+        assert B_next.shape == (2, 10, 5)
+        counts.add(rng.count)
+    assert len(counts) == 1
+    # Two samples for each of five tasks would be 10⁵ numbers per trial at m = d = 100.
+    assert counts.pop() < 2 * 500
+
+
 # --- modes and runs ---------------------------------------------------------------------------------------------------
 
 
@@ -292,6 +322,8 @@ def test_fresh_directions_need_no_more_coordinates_than_there_are():
         ("maml", 100, 5, D_FREE, "15 fresh directions stand for the 90"),
         ("fo-maml", 100, 5, D_FREE, "10 fresh directions"),
         ("anil", 100, 5, D_FREE, "5 fresh directions"),
+        ("anil", 100, 2, D_FREE, "5 fresh directions"),
+        ("anil", 100, 1, D_FREE, "3 fresh directions"),
         ("fo-anil", 100, 2, D_FREE, "2 fresh directions"),
         ("average-loss", 11, 5, D_FREE, "1 fresh directions"),
         ("maml", 24, 5, IN_FULL_SPACE, "14 dimensions outside hold no 15"),
