@@ -20,7 +20,7 @@ from sim.updates import StepSize
 Array = np.ndarray
 
 
-def _batch_scalar(step_size: StepSize, trailing: int) -> Array:
+def batch_scalar(step_size: StepSize, trailing: int) -> Array:
     """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
     step_size = np.asarray(step_size)
     return step_size if step_size.ndim == 0 else step_size[(...,) + (None,) * trailing]
@@ -35,7 +35,7 @@ def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError(f"the batch axes differ: {listing}; allowed: axes that broadcast") from None
 
 
-def _times(matrix: Array, vectors: Array) -> Array:
+def times(matrix: Array, vectors: Array) -> Array:
     """``matrix`` (..., a, b) of a trial times its tasks' ``vectors`` (..., n, b): (..., n, a)."""
     return vectors @ np.swapaxes(matrix, -1, -2)
 
@@ -51,7 +51,7 @@ def _hessian_product(X: Array, direction: Array) -> Array:
     return (np.swapaxes(X @ direction[..., None], -1, -2) @ X)[..., 0, :] / X.shape[-2]
 
 
-def _mean_outer(left: Array, right: Array) -> Array:
+def mean_outer(left: Array, right: Array) -> Array:
     """Mean over tasks of left_i right_iᵀ, from (..., n, a) and (..., n, b): (..., a, b)."""
     return np.swapaxes(left, -1, -2) @ right / left.shape[-2]
 
@@ -59,7 +59,7 @@ def _mean_outer(left: Array, right: Array) -> Array:
 def _average_loss(
     B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
 ) -> tuple[Array, Array]:
-    v = _data_gradient(X_out, y_out, _times(B, w[..., None, :]))
+    v = _data_gradient(X_out, y_out, times(B, w[..., None, :]))
     mean_v = v.mean(-2)
     return mean_v[..., :, None] * w[..., None, :], (mean_v[..., None, :] @ B)[..., 0, :]
 
@@ -67,50 +67,50 @@ def _average_loss(
 def _fo_anil(
     B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
 ) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], _batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, _times(B, w_row))
+    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
+    h = _data_gradient(X_in, y_in, times(B, w_row))
     W = w_row - a * (h @ B)
-    v = _data_gradient(X_out, y_out, _times(B, W))
-    return _mean_outer(v, W), (v @ B).mean(-2)
+    v = _data_gradient(X_out, y_out, times(B, W))
+    return mean_outer(v, W), (v @ B).mean(-2)
 
 
 def _anil(
     B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
 ) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], _batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, _times(B, w_row))
+    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
+    h = _data_gradient(X_in, y_in, times(B, w_row))
     W = w_row - a * (h @ B)
-    v = _data_gradient(X_out, y_out, _times(B, W))
+    v = _data_gradient(X_out, y_out, times(B, W))
     G = v @ B  # derivative with respect to the adapted head
-    s = _hessian_product(X_in, _times(B, G))
-    grad_B = _mean_outer(v, W) - a * (_mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
+    s = _hessian_product(X_in, times(B, G))
+    grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (s @ B)).mean(-2)
 
 
 def _fo_maml(
     B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
 ) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], _batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, _times(B, w_row))
+    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
+    h = _data_gradient(X_in, y_in, times(B, w_row))
     W = w_row - a * (h @ B)
     overlap = (w_row * W).sum(-1, keepdims=True)  # wᵀw_i
-    v = _data_gradient(X_out, y_out, _times(B, W) - a * h * overlap)  # at B_i w_i
+    v = _data_gradient(X_out, y_out, times(B, W) - a * h * overlap)  # at B_i w_i
     G = v @ B - a * w_row * (h * v).sum(-1, keepdims=True)  # B_iᵀ v_i
-    return _mean_outer(v, W), G.mean(-2)
+    return mean_outer(v, W), G.mean(-2)
 
 
 def _maml(
     B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
 ) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], _batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, _times(B, w_row))
+    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
+    h = _data_gradient(X_in, y_in, times(B, w_row))
     W = w_row - a * (h @ B)
     overlap = (w_row * W).sum(-1, keepdims=True)
-    v = _data_gradient(X_out, y_out, _times(B, W) - a * h * overlap)
+    v = _data_gradient(X_out, y_out, times(B, W) - a * h * overlap)
     hv = (h * v).sum(-1, keepdims=True)
     G = v @ B - a * w_row * hv
-    s = _hessian_product(X_in, overlap * v + _times(B, G))
-    grad_B = _mean_outer(v, W) - a * (_mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
+    s = _hessian_product(X_in, overlap * v + times(B, G))
+    grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (hv * W + s @ B)).mean(-2)
 
 
@@ -180,7 +180,7 @@ def step_on_samples(
 ) -> tuple[Array, Array]:
     """One outer step (B − β∇_B, w − β∇_w) on explicit data; arguments and errors as ``sampled_gradients``."""
     grad_B, grad_w = sampled_gradients(learner, B, w, X_in, y_in, X_out, y_out, alpha)
-    return B - _batch_scalar(beta, 2) * grad_B, w - _batch_scalar(beta, 1) * grad_w
+    return B - batch_scalar(beta, 2) * grad_B, w - batch_scalar(beta, 1) * grad_w
 
 
 def draw_samples(
@@ -231,7 +231,7 @@ def draw_samples(
 
     def draw(m: int) -> tuple[Array, Array]:
         X = rng.standard_normal((*batch, theta.shape[-2], m, d))
-        noise = rng.standard_normal(X.shape[:-1]) * _batch_scalar(sigma, 2)
+        noise = rng.standard_normal(X.shape[:-1]) * batch_scalar(sigma, 2)
         return X, (X @ theta[..., None])[..., 0] + noise
 
     X_in, y_in = draw(m_in)

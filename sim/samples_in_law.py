@@ -24,7 +24,7 @@ import numpy as np
 
 from sim.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, row_dot, second_query
 from sim.learners import Learner
-from sim.samples import common_batch
+from sim.samples import batch_scalar, common_batch, mean_outer, times
 from sim.sampling_faults import NO_FAULTS, check_faults
 from sim.updates import StepSize
 
@@ -65,21 +65,6 @@ class _Gradient(NamedTuple):
     B: Array
     w: Array
     outside_factor: Array | None = None
-
-
-def _batch_scalar(step_size: StepSize, trailing: int) -> Array:
-    step_size = np.asarray(step_size, float)
-    return step_size if step_size.ndim == 0 else step_size[(...,) + (None,) * trailing]
-
-
-def _times(matrix: Array, vectors: Array) -> Array:
-    """``matrix`` (..., a, b) of a trial times its tasks' ``vectors`` (..., n, b): (..., n, a)."""
-    return vectors @ np.swapaxes(matrix, -1, -2)
-
-
-def _mean_outer(left: Array, right: Array) -> Array:
-    """Mean over tasks of left_i right_iᵀ, from (..., n, a) and (..., n, b): (..., a, b)."""
-    return np.swapaxes(left, -1, -2) @ right / left.shape[-2]
 
 
 def _root_sum_of_squares(scales: Array) -> Array:
@@ -138,7 +123,7 @@ def _inside_data_sets(s: _Setting, inner: bool, second: bool) -> tuple[Draws | N
 def _average_loss(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     _, outer = _inside_data_sets(s, inner=False, second=False)
-    v = first_query(outer, _times(B, w_row) - theta, s.sigma, s.faults)
+    v = first_query(outer, times(B, w_row) - theta, s.sigma, s.faults)
     mean_v = v.gradient.mean(-2, keepdims=True)
     factor = _root_sum_of_squares(v.scale) / s.tasks * w_row
     return _Gradient(np.swapaxes(mean_v, -1, -2) * w_row, (mean_v @ B)[..., 0, :], factor)
@@ -147,24 +132,24 @@ def _average_loss(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
 def _fo_anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     inner, outer = _inside_data_sets(s, inner=True, second=False)
-    h = first_query(inner, _times(B, w_row) - theta, s.sigma, s.faults)
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
     W = w_row - s.alpha * (h.gradient @ B)
-    v = first_query(outer, _times(B, W) - theta, s.sigma, s.faults)
-    return _Gradient(_mean_outer(v.gradient, W), (v.gradient @ B).mean(-2), v.scale / s.tasks * W)
+    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
+    return _Gradient(mean_outer(v.gradient, W), (v.gradient @ B).mean(-2), v.scale / s.tasks * W)
 
 
 def _anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     inner, outer = _inside_data_sets(s, inner=True, second=True)
-    h = first_query(inner, _times(B, w_row) - theta, s.sigma, s.faults)
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
     W = w_row - s.alpha * (h.gradient @ B)
-    v = first_query(outer, _times(B, W) - theta, s.sigma, s.faults)
+    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
     G = v.gradient @ B
-    product, along_first, along_second = second_query(inner, h, _times(B, G), s.faults)
+    product, along_first, along_second = second_query(inner, h, times(B, G), s.faults)
     if "second-inside-only" in s.faults:
         along_second = np.zeros_like(along_second)
-    grad_B = _mean_outer(v.gradient, W) - s.alpha * (
-        _mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
+    grad_B = mean_outer(v.gradient, W) - s.alpha * (
+        mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
     )
     # Rows of C: n of the outer ξ, n of the inner ξ (in h and in the Hessian product), one for all ξ' together (they all
     # multiply w).
@@ -194,27 +179,25 @@ def _maml_data_sets(
 def _fo_maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
-    h = first_query(inner, _times(B, w_row) - theta, s.sigma, s.faults).gradient
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults).gradient
     W = w_row - s.alpha * (h @ B)
     overlap = row_dot(w_row, W)
-    v = first_query(outer, _times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
-    return _Gradient(_mean_outer(v, W), (v @ B - s.alpha * w_row * row_dot(h, v)).mean(-2))
+    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
+    return _Gradient(mean_outer(v, W), (v @ B - s.alpha * w_row * row_dot(h, v)).mean(-2))
 
 
 def _maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
-    first = first_query(inner, _times(B, w_row) - theta, s.sigma, s.faults)
+    first = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
     h = first.gradient
     W = w_row - s.alpha * (h @ B)
     overlap = row_dot(w_row, W)
-    v = first_query(outer, _times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
+    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
     hv = row_dot(h, v)
     G = v @ B - s.alpha * w_row * hv
-    product, _, _ = second_query(inner, first, overlap * v + _times(B, G), s.faults)
-    grad_B = _mean_outer(v, W) - s.alpha * (
-        _mean_outer(h, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
-    )
+    product, _, _ = second_query(inner, first, overlap * v + times(B, G), s.faults)
+    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row)
     return _Gradient(grad_B, (G - s.alpha * (hv * W + product @ B)).mean(-2))
 
 
@@ -365,8 +348,8 @@ def step_in_law(
         sigma=np.shape(sigma),
     )
     s = _Setting(
-        _batch_scalar(alpha, 2),
-        _batch_scalar(sigma, 2),
+        batch_scalar(alpha, 2),
+        batch_scalar(sigma, 2),
         check_sample_size("m_in", m_in),
         check_sample_size("m_out", m_out),
         n,
@@ -383,8 +366,8 @@ def step_in_law(
         if key in _INSIDE_GRADIENTS
         else _FULL_GRADIENTS[key](s, learner, B, w, theta)
     )
-    b = _batch_scalar(beta, 2)
-    w_next = np.broadcast_to(w - _batch_scalar(beta, 1) * gradient.w, (*batch, width))
+    b = batch_scalar(beta, 2)
+    w_next = np.broadcast_to(w - batch_scalar(beta, 1) * gradient.w, (*batch, width))
     B_next = np.broadcast_to(-b * gradient.B, (*batch, *gradient.B.shape[-2:])).copy()
     B_next[..., :inside, :] += B
     if s.outside == 0:

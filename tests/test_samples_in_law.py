@@ -374,6 +374,29 @@ def test_divergence_is_an_outcome(method):
     assert np.isfinite(run.B).all()
 
 
+def test_a_trial_that_diverged_stays_so():
+    """Only the first step's tasks of one trial are explosive: from where it froze, later steps would be harmless."""
+    rng = np.random.default_rng(46)
+    B0, w0 = start(rng, 9, 2)
+    run = run_sampled(
+        get_learner("fo-anil"),
+        B0,
+        w0,
+        lambda t: np.array([1e6 if t == 0 else 0.1, 0.1])[:, None, None] * np.ones((2, 2)),
+        0.01,
+        0.01,
+        50,
+        50,
+        0.1,
+        9,
+        5,
+        rng,
+    )
+    assert run.diverged.tolist() == [True, False]
+    assert np.isnan(run.dist[1:, 0]).all()
+    np.testing.assert_array_equal(run.B[0], B0)
+
+
 @pytest.mark.parametrize("method", ["in-law", "explicit"])
 def test_noise_limits_how_close_a_run_comes(method):
     """FO-ANIL from a fair start: it approaches the truth, and little noise brings it closer than loud noise."""
