@@ -280,7 +280,8 @@ def _claims(name: str, period: int) -> tuple[Claim, Claim]:
         "learners": (name,),
         "needs": frozenset({"step", "distance"}),
         "rests_on": (envelope,),
-        "remark": "What survives a search may be broken by a better one: the upper end of a bracket is certain, the lower is not. "
+        "remark": "What survives a search may be broken by a better one: the upper end of a bracket is certain, "
+        "the lower is not. "
         "The uncertainty is the width of the bracket (of a region) or the difference of two searches (of c), not a "
         "bound on what "
         "a longer search finds: one eight times as long broke regions at two thirds of the value that a short one "
