@@ -161,3 +161,29 @@ def rough_floor(heads: Array, alpha: float, beta: float, d: int, m_in: float, m_
     squares = (heads**2).sum(0)
     s2 = np.mean(sigma**2 + ((squares + sigma**2) * k + squares) / m_in)
     return float(alpha * beta * (d - k) * s2 / (2 * n * m_out))
+
+
+def stationary_start(floor: Floor, d: int, trials: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """States near the floor, so that a long run need not wait for it: P and w at rest, rows of Y ~ N(0, T/(d − k)).
+
+    Args:
+        floor: the prediction.
+        d: dimension of the features, as it was predicted for.
+        trials: how many states.
+        rng: the generator that is drawn from.
+
+    Returns:
+        B in reduced coordinates (trials, min(d, 2k), k) and w (trials, k). With d − k > k the perpendicular rows are a
+        Bartlett factor of YᵀY, so the cost does not depend on d.
+    """
+    k = len(floor.head)
+    codimension = d - k
+    values, vectors = np.linalg.eigh(floor.second_moment / codimension)
+    root = vectors * np.sqrt(values.clip(min=0.0)) @ vectors.T
+    rows = rng.standard_normal((trials, min(codimension, k), k))
+    if codimension > k:
+        rows = np.triu(rows, 1)
+        diagonal = np.arange(k)
+        rows[:, diagonal, diagonal] = np.sqrt(rng.chisquare(codimension - diagonal, (trials, k)))
+    P = np.broadcast_to(floor.representation, (trials, k, k))
+    return np.concatenate([P, rows @ root], -2), np.broadcast_to(floor.head, (trials, k)).copy()

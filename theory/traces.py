@@ -162,7 +162,8 @@ def trace_values(polynomial: Poly, arrays: Mapping[str, Array], dimensions: Mapp
                 factor = np.swapaxes(arrays[found.name], -1, -2) if transposed else arrays[found.name]
                 product = factor if product is None else product @ factor
             assert product is not None  # a cyclic word has letters
-            values[name] = np.trace(product, axis1=-2, axis2=-1)[..., None]
+            diagonal = np.arange(product.shape[-1])
+            values[name] = product[..., diagonal, diagonal].sum(-1, keepdims=True)
         elif name.startswith("tr(I_"):
             values[name] = np.array([dimensions[name[5:-1]]])
     return values

@@ -20,6 +20,7 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         fixed_points,
         rates,
+        samples,
         setting,
         stability,
         structure,
@@ -39,6 +40,7 @@ def catalogue() -> tuple[Claim, ...]:
         blind,
         envelope,
         baseline,
+        samples,
         constants,
     )
     claims = tuple(claim for chapter in chapters for claim in chapter.CLAIMS)
