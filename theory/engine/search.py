@@ -87,6 +87,16 @@ def _run_search(
     return found
 
 
+def _evaluated(check: Check, instance: Instance, implementation: Implementation) -> Comparison:
+    """The check's comparison; arithmetic that breaks down on what an implementation returned is a violation, not a
+    crash.
+    """
+    try:
+        return check(instance, implementation)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        return Comparison(float("nan"), 0.0, 0.0, f"the check broke down ({type(error).__name__}: {error})")
+
+
 def searched(
     claim: Claim,
     kind: EvidenceKind,
@@ -100,7 +110,7 @@ def searched(
     inequality = claim.kind == "inequality"
     found = _run_search(
         strategy,
-        lambda instance: check(instance, implementation),
+        lambda instance: _evaluated(check, instance, implementation),
         examples,
         seed_of(claim.id, kind, profile.seed),
         target=inequality and kind == "floats",
