@@ -128,6 +128,7 @@ def _claim_blocks(claim: dict[str, Any]) -> tuple[b.Block, ...]:
         facts.append(("Expected", f"[[{claim['expected']}]]"))
     if claim["remark"]:
         facts.append(("Remark", claim["remark"]))
+    facts.append(("Again", f"`{claim['command']}`"))
     blocks: list[b.Block] = [b.Paragraph(claim["statement"]), b.Facts(tuple(facts))]
     for item in claim["evidence"]:
         if item["counterexample"]:
@@ -138,7 +139,6 @@ def _claim_blocks(claim: dict[str, Any]) -> tuple[b.Block, ...]:
             what = "The instance nearest to the bound" if item["worst_margin"] is not None else "One of the instances"
             name = "floats" if item["kind"] == "floats" else "fractions"
             blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item["instance"])),)))
-    blocks.append(b.Code(claim["command"]))
     return tuple(blocks)
 
 
@@ -176,13 +176,15 @@ def maps(results: Results) -> b.Section:
     """The five learners' derived updates."""
     sections = []
     for name, learner in LEARNERS.items():
-        blocks: list[b.Block] = []
-        for part in derived_lines(learner, "latex"):
-            blocks += [b.Paragraph(f"**{part.heading}**"), b.Equations(part.equations)]
-            if part.remark:
-                blocks.append(b.Paragraph(part.remark))
-        blocks.append(b.Code(f"metarep derive {name}"))
-        sections.append(b.Section(f"map-{name}", LEARNER_TITLES[name], tuple(blocks)))
+        parts = tuple(
+            b.Section(
+                f"map-{name}-{place + 1}",
+                part.heading,
+                (b.Equations(part.equations), *([b.Paragraph(part.remark)] if part.remark else [])),
+            )
+            for place, part in enumerate(derived_lines(learner, "latex"))
+        )
+        sections.append(b.Section(f"map-{name}", LEARNER_TITLES[name], (b.Code(f"metarep derive {name}"),), parts))
     return b.Section(
         "maps",
         "The derived updates",

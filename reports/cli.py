@@ -9,7 +9,15 @@ from typing import Annotated, Any
 
 import typer
 
-from reports import commands_report, commands_simulation, commands_study, commands_sweep, commands_theory, package_version
+from reports import (
+    commands_check,
+    commands_report,
+    commands_simulation,
+    commands_study,
+    commands_sweep,
+    commands_theory,
+    package_version,
+)
 from reports.output import InputError
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
@@ -25,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (commands_theory, commands_simulation, commands_sweep, commands_study, commands_report):
+for module in (commands_theory, commands_simulation, commands_sweep, commands_study, commands_check, commands_report):
     module.register(app)
 
 

@@ -7,6 +7,7 @@ import typer
 
 from reports.options import Json, OutFolder, Seed
 from reports.output import as_json, check_whole, make_folder, print_table, progress_bar
+from reports.own_claims import OwnClaims, add_own_claims, own_claims
 
 
 class ProfileName(StrEnum):
@@ -47,6 +48,7 @@ def report(
         ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
     ] = ProfileName.QUICK,
     seed: Seed = 0,
+    claims: OwnClaims = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
@@ -54,12 +56,15 @@ def report(
     Exit code 1 if a verdict is not the expected one; the report is written all the same.
     """
     check_whole("seed", seed, 0)
+    own = own_claims(claims)
     make_folder(out / "figures")
     from reports.gather import PROFILES, gather
     from reports.report import report_data, unexpected, write_report
 
     with progress_bar("report") as told:
         results = gather(PROFILES[profile.value], seed, told)
+        if claims is not None:
+            results = add_own_claims(results, own, claims, told)
     written = write_report(results, out)
     news = list(unexpected(results))
     if json:

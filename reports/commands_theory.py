@@ -2,13 +2,25 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reports.options import Form, Json, LearnerName, Seed
-from reports.output import InputError, as_json, check_whole, checking_input, read_json
+from reports.output import (
+    InputError,
+    as_json,
+    check_whole,
+    checking_input,
+    print_table,
+    progress_bar,
+    read_json,
+)
+from reports.own_claims import OwnClaims, find_claim
 from reports.wording import inline_text
+
+if TYPE_CHECKING:
+    from theory.claims.record import Claim
 
 DEFAULT_REPORT = Path("out/report.json")
 
@@ -128,6 +140,7 @@ def verify(
         int | None, typer.Option("--examples", help="Instances to check; the claim's own number unless given.")
     ] = None,
     seed: Seed = 0,
+    claims: OwnClaims = None,
     replay: Annotated[
         Path | None,
         typer.Option("--replay", help="A report.json: check the instances stored there again.", show_default=False),
@@ -139,20 +152,19 @@ def verify(
     check_whole("seed", seed, 0)
     if examples is not None:
         check_whole("examples", examples, 1)
-    from theory.claims import catalogue, get_claim
+    from theory.claims import catalogue
 
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input
-    with checking_input():
-        record = get_claim(claim)
+    record = find_claim(claim, claims)
     if replay is not None:
-        _replay(claim, replay, json)
+        _replay(record, replay, json)
         return
     from reports.records import claim_record
     from theory.engine import Profile
     from theory.engine import verify as run
 
     finding = run(record, profile=Profile(seed=seed), examples=examples)
-    result = claim_record(finding)
+    result = claim_record(finding, f"metarep verify {claim} --claims {claims}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
     else:
@@ -185,11 +197,11 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
             typer.echo(f"              {step}")
 
 
-def _replay(claim_id: str, path: Path, json: bool) -> None:
+def _replay(claim: "Claim", path: Path, json: bool) -> None:
     """Check the stored instances of a claim again: its counterexamples first, then the worst instances."""
-    from theory.claims import get_claim
     from theory.engine import replay, shown
 
+    claim_id = claim.id
     stored = [record for record in _stored_claims(path) if record["id"] == claim_id]
     if not stored:
         raise InputError(f"{path} has no claim {claim_id!r}; allowed: a report.json that holds it")
@@ -199,12 +211,12 @@ def _replay(claim_id: str, path: Path, json: bool) -> None:
         for item in stored[0]["evidence"]
         if isinstance(item.get(what), dict)
     ]
-    if not instances or get_claim(claim_id).check is None:
+    if not instances or claim.check is None:
         raise InputError(f"{path} stores no instance of {claim_id!r}; allowed: a claim with one")
     rows = []
     for what, kind, instance in instances:
         try:
-            comparison = replay(claim_id, instance)
+            comparison = replay(claim, instance)
         except (KeyError, TypeError, ValueError) as error:
             # The file may have been edited, or written by another version whose instances had other fields.
             raise InputError(
@@ -234,12 +246,80 @@ def _replay(claim_id: str, path: Path, json: bool) -> None:
             )
             for name, value in row["instance"].items():
                 typer.echo(f"    {name} = {shown(value)}")
-    expected_to_fail = get_claim(claim_id).expected.value == "REFUTED"
+    expected_to_fail = claim.expected.value == "REFUTED"
     if all(row["holds"] for row in rows) == expected_to_fail:
+        raise typer.Exit(1)
+
+
+def selftest(
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Leave this claim out, to see what goes unnoticed; repeatable."),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Test the tests: wrong implementations and wrong claims, each to be refuted. Exit code 1 if one survives."""
+    check_whole("seed", seed, 0)
+    import os
+    from dataclasses import asdict
+
+    from theory.claims import catalogue, get_claim
+
+    catalogue()
+    with checking_input():
+        left_out = [get_claim(claim).id for claim in without or ()]
+    from reports.records import evidence_record
+    from theory.engine.selftest import selftest as run
+
+    with progress_bar("selftest") as told:
+        result = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
+    if json:
+        typer.echo(
+            as_json(
+                {
+                    "claims": list(result.claims),
+                    "faults": [asdict(row) for row in result.faults],
+                    "wrong_claims": [
+                        {
+                            "claim": row.claim,
+                            "statement": row.statement,
+                            "evidence": None if row.evidence is None else evidence_record(row.evidence),
+                        }
+                        for row in result.wrong_claims
+                    ],
+                    "survivors": list(result.survivors),
+                }
+            )
+        )
+    else:
+        print_table(
+            ("fault", "what is wrong", "refuted by", "claims that saw it"),
+            [
+                (
+                    row.fault,
+                    row.description,
+                    row.refuted_by[0] if row.found else "NOTHING",
+                    f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
+                )
+                for row in result.faults
+            ],
+            (3,),
+        )
+        print_table(
+            ("wrong claim", "refuted by", "because"),
+            [
+                (row.claim, "NOTHING", "") if row.evidence is None else (row.claim, row.evidence.kind, row.evidence.why)
+                for row in result.wrong_claims
+            ],
+        )
+        total = len(result.faults) + len(result.wrong_claims)
+        typer.echo(f"{total - len(result.survivors)} of {total} refuted")
+    if result.survivors:
         raise typer.Exit(1)
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the app."""
-    for command in (derive, claims, verify):
+    for command in (derive, claims, verify, selftest):
         app.command()(command)

@@ -24,6 +24,8 @@ LEAST_STEPS = 400
 RECORDS = 1000
 LOWEST = 1e-250
 """Where a run may stop: in reduced coordinates dist is accurate that far."""
+ROUNDING = 2.0**-53
+"""A rate near 1 is not known better than to half a unit in its last place."""
 LONG_FALL = 40.0
 """A run whose log dist fell by more than this is fitted on its second half only, where transients have died out."""
 GROWTH_START = 1e-6
@@ -118,7 +120,7 @@ def _fitted(steps: np.ndarray, dist: np.ndarray) -> tuple[float | None, float | 
         fit = fit_rate(steps, dist)
     except ValueError:  # too few points: it was over, or had diverged, within a few steps
         return None, None
-    return fit.rate, fit.standard_error
+    return fit.rate, max(fit.standard_error, ROUNDING)
 
 
 def _measured_growth(
@@ -185,7 +187,7 @@ def row(record: RateRecord) -> tuple[str, ...]:
         return "—" if value is None else f"{value:.{digits}f}"
 
     def small(value: float | None) -> str:
-        return "—" if value is None else f"{value:.1e}"
+        return "—" if value is None else f"{value:.1e}" if value else "0"
 
     return (
         record.learner,

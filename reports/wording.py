@@ -57,6 +57,49 @@ def typeset(latex: str, display: bool = False) -> str:
         return f'<code class="untypeset">{html.escape(latex.replace(chr(92), ""))}</code>'
 
 
+_TOKEN = re.compile(r"\\left\b.|\\right\b.|\\[a-zA-Z]+|\\.|.", re.DOTALL)
+_BREAKING = frozenset(
+    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\to", r"\mapsto", r"\subset", r"\approx", r"\ne", r"\propto")
+)
+_SHORT = 24
+"""Formulas of at most so many characters are never broken."""
+_LONG = 45
+
+
+def breakable(latex: str) -> list[str]:
+    """A long formula in pieces behind whose last sign a line may be broken, as TeX does: browsers never break MathML
+    themselves."""
+    if len(latex) <= _SHORT:
+        return [latex]
+    pieces, start, depth, norm = [], 0, 0, False
+    tokens = list(_TOKEN.finditer(latex))
+    for place, match in enumerate(tokens):
+        token = match[0]
+        if token in "({[" or token.startswith(r"\left"):
+            depth += 1
+        elif token in ")}]" or (token.startswith(r"\right") and token != r"\rightarrow"):
+            depth -= 1
+        elif token == r"\|":
+            norm = not norm
+        elif token in _BREAKING and depth == 0 and not norm:
+            before, behind = latex[start : match.start()], latex[match.end() :]
+            # A sign, not a binary operation, where nothing or another sign stands before it.
+            previous = next((t[0] for t in reversed(tokens[:place]) if t[0] != " "), "")
+            if before.strip() and behind.strip() and previous not in _BREAKING:
+                pieces.append(latex[start : match.end()] + ("" if token == "," else "{}"))
+                start = match.end()
+    return [*pieces, latex[start:]]
+
+
+def _inline_formula(latex: str) -> str:
+    parts = []
+    for piece in breakable(latex):
+        element = typeset(piece.strip())
+        # Narrow screens scroll what is still too long.
+        parts.append(f'<span class="long">{element}</span>' if len(piece) > _LONG else element)
+    return "<wbr>".join(parts)
+
+
 def inline_html(line: str) -> str:
     """A line of our markup as HTML, everything else escaped."""
     parts: list[str] = []
@@ -67,7 +110,7 @@ def inline_html(line: str) -> str:
         kind = match.lastgroup if match.lastgroup != "link" else "label"
         value = match[kind or ""]
         if kind == "math":
-            parts.append(typeset(value))
+            parts.append(_inline_formula(value))
         elif kind == "code":
             parts.append(f"<code>{html.escape(value)}</code>")
         elif kind == "bold":
@@ -103,18 +146,32 @@ def _unicode(latex: str) -> str:
 
 
 _SYMBOL = re.compile(r"(\\(?!(?:d?frac|sqrt|bar|hat|tilde|operatorname|mathrm|text|left|right)\b)[a-zA-Z]+) ")
-_SUPERSCRIPTS = str.maketrans("0123456789+-=()nTijk", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿᵀⁱʲᵏ")
+_SUPERSCRIPTS = str.maketrans("0123456789+-=()abcdeijkmnprstTuvwxy", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉⁱʲᵏᵐⁿᵖʳˢᵗᵀᵘᵛʷˣʸ")
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑᵢⱼₖₘₙₒₚᵣₛₜᵤᵥₓ")
+_FOR_TERMINAL = (
+    (r"\\ne(?![a-zA-Z])", r"\\neq"),  # pylatexenc knows one of the two names
+    (r"\\\||\\Vert(?![a-zA-Z])", "‖"),
+    (r"\\(det|log)(?![a-zA-Z])\s*", r"\1 "),  # it drops the one, and runs the other into its argument
+    (r"\\mathbb\s*\{?R\}?", "ℝ"),
+    (r"(\\[a-zA-Z]+)(?=[_^])", r"\1{}"),  # so that a script does not become part of the name
+    (r"\^\{?\\top\}?", "ᵀ"),
+    (_SYMBOL.pattern, r"\1{} "),  # TeX drops a space behind a name, readers of Unicode want it
+)
 
 
 def _for_terminal(latex: str) -> str:
-    """Short sub- and superscripts by Unicode's, where it has them; ᵀ for the transpose."""
-    latex = latex.replace(r"^\top", "ᵀ").replace(r"^{\top}", "ᵀ")
-    latex = _SYMBOL.sub(r"\1{} ", latex)  # TeX drops a space behind a name, readers of Unicode want it
+    """Sub- and superscripts by Unicode's where it has them, in braces where they are longer than a letter or a name."""
+    for pattern, written in _FOR_TERMINAL:
+        latex = re.sub(pattern, written, latex)
 
-    def script(table: dict[int, int], match: re.Match[str]) -> str:
+    def script(sign: str, table: dict[int, int], match: re.Match[str]) -> str:
         body = match[1] or match[2]
-        return body.translate(table) if all(ord(c) in table for c in body) else match[0]
+        if all(ord(c) in table for c in body):
+            return body.translate(table)
+        if len(body) == 1 or re.fullmatch(r"\\[a-zA-Z]+", body):
+            return f"{sign}{{{body}}}"
+        return f"{sign}\\{{{body}\\}}"
 
-    latex = re.sub(r"\^(?:\{([^{}\\]+)\}|(\w|\+))", lambda match: script(_SUPERSCRIPTS, match), latex)
-    return re.sub(r"_(?:\{([^{}\\]+)\}|(\w))", lambda match: script(_SUBSCRIPTS, match), latex)
+    body = r"(?:\{((?:[^{}]|\{\})+)\}|([\w+*]))"
+    latex = re.sub(rf"\^{body}", lambda match: script("^", _SUPERSCRIPTS, match), latex)
+    return re.sub(rf"_{body}", lambda match: script("_", _SUBSCRIPTS, match), latex)

@@ -334,6 +334,21 @@ def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     assert "alpha = " in text
 
 
+def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch):
+    from theory.engine import selftest
+
+    def outcome(refuted_by):
+        row = selftest.FaultRow("a-fault", "a cause", "what is wrong", refuted_by, ("update-anil",))
+        return lambda **options: selftest.SelfTest(("update-anil",), (row,), ())
+
+    monkeypatch.setattr(selftest, "selftest", outcome(("update-maml",)))
+    assert data(capsys, "selftest", "--without", "update-fo-anil")["survivors"] == []
+    assert "1 of 1 refuted" in output(capsys, "selftest")
+    monkeypatch.setattr(selftest, "selftest", outcome(()))
+    assert "NOTHING" in output(capsys, "selftest", code=1)
+    assert "no-such-claim" in complaint(capsys, "selftest", "--without", "no-such-claim")
+
+
 def test_bench_prints_ratios(capsys, monkeypatch):
     from reports import bench
 

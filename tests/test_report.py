@@ -16,7 +16,7 @@ from reports.cli import run
 from reports.gather import RateSetting, ReportProfile, gather
 from reports.rates_table import RateRecord
 from reports.report import document, report_data, write_report
-from reports.wording import inline_html, inline_markdown, inline_text, mathml, power
+from reports.wording import breakable, inline_html, inline_markdown, inline_text, mathml, power
 from theory.claims import catalogue
 from theory.claims.record import Verdict
 
@@ -118,6 +118,31 @@ def test_every_formula_of_the_catalogue_is_typeset():
             assert "\\" not in inline_text(line), claim.id
 
 
+STRUCTURE = {
+    "frac",
+    "left",
+    "right",
+    "bar",
+    "hat",
+    "mathrm",
+    "mathcal",
+    "mathbb",
+    "operatorname",
+    "text",
+    "sqrt",
+    "big",
+}
+
+
+def test_no_symbol_is_lost_on_a_terminal():
+    """What the converter does not know it drops: every symbol that the catalogue uses must show up as something."""
+    lines = " ".join(f"{claim.statement} {claim.hypotheses} {claim.remark}" for claim in catalogue())
+    symbols = {name for name in re.findall(r"\\([a-zA-Z]+)", lines) if name not in STRUCTURE}
+    assert {name for name in symbols if not inline_text(f"$a \\{name} b$")[1:-1].strip()} == set()
+    assert inline_text(r"$\theta_i + \mu^\top\Sigma^{-1}\mu \ne \det A$") == "θᵢ + μᵀΣ⁻¹μ ≠ det A"
+    assert inline_text(r"$w_{*,i}, R^{\min(d, 2k)}, \|x\|$") == "w_{*,i}, R^{min(d, 2k)}, ‖x‖"
+
+
 def test_unknown_latex_is_refused():
     with pytest.raises(ValueError, match="nosuchmacro"):
         mathml(r"\nosuchmacro{x}")
@@ -189,6 +214,13 @@ def test_markup_in_each_medium():
     assert inline_markdown(line) == line.replace("[[PROVED]]", "**PROVED**")
     assert inline_text(line) == "a b c<d e x² ≤ y PROVED"
     assert inline_html("<script>") == "&lt;script&gt;"
+
+
+def test_long_formulas_can_be_broken_behind_signs_only():
+    pieces = breakable(r"\nabla_B = v_i w_i^\top - \alpha (a + b) r_i - \|x - y\|, \quad c = -3")
+    written = [piece.replace("{}", "").strip() for piece in pieces]
+    assert written == [r"\nabla_B =", r"v_i w_i^\top -", r"\alpha (a + b) r_i -", r"\|x - y\|,", r"\quad c =", "-3"]
+    assert breakable("a = b + c") == ["a = b + c"]
 
 
 @pytest.mark.parametrize(("value", "formula"), [(5e-10, r"$5 \times 10^{-10}$"), (1e-6, "$10^{-6}$")])
