@@ -1,7 +1,9 @@
 """The engine: verdicts follow from evidence, searches repeat, counterexamples shrink and can be run again."""
 
+import importlib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,6 +99,17 @@ def test_two_runs_in_a_row_give_the_same_evidence() -> None:
     assert first.evidence == second.evidence
     other = verify(claim, profile=Profile(effort=0.5, seed=1))
     assert [item.instance for item in other.evidence] != [item.instance for item in first.evidence]
+
+
+def test_draws_do_not_depend_on_what_is_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis would otherwise mix in constants from the source of every local module that is loaded."""
+    claim = get_claim("update-maml")
+    before = verify(claim).evidence
+    numbers = ", ".join(f"{i / 977}" for i in range(1, 900))
+    (tmp_path / "many_constants.py").write_text(f"NUMBERS = [{numbers}]\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("many_constants")
+    assert verify(claim).evidence == before
 
 
 def test_replay_runs_a_stored_counterexample_again() -> None:

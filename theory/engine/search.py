@@ -1,13 +1,16 @@
 """The search for a counterexample: Hypothesis generates, drives toward the worst margin, and shrinks what it finds."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Flaky
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
 from sim.implementations import Implementation
@@ -36,6 +39,24 @@ def seed_of(claim_id: str, kind: str, seed: int) -> int:
     """A seed for one claim's search of one kind, the same on every machine."""
     digest = hashlib.sha256(f"{claim_id}/{kind}/{seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big")
+
+
+@contextmanager
+def _same_draws_everywhere() -> Iterator[None]:
+    """Keep Hypothesis from mixing into its draws the constants that it finds in the source of local modules.
+
+    It takes them from whatever happens to be imported, so that a run from the command line, from pytest and from an
+    installed
+    package would try different instances with the same seed. There is no public switch for this.
+    """
+    original = providers._get_local_constants
+    providers._get_local_constants = Constants
+    providers.CONSTANTS_CACHE.cache.clear()
+    try:
+        yield
+    finally:
+        providers._get_local_constants = original
+        providers.CONSTANTS_CACHE.cache.clear()
 
 
 def _run_search(
@@ -80,7 +101,8 @@ def _run_search(
             hypothesis.target(-comparison.margin)
 
     try:
-        one()
+        with _same_draws_everywhere():
+            one()
     except (_ViolatedError, _EnoughError, Flaky):
         if found.violation is None:
             raise
