@@ -1,0 +1,143 @@
+"""The predicted floor: its equations hold, its limits are right, and a short run settles there."""
+
+import math
+
+import numpy as np
+import pytest
+
+from sim.learners import LEARNERS
+from sim.metrics import principal_sines
+from sim.stationary import long_run, mean_square_sine
+from theory.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
+from theory.moments import head_moments, mean_gradients, mean_noise_moment
+
+FO_ANIL = LEARNERS["fo-anil"]
+HEADS = 0.3 + np.random.default_rng(7).standard_normal((3, 9))
+SETTING = (HEADS, 0.4, 0.01, 50, 12, 20, 0.5)  # heads, alpha, beta, d, m_in, m_out, sigma
+
+
+def test_mean_gradients_vanish_at_the_rest():
+    P, w = mean_rest(HEADS, 0.4, 12, 0.5)
+    assert np.linalg.eigvalsh(P).min() > 0
+    assert pytest.approx(P.T) == P
+    for part in mean_gradients(FO_ANIL, P, w, HEADS, 0.4, 12, 0.5):
+        assert np.abs(part).max() < 1e-13
+    moved = mean_gradients(FO_ANIL, P, 1.1 * w, HEADS, 0.4, 12, 0.5)
+    assert np.abs(moved[1]).max() > 1e-4  # the head does not rest anywhere else along its own direction
+
+
+def test_rest_tends_to_the_population():
+    P, w = mean_rest(HEADS, 0.4, math.inf, 0.5)
+    square = P @ P.T
+    assert square == pytest.approx(np.eye(3) / 0.4)
+    assert pytest.approx(HEADS.mean(1)) == P @ w
+    near, _ = mean_rest(HEADS, 0.4, 10**9, 0.5)
+    assert near == pytest.approx(P, rel=1e-6, abs=1e-6)
+
+
+def test_plain_equation_holds():
+    heads, alpha, beta, d, m_in, m_out, sigma = SETTING
+    floor = predicted_floor(*SETTING, varying_contraction=False)
+    at_rest = (floor.representation, floor.head, heads, alpha, m_in, sigma)
+    A = np.eye(3) - beta * head_moments(*at_rest).mean(0)
+    source = beta**2 * (d - 3) / (heads.shape[1] * m_out) * mean_noise_moment(*at_rest)
+    assert floor.second_moment == pytest.approx(A @ floor.second_moment @ A + source, rel=1e-10)
+    slowest = np.linalg.eigvalsh(A).max()
+    assert floor.relaxation_steps == pytest.approx(-1 / (2 * np.log(slowest)), rel=1e-8)
+
+
+def test_varying_contraction_is_a_correction_of_order_beta():
+    excess = []
+    for beta in (0.001, 0.002, 0.004):
+        setting = (HEADS, 0.4, beta, *SETTING[3:])
+        full, plain = (predicted_floor(*setting, varying_contraction=flag).mean_square_sine for flag in (True, False))
+        excess.append(full / plain - 1)
+    assert 0 < excess[0] < 0.002
+    assert excess[1] / excess[0] == pytest.approx(2, rel=0.02)
+    assert excess[2] / excess[1] == pytest.approx(2, rel=0.02)
+
+
+def test_leading_dependence_on_sizes():
+    """Of the plain second moment: 1/m_out, 1/n for repeated tasks and (d − k), exactly."""
+    heads, alpha, beta, d, m_in, m_out, sigma = SETTING
+
+    def moment(heads: np.ndarray, d: int, m_out: int) -> np.ndarray:
+        return predicted_floor(heads, alpha, beta, d, m_in, m_out, sigma, varying_contraction=False).second_moment
+
+    base = moment(heads, d, m_out)
+    assert moment(heads, d, 4 * m_out) == pytest.approx(base / 4, rel=1e-9)
+    assert moment(np.tile(heads, 2), d, m_out) == pytest.approx(base / 2, rel=1e-9)
+    assert moment(heads, 3 + 10 * (d - 3), m_out) == pytest.approx(10 * base, rel=1e-9)
+
+
+def test_rough_formula_in_its_limit():
+    """Large inner samples: αBᵀB = I, and the fourth moment is σ² times the second."""
+    setting = (HEADS, 0.4, 1e-4, 50, 10**6, 20, 0.5)
+    assert rough_floor(*setting) == pytest.approx(predicted_floor(*setting).mean_square_sine, rel=1e-3)
+
+
+def test_gaussian_moments_give_another_floor():
+    exact, gaussian = (predicted_floor(*SETTING, exact_moments=flag).mean_square_sine for flag in (True, False))
+    assert gaussian < 0.93 * exact
+
+
+def test_bad_settings():
+    heads, alpha, _, d, m_in, m_out, sigma = SETTING
+    with pytest.raises(ValueError, match="d is 3 with k = 3; allowed: d above k"):
+        predicted_floor(heads, alpha, 0.01, 3, m_in, m_out, sigma)
+    with pytest.raises(ValueError, match="allowed: none that is zero, so at least 4 tasks"):
+        predicted_floor(heads[:, :3], alpha, 0.01, d, m_in, m_out, sigma)
+    with pytest.raises(ValueError, match="allowed: one for which T stays finite"):
+        predicted_floor(heads, alpha, 5.0, d, m_in, m_out, sigma)
+
+
+@pytest.mark.parametrize("d", [5, 6, 40])
+def test_starts_have_the_predicted_law(d):
+    heads = HEADS
+    floor = predicted_floor(heads, 0.4, 0.01, d, 12, 20, 0.5)
+    B, w = stationary_start(floor, d, 20_000, np.random.default_rng(1))
+    assert B.shape == (20_000, min(d, 6), 3)
+    assert w == pytest.approx(np.tile(floor.head, (20_000, 1)))
+    assert B[:, :3] == pytest.approx(np.broadcast_to(floor.representation, (20_000, 3, 3)))
+    gram = B[:, 3:].swapaxes(-1, -2) @ B[:, 3:]
+    error = gram.std(0) / np.sqrt(20_000)
+    assert (np.abs(gram.mean(0) - floor.second_moment) < 4.5 * error).all()
+
+
+def test_mean_square_sine_is_that_of_the_principal_angles():
+    B = np.random.default_rng(2).standard_normal((4, 6, 3))
+    assert mean_square_sine(B, 3) == pytest.approx(np.square(principal_sines(B, np.eye(6, 3))).mean(-1))
+    broken = B.copy()
+    broken[0, 0, 0] = np.nan
+    broken[1] = 0.0
+    assert np.isnan(mean_square_sine(broken, 3)).tolist() == [True, True, False, False]
+
+
+def test_long_run_settles_at_the_floor():
+    heads = np.array([[1.2, -0.6, 0.9, 0.1]])
+    setting = (heads, 0.5, 0.02, 80, 10, 10, 0.5)
+    floor = predicted_floor(*setting)
+    B, w = stationary_start(floor, 80, 100, np.random.default_rng(3))
+    relaxation = floor.relaxation_steps
+    heads, alpha, beta, d, m_in, m_out, sigma = setting
+    seen = long_run(
+        FO_ANIL, B, w, heads, alpha, beta, m_in, m_out, sigma, d, int(2 * relaxation), int(4 * relaxation),
+        np.random.default_rng(4), 5,
+    )  # fmt: skip
+    assert seen.standard_error < 0.02 * seen.mean_square_sine
+    # 3 standard errors, and a prediction error of about αβL_*² ≈ 0.6 % with room for its constant
+    allowed = 3 * float(seen.standard_error) + 0.02 * floor.mean_square_sine
+    assert abs(float(seen.mean_square_sine) - floor.mean_square_sine) < allowed
+    assert seen.B.shape == B.shape
+
+
+def test_long_run_refuses_to_record_nothing():
+    B, w = stationary_start(predicted_floor(*SETTING), 50, 2, np.random.default_rng(5))
+    with pytest.raises(ValueError, match="at least as many steps as record_every"):
+        long_run(FO_ANIL, B, w, HEADS, 0.4, 0.01, 12, 20, 0.5, 50, 0, 5, np.random.default_rng(6), 10)
+
+
+def test_task_covariance_ignores_the_mean():
+    shifted = task_covariance(HEADS + np.array([[1.0], [2.0], [-1.0]]))
+    assert shifted == pytest.approx(task_covariance(HEADS))
+    assert task_covariance(HEADS) == pytest.approx(np.cov(HEADS, bias=True))
