@@ -1,1 +1,1 @@
-"""What happens: learners, problems, hand-written update maps, trajectories, measurements. NumPy only; knows no theory."""
+"""What happens: learners, problems, hand-written update maps, trajectories, measurements. NumPy only, no theory."""
