@@ -98,9 +98,15 @@ def claims(
         Path | None,
         typer.Option("--report", help="The report.json to take statuses from [out/report.json].", show_default=False),
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
     json: Json = False,
 ) -> None:
     """List the catalogue with each claim's latest status, as the last report found it."""
+    if markdown:
+        from reports.claims_table import markdown_table
+
+        typer.echo(markdown_table())
+        return
     statuses, path = _latest(report)
     from theory.claims import catalogue
 

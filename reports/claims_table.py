@@ -1,0 +1,34 @@
+"""The catalogue as one Markdown table, a row a chapter: what README shows."""
+
+from collections import Counter
+
+from theory.claims import catalogue
+from theory.claims.record import Claim
+
+HEADER = "| chapter | claims | expected |\n| --- | --- | --- |"
+
+
+def _families(claims: list[Claim]) -> list[str]:
+    """Ids, those that differ in the learner alone written once: ``update-{anil,fo-anil,...}``."""
+    learners = ("fo-anil", "fo-maml", "average-loss", "anil", "maml")
+    found: dict[str, list[str]] = {}
+    for claim in claims:
+        ending = next((name for name in learners if claim.id.endswith(f"-{name}")), "")
+        found.setdefault(claim.id.removesuffix(ending), []).append(ending)
+    return [
+        f"`{stem}{endings[0]}`" if len(endings) == 1 else f"`{stem}{{{','.join(endings)}}}`"
+        for stem, endings in found.items()
+    ]
+
+
+def markdown_table() -> str:
+    """The table, chapters in reading order; ends without a newline."""
+    chapters: dict[str, list[Claim]] = {}
+    for claim in catalogue():
+        chapters.setdefault(claim.chapter, []).append(claim)
+    rows = []
+    for chapter, claims in chapters.items():
+        verdicts = Counter(claim.expected.value for claim in claims)
+        expected = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
+        rows.append(f"| {chapter} | {', '.join(_families(claims))} | {expected} |")
+    return "\n".join([HEADER, *rows])
