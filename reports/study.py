@@ -255,7 +255,8 @@ def _why_it_learns(restpoint: Restpoint | None, found: Derived, trajectory: Traj
     if not restpoint.stable:
         line += f" But the point is unstable: span and head grow by {restpoint.growth:.4g} a step."
     elif restpoint.neutral:
-        line += f" {restpoint.neutral} of {restpoint.span_head.size} directions of span and head are neutral to first order."
+        neutral, size = restpoint.neutral, restpoint.span_head.size
+        line += f" {neutral} of {size} directions of span and head are neutral to first order."
     return line
 
 

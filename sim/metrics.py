@@ -141,3 +141,31 @@ def principal_angles(B: Array, B_star: Array) -> Array:
         cosines[np.arange(cosines.shape[-1]) >= np.broadcast_to(ranks, cosines.shape[:-1])[..., None]] = 1.0
     angles = np.arctan2(sines, np.sort(cosines, axis=-1))
     return angles if invalid is None else np.where(invalid[..., None], np.nan, angles)
+
+
+def missing_distance(B: Array, B_star: Array) -> Array:
+    """How much of the truth a representation of any width misses: ‖(I − P_B) B_*‖₂, P_B the projector onto col(B).
+
+    The sine of the largest angle between a direction of col(B_*) and col(B). Equal to ``subspace_distance`` where the
+    two have the same dimension; where B is wider, superfluous directions do not count.
+
+    Args:
+        B: representation (..., d, k'), any scale; a rank-deficient B counts with the dimensions it has.
+        B_star: ground truth (..., d, k) with orthonormal columns; batch axes broadcast.
+
+    Returns:
+        Array over the batch axes in [0, 1], absolute error a few eps; nan where B is not finite.
+
+    Raises:
+        ValueError: the shapes do not fit.
+
+    Source: own; for k' = k the distance of Collins et al. 2022, Section 2.
+    """
+    B, B_star = _float_pair(B, B_star)
+    finite = np.asarray(np.isfinite(B).all((-2, -1)))
+    U, singular_values, _ = np.linalg.svd(np.where(finite[..., None, None], B, 0.0), full_matrices=False)
+    # As in ``_orthonormalizer``: what rounding cannot tell from zero is no dimension.
+    kept = singular_values > max(B.shape[-2:]) * EPS * singular_values[..., :1]
+    U = np.where(kept[..., None, :], U, 0.0)
+    missed = B_star - U @ (np.swapaxes(U, -1, -2) @ B_star)
+    return np.where(finite, np.minimum(np.linalg.norm(missed, 2, axis=(-2, -1)), 1.0), np.nan)

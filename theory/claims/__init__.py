@@ -26,6 +26,7 @@ def catalogue() -> tuple[Claim, ...]:
         structure,
         symmetries,
         updates,
+        width,
     )
 
     chapters = (
@@ -40,6 +41,7 @@ def catalogue() -> tuple[Claim, ...]:
         blind,
         envelope,
         baseline,
+        width,
         samples,
         constants,
     )

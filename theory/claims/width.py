@@ -1,0 +1,605 @@
+"""Claims about a learner wider than the truth: fixed points, rates, how superfluous directions are unlearned."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from sim.implementations import Implementation
+from sim.learners import LEARNERS, META_LEARNERS, Learner
+from sim.metrics import missing_distance
+from sim.problems import FixedTasks, Problem, heads_with_spectrum
+from sim.samples import sampled_gradients
+from sim.trajectories import run
+from sim.wide import mean_step, run_mean
+from theory import alphabet as a
+from theory.claims.comparing import (
+    ROUNDINGS_PER_WORD,
+    largest,
+    most_strained,
+    run_together,
+    step_scale,
+    supported,
+)
+from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from theory.claims.strategies import (
+    Numbers,
+    StepArrays,
+    array,
+    floats,
+    fractions,
+    matrix,
+    reflected_identity,
+    reflections,
+    step_sizes,
+    vector,
+)
+from theory.derive import task_gradients
+from theory.proofs import Proof
+from theory.structure import PERPENDICULAR, right_factor
+from theory.width import learned_second_moment, mean_gradients, unlearning_constant
+from theory.words import SCALARS, Rule, identity, zero
+
+CHAPTER = "Wider than the truth"
+YUKSEL = "the phenomenon is that of Yüksel, Boursier, Flammarion 2024 (ICLR)"
+_OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
+WIDE = (
+    "any $k' \\ge k$, any tasks, $w = 0$, $B = B_*M + B_{*\\perp}Y$ with $\\alpha MM^\\top = I_k$ and $YM^\\top = 0$, "
+    "$\\alpha \\ne \\beta$"
+)
+
+
+# --- infinite samples: proofs -----------------------------------------------------------------------------------------
+
+_WIDE_RULES = (*PERPENDICULAR, Rule("M", "M'", "", _OVER_ALPHA), Rule("Y", "M'", None))
+_WIDE_POINT = {"B": a.B_star * a.M + a.B_perp * a.Y, "w": zero("k", "1"), "theta_i": a.B_star * a.w_star}
+
+
+def _fixed_point_proof() -> Proof:
+    proof = Proof()
+    for name in META_LEARNERS:
+        for part, what in zip(task_gradients(LEARNERS[name]), ("∇_B", "∇_w"), strict=True):
+            there = proof.substituted(
+                f"B = B_*M + B_{{*⊥}}Y, w = 0 into {what} of {name}", part.substitute(_WIDE_POINT)
+            )
+            there = proof.rewritten(there, "αMMᵀ = I (M is k × k'), YMᵀ = 0", *_WIDE_RULES)
+            proof.vanishes(f"{what} of {name}", there)
+    return proof
+
+
+def _rate_proof() -> Proof:
+    proof = Proof()
+    moved = (a.M.T * a.w_star * a.w_star.T * a.M).scaled(alpha=2, beta=1)
+    for name in META_LEARNERS:
+        factor = proof.substituted(
+            f"B = B_*M + B_{{*⊥}}Y, w = 0 into N of {name}", right_factor(LEARNERS[name]).substitute(_WIDE_POINT)
+        )
+        factor = proof.rewritten(factor, "αMMᵀ = I, YMᵀ = 0", *_WIDE_RULES)
+        proof.equal(f"N of {name} and I − α²β MᵀΨ_*M", factor, identity("k") - moved)
+    return proof
+
+
+def _kept_proof() -> Proof:
+    """FO-ANIL at w = 0 leaves B q alone where B_*ᵀB q = 0; M here is any k × k' matrix, s_bar stands for q."""
+    proof = Proof()
+    at = {**_WIDE_POINT}
+    gradient = proof.substituted(
+        "B = B_*M + B_{*⊥}Y, w = 0 into ∇_B of FO-ANIL", task_gradients(LEARNERS["fo-anil"])[0].substitute(at)
+    )
+    along = proof.expanded("∇_B q", gradient * a.s_bar)
+    along = proof.rewritten(along, "Mq = 0", *PERPENDICULAR, Rule("M", "s_bar", None))
+    proof.vanishes("∇_B q", along)
+    return proof
+
+
+# --- infinite samples: instances --------------------------------------------------------------------------------------
+
+
+@st.composite
+def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = True) -> Instance:
+    """k ≤ 2, k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V, "
+    "tasks, any Y."""
+    k = draw(st.integers(1, 2))
+    width = draw(st.integers(k, 2 * k + 1))
+    rows = draw(st.integers(max(1, width - k), 4))
+    c = draw(numbers(1, 2))
+    _, ratio = draw(step_sizes(numbers))
+    n = draw(st.integers(2, 4))
+    return {
+        "k": k,
+        "width": width,
+        "c": c,
+        "beta": ratio / 2,
+        "M": None if balanced else draw(matrix(numbers, k, k)),
+        "Z": draw(matrix(numbers, rows, width - k)) if width > k else [[] for _ in range(rows)],
+        "V": draw(reflections(numbers, width)),
+        "heads": draw(matrix(numbers, k, n)),
+        "Y1": draw(matrix(numbers, rows, width)),
+    }
+
+
+def _wide_arrays(instance: Instance) -> dict[str, Any]:
+    k, width, c = instance["k"], instance["width"], instance["c"]
+    exact = isinstance(c, Fraction)
+    one: Any = Fraction(1) if exact else 1.0
+    V = reflected_identity(instance["V"]) * one
+    rows = len(instance["Z"])
+    core = np.eye(k, dtype=int) * one * c if instance["M"] is None else array(instance["M"]) * one
+    Z = array(instance["Z"]).reshape(rows, width - k) * one
+    M = core @ V[:k]
+    Y = Z @ V[k:] if width > k else np.zeros((rows, width), dtype=int) * one
+    heads = array(instance["heads"]) * one
+    zeros = np.zeros((rows, heads.shape[1]), dtype=int) * one
+    return {
+        "M": M,
+        "Y": Y,
+        "V": V,
+        "targets": np.concatenate([heads, zeros]),
+        "heads": heads,
+        "alpha": one / (c * c),
+        "beta": instance["beta"] * one,
+        "w": np.zeros(width, dtype=int) * one,
+        "exact": exact,
+    }
+
+
+def _tolerance(at: dict[str, Any], B: np.ndarray, learner: Learner, eps: float) -> float:
+    """Roundings of the largest sum of words' moduli, as in ``comparing.same``."""
+    if at["exact"]:
+        return 0.0
+    k, rows = len(at["heads"]), len(B)
+    frame = np.eye(rows)
+    arrays = StepArrays(B, at["w"], at["heads"], frame[:, :k], frame[:, k:], at["alpha"], at["beta"])
+    return eps * ROUNDINGS_PER_WORD * step_scale(learner, arrays)
+
+
+def _steps(at: dict[str, Any], B: np.ndarray, learner: Learner, implementation: Implementation) -> tuple[Any, Any]:
+    return implementation.step(learner, B, at["w"], at["targets"], at["alpha"], at["beta"])
+
+
+def _fixed_check(instance: Instance, implementation: Implementation) -> Comparison:
+    at = _wide_arrays(instance)
+    B = np.concatenate([at["M"], at["Y"]])
+    results = []
+    for learner in supported(implementation, META_LEARNERS):
+        next_B, next_w = _steps(at, B, learner, implementation)
+        moved = run_together(next_B - B, next_w)
+        results.append(
+            Comparison(
+                largest(moved), 0, _tolerance(at, B, learner, implementation.eps), f"step of {learner.name} from there"
+            )
+        )
+    return most_strained(results)
+
+
+def _kept_check(instance: Instance, implementation: Implementation) -> Comparison:
+    at = _wide_arrays(instance)
+    k = instance["k"]
+    B = np.concatenate([at["M"], array(instance["Y1"]) * (at["alpha"] / at["alpha"])])
+    useless = at["V"][k:].T  # B_*ᵀB is zero on these
+    next_B, _ = _steps(at, B, LEARNERS["fo-anil"], implementation)
+    tolerance = _tolerance(at, B, LEARNERS["fo-anil"], implementation.eps) * instance["width"]
+    return Comparison(largest((next_B - B) @ useless), 0, tolerance, "movement of superfluous directions")
+
+
+# --- finite samples: exact --------------------------------------------------------------------------------------------
+
+
+@st.composite
+def mean_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
+    """Any P, Y, heads that come in pairs ±, step sizes, m, noise."""
+    k, rows = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    width = draw(st.integers(k, k + 2))
+    alpha, beta = draw(step_sizes(numbers))
+    return {
+        "k": k,
+        "width": width,
+        "alpha": alpha,
+        "beta": beta,
+        "m": draw(st.integers(1, 20)),
+        "noise": draw(numbers(0, 2)),
+        "P": draw(matrix(numbers, k, width)),
+        "Y": draw(matrix(numbers, rows, width)),
+        "heads": draw(matrix(numbers, k, draw(st.integers(1, 3)))),
+    }
+
+
+def _mean_check(instance: Instance, implementation: Implementation) -> Comparison:
+    P, Y, heads = array(instance["P"]), array(instance["Y"]), array(instance["heads"])
+    alpha, beta, m, noise = instance["alpha"], instance["beta"], instance["m"], instance["noise"]
+    exact = isinstance(alpha, Fraction)
+    one: Any = Fraction(1) if exact else 1.0
+    pairs = np.concatenate([heads, -heads], axis=1) * one
+    B = np.concatenate([P, Y]) * one
+    k = len(P)
+    targets = np.concatenate([pairs, np.zeros((len(Y), pairs.shape[1]), dtype=int) * one])
+    grad_B, grad_w = mean_gradients(B, targets, alpha, m, noise)
+    second = pairs @ pairs.T / pairs.shape[1]
+    by_hand = np.concatenate(mean_step(B[:k], B[k:], second, alpha, beta, m, noise))
+    difference = run_together(by_hand - (B - beta * grad_B), beta * grad_w)
+    # Three factors B, two θ, sums over at most 4 rows and 6 tasks: fewer than 100 roundings of this size.
+    norm = 1.0 if exact else float(np.linalg.norm(B) ** 3 * (np.linalg.norm(pairs) ** 2 + noise) + np.linalg.norm(B))
+    return Comparison(largest(difference), 0, 0 if exact else 100 * implementation.eps * (1 + norm), "hand − Isserlis")
+
+
+@st.composite
+def resting_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
+    """A limit that is rational: its singular values p_j are drawn, and from them α, Σ_* and σ² are computed.
+
+    With x_j = αp_j²(m + 1)/m the limit's equation says σ_j = x_j t/(1 − x_j), t = τ/(m + 1); τ = tr Σ_* + σ² then needs
+    Σ x_j/(1 − x_j) ≤ m + 1, which α small enough ensures.
+    """
+    k = draw(st.integers(1, 3))
+    width = draw(st.integers(k, 2 * k))
+    return {
+        "k": k,
+        "width": width,
+        "p": draw(st.lists(numbers(1 / 4, 2), min_size=k, max_size=k)),
+        "m": draw(st.integers(1, 20)),
+        "slack": draw(numbers(1 / 4, 1)),
+        "t": draw(numbers(1 / 4, 2)),
+        "beta": draw(numbers(1 / 8, 1)),
+        "U": draw(reflections(numbers, k)),
+        "V": draw(reflections(numbers, width)),
+        "Y": draw(matrix(numbers, draw(st.integers(1, 3)), width)),
+        "q": draw(vector(numbers, width)),
+    }
+
+
+def _resting_arrays(instance: Instance) -> dict[str, Any]:
+    k, m, p = instance["k"], instance["m"], instance["p"]
+    exact = isinstance(p[0], Fraction)
+    one: Any = Fraction(1) if exact else 1.0
+    alpha = instance["slack"] * one * m / ((m + 1 + k) * max(p) ** 2)
+    shares = [alpha * value * value * (m + 1) / m for value in p]
+    spectrum = np.array([x * instance["t"] / (1 - x) for x in shares], dtype=object if exact else float)
+    U, V = reflected_identity(instance["U"]) * one, reflected_identity(instance["V"]) * one
+    P = (U * np.array(p, dtype=spectrum.dtype)) @ V[:k]
+    return {
+        "P": P,
+        "second": (U * spectrum) @ U.T,
+        "alpha": alpha,
+        "beta": instance["beta"] * one,
+        "m": m,
+        "noise": (m + 1) * instance["t"] - sum(spectrum),
+        "V": V,
+        "exact": exact,
+    }
+
+
+def _resting_check(instance: Instance, implementation: Implementation) -> Comparison:
+    at = _resting_arrays(instance)
+    P, Y = at["P"], np.zeros((1, instance["width"]), dtype=at["P"].dtype)
+    next_P, _ = mean_step(P, Y, at["second"], at["alpha"], at["beta"], at["m"], at["noise"])
+    results = [_compared(next_P - P, at, implementation, "mean step from the limit")]
+    if not at["exact"]:
+        limit = learned_second_moment(at["second"], at["alpha"], at["m"], at["noise"])
+        results.append(
+            _compared(P @ P.T - limit, at, implementation, "PPᵀ and the formula", extra=float(np.abs(limit).max()))
+        )
+    return most_strained(results)
+
+
+def _compared(
+    difference: np.ndarray, at: dict[str, Any], implementation: Implementation, why: str, extra: float = 0.0
+) -> Comparison:
+    """Sums of a few products of matrices of at most 6 columns, each term at most |P| + what α, β, "
+    "Σ_* multiply it with."""
+    if at["exact"]:
+        return Comparison(largest(difference), 0, 0, why)
+    P, second, alpha, beta = at["P"], at["second"], float(at["alpha"]), float(at["beta"])
+    total = float(np.trace(second)) + float(at["noise"])
+    size = float(np.linalg.norm(P)) * (1 + alpha * beta * total * (1 + alpha * float(np.linalg.norm(P)) ** 2))
+    # The formula solves with Σ_* + τ/(m + 1) I, whose condition is at most 1 + (m + 1).
+    return Comparison(largest(difference), 0, implementation.eps * 100 * (size + extra * (2 + at["m"])), why)
+
+
+def _linear_part(Y: np.ndarray, at: dict[str, Any]) -> np.ndarray:
+    """The part linear in Y of the perpendicular part's next value, which has only a linear and a cubic one."""
+    one, two = (
+        mean_step(at["P"], scale * Y, at["second"], at["alpha"], at["beta"], at["m"], at["noise"])[1]
+        for scale in (1, 2)
+    )
+    return (8 * one - two) / 6
+
+
+def _finite_rate_check(instance: Instance, implementation: Implementation) -> Comparison:
+    at = _resting_arrays(instance)
+    Y = array(instance["Y"]) * (Fraction(1) if at["exact"] else 1.0)
+    k, next_Y = instance["k"], _linear_part(Y, at)
+    useful = next_Y @ at["P"].T - Y @ at["P"].T + at["alpha"] * at["beta"] * (Y @ at["P"].T @ at["second"])
+    useless = (next_Y - Y) @ at["V"][k:].T
+    scaled = dict(at, P=np.concatenate([at["P"], Y]))
+    if at["exact"]:
+        return Comparison(largest(run_together(useful, useless)), 0, 0, "Y⁺Pᵀ − YPᵀ(I − αβΣ_*), Y⁺V − YV")
+    # Cubic parts as large as (τ/m) α²β |2Y|³ cancel; times |P| for the useful directions.
+    cubic = float(at["alpha"]) ** 2 * float(at["beta"]) * (float(np.trace(at["second"])) + float(at["noise"]))
+    extra = (1 + cubic * float(np.linalg.norm(scaled["P"])) ** 2) * 10 * float(np.linalg.norm(scaled["P"])) ** 2
+    return _compared(run_together(useful, useless), scaled, implementation, "Y⁺Pᵀ − YPᵀ(I − αβΣ_*), Y⁺V − YV", extra)
+
+
+# --- measurements -----------------------------------------------------------------------------------------------------
+
+WIDTHS = ((3, 3), (3, 4), (3, 6))
+"""(k, k'): as wide as the truth, one wider, twice as wide."""
+SAMPLES: tuple[int | None, ...] = (1, 5, 20, 100)
+ALPHA, BETA, NOISE = 0.3, 0.3, 0.5
+SPECTRUM = (1.0, 0.8, 0.6)
+
+
+def wide_runs(
+    width: int, samples: Sequence[int | None], record_at: np.ndarray, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mean runs from random starts of size 1/√α, for each m: (P, Y) at the recorded steps."""
+    second = np.diag(SPECTRUM)
+    k = len(SPECTRUM)
+    results = []
+    for m in samples:
+        rng = np.random.default_rng((seed, width))
+        # Orthonormal up to scale, so that no superfluous direction is tiny from the beginning.
+        B = np.linalg.qr(rng.standard_normal((k + width + 1, width)))[0] / np.sqrt(ALPHA)
+        results.append(run_mean(B[:k], B[k:], second, ALPHA, BETA, m, NOISE, record_at))
+    return results
+
+
+def _limit_measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+    worst, count, details = 0.0, 0, {}
+    for k, width in WIDTHS:
+        for m, (P, _) in zip(SAMPLES, wide_runs(width, SAMPLES, np.array([1500]), seed), strict=True):
+            limit = learned_second_moment(np.diag(SPECTRUM), ALPHA, m, NOISE)
+            # The superfluous part, s² ≈ m/(2α²βτt), disturbs the useful one by nothing to first order.
+            error = float(np.abs(P[-1] @ P[-1].T - limit).max() / np.abs(limit).max())
+            details[f"k = {k}, k' = {width}, m = {m}"] = error
+            worst, count = max(worst, error), count + 1
+    return Measurement(
+        worst,
+        1e-12,
+        count,
+        "largest relative deviation of B_*ᵀBBᵀB_* from the formula after 1500 steps",
+        details,
+        worst < 1e-6,
+    )
+
+
+def _unlearning_measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+    """1/s² grows by 1/constant a step; the deviation, 1.5·c·s² relative with c = α²βτ/m, is "
+    "bounded by what is left of s."""
+    times = np.array([2000, 4000])
+    samples = (1, 5, 20)
+    worst, details, count = 0.0, {}, 0
+    for k, width in WIDTHS[1:]:
+        for m, (_, Y) in zip(samples, wide_runs(width, samples, times, seed), strict=True):
+            values = np.linalg.svd(Y, compute_uv=False)[:, : width - k]
+            constant = unlearning_constant(np.diag(SPECTRUM), ALPHA, BETA, m, NOISE)
+            ratios = (1 / values[1] ** 2 - 1 / values[0] ** 2) / (times[1] - times[0]) * constant
+            error = float(np.abs(ratios - 1).max())
+            details[f"k = {k}, k' = {width}, m = {m}"] = {
+                "constant": constant,
+                "s2_times_t": (values[1] ** 2 * times[1]).tolist(),
+                "growth_ratio": ratios.tolist(),
+            }
+            # (1 − cs²)⁻² = 1 + 2cs² + 3(cs²)² + ...: a step adds 2c(1 + 1.5 cs² + ...) to 1/s².
+            allowed = 3 * float((values[0] ** 2).max()) / (2 * constant)
+            worst, count = max(worst, error / allowed), count + 1
+    largest_error = max(abs(r - 1) for item in details.values() for r in item["growth_ratio"])
+    return Measurement(
+        1.0, largest_error, count,
+        "growth of 1/s² a step over its prediction 2α²βτ/m", details, worst <= 1,
+    )  # fmt: skip
+
+
+def _sampling_measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+    """Means of sampled gradients against the mean map: the largest deviation in standard errors."""
+    rng = np.random.default_rng(seed)
+    d, k, width, m, draws = 4, 2, 3, 3, max(2000, round(20000 * effort))
+    heads = np.array([[1.0, -0.5], [0.3, 0.8]])
+    heads = np.concatenate([heads, -heads], axis=1)
+    n = heads.shape[1]
+    B = 0.8 * rng.standard_normal((d, width))
+    targets = np.eye(d, k) @ heads
+
+    def data(size: int) -> tuple[np.ndarray, np.ndarray]:
+        X = rng.standard_normal((draws, n, size, d))
+        noise = np.sqrt(NOISE) * rng.standard_normal((draws, n, size))
+        return X, (X @ targets.T[:, :, None])[..., 0] + noise
+
+    learner = LEARNERS["fo-anil"]
+    batch_B, batch_w = np.broadcast_to(B, (draws, d, width)), np.zeros((draws, width))
+    grad_B, _ = sampled_gradients(learner, batch_B, batch_w, *data(m), *data(2), ALPHA)
+    expected = mean_step(B[:k], B[k:], heads @ heads.T / n, ALPHA, 1.0, m, NOISE)
+    deviation = grad_B.mean(0) - (B - np.concatenate(expected))
+    scores = np.abs(deviation) / (grad_B.std(0, ddof=1) / np.sqrt(draws))
+    worst = float(scores.max())
+    return Measurement(
+        worst, 1.0, draws, f"largest of {scores.size} entries' deviations, in standard errors", {}, worst < 4.5
+    )
+
+
+def _distance_measure(implementation: Implementation, seed: int, effort: float) -> Measurement:
+    """Late slopes of log ‖(I − P_B)B_*‖ for the four meta-learners, m = ∞, against log(1 − αβμ_*²)."""
+    rng = np.random.default_rng(seed)
+    k, n, steps = 3, 8, 260
+    half = heads_with_spectrum(np.array(SPECTRUM), n // 2, rng)
+    heads = np.concatenate([half, -half], axis=1)
+    predicted = np.log(1 - ALPHA * BETA * min(SPECTRUM))
+    details, worst = {}, 0.0
+    for _, width in WIDTHS:
+        rows = k + width
+        B0 = np.linalg.qr(rng.standard_normal((rows, width)))[0]
+        problem = Problem(rows, np.eye(rows, k), FixedTasks(heads), B0 / np.sqrt(ALPHA), np.zeros(width), n)
+        for learner in supported(implementation, META_LEARNERS):
+            found = run(
+                learner, problem, ALPHA, BETA, steps, implementation=implementation, record_every=20,
+                observe={"missing": lambda B, w, step: missing_distance(B, np.eye(B.shape[-2], k))},
+            )  # fmt: skip
+            missing = found.observed["missing"]
+            slope = float(np.log(missing[-1] / missing[-4]) / (found.steps[-1] - found.steps[-4]))
+            details[f"{learner.name}, k' = {width}"] = float(np.exp(slope))
+            error = abs(slope / predicted - 1)
+            worst = max(worst, error if np.isfinite(error) else np.inf)
+    return Measurement(
+        float(np.exp(predicted)), worst * abs(predicted), len(details),
+        "the fitted factors of ‖(I − P_B)B_*‖ a step; the uncertainty is the largest deviation", details, worst < 0.02,
+    )  # fmt: skip
+
+
+CLAIMS = (
+    Claim(
+        id="width-fixed-points",
+        chapter=CHAPTER,
+        statement=r"For a representation of any width $k' \ge k$ every $B = B_*M + B_{*\perp}Y$ with $\alpha "
+        r"MM^\top = I_k$ and "
+        r"$YM^\top = 0$, and $w = 0$, is a fixed point of all four meta-learners, whatever the tasks: "
+        r"the superfluous part "
+        r"$Y$ is free.",
+        source=own(),
+        hypotheses=WIDE,
+        expected=Verdict.PROVED,
+        learners=META_LEARNERS,
+        needs=frozenset({"step"}),
+        proof=_fixed_point_proof,
+        instances=lambda: wide_points(floats),
+        rationals=lambda: wide_points(fractions),
+        check=_fixed_check,
+        examples=40,
+    ),
+    Claim(
+        id="width-local-factor",
+        chapter=CHAPTER,
+        statement=r"At these points the right factor of all four meta-learners is $N = I - \alpha^2\beta "
+        r"M^\top\Psi_* M$, whose "
+        r"eigenvalues are $1 - \alpha\beta\lambda_j$ ($\lambda_j$ those of $\Psi_*$) and $k' - k$ times "
+        r"$1$: the useful "
+        r"directions contract as for $k' = k$, the superfluous ones do not move.",
+        source=own(),
+        hypotheses=WIDE,
+        expected=Verdict.PROVED,
+        learners=META_LEARNERS,
+        rests_on=("width-fixed-points",),
+        proof=_rate_proof,
+        remark=r"The eigenvalues follow as $\alpha^2 M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ "
+        r"share their non-zero ones.",
+    ),
+    Claim(
+        id="width-never-unlearned",
+        chapter=CHAPTER,
+        statement=r"With infinitely many samples FO-ANIL at $w = 0$ never moves a superfluous direction: if "
+        r"$B_*^\top B q = 0$, then $B^+ q = B q$.",
+        source=own(YUKSEL),
+        hypotheses=r"any $k' \ge k$, any tasks, $w = 0$, any $B$",
+        expected=Verdict.PROVED,
+        learners=("fo-anil",),
+        needs=frozenset({"step"}),
+        proof=_kept_proof,
+        instances=lambda: wide_points(floats, balanced=False),
+        rationals=lambda: wide_points(fractions, balanced=False),
+        check=_kept_check,
+        examples=40,
+        remark="Exact ANIL does move such directions away from its fixed points.",
+    ),
+    Claim(
+        id="width-distance-rate",
+        chapter=CHAPTER,
+        statement=r"For $k' = k$, $k + 1$ and $2k$ what the representation misses of the truth, $\|(I - "
+        r"P_B)B_*\|$, falls by "
+        r"$1 - \alpha\beta\mu_*^2$ a step in the end, for all four meta-learners.",
+        source=own(),
+        hypotheses=r"heads that come in pairs $\pm$, $w_0 = 0$, random balanced starts",
+        expected=Verdict.MEASURED,
+        kind="measurement",
+        learners=META_LEARNERS,
+        needs=frozenset({"step"}),
+        rests_on=("width-local-factor",),
+        measure=_distance_measure,
+    ),
+    Claim(
+        id="width-mean-update",
+        chapter=CHAPTER,
+        statement=r"With $m$ inner samples and heads of mean zero and second moment $\Sigma_*$, FO-ANIL's mean "
+        r"update at $w = 0$ is "
+        r"$E\nabla_B = \alpha^2 B\left(B^\top TB + \frac{1}{m}(B^\top TB + \tau B^\top B)\right) - \alpha TB$ with "
+        r"$T = B_*\Sigma_*B_*^\top$ and $\tau = \mathrm{tr}\Sigma_* + \sigma^2$, and $w$ stays zero.",
+        source=own("Isserlis"),
+        hypotheses=r"Gaussian data, any $B$ of any width, heads that come in pairs $\pm$, any $m \ge 1$, $\sigma^2 "
+        r"\ge 0$",
+        expected=Verdict.EXACT,
+        instances=lambda: mean_points(floats),
+        rationals=lambda: mean_points(fractions),
+        check=_mean_check,
+        examples=40,
+        remark="Of the heads only the second moment enters: they need not be Gaussian.",
+    ),
+    Claim(
+        id="width-mean-update-sampled",
+        chapter=CHAPTER,
+        statement=r"The mean of FO-ANIL's updates over actual samples is that mean update.",
+        source=own(),
+        hypotheses="$d = 4$, $k = 2$, $k' = 3$, $m = 3$, four tasks, noise",
+        expected=Verdict.MEASURED,
+        kind="measurement",
+        rests_on=("width-mean-update",),
+        measure=_sampling_measure,
+    ),
+    Claim(
+        id="width-limit-rests",
+        chapter=CHAPTER,
+        statement=r"The mean update is at rest wherever $B = B_*P$ with "
+        r"$PP^\top = \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + "
+        r"\frac{\tau}{m+1}I\right)^{-1}$, for every width.",
+        source=own(YUKSEL),
+        hypotheses=r"any $k' \ge k$, $m \ge 1$, $\alpha \ne \beta$; $\Sigma_*$ and $\sigma^2$ computed from a drawn "
+        r"limit",
+        expected=Verdict.EXACT,
+        rests_on=("width-mean-update",),
+        instances=lambda: resting_points(floats),
+        rationals=lambda: resting_points(fractions),
+        check=_resting_check,
+        examples=40,
+    ),
+    Claim(
+        id="width-useful-rate",
+        chapter=CHAPTER,
+        statement=r"There the useful part of $Y = B_{*\perp}^\top B$ contracts as with infinitely many samples, "
+        r"$Y^+P^\top = YP^\top(I - \alpha\beta\Sigma_*)$ to first order, whatever $m$, $\sigma^2$ and $k'$; "
+        r"to first order $Yq$ stays where $Pq = 0$.",
+        source=own(),
+        hypotheses="as before",
+        expected=Verdict.EXACT,
+        rests_on=("width-limit-rests",),
+        instances=lambda: resting_points(floats),
+        rationals=lambda: resting_points(fractions),
+        check=_finite_rate_check,
+        examples=40,
+    ),
+    Claim(
+        id="width-limit",
+        chapter=CHAPTER,
+        statement=r"From generic starts the mean update reaches that limit: $B_*^\top BB^\top B_* \to "
+        r"\frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$ for $k' = "
+        r"k$, $k+1$, $2k$.",
+        source=own(YUKSEL),
+        hypotheses=r"$\alpha = \beta = 0.3$, $\Sigma_* = \mathrm{diag}(1, 0.8, 0.6)$, $\sigma^2 = 0.5$, $m$ from "
+        r"$1$ to $100$",
+        expected=Verdict.MEASURED,
+        kind="measurement",
+        rests_on=("width-limit-rests",),
+        measure=_limit_measure,
+        remark="That every generic start ends there is seen, not proved.",
+    ),
+    Claim(
+        id="width-slow-unlearning",
+        chapter=CHAPTER,
+        statement=r"The superfluous directions are unlearned slowly: their singular values obey "
+        r"$s_t^2\, t \to \frac{m}{2\beta\alpha^2\tau}$, and $1/s^2$ grows by the inverse of it at every step.",
+        source=own(YUKSEL),
+        hypotheses="as before, $k' = k + 1$ and $2k$",
+        expected=Verdict.MEASURED,
+        kind="measurement",
+        rests_on=("width-limit",),
+        measure=_unlearning_measure,
+        remark=r"$s^+ = s(1 - \alpha^2\beta\tau s^2/m)$ once the useful part rests; $s^2t$ itself comes close "
+        r"only like $1/t$.",
+    ),
+)
