@@ -336,7 +336,9 @@ def samples_section(results: SamplesResults) -> b.Section:
     largest = results.growth[-1]
     base = [p for p in results.recovery if p.learner == "average-loss"]
     baseline = min((min(p.dist) for p in base if p.dist), default=float("nan"))
-    diverged = sum(p.diverged for p in results.recovery)
+    lost = {name: sum(p.diverged for p in results.recovery if p.learner == name) for name in LEARNERS}
+    runs = s.trials * len({(p.m_in, p.m_out) for p in results.recovery})
+    diverged = ", ".join(f"{count} of {runs} of {LEARNER_TITLES[name]}" for name, count in lost.items() if count)
     fewest = min(s.sizes)
     recovery = b.Picture(
         (("samples-recovery", panels["samples-recovery"]),),
@@ -349,7 +351,7 @@ def samples_section(results: SamplesResults) -> b.Section:
         f"{_median(results, 'anil', fewest) / _median(results, 'fo-anil', fewest):.1f} times as far from the truth as "
         "FO-ANIL: the exact methods' gradients hold the inner sample's noise across the truth, the first-order "
         "ones' only through the adapted parameters."
-        + (f" {diverged} trials diverged and are left out." if diverged else ""),
+        + (f" Trials that diverged are left out: {diverged}." if diverged else ""),
     )
     floor = b.Picture(
         tuple((name, panels[name]) for name in ("samples-floor", "samples-growth")),
