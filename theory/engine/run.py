@@ -70,15 +70,15 @@ def verify(
     return Finding(claim, implementation.name, tuple(evidence), time.perf_counter() - started)
 
 
-def replay(claim_id: str, instance: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:
-    """Check one claim on one stored instance (as in a report or a failure message) again.
+def replay(claim: str | Claim, instance: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:
+    """Check one claim, or the catalogue's of that id, on one stored instance (of a report, of a failure message) again.
 
     Raises:
         ValueError: no such claim, or one without a check on instances.
     """
     from theory.claims import get_claim  # the catalogue's claims may use the engine's helpers
 
-    claim = get_claim(claim_id)
+    claim = get_claim(claim) if isinstance(claim, str) else claim
     if claim.check is None:
-        raise ValueError(f"claim {claim_id!r} is not checked on instances; allowed: one that is")
+        raise ValueError(f"claim {claim.id!r} is not checked on instances; allowed: one that is")
     return claim.check(decode(instance), implementation)
