@@ -1,0 +1,134 @@
+"""Wider than the truth: the mean update, the distance, and claims that must break when what they check is broken."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import theory.claims.width as claims
+from reports.figures import rendered
+from reports.width_figure import draw_widths
+from sim.implementations import REFERENCE
+from sim.metrics import missing_distance, subspace_distance
+from sim.wide import mean_step, run_mean
+from theory.claims import get_claim
+from theory.claims.record import Verdict
+from theory.engine import Profile, verify
+from theory.width import gaussian_fourth_moment, learned_second_moment, unlearning_constant
+
+
+def status(claim_id: str, implementation: Any = REFERENCE) -> Verdict:
+    return verify(get_claim(claim_id), implementation, profile=Profile(shrink=False), examples=12).status
+
+
+def test_missing_distance() -> None:
+    rng = np.random.default_rng(0)
+    B_star = np.eye(6, 2)
+    B = rng.standard_normal((4, 6, 2))
+    np.testing.assert_allclose(missing_distance(B, B_star), subspace_distance(B, B_star), rtol=0, atol=1e-14)
+    wide = np.concatenate([np.broadcast_to(B_star, (4, 6, 2)), B], axis=-1) @ rng.standard_normal((4, 4))
+    assert np.all(missing_distance(wide, B_star) < 1e-13)  # eps × condition of a random 4 × 4 matrix
+    assert np.all(subspace_distance(wide, B_star) > 0.1)  # which counts superfluous directions
+    assert missing_distance(np.zeros((6, 3)), B_star) == 1
+    assert missing_distance(B_star[:, :1] @ np.ones((1, 2)), B_star) == pytest.approx(1)
+    assert np.isnan(missing_distance(np.full((6, 2), np.nan), B_star))
+    with pytest.raises(ValueError, match="allowed"):
+        missing_distance(np.zeros((5, 2)), B_star)
+
+
+def test_fourth_moment() -> None:
+    moment = gaussian_fourth_moment(2)
+    assert moment[0, 0, 0, 0] == 3
+    assert moment[0, 0, 1, 1] == moment[0, 1, 0, 1] == moment[0, 1, 1, 0] == 1
+    assert moment[0, 0, 0, 1] == 0
+
+
+def test_infinitely_many_samples_are_the_limit_of_many() -> None:
+    rng = np.random.default_rng(1)
+    P, Y = rng.standard_normal((2, 3)), rng.standard_normal((2, 3))
+    second = np.diag([1.0, 0.5])
+    many, limit = (mean_step(P, Y, second, 0.3, 0.2, m, 0.5) for m in (10**15, None))
+    for one, other in zip(many, limit, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-13)
+    assert unlearning_constant(second, 0.3, 0.2, None, 0.5) == np.inf
+    np.testing.assert_allclose(learned_second_moment(second, 0.3, None, 0.5), np.eye(2) / 0.3)
+    with pytest.raises(ValueError, match="ascending"):
+        run_mean(P, Y, second, 0.3, 0.2, 3, 0.5, np.array([3, 2]))
+
+
+def test_constant_of_one_setting() -> None:
+    """m/(2βα²τ) for α = β = 0.1, m = 5, τ = 3.5 is 714."""
+    assert unlearning_constant(np.eye(3), 0.1, 0.1, 5, 0.5) == pytest.approx(714.2857, rel=1e-6)
+
+
+def _no_noise_in_the_gram(P: Any, Y: Any, second: Any, alpha: Any, beta: Any, m: Any, noise: Any = 0) -> Any:
+    return mean_step(P, Y, second, alpha, beta, m, noise / 2)
+
+
+def _no_superfluous(P: Any, Y: Any, second: Any, alpha: Any, beta: Any, m: Any, noise: Any = 0) -> Any:
+    next_P, next_Y = mean_step(P, Y, second, alpha, beta, m, noise)
+    return next_P, next_Y - Y * beta / 100
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "wrong"),
+    [
+        ("width-mean-update", _no_noise_in_the_gram),
+        ("width-limit-rests", _no_noise_in_the_gram),
+        ("width-useful-rate", _no_superfluous),
+        ("width-mean-update-sampled", _no_noise_in_the_gram),
+    ],
+)
+def test_checks_of_the_mean_map_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, wrong: Any) -> None:
+    monkeypatch.setattr(claims, "mean_step", wrong)
+    assert status(claim_id) == Verdict.REFUTED
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "name", "wrong"),
+    [
+        ("width-limit", "learned_second_moment", lambda S, a, m, s: learned_second_moment(S, a, m, 1.001 * s)),
+        (
+            "width-slow-unlearning",
+            "unlearning_constant",
+            lambda S, a, b, m, s: 1.02 * unlearning_constant(S, a, b, m, s),
+        ),
+    ],
+)
+def test_measurements_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, name: str, wrong: Any) -> None:
+    monkeypatch.setattr(claims, name, wrong)
+    assert status(claim_id) == Verdict.REFUTED
+
+
+@pytest.mark.parametrize("claim_id", ["width-fixed-points", "width-never-unlearned"])
+def test_checks_of_the_implementation_can_fail(claim_id: str) -> None:
+    def decaying(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
+        next_B, next_w = REFERENCE.step(learner, B, w, targets, alpha, beta)
+        return next_B - B * (alpha * beta) / 50, next_w
+
+    assert status(claim_id, replace(REFERENCE, name="weight decay", step=decaying)) == Verdict.REFUTED
+
+
+def test_measured_rate_can_fail() -> None:
+    def hasty(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
+        return REFERENCE.step(learner, B, w, targets, alpha, 1.05 * beta)
+
+    assert status("width-distance-rate", replace(REFERENCE, name="hasty", step=hasty)) == Verdict.REFUTED
+
+
+def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert claims._fixed_point_proof().holds
+    assert claims._rate_proof().holds
+    assert claims._kept_proof().holds
+    perpendicular = claims.PERPENDICULAR
+    monkeypatch.setattr(claims, "_WIDE_RULES", claims._WIDE_RULES[:-1])  # YMᵀ need not vanish
+    assert not claims._fixed_point_proof().holds
+    monkeypatch.setattr(claims, "PERPENDICULAR", perpendicular[1:])  # nor B_{*⊥}ᵀB_*
+    assert not claims._kept_proof().holds
+    monkeypatch.setattr(claims, "_WIDE_POINT", {k: v for k, v in claims._WIDE_POINT.items() if k != "w"})  # nor w
+    assert not claims._rate_proof().holds
+
+
+def test_figure() -> None:
+    assert rendered(draw_widths(), "svg").startswith(b"<?xml")
