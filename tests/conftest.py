@@ -5,6 +5,8 @@ import secrets
 import hypothesis
 import pytest
 
+from sim.foreign import foreign_implementation, load_adapter
+from sim.implementations import Implementation
 from theory.engine import Profile
 
 THOROUGH_EFFORT = 20.0
@@ -21,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="default",
         help="default: derandomised; thorough: 20 times the instances, fresh randomness",
     )
+    parser.addoption(
+        "--implementation",
+        metavar="TARGET",
+        default=None,
+        help="check this adapter (a .py file, else a dotted module) against the claims, and run nothing else",
+    )
     parser.addoption("--metarep-seed", type=int, default=None, help="seed of the thorough profile (fresh unless given)")
 
 
@@ -31,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.metarep_seed = worker["metarep_seed"] if worker else secrets.randbelow(2**31)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With --implementation only the tests of an implementation run, without it all others."""
+    foreign = config.getoption("--implementation") is not None
+    kept = [item for item in items if (item.path.name == "test_implementation.py") == foreign]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node) -> None:  # parallel workers must share the seed, or they would collect different work
     node.workerinput["metarep_seed"] = node.config.getoption("--metarep-seed")
@@ -39,6 +55,12 @@ def pytest_configure_node(node) -> None:  # parallel workers must share the seed
 def pytest_report_header(config: pytest.Config) -> str:
     name = config.getoption("--metarep-profile")
     return f"metarep profile: {name}" + (f", --metarep-seed {config.option.metarep_seed}" if name == "thorough" else "")
+
+
+@pytest.fixture(scope="session")
+def implementation(request: pytest.FixtureRequest) -> Implementation:
+    """The implementation that --implementation names."""
+    return foreign_implementation(load_adapter(str(request.config.getoption("--implementation"))))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,21 @@
+"""``pytest --implementation=TARGET``: every claim that speaks of an update map or a trajectory, against that adapter.
+
+With a blank for the = pytest looks for its settings beside a file that is not in the checkout, and does not find them.
+"""
+
+import pytest
+
+from sim.implementations import Implementation
+from theory.claims import catalogue
+from theory.claims.record import Claim
+from theory.engine import shown
+from theory.engine.check import Status, check_claim
+
+
+@pytest.mark.parametrize("claim", [c for c in catalogue() if "step" in c.needs and c.instances], ids=lambda c: c.id)
+def test_implementation_does_what_the_claim_says(claim: Claim, implementation: Implementation) -> None:
+    checked = check_claim(claim, implementation)
+    if checked.status == Status.NOT_APPLICABLE:
+        pytest.skip(checked.why)
+    at = "\n".join(f"    {name} = {shown(value)}" for name, value in (checked.counterexample or {}).items())
+    assert checked.status == Status.PASSED, f"{claim.id} ({claim.source}): {checked.why}\n  at\n{at}"
