@@ -157,11 +157,12 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
         observe={"size": lambda B, w, step: np.sqrt(np.square(B).sum((-2, -1)))},
     )  # fmt: skip
     near = _nearest_finite(trajectory, settings.trials)
-    restpoint = None
-    if near is not None:
+    if near is None:  # they all diverged, but may have come close before: look where they began, close to the truth
+        near, M, w = 0, problem.B0[0][: settings.k], problem.w0[0]
+    else:
         M, w = trajectory.B[near][: settings.k], trajectory.w[near]
-        restpoint = fixed_point_near(learner, M, w, heads, settings.alpha, settings.beta)
-    fit = None if near is None else _fitted(trajectory, near)
+    restpoint = fixed_point_near(learner, M, w, heads, settings.alpha, settings.beta)
+    fit = _fitted(trajectory, near)
     lowest = np.nanmin(trajectory.dist, axis=0).reshape(len(STARTS), settings.trials)
     learned = tuple(float(share) for share in (lowest <= CONVERGED_BELOW).mean(1))
     symbolic = restpoint.rate if restpoint is not None and restpoint.attracts_perpendicular else None
@@ -240,6 +241,12 @@ def _identity_of(learner: Learner, found: Derived) -> str:
 
 
 def _why_it_learns(restpoint: Restpoint | None, found: Derived, trajectory: Trajectory) -> str:
+    if trajectory.diverged[0]:
+        step = int(trajectory.diverged_at[0])
+        grows = ""
+        if restpoint is not None and not restpoint.stable:
+            grows = f": the fixed point is unstable, span and head grow by {restpoint.growth:.5g} a step"
+        return f"The perpendicular part contracts, but the run does not stay and diverges at step {step}{grows}."
     if restpoint is None:
         size = trajectory.observed["size"][:, 0]
         return (

@@ -17,6 +17,7 @@ from theory import alphabet as a
 from theory.derive import adapted_loss, derive, task_gradients
 from theory.expressions import evaluate_words
 from theory.linearise import span_head_matrix
+from theory.rates import local_spectrum
 from theory.structure import right_factor
 from theory.study import fixed_families, fixed_point_near, perpendicular_factor, restpoint_at, same_update_as
 from theory.words import Poly, identity
@@ -213,3 +214,26 @@ def test_symbolic_side_knows_the_interpreter_not() -> None:
     text = Path(reports.interpreter.__file__).read_text(encoding="utf-8")
     assert "theory" not in text
     assert task_gradients(example("exact-head"))[1] == Poly(("k", "1"))
+
+
+def test_a_learner_that_arrives_and_does_not_stay() -> None:
+    """FO-MAML with a large mean of the heads: dist falls at the predicted rate while span and head run away."""
+    result = study(LEARNERS["fo-maml"], Settings(head_mean=0.74, trials=1, steps=1500))
+    assert result.trajectory.diverged[0]
+    assert result.learns
+    assert result.restpoint is not None
+    assert not result.restpoint.stable
+    assert "unstable" in result.reason
+    assert "nan" not in result.reason
+    assert result.relative_error is not None
+    assert result.relative_error < 1e-2
+
+
+def test_local_spectrum_of_other_specs_is_not_that_of_one_step() -> None:
+    rng = np.random.default_rng(5)
+    heads = 0.5 * rng.standard_normal((2, 5))
+    learner = Learner("fo-maml-2", "both", first_order=True, inner_steps=2)
+    found = local_spectrum(learner, heads, 0.4, 0.3)
+    expected = restpoint_at(learner, np.eye(2) / np.sqrt(0.4), np.zeros(2), heads, 0.4, 0.3)
+    np.testing.assert_allclose(found.perpendicular, expected.perpendicular, rtol=0, atol=1e-13)
+    assert abs(found.rate - (1 - 0.4 * 0.3 * np.linalg.eigvalsh(heads @ heads.T / 5)[0])) > 1e-5

@@ -18,7 +18,7 @@ from sympy.matrices.expressions import MatrixExpr, Transpose
 from sim.learners import Learner
 from theory import alphabet as a
 from theory.alphabet import matrix_symbol, scalar_symbol
-from theory.derive import task_gradients
+from theory.derive import scalar_values, task_gradients
 from theory.expressions import TaskMean, add, evaluate_words, mul, to_words
 from theory.structure import PERPENDICULAR
 from theory.words import SCALARS, Poly, Rule, zero
@@ -185,7 +185,7 @@ def span_head_matrix(
     S[: basis.shape[0]] = basis
     omega[basis.shape[0] :] = np.eye(k)
     arrays = {"S": S, "omega": omega, "w_star_i": heads, "h": np.zeros(k) if head is None else head}
-    scalars = {"alpha": alpha, "beta": beta}
+    scalars = scalar_values(learner, alpha, beta)
     next_S = evaluate_words(linear.S, arrays, scalars)
     next_omega = evaluate_words(linear.omega, arrays, scalars)[..., 0]
     coordinates = np.tensordot(next_S, basis, axes=([-2, -1], [-2, -1]))

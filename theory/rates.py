@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from sim.learners import META_LEARNERS, Learner, get_learner
-from theory.linearise import span_head_matrix, symmetric_basis
+from theory.derive import scalar_values
+from theory.expressions import evaluate_words
+from theory.linearise import linearise, span_head_matrix, symmetric_basis
 
 ENVELOPE_C = 0.5
 """The envelope's c. Quoted from memory of the paper, hence a parameter everywhere."""
@@ -117,7 +119,26 @@ def local_spectrum(
     # root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
     change = float(np.linalg.norm(matrix - np.eye(len(matrix)), 2))
     tolerance = np.sqrt(np.finfo(float).eps * len(matrix)) * change
-    return LocalSpectrum(1 - alpha * beta * moments.spectrum[::-1], values, float(tolerance))
+    perpendicular = 1 - alpha * beta * moments.spectrum[::-1]
+    if learner.plain_key is None or learner.inner_steps != 1:
+        perpendicular = _perpendicular_factors(learner, heads, alpha, beta, head)
+    return LocalSpectrum(perpendicular, values, float(tolerance))
+
+
+def _perpendicular_factors(
+    learner: Learner, heads: np.ndarray, alpha: float, beta: float, head: np.ndarray | None
+) -> np.ndarray:
+    """Eigenvalues of N at the truth from the derived words: not every spec's are 1 − αβλ_j."""
+    k = heads.shape[0]
+    arrays = {
+        "Y": np.eye(k),
+        "M": np.eye(k) / np.sqrt(alpha),
+        "w_star_i": heads,
+        "h": np.zeros(k) if head is None else head,
+    }
+    N = evaluate_words(linearise(learner, head is not None).Y, arrays, scalar_values(learner, alpha, beta))
+    values = np.linalg.eigvals(N)
+    return values[np.argsort(-np.abs(values), kind="stable")]
 
 
 def step_size_threshold(learner: Learner) -> float | None:
