@@ -1,0 +1,236 @@
+"""``metarep check``: right adapters conform, wrong ones do not and their cause is named, unusable ones get one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reports.cli import run
+from sim.foreign import AdapterError, foreign_implementation, load_adapter
+from sim.implementations import Implementation
+from theory.claims import catalogue, get_claim
+from theory.engine.check import CheckResult, Status, check_claim, check_implementation
+from theory.engine.diagnosis import diagnose
+
+UPDATES = tuple(claim for claim in catalogue() if claim.id.startswith("update-"))
+
+RIGHT = """
+import numpy as np
+
+def step(learner, B, w, targets, alpha, beta):
+    head, body = learner in ("anil", "fo-anil", "maml", "fo-maml"), learner in ("maml", "fo-maml")
+    grad_B, grad_w = np.zeros_like(B), np.zeros_like(w)
+    for theta in targets.T:
+        r = B @ w - theta
+        w_i = w - alpha * (B.T @ r) if head else w
+        B_i = B - alpha * np.outer(r, w) if body else B
+        v = B_i @ w_i - theta
+        g = B_i.T @ v
+        grad_B += np.outer(v, w_i)
+        grad_w += g
+        if learner == "anil":
+            grad_B -= alpha * np.outer(B @ g, w)
+            grad_B -= alpha * np.outer(r, g)
+            grad_w -= alpha * (B.T @ (B @ g))
+        if learner == "maml":
+            grad_B -= alpha * (w @ w_i) * np.outer(v, w)
+            grad_B -= alpha * np.outer(B @ g, w)
+            grad_B -= alpha * np.outer(r, g)
+            grad_w -= alpha * (r @ v) * w_i
+            grad_w -= alpha * (w @ w_i) * (B.T @ v)
+            grad_w -= alpha * (B.T @ (B @ g))
+    n = targets.shape[1]
+    return B - beta * grad_B / n, w - beta * grad_w / n
+"""
+"""All five learners as a user would write them, task by task."""
+
+WRONG: dict[str, tuple[str, str, str | None]] = {
+    "sum": ("beta * grad_B / n, w - beta * grad_w / n", "beta * grad_B, w - beta * grad_w", "sum-instead-of-mean"),
+    "swapped": ("    head, body", "    alpha, beta = beta, alpha\n    head, body", "alpha-beta-swapped"),
+    "alpha twice": ("    head, body", "    alpha = 2 * alpha\n    head, body", "alpha-scaled"),
+    "alpha 1 %": ("    head, body", "    alpha = 1.01 * alpha\n    head, body", "alpha-scaled"),
+    "beta half": ("    head, body", "    beta = 0.5 * beta\n    head, body", "beta-scaled"),
+    "ascends": ("    n = targets.shape[1]", "    n = -targets.shape[1]", "wrong-sign"),
+    "inner ascends": ("    head, body", "    alpha = -alpha\n    head, body", "wrong-sign"),
+    "stale residual": ("v = B_i @ w_i - theta", "v = r", "stale-residual"),
+    "first order": ('if learner == "', 'if False and learner == "', "first-order-instead-of-exact"),
+    "ANIL without BBv": ('"anil":\n            grad_B -= alpha * np.outer(B @ g, w)\n', '"anil":\n', "missing-term"),
+    "ANIL without rv": (
+        "            grad_B -= alpha * np.outer(r, g)\n            grad_w -= alpha * (B.T @ (B @ g))\n        if",
+        "            grad_w -= alpha * (B.T @ (B @ g))\n        if", "missing-term"),
+    "ANIL without Hessian": ("            grad_w -= alpha * (B.T @ (B @ g))\n        if", "        if", "missing-term"),
+    "MAML without vw": ("            grad_B -= alpha * (w @ w_i) * np.outer(v, w)\n", "", "missing-term"),
+    "MAML without rv w": ("            grad_w -= alpha * (r @ v) * w_i\n", "", "missing-term"),
+    "MAML without Bv": ("            grad_w -= alpha * (w @ w_i) * (B.T @ v)\n", "", "missing-term"),
+    "MAML term's sign": ("grad_w -= alpha * (r @ v) * w_i", "grad_w += alpha * (r @ v) * w_i", "wrong-sign"),
+    "MAML adapts the head only": ('"fo-maml"), learner in ("maml", "fo-maml")', '"fo-maml"), False', None),
+    "ANIL adapts the body": ('("anil", "fo-anil", "maml", "fo-maml"), learner in ("maml", "fo-maml")',
+                             '("maml", "fo-maml"), learner in ("anil", "fo-anil", "maml", "fo-maml")', None),
+    "unadapted B": ("g = B_i.T @ v", "g = B.T @ v", None),
+    "sequential": ("    return B - beta * grad_B / n, w - beta * grad_w / n",
+                   "    B_next = B - beta * grad_B / n\n    if learner == 'average-loss':\n"
+                   "        return B_next, w - beta * B_next.T @ (B_next @ w - targets.mean(1))\n"
+                   "    return B_next, w - beta * grad_w / n", "sequential-step"),
+    "last task dropped": ("in targets.T:", "in targets.T[:-1] if targets.shape[1] > 1 else targets.T:", None),
+    "weight decay": ("B - beta * grad_B / n,", "(1 - 0.01 * beta) * B - beta * grad_B / n,", None),
+    "carried over": ("w_i = w - alpha * (B.T @ r) if head else w", "w_i = w - alpha * (B.T @ r) if head else w\n"
+                     "        w = w_i if learner == 'fo-anil' else w", None),
+}  # fmt: skip
+"""What is replaced in the right adapter, by what, and the cause that must be named (None: any, or none)."""
+
+
+def checked(tmp_path: Path, source: str, examples: int = 3) -> CheckResult:
+    return check_implementation(adapted(tmp_path, source), UPDATES, max_examples=examples)
+
+
+def test_the_right_adapter_conforms(tmp_path: Path) -> None:
+    result = checked(tmp_path, RIGHT, 6)
+    assert result.conforming
+    assert result.diagnosis is None
+    assert len(result.of(Status.PASSED)) == 5
+
+
+def test_there_are_enough_wrong_adapters_with_a_cause() -> None:
+    assert len(WRONG) >= 20
+    assert sum(cause is not None for _, _, cause in WRONG.values()) >= 15
+
+
+def adapted(tmp_path: Path, source: str) -> Implementation:
+    path = tmp_path / "adapter.py"
+    path.write_text(source)
+    return foreign_implementation(load_adapter(str(path)))
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_adapters_fail_with_their_cause(tmp_path: Path, name: str) -> None:
+    old, new, cause = WRONG[name]
+    assert old in RIGHT
+    implementation = adapted(tmp_path, RIGHT.replace(old, new))
+    statuses = (check_claim(claim, implementation, max_examples=3, most_shrinks=0).status for claim in UPDATES)
+    assert Status.FAILED in statuses
+    found = diagnose(implementation).cause
+    if cause is not None:
+        assert found is not None
+        assert found.id == cause, found
+
+
+@pytest.mark.parametrize(("name", "factor"), [("alpha 1 %", 1.01), ("beta half", 0.5)])
+def test_fitted_factors(tmp_path: Path, name: str, factor: float) -> None:
+    old, new, _ = WRONG[name]
+    cause = diagnose(adapted(tmp_path, RIGHT.replace(old, new))).cause
+    assert cause is not None
+    assert cause.factor == pytest.approx(factor)
+    assert cause.learner == "all"
+
+
+SINGLE = RIGHT.replace(
+    "    head, body", "    B, w, targets = (x.astype(np.float32) for x in (B, w, targets))\n    head, body"
+)
+
+
+def test_float32_passes_as_float32_and_fails_as_float64(tmp_path: Path) -> None:
+    assert checked(tmp_path, SINGLE).conforming
+    assert checked(tmp_path, SINGLE + '\nprecision = "float32"\n').conforming
+    wide = adapted(tmp_path, SINGLE + '\nprecision = "float64"\n')
+    assert check_claim(UPDATES[0], wide, max_examples=3, most_shrinks=0).status == Status.FAILED
+
+
+def test_claims_about_other_learners_do_not_apply(tmp_path: Path) -> None:
+    result = checked(tmp_path, RIGHT + '\nsupported = {"anil"}\n')
+    assert [item.claim.id for item in result.of(Status.PASSED)] == ["update-anil"]
+    assert all("it speaks of" in item.why for item in result.of(Status.NOT_APPLICABLE))
+
+
+UNUSABLE = {
+    "raises": ("        r = B @ w - theta", "        r = B @ w - theta @ B", ":8"),
+    "returns another shape": ("    return B -", "    return B.T -", ":"),
+    "returns NaN": ("    return B -", "    return np.nan * B -", ":"),
+    "changes its input": ("    head, body", "    B += 1\n    head, body", ":"),
+    "has no step": ("def step", "def stepp", ":"),
+    "is no Python": ("import numpy as np", "import numpy as", ":2"),
+    "supports nonsense": ("import numpy as np", "import numpy as np\nsupported = {'nonsense'}", ":3"),
+}
+
+
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_unusable_adapters_get_one_line_with_their_own(
+    tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new, line = UNUSABLE[what]
+    path = tmp_path / "adapter.py"
+    path.write_text(RIGHT.replace(old, new))
+    assert run(["check", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"adapter.py{line}" in error
+    with pytest.raises(AdapterError):
+        foreign_implementation(load_adapter(str(path)))
+
+
+def test_command_line(tmp_path: Path) -> None:
+    wrong = RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body")
+    (tmp_path / "wrong.py").write_text(wrong + '\nsupported = {"average-loss"}\n')
+    command = [sys.executable, "-m", "reports", "check", str(tmp_path / "wrong.py"), "--max-examples", "1", "--json"]
+    root = Path(__file__).parent.parent
+    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert found.returncode == 1, found.stderr
+    record = json.loads(found.stdout)
+    assert record["conforming"] is False
+    assert record["cause"] == {"id": "beta-scaled", "learner": "average-loss", "factor": pytest.approx(1.5)}
+    assert {claim["status"] for claim in record["claims"]} >= {"FAILED", "NOT_APPLICABLE"}
+
+
+@pytest.mark.parametrize("module", ["with_autograd", "clone_adapt"])
+def test_shipped_adapters_conform(module: str) -> None:
+    adapter = foreign_implementation(load_adapter(f"reports.adapters.{module}"))
+    assert check_implementation(adapter, UPDATES, max_examples=4).conforming
+
+
+@pytest.mark.parametrize(("module", "extra"), [("with_torch", "torch"), ("with_jax", "jax")])
+def test_optional_adapters_conform(module: str, extra: str) -> None:
+    pytest.importorskip(extra, reason=f"the optional extra {extra!r} is not installed")
+    adapter = foreign_implementation(load_adapter(f"reports.adapters.{module}"))
+    assert check_implementation(adapter, UPDATES, max_examples=4).conforming
+
+
+def test_shipped_adapters_are_short() -> None:
+    for path in (Path(__file__).parent.parent / "reports" / "adapters").glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) <= 41, path
+
+
+OWN = """
+from theory.claims.record import Claim, Comparison, Verdict, own
+from theory.claims.strategies import floats, outer_steps, step_arrays
+
+def check(instance, implementation):
+    at = step_arrays(instance)
+    return Comparison(0.0, float(abs(at.B).max()), 0.0, "nothing against the largest entry")
+
+CLAIMS = (
+    Claim("mine", "Mine", "$0 \\\\le \\\\max |B|$.", own(), "anything", Verdict.SUPPORTED, kind="inequality",
+          learners=("anil",), needs=frozenset({"step"}), instances=lambda: outer_steps(floats), check=check),
+)
+"""
+
+
+def test_own_claims(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(OWN)
+    assert run(["verify", "mine", "--claims", str(path), "--examples", "5"]) == 0
+    assert "SUPPORTED" in capsys.readouterr().out
+    path.write_text(OWN.replace('"mine"', '"update-anil"'))
+    assert run(["verify", "mine", "--claims", str(path)]) == 2
+    assert "is taken" in capsys.readouterr().err
+    path.write_text("CLAIMS = 3")
+    assert run(["verify", "mine", "--claims", str(path)]) == 2
+    assert run(["verify", "mine", "--claims", str(tmp_path / "none.py")]) == 2
+    assert capsys.readouterr().err.count("\n") == 2
+
+
+def test_a_failing_claim_shrinks_to_something_small(tmp_path: Path) -> None:
+    implementation = adapted(tmp_path, RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body"))
+    found = check_claim(get_claim("update-average-loss"), implementation, max_examples=3)
+    assert found.counterexample is not None
+    assert found.counterexample["d"] <= 2
