@@ -8,13 +8,19 @@ from theory.claims.record import Claim
 HEADER = "| chapter | claims | expected |\n| --- | --- | --- |"
 
 
+def stem_and_learner(claim_id: str) -> tuple[str, str]:
+    """An id in two: ("update-", "fo-anil"); the second part is empty where the id does not end in a learner."""
+    learners = ("fo-anil", "fo-maml", "average-loss", "anil", "maml")
+    ending = next((name for name in learners if claim_id.endswith(f"-{name}")), "")
+    return claim_id.removesuffix(ending), ending
+
+
 def _families(claims: list[Claim]) -> list[str]:
     """Ids, those that differ in the learner alone written once: ``update-{anil,fo-anil,...}``."""
-    learners = ("fo-anil", "fo-maml", "average-loss", "anil", "maml")
     found: dict[str, list[str]] = {}
     for claim in claims:
-        ending = next((name for name in learners if claim.id.endswith(f"-{name}")), "")
-        found.setdefault(claim.id.removesuffix(ending), []).append(ending)
+        stem, ending = stem_and_learner(claim.id)
+        found.setdefault(stem, []).append(ending)
     return [
         f"`{stem}{endings[0]}`" if len(endings) == 1 else f"`{stem}{{{','.join(endings)}}}`"
         for stem, endings in found.items()

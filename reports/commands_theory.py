@@ -268,36 +268,19 @@ def selftest(
     """Test the tests: wrong implementations and wrong claims, each to be refuted. Exit code 1 if one survives."""
     check_whole("seed", seed, 0)
     import os
-    from dataclasses import asdict
 
     from theory.claims import catalogue, get_claim
 
     catalogue()
     with checking_input():
         left_out = [get_claim(claim).id for claim in without or ()]
-    from reports.records import evidence_record
+    from reports.records import selftest_record
     from theory.engine.selftest import selftest as run
 
     with progress_bar("selftest") as told:
         result = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
     if json:
-        typer.echo(
-            as_json(
-                {
-                    "claims": list(result.claims),
-                    "faults": [asdict(row) for row in result.faults],
-                    "wrong_claims": [
-                        {
-                            "claim": row.claim,
-                            "statement": row.statement,
-                            "evidence": None if row.evidence is None else evidence_record(row.evidence),
-                        }
-                        for row in result.wrong_claims
-                    ],
-                    "survivors": list(result.survivors),
-                }
-            )
-        )
+        typer.echo(as_json(selftest_record(result)))
     else:
         print_table(
             ("fault", "what is wrong", "refuted by", "claims that saw it"),

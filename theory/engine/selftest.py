@@ -19,6 +19,12 @@ LEAST_INSTANCES = {"identity": 8, "inequality": 3, "measurement": 1}
 """... but at least so many: the first instance that Hypothesis tries is the simplest one, where little can be seen."""
 
 
+LONG_RUNS = ("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement")
+"""How the ids begin of the claims whose every instance is a run of many steps: left out of a quick matrix."""
+
+QUICK_INSTANCES = 3
+"""Instances per fault and claim in a quick matrix."""
+
 MOST_SHRINKS = 200
 """Steps that shrinking a wrong claim's counterexample may take."""
 
@@ -78,20 +84,36 @@ def concerns(claim: Claim, deviation: Deviation) -> bool:
     return "step" in claim.needs and bool(deviation.learners & set(claim.learners))
 
 
-def _fault_row(name: str, claim_ids: Sequence[str], effort: float, seed: int) -> FaultRow:
+def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, ...]:
+    """Ids of the claims that faults are tried on: those with a check, a quick matrix without the ``LONG_RUNS``."""
+    left_out = set(without)
+    return tuple(
+        claim.id
+        for claim in catalogue()
+        if claim.check is not None and claim.id not in left_out and not (quick and claim.id.startswith(LONG_RUNS))
+    )
+
+
+def fault_row(
+    name: str, claim_ids: Sequence[str], effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
+) -> FaultRow:
+    """One named fault against those of the claims that concern it; ``quick``: at most ``QUICK_INSTANCES`` each."""
     deviation = DEVIATIONS[name]
     profile = Profile("selftest", effort, seed, shrink=False)
     refuted, survived = [], []
     for claim in catalogue():
         if claim.id in claim_ids and concerns(claim, deviation):
             instances = max(LEAST_INSTANCES[claim.kind], round(claim.examples * effort))
+            if quick:
+                instances = min(instances, QUICK_INSTANCES)
             kinds = ("floats",) if claim.instances is not None else ("exact",)
             finding = verify(claim, deviation.implementation, profile=profile, examples=instances, kinds=kinds)
             (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
     return FaultRow(name, deviation.cause, deviation.description, tuple(refuted), tuple(survived))
 
 
-def _wrong_claim_row(position: int, seed: int) -> WrongClaimRow:
+def wrong_claim_row(position: int, seed: int = 0) -> WrongClaimRow:
+    """The wrong claim at that place of ``WRONG_CLAIMS``, verified."""
     claim = WRONG_CLAIMS[position]
     finding = verify(claim, profile=Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS))
     return WrongClaimRow(claim.id, claim.statement, finding.counterexample)
@@ -122,15 +144,21 @@ def selftest(
     unknown = sorted(left_out - set(known))
     if unknown:
         raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
-    used = tuple(claim.id for claim in catalogue() if claim.id not in left_out and claim.check is not None)
-    tasks = [delayed(_fault_row)(name, used, effort, seed) for name in DEVIATIONS]
-    tasks += [delayed(_wrong_claim_row)(position, seed) for position in range(len(WRONG_CLAIMS))]
+    used = used_claims(left_out)
+    tasks = [delayed(fault_row)(name, used, effort, seed) for name in DEVIATIONS]
+    tasks += [delayed(wrong_claim_row)(position, seed) for position in range(len(WRONG_CLAIMS))]
     rows: list[FaultRow | WrongClaimRow] = []
     for row in Parallel(n_jobs=jobs, return_as="generator")(tasks):
         assert isinstance(row, FaultRow | WrongClaimRow)
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(tasks))
+    return assembled(rows, used)
+
+
+def assembled(rows: Iterable[FaultRow | WrongClaimRow], used: Sequence[str]) -> SelfTest:
+    """The matrix from its rows; of the claims used only those that some fault concerns."""
+    rows = tuple(rows)
     faults = tuple(row for row in rows if isinstance(row, FaultRow))
     wrong = tuple(row for row in rows if isinstance(row, WrongClaimRow))
     exercised = {claim for row in faults for claim in (*row.refuted_by, *row.survived)}
