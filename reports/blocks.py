@@ -54,11 +54,13 @@ class Code:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption."""
+    """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption, and a file of
+    what is drawn (name, CSV text) beside them."""
 
     panels: tuple[tuple[str, bytes], ...]
     alt: str
     caption: str = ""
+    data: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)

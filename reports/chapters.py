@@ -5,6 +5,7 @@ from collections import Counter
 from typing import Any
 
 from reports import blocks as b
+from reports.boundaries_chapter import boundaries_section
 from reports.derived_maps import derived_lines
 from reports.experiment_figures import (
     by_panel,
@@ -14,9 +15,11 @@ from reports.experiment_figures import (
     looseness,
     summary,
 )
+from reports.experiments_chapter import experiments_section
 from reports.figures import rendered
 from reports.gather import Results
-from reports.rates_table import HEADER, RateRecord, row
+from reports.rates_chapter import rates_section
+from reports.rates_table import RateRecord
 from reports.wording import LEARNER_TITLES, power
 from sim.experiments import get_experiment
 from sim.learners import LEARNERS
@@ -203,51 +206,32 @@ def maps(results: Results) -> b.Section:
     )
 
 
-# --- rates ------------------------------------------------------------------------------------------------------------
+# --- rates, boundaries, experiments -----------------------------------------------------------------------------------
 
 
 def rates(results: Results) -> b.Section:
-    """The rates table, one block per setting."""
-    groups = []
+    """Symbolic, empirical and envelope rates."""
     size = len(LEARNERS)
-    for place, s in enumerate(results.settings):
-        records = [RateRecord(**record) for record in results.rates[place * size : (place + 1) * size]]
-        cells = tuple((LEARNER_TITLES[r.learner], *row(r)[1:]) for r in records)
-        title = (
-            rf"$d = {s.d}$, $k = {s.k}$, $n = {s.n}$, $\alpha = {s.alpha:g}$, $\beta = {s.beta:g}$, "
-            rf"$\mathrm{{dist}}_0 = {s.dist0:g}$"
-        )
-        command = (
-            f"metarep rates --d {s.d} --k {s.k} --n {s.n} --alpha {s.alpha:g} --beta {s.beta:g} "
-            f"--dist0 {s.dist0:g} --seed {results.seed}"
-        )
-        table = b.Table(HEADER, cells, frozenset(range(1, 6)))
-        groups.append(b.Section(f"rates-{place + 1}", title, (table, b.Code(command))))
-    return b.Section(
-        "rates",
-        "Rates",
+    table = [
         (
-            b.Paragraph(
-                r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from "
-                r"$N(0, I)$, from a "
-                r"balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ where "
-                r"that is stable. "
-                r"**Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, with its standard "
-                r"error. **Relative "
-                r"error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta E_0 \mu_*^2$ "
-                r"with "
-                r"$E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
-            ),
-            b.Paragraph(
-                "**Unstable** means that the linearisation has an eigenvalue of modulus above 1 at the truth; "
-                "symbolic and empirical "
-                "are then the growth a step of a small perturbation of the truth, predicted and measured. **Moving** "
-                "means that the "
-                "run ended before its rate had settled, so that its relative error is mostly the transient's."
-            ),
-        ),
-        tuple(groups),
-    )
+            (s.d, s.k, s.n, s.alpha, s.beta, s.dist0),
+            [RateRecord(**record) for record in results.rates[place * size : (place + 1) * size]],
+        )
+        for place, s in enumerate(results.settings)
+    ]
+    return rates_section(table, results.rate_grid, results.seed)
+
+
+def boundaries(results: Results) -> b.Section | None:
+    """Where the theory stops."""
+    return boundaries_section(results.boundaries, results.claims) if results.boundaries else None
+
+
+def experiments(results: Results) -> b.Section | None:
+    """The paper's experiments, Figure 1's runs judged with them."""
+    if not results.experiments:
+        return None
+    return experiments_section({"figure-1": results.curves, **results.experiments}, results.seed)
 
 
 # --- Figure 1 ---------------------------------------------------------------------------------------------------------
@@ -358,5 +342,5 @@ def reproduction(results: Results) -> b.Section:
     return b.Section("reproduction", "How to get it again", tuple(blocks))
 
 
-CHAPTERS = (figure_1, verdicts, rates, maps, claims, reproduction)
-"""In reading order."""
+CHAPTERS = (figure_1, verdicts, rates, boundaries, experiments, maps, claims, reproduction)
+"""In reading order; one that was not run is None."""

@@ -10,8 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from reports import package_version
+from reports.boundaries import SIZES, BoundarySize, boundary_jobs
+from reports.experiments_chapter import CHAPTER_EXPERIMENTS, experiment_jobs
 from reports.output import Progress
-from reports.rates_table import MOST_STEPS, rate_record, rates_problem
+from reports.rates_chapter import GRIDS, Setting, rate_jobs
+from reports.rates_table import MOST_STEPS, RateRecord, rate_record, rates_problem
 from reports.records import claim_record
 from sim.experiments import CurveResult, get_experiment, run_experiment
 from sim.learners import LEARNERS, get_learner
@@ -41,6 +44,10 @@ class ReportProfile:
     rate_steps: int = MOST_STEPS
     figure_steps: int | None = None
     """Fewer steps than the experiment's, which only tests want."""
+    rate_grid: tuple[tuple[Setting, ...], int] = ((), 0)
+    """Settings of the rates chapter's figures beside those of the table, and the most steps of their runs."""
+    boundary: BoundarySize | None = None
+    """Without it there is no chapter on where the theory stops, nor one on the paper's experiments."""
 
 
 _SETTINGS = (
@@ -52,9 +59,15 @@ _SETTINGS = (
 )
 
 PROFILES = {
-    "quick": ReportProfile("quick", 1.0, _SETTINGS, 30_000),
+    "quick": ReportProfile("quick", 1.0, _SETTINGS, 30_000, None, GRIDS["quick"], SIZES["quick"]),
     "full": ReportProfile(
-        "full", 6.0, (*_SETTINGS, RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3)), 60_000
+        "full",
+        6.0,
+        (*_SETTINGS, RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3)),
+        60_000,
+        None,
+        GRIDS["full"],
+        SIZES["full"],
     ),
 }
 """``quick`` is made for under three minutes on two cores, ``full`` for under ten."""
@@ -72,6 +85,10 @@ class Results:
     settings: tuple[RateSetting, ...]
     curves: list[CurveResult]
     versions: dict[str, str]
+    rate_grid: tuple[tuple[Setting, list[RateRecord]], ...] = ()
+    boundaries: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    experiments: dict[str, list[CurveResult]] = field(default_factory=dict)
+    """Those that are not Figure 1."""
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -120,7 +137,7 @@ def gather(
     claims: Iterable[str] | None = None,
     jobs: int | None = None,
 ) -> Results:
-    """Run the catalogue, the rates table and Figure 1.
+    """Run the catalogue, the rates, the boundaries and the paper's experiments.
 
     Args:
         profile: how much.
@@ -140,6 +157,10 @@ def gather(
         (("rates", learner, str(place)), _rated, (learner, profile.settings[place], seed, profile.rate_steps))
         for learner, place in pairs
     ]
+    more = experiment_jobs(seed) + boundary_jobs(seed, profile.boundary) if profile.boundary is not None else []
+    work += more
+    grid, most_steps = profile.rate_grid
+    work += rate_jobs(seed, grid, most_steps)
     work += [(("claim", claim), _checked, (claim, profile.effort, seed)) for claim in ids]
     done: dict[tuple[str, ...], Any] = {}
     seconds: dict[str, float] = {}
@@ -159,6 +180,9 @@ def gather(
         profile.settings,
         done["figure-1",],
         versions(),
+        tuple((setting, done["rates-grid", str(place)]) for place, setting in enumerate(grid)),
+        {key: done[key] for key, *_ in more if key[0] == "boundary"},
+        {name: done["experiment", name] for name in CHAPTER_EXPERIMENTS if ("experiment", name) in done},
         {
             "at": now.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 1),

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from reports import blocks as b
+from reports.boundaries_chapter import blind_sentence, boundaries_record, near_agreement
 from reports.chapters import CHAPTERS, figure_1_files, verdict_counts
 from reports.experiment_figures import by_panel, summary
+from reports.experiments_chapter import replication_records
 from reports.gather import Results
 from reports.output import as_json, make_folder, write_file
 from reports.pages import html_page, markdown_page
@@ -26,7 +28,8 @@ def document(results: Results) -> b.Document:
         + ", ".join(f"{count} [[{verdict.value}]]" for verdict, count in counts)
         + f". After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile {results.profile}, seed {results.seed}."
     )
-    return b.Document(TITLE, subtitle, _opening(results), tuple(chapter(results) for chapter in CHAPTERS))
+    sections = (chapter(results) for chapter in CHAPTERS)
+    return b.Document(TITLE, subtitle, _opening(results), tuple(section for section in sections if section is not None))
 
 
 def _opening(results: Results) -> tuple[b.Block, ...]:
@@ -60,11 +63,20 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
             r"\alpha\beta\mu_*^2$ a step; "
             f"runs that settled agree to {power(max(settled))} of $\\alpha\\beta\\mu_*^2$ or better ([rates](#rates))."
         )
-    if unstable:
+    if unstable or results.boundaries:
+        rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
         lines.append(
-            "**FO-MAML is the exception.** With few fixed tasks its fixed point at the truth can be unstable, which "
-            "the paper does "
-            f"not say: so in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)."
+            "**FO-MAML is the exception.** With few fixed tasks, or heads with a large mean, its fixed point at the "
+            "truth "
+            "is unstable, which the paper does not say"
+            + (f": so {rows_of}" if unstable else "")
+            + (
+                f"; runs agree with the predicted boundary at "
+                f"{' of '.join(map(str, near_agreement(results.boundaries)))} "
+                f"points ([boundaries](#boundaries-fo-maml)). {blind_sentence(results.boundaries)}"
+                if results.boundaries
+                else "."
+            )
         )
     lines.append(
         "**How it is known** is said claim by claim ([verdicts](#verdicts)): "
@@ -87,6 +99,7 @@ def _misses(rows: list[dict[str, Any]]) -> str:
 
 def report_data(results: Results) -> dict[str, Any]:
     """The report as data; what differs between equal runs is under ``run`` alone."""
+    runs = {"figure-1": results.curves, **results.experiments}
     return {
         "format": 1,
         "profile": results.profile,
@@ -96,7 +109,10 @@ def report_data(results: Results) -> dict[str, Any]:
         "counts": {verdict.value: count for verdict, count in verdict_counts(results.claims)},
         "claims": results.claims,
         "rates": results.rates,
-        "experiments": {"figure-1": summary(results.curves)},
+        "rate_grid": [record.as_dict() for _, records in results.rate_grid for record in records],
+        "boundaries": boundaries_record(results.boundaries) if results.boundaries else {},
+        "experiments": {name: summary(curves) for name, curves in runs.items()},
+        "replications": replication_records(runs) if results.experiments else [],
         "run": results.run,
     }
 
@@ -126,7 +142,8 @@ def write_report(results: Results, out: Path) -> list[Path]:
     page = document(results)
     make_folder(out / "figures")
     panels = {f"{name}.svg": svg for picture in pictures(page) for name, svg in picture.panels}
-    for name, content in {**panels, **figure_1_files(results)}.items():
+    data = dict(picture.data for picture in pictures(page) if picture.data is not None)
+    for name, content in {**panels, **data, **figure_1_files(results)}.items():
         write_file(out / "figures" / name, content)
     written = {
         "report.html": html_page(page),
