@@ -40,6 +40,8 @@ class BoundarySize:
     far_steps: int = 3000
     line: int = 11
     """Points along an axis of a line figure."""
+    head_steps: int = 4000
+    """Steps of the runs over the heads' means; twice as many at most over their diversity."""
 
 
 SIZES = {
@@ -579,7 +581,8 @@ def head_laws(kind: str, seed: int, size: BoundarySize) -> HeadLaws:
         raise ValueError(f"kind is {kind!r}; allowed: 'diversity', 'mean'")
     falls = np.log(HEADS_DIST0 / CONVERGED_BELOW)
     predicted = falls / -np.log1p(-alpha * beta * least)
-    steps = int(1.3 * predicted.max()) if kind == "diversity" else 4000
+    longest = int(1.3 * predicted.max())
+    steps = min(longest, 2 * size.head_steps) if kind == "diversity" else size.head_steps
     B0 = start("balanced", HEADS_D, k, alpha, _rng(seed, "heads"), HEADS_DIST0)
     every, arrival, diverged = 5, [], []
     for name in META_LEARNERS:

@@ -165,8 +165,8 @@ def _blind(claims: Claims, scale: list[ScaleRuns]) -> b.Section:
                 r"Where $\alpha\|w\|^2 = 1$, one inner step of the representation alone solves any task, and $B_*$ "
                 r"is not "
                 rf"needed ({mention(claims, 'maml-blind-points')}). A small $B_0$ lets the head get there first "
-                f"({mention(claims, 'maml-ends-blind')}).{seen} A random orthonormal start, as in the paper's figures "
-                r"perhaps, is smaller than balance by $\sqrt\alpha$."
+                f"({mention(claims, 'maml-ends-blind')}).{seen} A random orthonormal start, our "
+                r"choice for [Figure 1](#figure-1), is smaller than balance by $\sqrt\alpha$."
             ),
             scale_chart(scale).picture(),
             *((b.Paragraph(f"Measured with the claim: {found['why']}."),) if found else ()),

@@ -237,8 +237,7 @@ def rates_section(
         names = ", ".join(dict.fromkeys(name for name, _ in unstable))
         blocks.append(
             b.Paragraph(
-                f"Unstable at the truth: {len(unstable)} of {len(records)} ({names}), which is why they are in neither "
-                "figure"
+                f"Unstable at the truth: {len(unstable)} of {len(records)} rows ({names}), left out of both figures"
                 + (f"; growth seen is as predicted to {_size(max(growth))} of its excess over 1." if growth else ".")
             )
         )

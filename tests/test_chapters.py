@@ -1,0 +1,322 @@
+"""The report's chapters on rates, boundaries and the paper's experiments: built on tiny data, and what they rest on."""
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reports import blocks, boundaries, charts, pages
+from reports.boundaries import BoundarySize, NearPlane
+from reports.boundaries_chapter import boundaries_record, boundaries_section
+from reports.boundaries_figures import phase_chart
+from reports.experiments_chapter import (
+    CRITERIA,
+    VARIANTS,
+    experiments_section,
+    replication_records,
+    replications,
+)
+from reports.figures import rendered
+from reports.output import as_json
+from reports.rates_chapter import grid_rates, looseness, rate_jobs, rates_section
+from reports.rates_table import RateRecord
+from reports.report import pictures
+from sim.experiments import CurveResult, get_experiment
+from sim.learners import LEARNERS, META_LEARNERS
+from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
+from sim.trajectories import CONVERGED_BELOW, Outcome, run
+from theory.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
+
+TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def few_drawn(monkeypatch):
+    """Every fifth panel is really rendered: drawing all of them takes far longer than all the rest."""
+    count = iter(range(10_000))
+    stub = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+    monkeypatch.setattr(
+        charts, "rendered", lambda figure, form: rendered(figure, form) if next(count) % 5 == 0 else stub
+    )
+
+
+def check_section(section: blocks.Section) -> str:
+    """Every figure has a text, a caption, data and proper files; nothing of LaTeX is left; returns the page."""
+    document = blocks.Document("t", "s", (), (section,))
+    found = list(pictures(document))
+    assert found
+    names = [name for picture in found for name, _ in picture.panels]
+    assert len(names) == len(set(names))
+    for picture in found:
+        assert len(picture.alt) > 40
+        assert "\\" not in picture.alt
+        assert len(picture.caption) > 40
+        assert picture.data is not None
+        name, text = picture.data
+        assert name.endswith(".csv")
+        assert f"figures/{name}" in picture.caption
+        header, *rows = text.splitlines()
+        assert rows
+        assert all(row.count(",") >= header.count(",") for row in rows)
+        for _, svg in picture.panels:
+            ET.fromstring(svg)
+    page = pages.html_page(document)
+    assert "\\" not in page
+    assert not re.search(r"\bnan\b", pages.markdown_page(document))
+    return page
+
+
+def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> dict:
+    evidence = {"kind": "measurement", "why": "seen", "estimate": estimate, "uncertainty": 0.01, "details": details}
+    return {"id": claim_id, "evidence": [evidence]}
+
+
+@pytest.mark.usefixtures("few_drawn")
+def test_the_boundaries_chapter():
+    parts = boundaries.measure_boundaries(0, TINY)
+    region = {
+        "alpha_L": [0.1, 1.0],
+        "step": [0.01, 0.1],
+        "largest_c": [[1.2, 0.7], [0.1, -1.0]],
+        "steps": 300,
+        "survived": 0.03,
+        "broken": None,
+    }
+    claims = [measurement(f"constant-region-{name}", region) for name in META_LEARNERS]
+    claims += [measurement("constant-c-maml", {"flow_c": 1.26}), measurement("maml-ends-blind", {})]
+    page = check_section(boundaries_section(parts, claims))
+    assert 'href="#claim-constant-region-maml"' in page
+    assert 'href="#claim-fo-maml-operator"' not in page  # a claim that was not run has no section to link to
+    as_json(boundaries_record(parts))
+    assert "constants" not in {name.split("-")[0] for name in _panel_names(boundaries_section(parts, []))}
+
+
+def _panel_names(section: blocks.Section) -> Iterator[str]:
+    for picture in pictures(blocks.Document("t", "s", (), (section,))):
+        yield from (name for name, _ in picture.panels)
+
+
+def test_the_rates_chapter():
+    settings = ((20, 1, 10, 0.4, 0.4, 0.3), (20, 2, 20, 0.4, 0.4, 0.8))
+    grid = [(setting, grid_rates(setting, 1, 400)) for setting in settings]
+    assert [job[2][0] for job in rate_jobs(1, settings, 400)] == list(settings)
+    check_section(rates_section(grid[:1], grid, 1))
+    for (*_, dist0), records in grid:
+        for record in records:
+            ratio = looseness(record)
+            assert ratio is not None
+            # −log(1 − x) over −log(1 − x E_0/2) is between 2/E_0 and that divided by 1 − x
+            least = 2 / (0.9 - dist0**2)
+            assert least <= ratio <= least / record.symbolic * 1.01
+    unstable = replace(grid[0][1][3], outcome="unstable", symbolic=1.01, empirical=1.0101)
+    assert looseness(unstable) is None
+    text = pages.markdown_page(
+        blocks.Document("t", "s", (), (rates_section([(settings[0], [*grid[0][1][:3], unstable])], grid, 1),))
+    )
+    assert "Unstable at the truth: 1 of" in text
+    assert RateRecord(**unstable.as_dict()) == unstable  # type: ignore[arg-type]
+
+
+# --- experiments ------------------------------------------------------------------------------------------------------
+
+
+def made_up(name: str, exponent) -> list[CurveResult]:
+    """Straight falls to 10^(−exponent(panel, curve)) at the end, nobody diverged."""
+    results = []
+    for panel in get_experiment(name).panels:
+        for curve in panel.curves:
+            steps = np.arange(0, 101, 5)
+            dist = 10.0 ** (-exponent(panel, curve) * steps / 100)[:, None] * np.ones((1, 3))
+            outcomes = np.full(3, Outcome.MOVING, dtype=object)
+            results.append(CurveResult(panel.name, curve, steps, dist, outcomes, np.full(3, -1)))
+    return results
+
+
+def as_the_paper_says(panel, curve) -> float:
+    label, setting = curve.label, curve.setting
+    if curve.learner == "average-loss":
+        return 0.0
+    if label.startswith("μ"):
+        return 12 * float(label.split("=")[1])
+    if panel.name.startswith("heads"):
+        return {"N(0, 4 I)": 9.0, "N(0, diag(1, 1, 1/4))": 2.0}.get(label, 5.0)
+    if panel.name.startswith("start"):
+        return 7.0 - (setting.dist0 or 1.0)
+    return 8.0
+
+
+@pytest.mark.parametrize("name", CRITERIA)
+def test_whether_an_experiment_replicates(name):
+    """Yes where all is as the paper says, in part where one learner is not so, no where nothing is."""
+    judge = CRITERIA[name][0]
+    for suffix, _ in VARIANTS:
+        assert judge(made_up(name, as_the_paper_says), suffix).verdict == "replicates"
+        level = judge(made_up(name, lambda panel, curve: 0.5), suffix)
+        assert level.verdict == "does not replicate"
+        one = judge(made_up(name, lambda p, c: 0.5 if c.learner == "maml" else as_the_paper_says(p, c)), suffix)
+        assert one.verdict.startswith("in part")
+        assert "Exact MAML" in one.missing
+        assert "FO-MAML" not in one.missing
+
+
+def test_a_curve_that_is_not_straight_is_not_exponential():
+    good = made_up("figure-1", as_the_paper_says)
+    bent = [replace(r, dist=np.where(r.steps[:, None] < 90, 0.09, r.dist)) for r in good]
+    assert CRITERIA["figure-1"][0](good, "").verdict == "replicates"
+    assert "FO-ANIL" in CRITERIA["figure-1"][0](bent, "").missing
+
+
+def test_divergence_is_no_replication():
+    gone = [
+        replace(r, outcomes=np.full(3, Outcome.DIVERGED, dtype=object)) for r in made_up("section-6", as_the_paper_says)
+    ]
+    assert CRITERIA["section-6"][0](gone, "").verdict == "does not replicate"
+
+
+@pytest.mark.usefixtures("few_drawn")
+def test_the_experiments_chapter():
+    runs = {name: made_up(name, as_the_paper_says) for name in CRITERIA}
+    section = experiments_section(runs, 0)
+    page = check_section(section)
+    assert page.count("replicates") >= 6
+    assert {found.verdict for found in replications(runs).values()} == {"replicates"}
+    assert len(replication_records(runs)) == 6
+    assert [below.anchor for below in section.sections] == ["experiment-section-6", "experiment-figure-4"]
+
+
+# --- what the boundaries rest on --------------------------------------------------------------------------------------
+
+
+def test_exact_heads_have_gaussian_moments():
+    mean, deviations = rng().standard_normal(3), np.array([1.0, 0.5, 2.0])
+    heads = boundaries.exact_heads(mean, deviations)
+    first, second, third = gaussian_head_moments(mean, np.diag(deviations**2))
+    moments = HeadMoments.of(heads)
+    # sums of six terms of size up to (1 + √3·2)³ < 100
+    np.testing.assert_allclose(moments.mean, first, atol=1e-13)
+    np.testing.assert_allclose(moments.second, second, atol=1e-13)
+    np.testing.assert_allclose(third_moment(heads), third, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", META_LEARNERS)
+def test_the_limit_of_the_step_size_is_where_the_linearisation_turns_unstable(name):
+    learner, alpha = LEARNERS[name], 0.7
+    heads = heads_with_spectrum(np.array([1.0, 0.3]), 5, rng(1), mean=0.0)
+    limit = boundaries.stable_product(learner, heads, alpha)
+    expected = {"anil": 0.5, "fo-anil": 1.0}.get(name)
+    if expected is not None:
+        assert limit == pytest.approx(expected, rel=1e-12)
+    for share, stable in ((0.99, True), (1.01, False)):
+        assert local_spectrum(learner, heads, alpha, share * limit / alpha).stable is stable
+
+
+def test_no_step_size_helps_where_the_truth_is_unstable():
+    heads = np.array([[1.0, 2.0]])
+    assert boundaries.stable_product(LEARNERS["fo-maml"], heads, 0.5) == 0.0
+    assert boundaries.stable_product(LEARNERS["fo-anil"], heads, 0.5) > 0
+
+
+def test_the_planes_predict_as_their_formulas_do():
+    x = np.linspace(-1.5, 1.5, 7)
+    means = np.stack(np.meshgrid(x, x / 2), axis=-1)
+    q = (means / boundaries.GAUSSIAN_DEVIATIONS) ** 2 @ np.ones(2)
+    heads = boundaries.exact_heads(means, np.broadcast_to(boundaries.GAUSSIAN_DEVIATIONS, means.shape))
+    clear = np.abs(q - 1) > 1e-6
+    assert clear.sum() > 40
+    np.testing.assert_array_equal((boundaries._operators(heads) < 0)[clear], (q > 1)[clear])
+
+
+def test_near_the_truth_runs_do_what_the_operator_says():
+    plane = boundaries.gaussian_plane(0, replace(TINY, plane=5, plane_steps=3000))
+    right, decided, undecided = plane.agreement
+    assert right == decided >= 20
+    assert decided + undecided == 25
+    wrong = NearPlane(plane.x, plane.y, plane.fate, -plane.least, plane.diverged, plane.dist, plane.steps)
+    assert wrong.agreement[0] == 0
+
+
+def test_the_heads_growth_solves_its_equation():
+    """Against a fine integration of ds/dx = −s(1 − s²), d log‖w‖/dx = ks² − (1 − s²), by Heun's method."""
+    for k, dist0 in ((1, 0.9), (5, 0.99), (3, 0.4)):
+        s, log_w, best, h = dist0, 0.0, 0.0, 1e-3
+
+        def slope(s: float, k: int = k) -> tuple[float, float]:
+            return -s * (1 - s * s), k * s * s - (1 - s * s)
+
+        for _ in range(6000):
+            one = slope(s)
+            two = slope(s + h * one[0])
+            s, log_w = s + h * (one[0] + two[0]) / 2, log_w + h * (one[1] + two[1]) / 2
+            best = max(best, log_w)
+        assert np.log(boundaries.head_amplification(dist0, k)) == pytest.approx(best, abs=1e-5)
+
+
+def test_stages_end_as_one_run_does():
+    problem = make_problem(10, 2, 4, 0.3, rng(2), dist0=0.6, trials=(6,))
+    beta = np.geomspace(0.05, 30, 6)
+    plain = run(LEARNERS["fo-maml"], problem, 0.3, beta, 300, record_every=300)
+    expected = [
+        "diverged" if gone else "converged" if dist <= CONVERGED_BELOW else "moving"
+        for gone, dist in zip(plain.diverged, plain.dist[-1], strict=True)
+    ]
+    assert len(set(expected)) > 1
+    found = boundaries._run_in_stages(LEARNERS["fo-maml"], problem, 0.3, beta, 300, (6,))
+    assert list(found) == expected
+
+
+@pytest.mark.parametrize("name", ["maml", "fo-maml"])
+def test_the_loss_vanishes_at_a_blind_point(name):
+    """α‖w‖² = 1, B = 0: one step of B solves every task; without that step the loss is what it was."""
+    heads, alpha = rng(3).standard_normal((2, 4)), 0.25
+    problem = Problem(4, np.eye(4, 2), FixedTasks(heads), np.zeros((4, 2)), np.array([2.0, 0.0]), 4)
+    targets = problem.B_star @ heads
+    loss = boundaries.loss_after_adaptation(LEARNERS[name], problem.B0, problem.w0, targets, alpha)
+    assert loss == pytest.approx(0.0, abs=1e-30)
+    anil = boundaries.loss_after_adaptation(LEARNERS["anil"], problem.B0, problem.w0, targets, alpha)
+    assert anil == pytest.approx(np.square(heads).sum() / 8, rel=1e-12)
+
+
+def test_parts_are_the_same_each_time_and_figures_byte_for_byte():
+    one, other = (boundaries.phase_diagram("start", "fo-maml", 5, TINY) for _ in range(2))
+    np.testing.assert_array_equal(one.converged, other.converged)
+    assert boundaries.phase_diagram("start", "fo-anil", 5, TINY).dist0.shape == (4, 4)
+    assert phase_chart([one]).picture() == phase_chart([other]).picture()
+
+
+def test_unknown_planes_are_refused():
+    with pytest.raises(ValueError, match=r"plane is 'x'; allowed: steps"):
+        boundaries.phase_axes("x", 3)
+    with pytest.raises(ValueError, match=r"kind is 'x'; allowed"):
+        boundaries.head_laws("x", 0, TINY)
+
+
+def test_colours_of_shares():
+    good, bad = np.array([1.0, 0.0, 0.0, 0.5, 0.5]), np.array([0.0, 1.0, 0.0, 0.5, 0.0])
+    colours = charts.share_colours(good, bad)
+    assert list(colours[:4]) == [charts.GOOD, charts.BAD, charts.OTHER, charts.BOTH]
+    assert colours[4] not in {charts.GOOD, charts.OTHER}
+
+
+def test_cells_cover_the_plane_once():
+    from reports import figures
+
+    with figures.style():
+        _, axes = charts.panel()
+        colours = np.array([["#000000", "#000000", "#ffffff"], ["#ffffff", "#000000", "#ffffff"]], dtype=object)
+        charts.draw_cells(axes, np.arange(4), np.arange(3), colours)
+    assert len(axes.patches) == 2
+    area = {patch.get_facecolor()[0]: _area(patch.get_path()) for patch in axes.patches}
+    assert area == {0.0: 3.0, 1.0: 3.0}
+
+
+def _area(path) -> float:
+    return sum(
+        float(np.prod(np.ptp(path.vertices[first : first + 5], axis=0))) for first in range(0, len(path.vertices), 5)
+    )
