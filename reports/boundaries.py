@@ -46,9 +46,9 @@ class BoundarySize:
 
 SIZES = {
     "quick": BoundarySize(),
-    "full": BoundarySize(31, 8, 3000, 41, 8000, 40, 6000, 100, 4000, 17),
+    "full": BoundarySize(25, 6, 3000, 37, 8000, 40, 6000, 100, 4000, 17),
 }
-"""By the report's profile. On one core about 20 s and 150 s."""
+"""By the report's profile. On one core about 20 s and 100 s."""
 
 
 def _rng(seed: int, part: str) -> np.random.Generator:
