@@ -16,10 +16,13 @@ from reports.experiment_figures import (
     summary,
 )
 from reports.experiments_chapter import experiments_section
+from reports.faults_chapter import faults_section
 from reports.figures import rendered
-from reports.gather import Results
+from reports.gather import Results, faults_of, samples_of
+from reports.learners_chapter import learners_section
 from reports.rates_chapter import rates_section
 from reports.rates_table import RateRecord
+from reports.samples_chapter import FULL_EFFORT, samples_section
 from reports.wording import LEARNER_TITLES, power
 from sim.experiments import get_experiment
 from sim.learners import LEARNERS
@@ -342,5 +345,36 @@ def reproduction(results: Results) -> b.Section:
     return b.Section("reproduction", "How to get it again", tuple(blocks))
 
 
-CHAPTERS = (figure_1, verdicts, rates, boundaries, experiments, maps, claims, reproduction)
+def samples(results: Results) -> b.Section | None:
+    """Finite samples: the floor, and recovery."""
+    found = samples_of(results)
+    return None if found is None else samples_section(found)
+
+
+def learners(results: Results) -> b.Section | None:
+    """Other learners, and wider ones."""
+    if ("learners",) not in results.extra:
+        return None
+    return learners_section(results.extra["learners",], results.extra["widths",])
+
+
+def faults(results: Results) -> b.Section | None:
+    """The tests' own tests."""
+    found = faults_of(results)
+    return None if found is None else faults_section(found, results.seed, results.effort < FULL_EFFORT)
+
+
+CHAPTERS = (
+    figure_1,
+    verdicts,
+    rates,
+    boundaries,
+    experiments,
+    samples,
+    learners,
+    faults,
+    maps,
+    claims,
+    reproduction,
+)
 """In reading order; one that was not run is None."""

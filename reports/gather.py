@@ -12,14 +12,19 @@ from typing import Any
 from reports import package_version
 from reports.boundaries import SIZES, BoundarySize, boundary_jobs
 from reports.experiments_chapter import CHAPTER_EXPERIMENTS, experiment_jobs
+from reports.learners_chapter import measure_examples, measure_widths
 from reports.output import Progress
 from reports.rates_chapter import GRIDS, Setting, rate_jobs
 from reports.rates_table import MOST_STEPS, RateRecord, rate_record, rates_problem
 from reports.records import claim_record
+from reports.samples_chapter import FULL_EFFORT, RECOVERY, SamplesResults, floor_points, growth_points, recovery_points
+from sim.deviations import DEVIATIONS
 from sim.experiments import CurveResult, get_experiment, run_experiment
 from sim.learners import LEARNERS, get_learner
 from theory.claims import catalogue, get_claim
+from theory.claims.wrong import WRONG_CLAIMS
 from theory.engine import Profile, verify
+from theory.engine.selftest import DEFAULT_EFFORT, SelfTest, assembled, fault_row, used_claims, wrong_claim_row
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,8 @@ class Results:
     boundaries: dict[tuple[str, ...], Any] = field(default_factory=dict)
     experiments: dict[str, list[CurveResult]] = field(default_factory=dict)
     """Those that are not Figure 1."""
+    extra: dict[tuple[str, ...], Any] = field(default_factory=dict)
+    """Finite samples, other learners, faults: by job; empty where these chapters were not run."""
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -159,6 +166,8 @@ def gather(
     ]
     more = experiment_jobs(seed) + boundary_jobs(seed, profile.boundary) if profile.boundary is not None else []
     work += more
+    extra = _extra_jobs(profile, seed) if profile.boundary is not None else []
+    work += extra
     grid, most_steps = profile.rate_grid
     work += rate_jobs(seed, grid, most_steps)
     work += [(("claim", claim), _checked, (claim, profile.effort, seed)) for claim in ids]
@@ -183,12 +192,42 @@ def gather(
         tuple((setting, done["rates-grid", str(place)]) for place, setting in enumerate(grid)),
         {key: done[key] for key, *_ in more if key[0] == "boundary"},
         {name: done["experiment", name] for name in CHAPTER_EXPERIMENTS if ("experiment", name) in done},
+        {key: done[key] for key, *_ in extra},
         {
             "at": now.isoformat(timespec="seconds"),
             "seconds": round(time.perf_counter() - started, 1),
             "jobs": dict(sorted(seconds.items())),
         },
     )
+
+
+def _extra_jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """The jobs of the chapters on finite samples, on other learners and on the tests themselves."""
+    full = profile.effort >= FULL_EFFORT
+    quick = not full
+    used = used_claims(quick=quick)
+    jobs: list[Job] = [(("learners",), measure_examples, ()), (("widths",), measure_widths, (seed,))]
+    jobs += [(("samples", "floor"), floor_points, (seed, full)), (("samples", "growth"), growth_points, (seed, full))]
+    jobs += [(("recovery", name), recovery_points, (name, seed, RECOVERY[full])) for name in LEARNERS]
+    jobs += [(("fault", name), fault_row, (name, used, DEFAULT_EFFORT, seed, quick)) for name in DEVIATIONS]
+    jobs += [(("wrong claim", str(i)), wrong_claim_row, (i, seed)) for i in range(len(WRONG_CLAIMS))]
+    return jobs
+
+
+def faults_of(results: Results) -> SelfTest | None:
+    """The matrix of faults, if it was run."""
+    rows = [row for key, row in results.extra.items() if key[0] in ("fault", "wrong claim")]
+    return assembled(rows, used_claims()) if rows else None
+
+
+def samples_of(results: Results) -> SamplesResults | None:
+    """What the chapter on finite samples shows, if it was run."""
+    extra = results.extra
+    if ("samples", "floor") not in extra:
+        return None
+    recovery = tuple(point for name in LEARNERS for point in extra["recovery", name])
+    setting = RECOVERY[results.effort >= FULL_EFFORT]
+    return SamplesResults(results.seed, extra["samples", "floor"], extra["samples", "growth"], recovery, setting)
 
 
 def versions() -> dict[str, str]:

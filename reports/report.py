@@ -9,9 +9,11 @@ from reports.boundaries_chapter import blind_sentence, boundaries_record, near_a
 from reports.chapters import CHAPTERS, figure_1_files, verdict_counts
 from reports.experiment_figures import by_panel, summary
 from reports.experiments_chapter import replication_records
-from reports.gather import Results
+from reports.gather import Results, faults_of, samples_of
 from reports.output import as_json, make_folder, write_file
 from reports.pages import html_page, markdown_page
+from reports.records import selftest_record
+from reports.samples_chapter import samples_files
 from reports.wording import LEARNER_TITLES, power
 from sim.learners import META_LEARNERS
 from sim.trajectories import CONVERGED_BELOW
@@ -113,6 +115,7 @@ def report_data(results: Results) -> dict[str, Any]:
         "boundaries": boundaries_record(results.boundaries) if results.boundaries else {},
         "experiments": {name: summary(curves) for name, curves in runs.items()},
         "replications": replication_records(runs) if results.experiments else [],
+        "selftest": None if (matrix := faults_of(results)) is None else selftest_record(matrix),
         "run": results.run,
     }
 
@@ -137,13 +140,19 @@ def pictures(page: b.Document) -> Iterator[b.Picture]:
         yield from below(section)
 
 
+def more_files(results: Results) -> dict[str, bytes]:
+    """Files of the chapter on finite samples: figures and their data."""
+    found = samples_of(results)
+    return {} if found is None else samples_files(found)
+
+
 def write_report(results: Results, out: Path) -> list[Path]:
     """Write report.html, report.md, report.json and figures/ into the folder; returns the three reports' paths."""
     page = document(results)
     make_folder(out / "figures")
     panels = {f"{name}.svg": svg for picture in pictures(page) for name, svg in picture.panels}
     data = dict(picture.data for picture in pictures(page) if picture.data is not None)
-    for name, content in {**panels, **data, **figure_1_files(results)}.items():
+    for name, content in {**panels, **data, **figure_1_files(results), **more_files(results)}.items():
         write_file(out / "figures" / name, content)
     written = {
         "report.html": html_page(page),

@@ -1,0 +1,62 @@
+"""The chapter on other learners: who learns the representation, who does not, how fast; and wider learners."""
+
+from dataclasses import dataclass
+
+from reports import blocks as b
+from reports.figures import rendered
+from reports.study_chapter import HEADER, draw_examples, example_rows, study_examples
+from reports.width_figure import draw_widths
+
+
+@dataclass(frozen=True)
+class LearnersResults:
+    """The worked examples' table and figure."""
+
+    rows: tuple[tuple[str, ...], ...]
+    figure: bytes
+
+
+def measure_examples() -> LearnersResults:
+    """Study every worked example."""
+    studies = study_examples()
+    return LearnersResults(tuple(example_rows(studies)), rendered(draw_examples(studies), "svg"))
+
+
+def measure_widths(seed: int) -> bytes:
+    """The figure of learners wider than the truth."""
+    return rendered(draw_widths(seed), "svg")
+
+
+def learners_section(results: LearnersResults, widths: bytes) -> b.Section:
+    """One table, one figure; and the figure on width."""
+    learned = [row[0] for row in results.rows if row[1] == "yes"]
+    others = [row[0] for row in results.rows if row[1] != "yes"]
+    examples = b.Picture(
+        (("who-learns", results.figure),),
+        f"Distance to the truth against outer steps: {', '.join(learned)} fall; {', '.join(others)} do not.",
+        "Every worked example from its nearest start, on the same fixed tasks.",
+    )
+    wide = b.Picture(
+        (("width", widths),),
+        "Left: the error of the limit of the useful part falls for every width; right: the superfluous directions "
+        "shrink slowly for finite inner samples, and not at all on the population.",
+        "FO-ANIL wider than the truth, on finite inner samples: the useful part reaches its limit exponentially fast, "
+        "the superfluous directions are unlearned like $1/t$, and never on the population "
+        "([width-slow-unlearning](#claim-width-slow-unlearning), "
+        "[width-never-unlearned](#claim-width-never-unlearned)).",
+    )
+    return b.Section(
+        "learners",
+        "Who learns, who does not, how fast",
+        (
+            b.Paragraph(
+                f"{len(learned)} of {len(results.rows)} other algorithms learn the representation. Each is derived, "
+                "simulated by automatic differentiation, and judged; rates are per-step factors of dist."
+            ),
+            b.Table(HEADER, results.rows, frozenset({2, 3, 4})),
+            examples,
+            b.Code("metarep study boil"),
+            wide,
+        ),
+        short="Other learners",
+    )
