@@ -13,7 +13,7 @@ import numpy as np
 
 from reports.autograd_step import autograd_step
 from reports.output import Progress
-from sim.learners import META_LEARNERS, get_learner
+from sim.learners import LEARNERS, META_LEARNERS, get_learner
 from sim.problems import Problem, make_problem
 from sim.trajectories import run
 from sim.updates import step
@@ -131,6 +131,41 @@ def run_bench(
         "repeats": repeats,
         "machine": {"cores": os.cpu_count(), "processor": platform.machine(), "python": platform.python_version()},
     }
+
+
+SAMPLE_ROUNDS, DATA_TRIALS = 3, 20
+"""Rounds of the comparison of finite samples, and trials whose data are drawn there (200 are simulated in law)."""
+
+
+def sampling_ratios(told: Progress = lambda done, total: None) -> list[dict[str, Any]]:
+    """Costs of finite samples per learner, as rows like those of ``run_bench``: exact in law against explicit data
+    and autograd at
+    m = 1000 (200 trials in a batch), and how the cost in law depends on m and on d."""
+    from reports.bench_samples import compare_sampling
+
+    rows: list[dict[str, Any]] = []
+    for done, learner in enumerate(LEARNERS):
+        told(done, len(LEARNERS))
+        (found,) = compare_sampling((learner,), rounds=SAMPLE_ROUNDS, data_trials=DATA_TRIALS)
+        entries = [
+            (f"in law by {method}, m = 1000", 1 / speed.median, 1 / speed.greatest, 1 / speed.least, limit)
+            for (method, speed), limit in zip(found.speedups.items(), (0.01, None), strict=True)
+        ]
+        for what, ratio in (("m = 10⁶ by m = 10²", found.m_ratio), ("d = 10⁶ by d = 10²", found.d_ratio)):
+            entries.append((f"in law, {what}", ratio.median, ratio.least, ratio.greatest, 1.5))
+        rows += [
+            {
+                "what": f"{learner}, a step on samples: {what}",
+                "median": median,
+                "lowest": lowest,
+                "highest": highest,
+                "limit": limit,
+                "within": None if limit is None else median <= limit,
+            }
+            for what, median, lowest, highest, limit in entries
+        ]
+    told(len(LEARNERS), len(LEARNERS))
+    return rows
 
 
 def _seconds(function: Callable[[], Any]) -> float:

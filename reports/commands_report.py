@@ -17,12 +17,18 @@ class ProfileName(StrEnum):
     FULL = "full"
 
 
-def bench(json: Json = False) -> None:
+def bench(
+    samples: Annotated[bool, typer.Option(help="Compare the ways to simulate finite samples as well.")] = True,
+    json: Json = False,
+) -> None:
     """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
-    from reports.bench import run_bench
+    from reports.bench import run_bench, sampling_ratios
 
     with progress_bar("bench") as told:
         result = run_bench(told)
+    if samples:
+        with progress_bar("bench: finite samples") as told:
+            result["ratios"] += sampling_ratios(told)
     if json:
         typer.echo(as_json(result))
         return
