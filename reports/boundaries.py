@@ -28,7 +28,7 @@ FO_MAML = "fo-maml"
 class BoundarySize:
     """How fine the grids are, how many trials each point has, how long the runs are."""
 
-    cells: int = 19
+    cells: int = 17
     trials: int = 4
     steps: int = 1500
     plane: int = 21

@@ -37,7 +37,7 @@ _MORE: tuple[Setting, ...] = (
     (100, 8, 400, 0.2, 0.5, 0.5),
     (40, 10, 500, 0.2, 0.3, 0.75),
 )
-GRIDS: dict[str, tuple[tuple[Setting, ...], int]] = {"quick": (_GRID, 3000), "full": ((*_GRID, *_MORE), 12_000)}
+GRIDS: dict[str, tuple[tuple[Setting, ...], int]] = {"quick": (_GRID, 2500), "full": ((*_GRID, *_MORE), 12_000)}
 """By the report's profile: the settings and the most steps of a run. On one core about 7 s and 30 s."""
 
 
