@@ -149,7 +149,9 @@ def run(
     B = np.broadcast_to(problem.B0, batch + problem.B0.shape[-2:])
     w = np.broadcast_to(problem.w0, batch + problem.w0.shape[-1:])
     B, w = np.ascontiguousarray(B), np.ascontiguousarray(w)
-    bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
+    with np.errstate(over="ignore"):  # for a tiny α: no number is beyond the bound then, but infinity is
+        bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
+    bound = np.minimum(bound, np.finfo(float).max)
     # One sum of squares over the whole batch says cheaply that nobody has diverged; only when it does not is each run
     # looked at.
     least_bound = float(bound.min(initial=np.inf))

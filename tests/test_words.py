@@ -163,6 +163,29 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         letter("B", "d", "k", "B", "B")
 
 
+def test_a_number_is_a_scalar_whichever_way_it_is_written() -> None:
+    number = letter("number", "1", "1", "t", "t")
+    assert number == number.T == identity("1") * number
+    assert gradient(number * number, "number") == number * 2
+    assert number.substitute({"number": a.w.T * a.w}) == a.w.T * a.w
+
+
+def test_what_the_normal_form_rests_on_is_checked() -> None:
+    # wᵀΨv = vᵀΨw is one word: a Ψ that is not symmetric would make the answer depend on which of the two was kept
+    with pytest.raises(ValueError, match="'Psi' is symmetric, its replacement is not"):
+        (a.w.T * a.Psi * a.dw).substitute({"Psi": a.Q})
+    with pytest.raises(ValueError, match="'A' is skew, its replacement is not"):
+        a.A.substitute({"A": a.S})
+    assert a.A.substitute({"A": a.V - a.V.T}) == a.V - a.V.T
+    with pytest.raises(ValueError, match="no direction of 'B'"):
+        a.B.polarise({"B": "w"})
+    with pytest.raises(ValueError, match="no direction of 'S'"):
+        a.S.polarise({"S": "V"})
+    # hᵀA = −(Ah)ᵀ: the transposed rule would have the wrong sign
+    with pytest.raises(ValueError, match="skew letter 'A'"):
+        (a.h.T * a.A).rewrite([Rule("A", "h", "omega")])
+
+
 def test_strip_left_needs_the_letter() -> None:
     assert (a.B * a.w * a.w.T).strip_left("B") == a.w * a.w.T
     with pytest.raises(ValueError, match="does not begin with"):

@@ -77,7 +77,7 @@ def letter(
         _SIGN[code] = symmetry
     else:
         _TRANSPOSE[code], _TRANSPOSE[code + 1] = code + 1, code
-    return Poly((rows, cols), {(ONE, (), bytes([code])): 1})
+    return _single(code)
 
 
 def spell(code: int) -> tuple[Letter, bool]:
@@ -242,7 +242,8 @@ class Poly:
         """Replace letters (by name) by polynomials of the same shape, simultaneously.
 
         Raises:
-            ValueError: an unknown letter or a replacement of another shape.
+            ValueError: an unknown letter, a replacement of another shape, or one without the symmetry that the letter's
+                words were brought into normal form with.
         """
         table: dict[int, Poly] = {}
         for name, replacement in replacements.items():
@@ -251,9 +252,10 @@ class Poly:
                 raise ValueError(
                     f"{name!r} is {old.rows}×{old.cols}, its replacement {replacement.shape[0]}×{replacement.shape[1]}"
                 )
-            table[old.code], table[_TRANSPOSE[old.code]] = replacement, replacement.T
-            if old.symmetry:
-                table[old.code] = replacement
+            if old.symmetry and replacement.T * old.symmetry != replacement:
+                kind = "symmetric" if old.symmetry > 0 else "skew"
+                raise ValueError(f"{name!r} is {kind}, its replacement is not")
+            table[_TRANSPOSE[old.code]], table[old.code] = replacement.T, replacement
         cache: dict[tuple[bytes, bool], Poly] = {}
 
         def translate(word: bytes, shape: tuple[str, str]) -> Poly:
@@ -318,11 +320,16 @@ class Poly:
     def polarise(self, directions: Mapping[str, str]) -> "Poly":
         """The directional derivative: each occurrence of a letter in turn replaced by its direction (both given by
         name).
+
+        Raises:
+            ValueError: an unknown letter, or a direction of another shape or symmetry than its letter.
         """
         table: dict[int, int] = {}
         for name, direction in directions.items():
-            table[find_letter(name).code] = find_letter(direction).code
-            table[_TRANSPOSE[find_letter(name).code]] = _TRANSPOSE[find_letter(direction).code]
+            old, new = find_letter(name), find_letter(direction)
+            if (old.rows, old.cols, old.symmetry) != (new.rows, new.cols, new.symmetry):
+                raise ValueError(f"{direction!r} is no direction of {name!r}: shape or symmetry differ")
+            table[old.code], table[_TRANSPOSE[old.code]] = new.code, _TRANSPOSE[new.code]
         total = Poly(self.shape)
         one_row = self.shape[0] == "1"
         for (powers, scalars, core), value in self.terms.items():
@@ -372,6 +379,9 @@ class Rule:
 
     ``result`` is None for zero, "" for the identity, else a letter's name. A trailing ``'`` on a name means its
     transpose.
+
+    Raises:
+        ValueError: a skew letter (the transposed rule would need a sign, which rules do not carry), from ``forms``.
     """
 
     left: str
@@ -381,6 +391,9 @@ class Rule:
 
     def forms(self) -> list[tuple[bytes, bytes | None, Powers]]:
         """(pattern, replacement, powers) for the rule and for its transpose."""
+        skew = [name for name in (self.left, self.right, self.result or "") if name and _letter_of(name).symmetry < 0]
+        if skew:
+            raise ValueError(f"no rule can be about the skew letter {skew[0]!r}")
         pattern = bytes([_named(self.left), _named(self.right)])
         replacement = None if self.result is None else bytes([_named(self.result)]) if self.result else b""
         flipped = _transpose_word(pattern)
@@ -390,8 +403,12 @@ class Rule:
         return forms
 
 
+def _letter_of(name: str) -> Letter:
+    return find_letter(name.rstrip("'"))
+
+
 def _named(name: str) -> int:
-    code = find_letter(name.rstrip("'")).code
+    code = _letter_of(name).code
     return _TRANSPOSE[code] if name.endswith("'") else code
 
 
@@ -401,7 +418,9 @@ def _shape_of(code: int) -> tuple[str, str]:
 
 
 def _single(code: int) -> Poly:
-    return Poly(_shape_of(code), {(ONE, (), bytes([code])): 1})
+    shape = _shape_of(code)
+    _, scalars, core = _normal(bytes([code]), shape[0] == "1")  # a number is a scalar, not a core
+    return Poly(shape, {(ONE, tuple(scalars), core): 1})
 
 
 def _count(key: Key, code: int) -> int:

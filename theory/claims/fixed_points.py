@@ -346,7 +346,7 @@ def _zero_loss_arrays(instance: Instance) -> StepArrays:
 
 ZERO_LOSS = _claim(
     "zero-loss-fixed",
-    META_LEARNERS,
+    MAMLS,
     r"Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves. For the MAMLs such points "
     r"need neither $\alpha B^\top B = I$ nor $w = 0$.",
     r"$v_i = 0$ for all $i$; instances for the MAMLs: $k = 1$, $w \ne 0$, any $B \ne 0$, tasks with $r_i = 0$ or with "

@@ -515,6 +515,8 @@ def ratio_check(name: str, speed: float = 1.0) -> Check:
         problem = Problem(2 * k, np.eye(2 * k, k), FixedTasks(heads), np.concatenate([M, Y @ M]), w, instance["n"])
         seen = run(learner, problem, alpha, beta, RATIO_STEPS, implementation=implementation).dist
         contraction = np.eye(k) - speed * alpha * beta * (heads @ heads.T) / instance["n"]
+        if len(seen) <= RATIO_STEPS:  # it diverged on the way: no distance to compare
+            return Comparison(float("nan"), 0, 0, "the trajectory diverged")
         powers = [Y]
         for _ in range(RATIO_STEPS):
             powers.append(powers[-1] @ contraction)

@@ -59,10 +59,11 @@ def _operator(heads: np.ndarray) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------- trajectories near
 # the truth
 
-SMALL = 1e-7
-"""Size of a perturbation of the truth: second-order effects are this large relatively, rounding errors eps/SMALL =
-2e-9.
-"""
+def perturbation(eps: float) -> float:
+    """Size of a perturbation of the truth: second-order effects are this large relatively, rounding errors eps divided
+    by it. In float64 1e-7 and 2e-9; in coarser arithmetic both are √eps.
+    """
+    return max(1e-7, eps**0.5)
 
 
 def follow(
@@ -75,26 +76,27 @@ def follow(
     implementation: Implementation,
     h: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(S, ω) in the orthonormal basis after ``steps`` outer steps from the truth moved by SMALL·start, divided by
-    SMALL.
+    """(S, ω) in the orthonormal basis after ``steps`` outer steps from the truth moved by a perturbation times start,
+    divided by the perturbation.
 
     With B_{*⊥}ᵀB = 0 and M = I/√α. ``start`` has k(k+1)/2 + k entries, ``h`` is the head at the fixed point.
     """
     k = heads.shape[0]
+    small = perturbation(implementation.eps)
     basis = symmetric_basis(k)
-    S = np.tensordot(SMALL * start[: len(basis)], basis, axes=1)
+    S = np.tensordot(small * start[: len(basis)], basis, axes=1)
     B = np.concatenate(
         [(np.eye(k) - S / 2) / np.sqrt(alpha), np.zeros((1, k))]
     )  # one spare dimension, which stays empty
     w_fixed = np.sqrt(alpha) * (np.zeros(k) if h is None else h)
-    w = w_fixed + SMALL * start[len(basis) :] / alpha**1.5
+    w = w_fixed + small * start[len(basis) :] / alpha**1.5
     problem = Problem(k + 1, np.eye(k + 1, k), FixedTasks(heads), B, w, heads.shape[1])
     end = run(learner, problem, alpha, beta, steps, implementation=implementation, record_every=steps)
     gram = alpha * (end.B[:k] @ end.B[:k].T)
     S_end = np.tensordot(basis, np.eye(k) - gram, axes=((1, 2), (0, 1)))
     # δw = Mᵀω/α² · α^{1/2}..., taken back through the rotation that B has made: M_end = B[:k] up to order S.
     turned = np.sqrt(alpha) * end.B[:k] @ end.w - (w_fixed if h is None else np.sqrt(alpha) * end.B[:k] @ w_fixed)
-    return np.concatenate([S_end, alpha**1.5 * turned]) / SMALL
+    return np.concatenate([S_end, alpha**1.5 * turned]) / small
 
 
 def _growth_comparison(ratio: float, grows: bool, why: str, tolerance: float) -> Comparison:
@@ -147,11 +149,12 @@ def threshold_check(name: str, threshold: float | None = None) -> Check:
         end = follow(learner, heads, alpha, beta, start, THRESHOLD_STEPS, implementation)
         size = k * (k + 1) // 2
         ratio = float(np.linalg.norm(end[:size]) / np.linalg.norm(start[:size]))
-        # Second order: SMALL times ‖S‖ ≤ 13, in each of the steps, with the words' coefficients (some 10) and
+        # Second order: the perturbation times ‖S‖ ≤ 13, and rounding eps over it, in each of the steps, with the words' coefficients (some 10) and
         # (αβL_*²) ≤ 1.25. At 2 % from the threshold the
         # factor |1 − 2·share| differs from 1 by 4 %, far more; below it the step does not expand any S.
         scale = 1 + float(np.abs(S).max()) * k
-        tolerance = SMALL * scale * 32 * THRESHOLD_STEPS
+        small = perturbation(implementation.eps)
+        tolerance = (small + implementation.eps / small) * scale * 32 * THRESHOLD_STEPS
         return _growth_comparison(ratio, grows, "growth of the span (its inverse beyond the threshold)", tolerance)
 
     return check
@@ -247,14 +250,15 @@ def _large_head_check(instance: Instance, implementation: Implementation) -> Com
     end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), LARGE_HEAD_STEPS, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     predicted = factor**LARGE_HEAD_STEPS
-    # Second order in S: relatively SMALL × (the sizes that the linear terms have, |h m_1| and m_2, times αβ, and
+    # Second order in S: relatively the perturbation × (the sizes that the linear terms have, |h m_1| and m_2, times αβ, and
     # their squares) in each step, and
-    # as much again through the head's drift SMALL·αβ(|m_1| + |h|); whatever is made in one step grows like the
+    # as much again through the head's drift, the perturbation × αβ(|m_1| + |h|); whatever is made in one step grows like the
     # rest, at most by the largest factor.
     rate = alpha * beta * (m_2 + abs(float(h[0])) * (abs(m_1) + abs(float(h[0])) + 1))
     reach = max(1.0, abs(factor)) ** (2 * LARGE_HEAD_STEPS)
+    small = perturbation(implementation.eps)
     tolerance = (
-        (64 * SMALL + 64 * implementation.eps / SMALL)
+        (64 * small + 64 * implementation.eps / small)
         * LARGE_HEAD_STEPS
         * (1 + rate) ** 2
         * reach
@@ -470,13 +474,16 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
     end = follow(get_learner(FO_MAML), heads, alpha, beta, start, steps, implementation)
     # What has to be seen is growth beyond 1 or decay below it; the margin is how far. It is compared with what 𝓛
     # predicts as well: second-order effects
-    # and rounding are (SMALL + eps/SMALL) × steps relatively, times the cube of the sizes that the words multiply,
+    # and rounding are (perturbation + eps/perturbation) × steps relatively, times the cube of the sizes that the words multiply,
     # which stay below 10 here.
     off = float(np.linalg.norm(end - predicted)) / max(1.0, float(np.linalg.norm(predicted)))
-    if not off <= (SMALL + implementation.eps / SMALL) * steps * 1e3:
+    small = perturbation(implementation.eps)
+    if not off <= (small + implementation.eps / small) * steps * 1e3:
         return Comparison(1.0 + off, 1.0, 0.0, "trajectory beside the truth minus what 𝓛 predicts, relatively, plus 1")
     along = float(np.linalg.norm(end))
-    return _growth_comparison(along, grows, "growth along the critical mode (its inverse where 𝓛 says unstable)", 0.0)
+    return _growth_comparison(
+        along, grows, "growth along the critical mode (its inverse where 𝓛 says unstable)", 8 * implementation.eps / small
+    )
 
 
 FO_MAML_BOUNDARY = Claim(
