@@ -59,6 +59,7 @@ def _operator(heads: np.ndarray) -> np.ndarray:
 # ----------------------------------------------------------------------------------------------- trajectories near
 # the truth
 
+
 def perturbation(eps: float) -> float:
     """Size of a perturbation of the truth: second-order effects are this large relatively, rounding errors eps divided
     by it. In float64 1e-7 and 2e-9; in coarser arithmetic both are √eps.
@@ -149,9 +150,9 @@ def threshold_check(name: str, threshold: float | None = None) -> Check:
         end = follow(learner, heads, alpha, beta, start, THRESHOLD_STEPS, implementation)
         size = k * (k + 1) // 2
         ratio = float(np.linalg.norm(end[:size]) / np.linalg.norm(start[:size]))
-        # Second order: the perturbation times ‖S‖ ≤ 13, and rounding eps over it, in each of the steps, with the words' coefficients (some 10) and
-        # (αβL_*²) ≤ 1.25. At 2 % from the threshold the
-        # factor |1 − 2·share| differs from 1 by 4 %, far more; below it the step does not expand any S.
+        # Second order: the perturbation times ‖S‖ ≤ 13, and rounding, eps over it, in each of the steps, with the
+        # words' coefficients (some 10) and (αβL_*²) ≤ 1.25. At 2 % from the threshold the factor |1 − 2·share|
+        # differs from 1 by 4 %, far more; below it the step does not expand any S.
         scale = 1 + float(np.abs(S).max()) * k
         small = perturbation(implementation.eps)
         tolerance = (small + implementation.eps / small) * scale * 32 * THRESHOLD_STEPS
@@ -250,10 +251,9 @@ def _large_head_check(instance: Instance, implementation: Implementation) -> Com
     end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), LARGE_HEAD_STEPS, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     predicted = factor**LARGE_HEAD_STEPS
-    # Second order in S: relatively the perturbation × (the sizes that the linear terms have, |h m_1| and m_2, times αβ, and
-    # their squares) in each step, and
-    # as much again through the head's drift, the perturbation × αβ(|m_1| + |h|); whatever is made in one step grows like the
-    # rest, at most by the largest factor.
+    # Second order in S: relatively the perturbation × (the sizes that the linear terms have, |h m_1| and m_2, times
+    # αβ, and their squares) in each step, and as much again through the head's drift, the perturbation ×
+    # αβ(|m_1| + |h|); whatever is made in one step grows like the rest, at most by the largest factor.
     rate = alpha * beta * (m_2 + abs(float(h[0])) * (abs(m_1) + abs(float(h[0])) + 1))
     reach = max(1.0, abs(factor)) ** (2 * LARGE_HEAD_STEPS)
     small = perturbation(implementation.eps)
@@ -473,17 +473,14 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
     predicted = np.linalg.matrix_power(step, steps) @ start
     end = follow(get_learner(FO_MAML), heads, alpha, beta, start, steps, implementation)
     # What has to be seen is growth beyond 1 or decay below it; the margin is how far. It is compared with what 𝓛
-    # predicts as well: second-order effects
-    # and rounding are (perturbation + eps/perturbation) × steps relatively, times the cube of the sizes that the words multiply,
-    # which stay below 10 here.
+    # predicts as well: second-order effects and rounding are (perturbation + eps/perturbation) × steps relatively,
+    # times the cube of the sizes that the words multiply, which stay below 10 here.
     off = float(np.linalg.norm(end - predicted)) / max(1.0, float(np.linalg.norm(predicted)))
     small = perturbation(implementation.eps)
     if not off <= (small + implementation.eps / small) * steps * 1e3:
         return Comparison(1.0 + off, 1.0, 0.0, "trajectory beside the truth minus what 𝓛 predicts, relatively, plus 1")
-    along = float(np.linalg.norm(end))
-    return _growth_comparison(
-        along, grows, "growth along the critical mode (its inverse where 𝓛 says unstable)", 8 * implementation.eps / small
-    )
+    why = "growth along the critical mode (its inverse where 𝓛 says unstable)"
+    return _growth_comparison(float(np.linalg.norm(end)), grows, why, 8 * implementation.eps / small)
 
 
 FO_MAML_BOUNDARY = Claim(
