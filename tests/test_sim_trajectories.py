@@ -129,6 +129,14 @@ def test_divergence_is_noticed_at_the_first_step_beyond_the_bound():
     assert run(FO_ANIL, p, 0.1, 30.0, 100, record_every=50).diverged_at == step
 
 
+def test_a_tiny_inner_step_size_neither_warns_nor_hides_a_divergence():
+    p = problem(head_mean=1.0)
+    for alpha in (1e-300, np.array([1e-300, 0.1])):  # DIVERGED_ABOVE²/α is beyond the largest float
+        assert np.isfinite(run(FO_ANIL, p, alpha, 0.1, 3).dist).all()
+    at_once = replace(p, B0=np.where(np.eye(6, 3) > 0, np.inf, p.B0))
+    assert run(FO_ANIL, at_once, 1e-300, 0.1, 3).diverged_at == 0
+
+
 def test_observed_and_progress():
     seen = []
     trajectory = run(
