@@ -18,7 +18,7 @@ from sim.updates import step
 from theory import rates
 from theory.adversary import polish, search_cells
 from theory.bounds import flow_log_distance, largest_flow_c
-from theory.claims import baseline, constants, contraction, envelope
+from theory.claims import baseline, constants, contraction, envelope, get_claim
 from theory.claims.balanced import (
     REGIONS,
     CyclingTasks,
@@ -344,6 +344,16 @@ def test_broken_implementation_is_refuted(id_: str, change: Any) -> None:
     claim = _claim(id_)
     finding = verify(claim, _with_step(change), profile=QUICK, examples=12, kinds=("exact", "floats"))
     assert finding.status == Verdict.REFUTED
+
+
+@pytest.mark.parametrize("id_", ["baseline-lower-bound", "local-ratio-anil", "local-ratio-maml"])
+def test_a_step_that_returns_nan_is_refuted(id_: str) -> None:
+    def nowhere(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
+        B, w = step(*arguments)
+        return B * np.nan, w * np.nan
+
+    finding = verify(get_claim(id_), replace(REFERENCE, step=nowhere), examples=2, kinds=("floats",))
+    assert finding.status is Verdict.REFUTED
 
 
 def test_wrong_distance_is_refuted() -> None:
