@@ -126,7 +126,7 @@ def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
     reasons: dict[str, int] = {}
     for item in result.of(Status.NOT_APPLICABLE):
         reasons[item.why] = reasons.get(item.why, 0) + 1
-    lines += ["", *(f"NOT_APPLICABLE: {count} of which each: {why}" for why, count in reasons.items())]
+    lines += ["", *(f"{count} NOT_APPLICABLE: {why}" for why, count in reasons.items())]
     counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)
     lines += ["", f"{len(result.claims)} claims: {counts}; {result.seconds:.0f} s"]
     if result.conforming:

@@ -332,4 +332,29 @@ def foreign_implementation(adapter: Adapter) -> Implementation:
             next_B[i], next_w[i] = _called(adapter, adapter.step, learner.name, arrays, each_alpha[i], each_beta[i])
         return next_B.reshape(batch + B.shape[-2:]), next_w.reshape(batch + w.shape[-1:])
 
-    return Implementation(adapter.shown, step=step, eps=eps, exact=False, supported=adapter.supported)
+    on_samples = adapter.step_on_samples
+
+    def step_on_samples(
+        learner: Learner,
+        B: Array,
+        w: Array,
+        X_in: Array,
+        y_in: Array,
+        X_out: Array,
+        y_out: Array,
+        alpha: Any,
+        beta: Any,
+    ) -> tuple[Array, Array]:
+        """One instance: claims about samples have no batch axes."""
+        arrays = {"B": B, "w": w, "X_in": X_in, "y_in": y_in, "X_out": X_out, "y_out": y_out}
+        next_B, next_w = _called(adapter, on_samples or adapter.step, learner.name, arrays, alpha, beta)
+        return next_B.astype(float), next_w.astype(float)
+
+    return Implementation(
+        adapter.shown,
+        step=step,
+        step_on_samples=None if on_samples is None else step_on_samples,
+        eps=eps,
+        exact=False,
+        supported=adapter.supported,
+    )

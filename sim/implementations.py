@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sim import metrics, updates
+from sim import metrics, samples, updates
 from sim.learners import LEARNERS
 
 
@@ -17,6 +17,7 @@ class Implementation:
         name: what reports call it.
         step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``sim.updates.step``.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
+        step_on_samples: a step on explicit data, as ``sim.samples.step_on_samples``; None if it has none.
         eps: unit of its rounding errors, from which tolerances are made.
         exact: whether ``step`` runs on object arrays of ``fractions.Fraction``.
         supported: ids of the learners it has.
@@ -28,6 +29,7 @@ class Implementation:
     name: str
     step: Callable[..., tuple[Any, Any]] = updates.step
     subspace_distance: Callable[..., Any] = metrics.subspace_distance
+    step_on_samples: Callable[..., tuple[Any, Any]] | None = samples.step_on_samples
     eps: float = 2.0**-52
     exact: bool = True
     supported: frozenset[str] = frozenset(LEARNERS)

@@ -11,8 +11,10 @@ from theory.claims.record import Claim
 from theory.engine import shown
 from theory.engine.check import Status, check_claim
 
+ABOUT_STEPS = [claim for claim in catalogue() if claim.needs & {"step", "samples"} and claim.instances]
 
-@pytest.mark.parametrize("claim", [c for c in catalogue() if "step" in c.needs and c.instances], ids=lambda c: c.id)
+
+@pytest.mark.parametrize("claim", ABOUT_STEPS, ids=lambda claim: claim.id)
 def test_implementation_does_what_the_claim_says(claim: Claim, implementation: Implementation) -> None:
     checked = check_claim(claim, implementation)
     if checked.status == Status.NOT_APPLICABLE:

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import autograd.numpy
 from autograd import grad as _grad
 from autograd.tracer import getval
 
-np: Any = autograd.numpy
 grad: Any = _grad
+MOVING = {"nothing": "", "head": "w", "both": "Bw"}
 
 
 class MetaLearner:
@@ -28,14 +27,13 @@ def step(learner, B, w, targets, alpha, beta):
     """The adapter: a clone for each task, adapted, and one step on the mean of their losses."""
 
     def outer_loss(parameters):
-        moving = {"nothing": "", "head": "w", "both": "Bw"}[learner.adapts]
-        meta = MetaLearner(parameters, alpha, moving, learner.first_order)
+        meta = MetaLearner(parameters, alpha, MOVING[learner.adapts], learner.first_order)
         total = 0.0
         for target in targets.T:
-            loss, task = lambda p, target=target: 0.5 * np.sum((p["B"] @ p["w"] - target) ** 2), meta.clone()
-            task.adapt(loss)
+            task = meta.clone()
+            task.adapt(loss := lambda p, target=target: 0.5 * ((p["B"] @ p["w"] - target) ** 2).sum())
             total = total + loss(task.parameters)
         return total / targets.shape[1]
 
-    gradient = grad(outer_loss)({"B": B, "w": w})
-    return B - beta * gradient["B"], w - beta * gradient["w"]
+    by = grad(outer_loss)({"B": B, "w": w})
+    return B - beta * by["B"], w - beta * by["w"]

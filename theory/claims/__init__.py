@@ -20,6 +20,7 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         fixed_points,
         rates,
+        sampled_steps,
         samples,
         setting,
         stability,
@@ -42,6 +43,7 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         baseline,
         width,
+        sampled_steps,
         samples,
         constants,
     )

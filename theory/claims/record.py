@@ -127,7 +127,7 @@ class Measurement:
 
 
 Kind = Literal["identity", "inequality", "measurement"]
-Need = Literal["step", "distance", "exact"]
+Need = Literal["step", "distance", "samples", "exact"]
 Check = Callable[[Instance, Implementation], Comparison]
 
 

@@ -81,9 +81,11 @@ class CheckResult:
 
 
 def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
-    """Why a claim says nothing about an implementation's update map; None if it does."""
-    if "step" not in claim.needs:
+    """Why a claim says nothing about an implementation's steps; None if it does."""
+    if not claim.needs & {"step", "samples"}:
         return "it does not speak of an update map or a trajectory"
+    if "samples" in claim.needs and implementation.step_on_samples is None:
+        return "it speaks of a step on samples; the adapter has no step_on_samples"
     if claim.expected == Verdict.REFUTED:
         return "it is known to be false"
     if claim.learners and not set(claim.learners) & implementation.supported:

@@ -7,7 +7,7 @@ coefficient, tasks with a wrong weight, weight decay, a retraction.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Any
 
@@ -505,12 +505,50 @@ def _matches(implementation: Implementation, learner: Learner, points: list[_Poi
 SEED = 20220
 
 
+SAMPLES_PER_DIMENSION = 2
+"""m = 2d samples, more than d, so that a forgotten 1/m shows."""
+
+
+def on_whitened_samples(implementation: Implementation) -> Implementation:
+    """The implementation's step on samples as a population step: with XᵀX = mI and y = Xθ the two are the same."""
+    on_samples = implementation.step_on_samples
+    assert on_samples is not None
+
+    def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float) -> Pair:
+        d, n = targets.shape[-2:]
+        m = SAMPLES_PER_DIMENSION * d
+        rng = np.random.default_rng(SEED)
+        X_in, X_out = np.linalg.qr(rng.standard_normal((2, n, m, d)))[0] * np.sqrt(m)
+        stepped = [
+            on_samples(learner, b, v, X_in, _labels(X_in, theta), X_out, _labels(X_out, theta), alpha, beta)
+            for b, v, theta in zip(B, w, targets, strict=True)
+        ]
+        return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
+
+    return replace(implementation, step=step)
+
+
+def _labels(X: Array, targets: Array) -> Array:
+    return (X @ targets.T[..., None])[..., 0]
+
+
 def diagnose(implementation: Implementation) -> Diagnosis:
-    """Name the likely cause of an implementation's wrong steps.
+    """Name the likely cause of an implementation's wrong steps, of the population's or, if these are right, on samples.
 
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
     """
+    found = _diagnosed(implementation)
+    if found.wrong or implementation.step_on_samples is None:
+        return found
+    sampled = _diagnosed(on_whitened_samples(implementation))
+    if not sampled.wrong:
+        return replace(found, explanation=f"{found.explanation}, or on samples whose XᵀX/m is not the identity")
+    where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
+    return replace(sampled, explanation=where + sampled.explanation)
+
+
+def _diagnosed(implementation: Implementation) -> Diagnosis:
     wrong: dict[str, list[_Match]] = {}
     with np.errstate(all="ignore"):
         for learner in LEARNERS.values():
