@@ -15,7 +15,7 @@ from sim.trajectories import run
 from theory import alphabet as a
 from theory.claims.balanced import start_of
 from theory.claims.comparing import largest, step_scale
-from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own, paper
+from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
 from theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -485,7 +485,7 @@ CLAIMS: tuple[Claim, ...] = (
         statement=r"Average loss from $B_0^\top B_0 \propto I$, $w_0 \parallel B_0^\top\bar\theta$, with task means "
         r"along one direction: "
         r"$\mathrm{dist}(B_t, B_*) \ge \sigma_2(B_{*\perp}^\top \hat B_0)$ for every $t$.",
-        source=paper("Section 1 and Figure 1 (that it fails); the bound is our own"),
+        source=own("the paper shows that it fails, Section 1 and Figure 1; the bound is ours"),
         hypotheses=r"$d \ge k + 2$, $k \ge 2$, any principal angles, any mean; "
         rf"$t \le {BOUND_STEPS}$ and $\beta(\|B_0\|^2 + \|w_0\|^2 + \eta_*) \le 1/3$ in floating point",
         expected=Verdict.SUPPORTED,
