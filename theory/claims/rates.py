@@ -132,8 +132,8 @@ def _linearisation_claims() -> tuple[Claim, ...]:
                         statement=f"At the truth {TITLES[name]} moves the perpendicular part to first order by "
                         r"$Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$: with $\lambda_j$ the eigenvalues of "
                         r"$\Psi_*$ its modes contract by "
-                        r"$1 - \alpha\beta\lambda_j$, so that where the fixed point is stable and $\alpha\beta L_*^2 \le 1$ "
-                        r"$\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step.",
+                        r"$1 - \alpha\beta\lambda_j$, so that where the fixed point is stable and "
+                        r"$\alpha\beta L_*^2 \le 1$, $\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step.",
                         remark="This is twice the envelope's exponent and more.",
                         **common,
                     )
