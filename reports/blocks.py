@@ -64,6 +64,20 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Graph:
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty), and
+    Markdown has ``words`` where there is no file."""
+
+    name: str
+    svg: str
+    style: str = ""
+    caption: str = ""
+    alt: str = ""
+    file: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
 class Details:
     """Blocks behind a line that opens them."""
 
@@ -71,7 +85,7 @@ class Details:
     blocks: tuple["Block", ...]
 
 
-Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Details
+Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph | Details
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,14 @@
 and in CHAPTERS."""
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from reports import blocks as b
+from reports.against import changes_section, previous
 from reports.boundaries_chapter import boundaries_section
+from reports.claim_facts import mention
+from reports.dependencies import ancestors, families, refuted_bases
 from reports.derived_maps import derived_lines
 from reports.experiment_figures import (
     by_panel,
@@ -19,6 +23,7 @@ from reports.experiments_chapter import experiments_section
 from reports.faults_chapter import faults_section
 from reports.figures import rendered
 from reports.gather import Results, faults_of, samples_of
+from reports.graph import ancestors_graph, as_file, claims_graph
 from reports.learners_chapter import learners_section
 from reports.rates_chapter import rates_section
 from reports.rates_table import RateRecord
@@ -78,7 +83,7 @@ def verdicts(results: Results) -> b.Section:
                 b.Table(
                     ("status", "claim", "statement", "source"),
                     tuple(
-                        (f"[[{claim['status']}]]", claim_link(claim["id"]), claim["statement"], _origin(claim))
+                        (_status(claim, results), claim_link(claim["id"]), claim["statement"], _origin(claim))
                         for claim in members
                     ),
                 ),
@@ -100,8 +105,60 @@ def verdicts(results: Results) -> b.Section:
     )
 
 
+def _status(claim: dict[str, Any], results: Results) -> str:
+    """The verdict, and what it was in the older report where that differs."""
+    changed_from = [item for item in (results.against or {}).get("verdicts", ()) if item["claim"] == claim["id"]]
+    was = "".join(" (new)" if i["before"] is None else f" (was [[{i['before']}]])" for i in changed_from)
+    return f"[[{claim['status']}]]{was}"
+
+
 def _origin(claim: dict[str, Any]) -> str:
     return "paper" if claim["from_paper"] else "own"
+
+
+# --- graph ------------------------------------------------------------------------------------------------------------
+
+
+def graph(results: Results) -> b.Section | None:
+    """How the claims rest on each other."""
+    claims = results.claims
+    drawing = claims_graph(claims)
+    if drawing is None:
+        return None
+    drawn = {claim["id"] for family in families(claims) for claim in family.members}
+    alone = [claim["id"] for claim in claims if claim["id"] not in drawn]
+    carried = {claim: bases for claim, bases in refuted_bases(claims).items() if bases}
+    news: b.Block = (
+        b.Items(
+            tuple(f"{claim_link(claim)} rests on {_links(bases)}, which is refuted" for claim, bases in carried.items())
+        )
+        if carried
+        else b.Paragraph("No claim rests on a refuted one.")
+    )
+    caption = (
+        "Each column rests on those to its left; claims that differ in the learner alone share a name. "
+        "P proved, E exact, S supported, M measured, ✕ refuted; a red ring marks a claim that rests on a refuted "
+        "one. Lines that follow from others are left out. Pointing at a name, or tabbing to it, brings out what it "
+        "rests on; a disc leads to its claim, where its ancestors are shown alone."
+    )
+    if alone:
+        caption += f" Alone: {_links(alone)}."
+    file = as_file(drawing, "../report.html")
+    return b.Section(
+        "graph",
+        "What rests on what",
+        (news, b.Graph("claims-graph", drawing.svg, drawing.style, caption, drawing.alt, file)),
+        short="Graph",
+    )
+
+
+def _links(claims: Iterable[str]) -> str:
+    return ", ".join(map(claim_link, claims))
+
+
+def changed(results: Results) -> b.Section | None:
+    """What changed since an older report, if one was given."""
+    return None if results.against is None else changes_section(results.against)
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -109,6 +166,7 @@ def _origin(claim: dict[str, Any]) -> str:
 
 def claims(results: Results) -> b.Section:
     """A section per claim, by chapter."""
+    carried = refuted_bases(results.claims)
     return b.Section(
         "claims",
         "The claims one by one",
@@ -118,17 +176,24 @@ def claims(results: Results) -> b.Section:
                 f"chapter-{_slug(chapter)}",
                 chapter,
                 (),
-                tuple(b.Section(f"claim-{c['id']}", f"{c['id']} [[{c['status']}]]", _claim_blocks(c)) for c in members),
+                tuple(
+                    b.Section(f"claim-{c['id']}", f"{c['id']} [[{c['status']}]]", _claim_blocks(c, results, carried))
+                    for c in members
+                ),
             )
             for chapter, members in _by_chapter(results.claims).items()
         ),
     )
 
 
-def _claim_blocks(claim: dict[str, Any]) -> tuple[b.Block, ...]:
+def _claim_blocks(claim: dict[str, Any], results: Results, carried: dict[str, tuple[str, ...]]) -> tuple[b.Block, ...]:
     facts = [("Source", claim["source"]), ("For", claim["hypotheses"])]
     if claim["rests_on"]:
-        facts.append(("Rests on", ", ".join(map(claim_link, claim["rests_on"]))))
+        facts.append(("Rests on", ", ".join(mention(results.claims, base) for base in claim["rests_on"])))
+    if carried[claim["id"]]:
+        facts.append(("Carried along", f"[[REFUTED]] It rests on {_links(carried[claim['id']])}, which is refuted."))
+    if (before := previous(results.against, claim["id"])) is not None:
+        facts.append(("Changed", before))
     facts += [(_HOW[item["kind"]], _evidence_line(item)) for item in claim["evidence"]]
     if not claim["as_expected"]:
         facts.append(("Expected", f"[[{claim['expected']}]]"))
@@ -145,6 +210,11 @@ def _claim_blocks(claim: dict[str, Any]) -> tuple[b.Block, ...]:
             what = "The instance nearest to the bound" if item["worst_margin"] is not None else "One of the instances"
             name = "floats" if item["kind"] == "floats" else "fractions"
             blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item["instance"])),)))
+    drawing = ancestors_graph(results.claims, claim["id"])
+    if drawing is not None:
+        above = ancestors(results.claims)[claim["id"]]
+        alone = b.Graph(f"above-{claim['id']}", drawing.svg, alt=drawing.alt, words=_links(above))
+        blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
     return tuple(blocks)
 
 
@@ -365,6 +435,8 @@ def faults(results: Results) -> b.Section | None:
 
 
 CHAPTERS = (
+    changed,
+    graph,
     figure_1,
     verdicts,
     rates,

@@ -1,6 +1,8 @@
 """Commands that measure and tell: bench, report."""
 
+from dataclasses import replace
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +10,7 @@ import typer
 from reports.options import Json, OutFolder, Seed
 from reports.output import as_json, check_whole, make_folder, print_table, progress_bar
 from reports.own_claims import OwnClaims, add_own_claims, own_claims
+from reports.stored import stored_report
 
 
 class ProfileName(StrEnum):
@@ -55,6 +58,10 @@ def report(
     ] = ProfileName.QUICK,
     seed: Seed = 0,
     claims: OwnClaims = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An older report.json: mark what changed since.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
@@ -63,7 +70,9 @@ def report(
     """
     check_whole("seed", seed, 0)
     own = own_claims(claims)
+    old = None if against is None else stored_report(against)  # before anything is overwritten
     make_folder(out / "figures")
+    from reports.against import changed_line, changes
     from reports.gather import PROFILES, gather
     from reports.report import report_data, unexpected, write_report
 
@@ -71,6 +80,8 @@ def report(
         results = gather(PROFILES[profile.value], seed, told)
         if claims is not None:
             results = add_own_claims(results, own, claims, told)
+    if old is not None:
+        results = replace(results, against=changes(old, report_data(results)))
     written = write_report(results, out)
     news = list(unexpected(results))
     if json:
@@ -81,6 +92,7 @@ def report(
                     "counts": report_data(results)["counts"],
                     "unexpected": [claim["id"] for claim in news],
                     "seconds": results.run["seconds"],
+                    "against": results.against,
                 }
             )
         )
@@ -89,6 +101,10 @@ def report(
         typer.echo(f"{len(results.claims)} claims: {', '.join(f'{n} {status}' for status, n in counts.items())}")
         for claim in news:
             typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
+        if results.against is not None:
+            typer.echo(f"against {against}: {changed_line(results.against)}")
+            for item in results.against["verdicts"]:
+                typer.echo(f"  {item['claim']}: {item['before'] or 'not there'} -> {item['now'] or 'gone'}")
         typer.echo("\n".join(f"wrote {path}" for path in written))
     if news:
         raise typer.Exit(1)

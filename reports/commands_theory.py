@@ -14,9 +14,9 @@ from reports.output import (
     checking_input,
     print_table,
     progress_bar,
-    read_json,
 )
 from reports.own_claims import OwnClaims, find_claim
+from reports.stored import stored_report
 from reports.wording import inline_text
 
 if TYPE_CHECKING:
@@ -74,23 +74,7 @@ def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
     path = report or (DEFAULT_REPORT if DEFAULT_REPORT.is_file() else None)
     if path is None:
         return {}, None
-    return {record["id"]: record["status"] for record in _stored_claims(path)}, path
-
-
-def _stored_claims(path: Path) -> list[dict[str, Any]]:
-    content = read_json(path)
-    records = content.get("claims") if isinstance(content, dict) else None
-    good = isinstance(records, list) and all(
-        isinstance(record, dict)
-        and isinstance(record.get("id"), str)
-        and isinstance(record.get("status"), str)
-        and isinstance(record.get("evidence"), list)
-        and all(isinstance(item, dict) for item in record["evidence"])
-        for record in records
-    )
-    if not good or not isinstance(records, list):
-        raise InputError(f"{path} is no report of metarep; allowed: a report.json that 'metarep report' wrote")
-    return records
+    return {record["id"]: record["status"] for record in stored_report(path)["claims"]}, path
 
 
 def claims(
@@ -208,7 +192,7 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
     from theory.engine import replay, shown
 
     claim_id = claim.id
-    stored = [record for record in _stored_claims(path) if record["id"] == claim_id]
+    stored = [record for record in stored_report(path)["claims"] if record["id"] == claim_id]
     if not stored:
         raise InputError(f"{path} has no claim {claim_id!r}; allowed: a report.json that holds it")
     instances = [

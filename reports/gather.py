@@ -97,6 +97,8 @@ class Results:
     extra: dict[tuple[str, ...], Any] = field(default_factory=dict)
     """Finite samples, other learners, faults: by job; empty where these chapters were not run."""
     run: dict[str, Any] = field(default_factory=dict)
+    against: dict[str, Any] | None = None
+    """What changed since an older report (``reports.against``), if one was given."""
 
 
 def examples_of(claim_id: str, effort: float) -> int:

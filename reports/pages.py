@@ -7,6 +7,7 @@ from markupsafe import Markup
 
 from reports import blocks as b
 from reports.figures import inline_svg
+from reports.graph import STYLE as GRAPH_STYLE
 from reports.wording import inline_html, inline_markdown, typeset
 
 
@@ -16,9 +17,10 @@ def html_page(document: b.Document) -> str:
     environment.filters["inline"] = lambda line: Markup(inline_html(line))
     environment.filters["formula"] = lambda latex: Markup(typeset(latex, True))
     environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["as_is"] = Markup
     environment.globals["svg"] = lambda name, svg, alt: Markup(inline_svg(svg, name, alt))
     folder = files("reports") / "templates"
-    style = (folder / "report.css").read_text(encoding="utf-8")
+    style = (folder / "report.css").read_text(encoding="utf-8") + GRAPH_STYLE
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(document=document, style=Markup(style))
 
@@ -66,6 +68,9 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
             case b.Picture(panels, alt, caption):
                 lines += [f"![{alt}](figures/{name}.svg)" for name, _ in panels]
                 lines += ["", *([f"*{inline_markdown(caption)}*", ""] if caption else [])]
+            case b.Graph():
+                lines += [f"![{block.alt}](figures/{block.name}.svg)" if block.file else inline_markdown(block.words)]
+                lines += ["", *([f"*{inline_markdown(block.caption)}*", ""] if block.caption else [])]
             case b.Details(summary, inner):
                 lines += [f"**{inline_markdown(summary)}**", "", *_markdown_blocks(inner)]
     return lines

@@ -7,6 +7,7 @@ from typing import Any
 from reports import blocks as b
 from reports.boundaries_chapter import blind_sentence, boundaries_record, near_agreement
 from reports.chapters import CHAPTERS, figure_1_files, verdict_counts
+from reports.dependencies import refuted_bases
 from reports.experiment_figures import by_panel, summary
 from reports.experiments_chapter import replication_records
 from reports.gather import Results, faults_of, samples_of
@@ -23,15 +24,37 @@ TITLE = "Do MAML and ANIL learn the representation?"
 
 def document(results: Results) -> b.Document:
     """The whole report."""
-    counts = verdict_counts(results.claims)
     total = len(results.claims)
     subtitle = (
-        f"{total} claims about representation learning by gradient-based meta-learning, checked: "
-        + ", ".join(f"{count} [[{verdict.value}]]" for verdict, count in counts)
-        + f". After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile {results.profile}, seed {results.seed}."
+        f"{total} claims about representation learning by gradient-based meta-learning, checked"
+        f". After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile {results.profile}, seed {results.seed}."
     )
-    sections = (chapter(results) for chapter in CHAPTERS)
-    return b.Document(TITLE, subtitle, _opening(results), tuple(section for section in sections if section is not None))
+    sections = tuple(section for chapter in CHAPTERS if (section := chapter(results)) is not None)
+    counts = verdict_counts(results.claims)
+    tally = b.Table(tuple(f"[[{verdict.value}]]" for verdict, _ in counts), (tuple(str(n) for _, n in counts),))
+    return b.Document(TITLE, subtitle, (*_opening(results), tally, *_headline(sections)), sections)
+
+
+HEADLINE = {
+    "figure-1-random": "(a) tasks drawn afresh, from a random start: the meta-learners find the representation, "
+    "average loss does not ([Figure 1](#figure-1))",
+    "fo-maml-near-gaussian": "(b) FO-MAML near the truth with fixed tasks: where it stays and where it leaves, "
+    "predicted and seen ([boundaries](#boundaries-fo-maml))",
+}
+"""Panels that stand at the top as well, and what is said of each there."""
+
+
+def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
+    """The headline figure: panels of the chapters' figures once more."""
+    panels = {name: svg for section in sections for picture in _within(section) for name, svg in picture.panels}
+    found = {name: text for name, text in HEADLINE.items() if name in panels}
+    if not found:
+        return ()
+    alt = "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1."
+    if len(found) > 1:
+        alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
+    shown = tuple((f"top-{name}", panels[name]) for name in found)
+    return (b.Picture(shown, alt, "; ".join(found.values()) + "."),)
 
 
 def _opening(results: Results) -> tuple[b.Block, ...]:
@@ -102,6 +125,7 @@ def _misses(rows: list[dict[str, Any]]) -> str:
 def report_data(results: Results) -> dict[str, Any]:
     """The report as data; what differs between equal runs is under ``run`` alone."""
     runs = {"figure-1": results.curves, **results.experiments}
+    carried = refuted_bases(results.claims)
     return {
         "format": 1,
         "profile": results.profile,
@@ -109,35 +133,58 @@ def report_data(results: Results) -> dict[str, Any]:
         "seed": results.seed,
         "versions": results.versions,
         "counts": {verdict.value: count for verdict, count in verdict_counts(results.claims)},
-        "claims": results.claims,
+        "claims": [{**claim, "rests_on_refuted": list(carried[claim["id"]])} for claim in results.claims],
         "rates": results.rates,
         "rate_grid": [record.as_dict() for _, records in results.rate_grid for record in records],
         "boundaries": boundaries_record(results.boundaries) if results.boundaries else {},
         "experiments": {name: summary(curves) for name, curves in runs.items()},
         "replications": replication_records(runs) if results.experiments else [],
         "selftest": None if (matrix := faults_of(results)) is None else selftest_record(matrix),
+        "against": results.against,
         "run": results.run,
     }
 
 
+def _within(section: b.Section) -> Iterator[b.Picture]:
+    yield from (block for block in _blocks(section) if isinstance(block, b.Picture))
+
+
+def _blocks(section: b.Section) -> Iterator[b.Block]:
+    yield from flat(section.blocks)
+    for below in section.sections:
+        yield from _blocks(below)
+
+
+def flat(blocks: Iterable[b.Block]) -> Iterator[b.Block]:
+    """Blocks with those behind a line that opens them, in order."""
+    for block in blocks:
+        yield block
+        if isinstance(block, b.Details):
+            yield from flat(block.blocks)
+
+
+def every_block(page: b.Document) -> Iterator[b.Block]:
+    """Every block of a document, in its order."""
+    yield from flat(page.opening)
+    for section in page.sections:
+        yield from _blocks(section)
+
+
 def pictures(page: b.Document) -> Iterator[b.Picture]:
     """Every figure of a document, in its order."""
+    return (block for block in every_block(page) if isinstance(block, b.Picture))
 
-    def within(blocks: tuple[b.Block, ...]) -> Iterator[b.Picture]:
-        for block in blocks:
-            if isinstance(block, b.Picture):
-                yield block
-            elif isinstance(block, b.Details):
-                yield from within(block.blocks)
 
-    def below(section: b.Section) -> Iterator[b.Picture]:
-        yield from within(section.blocks)
-        for inner in section.sections:
-            yield from below(inner)
-
-    yield from within(page.opening)
-    for section in page.sections:
-        yield from below(section)
+def drawn_files(page: b.Document) -> dict[str, str | bytes]:
+    """The document's figures as files, and the data beside them."""
+    files: dict[str, str | bytes] = {}
+    for block in every_block(page):
+        if isinstance(block, b.Picture):
+            files |= {f"{name}.svg": svg for name, svg in block.panels}
+            files |= dict([block.data] if block.data is not None else [])
+        elif isinstance(block, b.Graph) and block.file:
+            files[f"{block.name}.svg"] = block.file
+    return files
 
 
 def more_files(results: Results) -> dict[str, bytes]:
@@ -150,9 +197,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     """Write report.html, report.md, report.json and figures/ into the folder; returns the three reports' paths."""
     page = document(results)
     make_folder(out / "figures")
-    panels = {f"{name}.svg": svg for picture in pictures(page) for name, svg in picture.panels}
-    data = dict(picture.data for picture in pictures(page) if picture.data is not None)
-    for name, content in {**panels, **data, **figure_1_files(results), **more_files(results)}.items():
+    for name, content in {**drawn_files(page), **figure_1_files(results), **more_files(results)}.items():
         write_file(out / "figures" / name, content)
     written = {
         "report.html": html_page(page),
