@@ -28,7 +28,7 @@ from reports.learners_chapter import learners_section
 from reports.rates_chapter import rates_section
 from reports.rates_table import RateRecord
 from reports.samples_chapter import FULL_EFFORT, samples_section
-from reports.wording import LEARNER_TITLES, power
+from reports.wording import LEARNER_TITLES, plain_line, power
 from sim.experiments import get_experiment
 from sim.learners import LEARNERS
 from theory.claims.record import Verdict
@@ -127,12 +127,17 @@ def graph(results: Results) -> b.Section | None:
         return None
     drawn = {claim["id"] for family in families(claims) for claim in family.members}
     alone = [claim["id"] for claim in claims if claim["id"] not in drawn]
-    carried = {claim: bases for claim, bases in refuted_bases(claims).items() if bases}
+    carried = refuted_bases(claims)
+    refuted = {base for bases in carried.values() for base in bases}
     news: b.Block = (
         b.Items(
-            tuple(f"{claim_link(claim)} rests on {_links(bases)}, which is refuted" for claim, bases in carried.items())
+            tuple(
+                f"[[REFUTED]] {claim_link(base)}: on it rest {_links(c for c in carried if base in carried[c])}"
+                for base in carried
+                if base in refuted
+            )
         )
-        if carried
+        if refuted
         else b.Paragraph("No claim rests on a refuted one.")
     )
     caption = (
@@ -205,7 +210,7 @@ def _claim_blocks(claim: dict[str, Any], results: Results, carried: dict[str, tu
         if item["counterexample"]:
             blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item["counterexample"]))]
         if item["steps"]:
-            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_plain_line, item["steps"]))),)))
+            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(plain_line, item["steps"]))),)))
         if item["instance"]:
             what = "The instance nearest to the bound" if item["worst_margin"] is not None else "One of the instances"
             name = "floats" if item["kind"] == "floats" else "fractions"
@@ -232,13 +237,8 @@ def _evidence_line(item: dict[str, Any]) -> str:
     if item["estimate"] is not None:
         parts.append(f"{item['estimate']:.6g} ± {item['uncertainty']:.2g}")
     if item["why"]:
-        parts.append(_plain_line(item["why"]))
+        parts.append(plain_line(item["why"]))
     return "; ".join(parts)
-
-
-def _plain_line(text: str) -> str:
-    """Words of the engine, which are no markup of ours, with nothing in them taken for it."""
-    return text.replace("`", "'").replace("**", "*").replace("[[", "[ [")
 
 
 def _instance(instance: dict[str, Any]) -> str:
@@ -431,7 +431,7 @@ def learners(results: Results) -> b.Section | None:
 def faults(results: Results) -> b.Section | None:
     """The tests' own tests."""
     found = faults_of(results)
-    return None if found is None else faults_section(found, results.seed, results.effort < FULL_EFFORT)
+    return None if found is None else faults_section(found, results.claims, results.seed, results.effort < FULL_EFFORT)
 
 
 CHAPTERS = (

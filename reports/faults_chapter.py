@@ -1,9 +1,14 @@
 """The chapter on the tests themselves: which claim refutes which wrong implementation, and the wrong claims."""
 
+import html
 from collections import Counter
 
 from reports import blocks as b
+from reports.claim_facts import Claims
+from reports.graph import FILE_STYLE
+from reports.wording import plain_line
 from theory.claims import catalogue
+from theory.engine import shown
 from theory.engine.selftest import FaultRow, SelfTest
 
 
@@ -18,12 +23,72 @@ def _cell(row: FaultRow, chapter: str, chapters: dict[str, str]) -> str:
     return f"{refuted}/{tried}" if tried else ""
 
 
-def faults_section(result: SelfTest, seed: int, quick: bool) -> b.Section:
+_CELL, _ROW, _LABELS, _TOP = 7, 13, 252, 120
+MATRIX_STYLE = """
+.matrix text{font-size:10px;fill:var(--ink)}
+.matrix .seen{fill:var(--refuted)}
+.matrix .unseen{fill:none;stroke:var(--ink);stroke-opacity:.35}
+.matrix .rule{stroke:var(--ink);stroke-opacity:.15}
+.matrix .missed{fill:var(--refuted);font-weight:700}
+"""
+
+
+def matrix(result: SelfTest) -> b.Graph:
+    """The matrix as a drawing: a row a fault, a column a claim; full where the claim refutes the fault."""
+    chapters = _chapters(result.claims)
+    columns = list(chapters)
+    starts, x = {}, float(_LABELS)
+    at = {}
+    for claim in columns:
+        if chapters[claim] not in starts:
+            x += 9 if starts else 0
+            starts[chapters[claim]] = x
+        at[claim] = x
+        x += _CELL
+    width, height = x + 70, _TOP + _ROW * len(result.faults) + 4
+    parts = [
+        f'<text transform="translate({start + 7:.0f} {_TOP - 6}) rotate(-45)">{html.escape(chapter)}</text>'
+        for chapter, start in starts.items()
+    ]
+    for place, row in enumerate(result.faults):
+        y = _TOP + _ROW * place
+        missed = "" if row.found else ' class="missed"'
+        said = f"{row.description}; refuted by {', '.join(row.refuted_by) or 'nothing'}"
+        parts.append(
+            f"<g><title>{html.escape(said)}</title>"
+            f'<text x="{_LABELS - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.fault)}</text>'
+            f'<path class="rule" d="M{_LABELS} {y + _ROW - 0.5}H{x:.0f}"/>'
+            + "".join(
+                f'<path class="{name}" d="{"".join(f"M{at[c]:.0f} {y + 3}h{size}v{size}h-{size}z" for c in claims)}"/>'
+                for name, claims, size in (("seen", row.refuted_by, 6), ("unseen", row.survived, 5))
+                if claims
+            )
+            + "</g>"
+        )
+    alt = (
+        f"Matrix of {len(result.faults)} faults and {len(columns)} claims; every fault is refuted by "
+        f"{min(len(row.refuted_by) for row in result.faults)} to {max(len(row.refuted_by) for row in result.faults)} "
+        "claims. The table below has the same by chapter."
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="matrix" role="img" aria-label="{html.escape(alt)}" '
+        f'viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" height="{height}">{"".join(parts)}</svg>'
+    )
+    own = FILE_STYLE.replace(".deps", ".matrix") + MATRIX_STYLE
+    file = f'<?xml version="1.0" encoding="utf-8"?>\n{svg.replace(">", f"><style>{own}</style>", 1)}\n'
+    caption = (
+        "A row for each fault, a column for each claim, by chapter. Full: the claim refutes the fault; hollow: it "
+        "exercises what the fault changes and does not see it; empty: it does not speak of it."
+    )
+    return b.Graph("faults-matrix", svg, MATRIX_STYLE, caption, alt, file)
+
+
+def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) -> b.Section:
     """The matrix fault × claim, a column a chapter; the claims by name; the wrong claims with how they were refuted."""
     chapters = _chapters(result.claims)
     columns = list(dict.fromkeys(chapters.values()))
     rows = tuple(
-        (f"`{row.fault}`", row.description, *(_cell(row, chapter, chapters) for chapter in columns))
+        (f"`{row.fault}`", row.description, row.cause, *(_cell(row, chapter, chapters) for chapter in columns))
         for row in result.faults
     )
     causes = Counter(row.cause for row in result.faults)
@@ -41,15 +106,22 @@ def faults_section(result: SelfTest, seed: int, quick: bool) -> b.Section:
         if quick
         else "Every claim that exercises what a fault changes is tried."
     )
+    known = {record["id"] for record in records}
     by_name = tuple(
-        (f"`{row.fault}`", ", ".join(f"[{claim}](#claim-{claim})" for claim in row.refuted_by) or "nothing")
+        (
+            f"`{row.fault}`",
+            ", ".join(f"[{c}](#claim-{c})" if c in known else f"`{c}`" for c in row.refuted_by) or "nothing",
+        )
         for row in result.faults
     )
     wrong_rows = tuple(
         (
             f"`{row.claim}`",
             row.statement,
-            "nothing" if row.evidence is None else f"{row.evidence.kind}: {row.evidence.why}",
+            "nothing" if row.evidence is None else f"{row.evidence.kind}: {plain_line(row.evidence.why)}",
+            "—"
+            if row.evidence is None or row.evidence.counterexample is None
+            else "; ".join(f"{name} = {shown(value)}" for name, value in row.evidence.counterexample.items()),
         )
         for row in result.wrong_claims
     )
@@ -60,14 +132,24 @@ def faults_section(result: SelfTest, seed: int, quick: bool) -> b.Section:
             b.Paragraph(
                 counts + " A check that cannot fail proves nothing, so every one of them is run on code that is wrong."
             ),
-            b.Table(
-                ("fault", "what is wrong", *columns),
-                rows,
-                frozenset(range(2, 2 + len(columns))),
-                "Claims that refute the fault, of those that exercise what it changes; by chapter. " + scope,
+            b.Paragraph(scope),
+            matrix(result),
+            b.Details(
+                "What each fault is, and how many claims of each chapter refute it",
+                (
+                    b.Table(
+                        ("fault", "what is wrong", "kind", *columns),
+                        rows,
+                        frozenset(range(3, 3 + len(columns))),
+                        "Claims that refute the fault, of those that exercise what it changes.",
+                    ),
+                ),
             ),
             b.Details("Which claims refute which fault", (b.Table(("fault", "refuted by"), by_name),)),
-            b.Details("Wrong claims", (b.Table(("claim", "statement", "refuted by"), wrong_rows),)),
+            b.Details(
+                "Wrong claims, and what refutes each",
+                (b.Table(("claim", "statement", "refuted by", "counterexample"), wrong_rows),),
+            ),
             b.Code(f"metarep selftest --seed {seed}"),
         ),
         short="Faults",

@@ -36,10 +36,10 @@ def document(results: Results) -> b.Document:
 
 
 HEADLINE = {
-    "figure-1-random": "(a) tasks drawn afresh, from a random start: the meta-learners find the representation, "
+    "figure-1-random": "Tasks drawn afresh, from a random start: the meta-learners find the representation, "
     "average loss does not ([Figure 1](#figure-1))",
-    "fo-maml-near-gaussian": "(b) FO-MAML near the truth with fixed tasks: where it stays and where it leaves, "
-    "predicted and seen ([boundaries](#boundaries-fo-maml))",
+    "fo-maml-near-gaussian": "FO-MAML near the truth, with fixed tasks and heads of these means: where it comes to "
+    "the truth and where it leaves it, inside and outside of the predicted ellipse ([boundaries](#boundaries-fo-maml))",
 }
 """Panels that stand at the top as well, and what is said of each there."""
 
@@ -54,7 +54,7 @@ def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
     if len(found) > 1:
         alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
     shown = tuple((f"top-{name}", panels[name]) for name in found)
-    return (b.Picture(shown, alt, "; ".join(found.values()) + "."),)
+    return (b.Picture(shown, alt, ". ".join(found.values()) + "."),)
 
 
 def _opening(results: Results) -> tuple[b.Block, ...]:

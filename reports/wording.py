@@ -128,6 +128,11 @@ def inline_markdown(line: str) -> str:
     return re.sub(r"\[\[([A-Z_]+)\]\]", r"**\1**", line)
 
 
+def plain_line(text: str) -> str:
+    """Words of the engine, which are no markup of ours, with nothing in them taken for it."""
+    return text.replace("`", "'").replace("**", "*").replace("[[", "[ [").replace("$", "＄")
+
+
 def inline_text(line: str) -> str:
     """A line of our markup for a terminal: formulas in Unicode."""
     line = re.sub(r"\[\[([A-Z_]+)\]\]", r"\1", line)
