@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from scipy.integrate import solve_ivp
 
 from sim.implementations import REFERENCE, Implementation
-from sim.learners import META_LEARNERS, get_learner
+from sim.learners import LEARNERS, META_LEARNERS, get_learner
 from sim.metrics import principal_sines, subspace_distance
-from sim.trajectories import Outcome, Trajectory
+from sim.trajectories import Outcome, Trajectory, run
 from sim.updates import step
 from theory import rates
 from theory.adversary import polish, search_cells
@@ -263,6 +263,15 @@ def test_poor_tasks_leave_a_direction_out(instance: Any) -> None:
     assert len(instance["heads"]) in (1, 2)
 
 
+@settings(max_examples=25, deadline=None)
+@given(baseline.poor_tasks())
+def test_poor_tasks_are_judged_over_the_whole_run(instance: Any) -> None:
+    for learner in LEARNERS.values():
+        problem, alpha, beta = baseline.poor_problem(learner, instance)
+        trajectory = run(learner, problem, alpha, beta, 300, record_every=300)
+        assert learner.name == "fo-maml" or alpha * np.square(trajectory.B).sum() < baseline.LARGEST_STAY
+
+
 def test_least_share_is_the_minimum() -> None:
     rng = np.random.default_rng(0)
     X, Y = rng.standard_normal((1, 3)), rng.standard_normal((3, 3))
@@ -346,7 +355,15 @@ def test_broken_implementation_is_refuted(id_: str, change: Any) -> None:
     assert finding.status == Verdict.REFUTED
 
 
-@pytest.mark.parametrize("id_", ["baseline-lower-bound", "local-ratio-anil", "local-ratio-maml"])
+NAN_IDS = [
+    "baseline-lower-bound",
+    "local-ratio-anil",
+    "local-ratio-maml",
+    *(f"diversity-needed-{name}" for name in (*META_LEARNERS, "average-loss")),
+]
+
+
+@pytest.mark.parametrize("id_", NAN_IDS)
 def test_a_step_that_returns_nan_is_refuted(id_: str) -> None:
     def nowhere(*arguments: Any) -> tuple[np.ndarray, np.ndarray]:
         B, w = step(*arguments)

@@ -288,12 +288,19 @@ def control_check(speed: float = 1.0) -> Check:
 
 # -------------------------------------------------------------------------------------------------- diversity is needed
 
-DIVERSITY_STEPS = 200
+DIVERSITY_STEPS = 300
+LARGEST_STAY = 4.0
+"""α‖B_t‖² up to which a run counts as staying. The starts have at most 1, and only FO-MAML, whose rest points may be
+unstable, is seen to go beyond 2."""
 
 
 @st.composite
 def poor_tasks(draw: st.DrawFn) -> Instance:
-    """Heads in the first r < k coordinates (one task set, or two in turn); d = 2k; B_0, B_{*⊥}ᵀB_0 of full rank."""
+    """Heads in the first r < k coordinates (one task set, or two in turn); d = 2k; B_0, B_{*⊥}ᵀB_0 of full rank.
+
+    α‖B_0‖² ≤ 1, α‖w_0‖² ≤ k/4, and ``step`` is β times what bounds the curvature of the loss there, so that no run of
+    a gradient method leaves.
+    """
     k = draw(st.integers(2, 3))
     r = draw(st.integers(1, k - 1))
     d = 2 * k
@@ -303,13 +310,13 @@ def poor_tasks(draw: st.DrawFn) -> Instance:
         "k": k,
         "r": r,
         "n": n,
-        "alpha_L": draw(floats(0.0625, 2.0)),
-        "step": draw(floats(1 / 64, 0.125)),
-        "scales": draw(st.lists(floats(0.25, 2.0), min_size=k, max_size=k)),
+        "alpha_L": draw(floats(0.25, 2.0)),
+        "step": draw(floats(1 / 64, 0.25)),
+        "scales": draw(st.lists(floats(0.25, 1.0), min_size=k, max_size=k)),
         "sines": draw(st.lists(floats(0.125, 1.0), min_size=k, max_size=k)),
         "orientation": draw(reflections(floats, k)),
         "mixing": draw(reflections(floats, k)),
-        "w": draw(vector(floats, k, 1.0)),
+        "w": draw(vector(floats, k, 0.5)),
         "heads": draw(st.lists(matrix(floats, r, n, 1.0), min_size=1, max_size=2)),
         "spread": draw(matrix(floats, k, n, 1.0)),
     }
@@ -321,42 +328,62 @@ def least_share(X: np.ndarray, Y: np.ndarray) -> float:
     return float(np.linalg.svd(basis[X.shape[0] :], compute_uv=False)[-1])
 
 
+def poor_problem(learner: Learner, instance: Instance) -> tuple[Problem, float, float]:
+    """The instance's problem, α and β; L_* = 1 for the larger of the two task sets."""
+    k, r = instance["k"], instance["r"]
+    basis = start_of(instance["sines"], instance["orientation"], instance["d"])
+    sets = [np.concatenate([array(rows), np.zeros((k - r, instance["n"]))]) for rows in instance["heads"]]
+    if learner.name == "average-loss":  # only the mean counts, however diverse the tasks
+        sets = [spread_heads(heads, array(instance["spread"])) for heads in sets]
+    size = max(float(np.linalg.norm(heads, 2)) / np.sqrt(heads.shape[1]) for heads in sets)
+    sets = [heads / max(size, 1e-3) for heads in sets]
+    alpha = instance["alpha_L"]
+    B0 = (basis * np.array(instance["scales"])) @ reflected_identity(instance["mixing"]) / np.sqrt(alpha)
+    w0 = array(instance["w"]) / np.sqrt(alpha)
+    # ‖B‖² + ‖w‖² + L_* + αL_*²: the sizes of the second derivatives, by w and by B, of the loss before and after
+    # adaptation.
+    beta = instance["step"] / (1 / alpha + float(w0 @ w0) + 1 + alpha)
+    problem = Problem(instance["d"], np.eye(len(B0), k), lambda step: sets[step % len(sets)], B0, w0, 1)
+    return problem, alpha, beta
+
+
+def _horizon(learner: Learner, problem: Problem, alpha: float, beta: float, steps: int) -> int:
+    """Steps for which the run by hand has α‖B_t‖² ≤ 4. All of them, except for some of FO-MAML's."""
+    if learner.name != "fo-maml":
+        return steps
+    sizes = run(
+        learner, problem, alpha, beta, steps,
+        record_every=10, observe={"size": lambda B, w, step: alpha * np.square(B).sum()},
+    )  # fmt: skip
+    left = ~(sizes.observed["size"] <= LARGEST_STAY)
+    return int(sizes.steps[int(np.argmax(left)) - 1]) if left.any() else steps
+
+
 def diversity_check(learner: Learner, steps: int = DIVERSITY_STEPS) -> Check:
-    """min_y ‖Yy‖/‖[X; Y]y‖ against the least dist along the run, as long as B_t has full rank numerically."""
+    """min_y ‖Yy‖/‖[X; Y]y‖ against the least dist along the run, every tenth step and the last."""
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
         k, r = instance["k"], instance["r"]
-        basis = start_of(instance["sines"], instance["orientation"], instance["d"])
-        sets = [np.concatenate([array(rows), np.zeros((k - r, instance["n"]))]) for rows in instance["heads"]]
-        if learner.name == "average-loss":  # only the mean counts, however diverse the tasks
-            sets = [spread_heads(heads, array(instance["spread"])) for heads in sets]
-        # L_* = 1 for the larger of the two sets, so that α and β are those of the instance
-        size = max(float(np.linalg.norm(heads, 2)) / np.sqrt(heads.shape[1]) for heads in sets)
-        sets = [heads / max(size, 1e-3) for heads in sets]
-        alpha = instance["alpha_L"]
-        beta = instance["step"] / alpha
-        B0 = (basis * np.array(instance["scales"])) @ reflected_identity(instance["mixing"]) / np.sqrt(alpha)
-        w0 = array(instance["w"]) * np.sqrt(alpha)
-        problem = Problem(instance["d"], np.eye(len(B0), k), lambda step: sets[step % len(sets)], B0, w0, 1)
+        problem, alpha, beta = poor_problem(learner, instance)
+        stays = _horizon(learner, problem, alpha, beta, steps)
 
         def condition(B: np.ndarray, w: np.ndarray, step: int) -> float:
             values = np.linalg.svd(B, compute_uv=False)
             return float(values[0] / max(values[-1], 1e-300))
 
         trajectory = run(
-            learner, problem, alpha, beta, steps,
+            learner, problem, alpha, beta, stays,
             implementation=implementation, record_every=10, observe={"condition": condition},
         )  # fmt: skip
+        share = least_share(problem.B0[r:k], problem.B0[k:])
+        # Every step perturbs [X; Y] by a few eps relatively, and a distance is good to eps × condition. A run that
+        # diverges or loses its rank, which none does by the right map, has NaN here and violates the claim.
         conditions = trajectory.observed["condition"]
-        alive = np.isfinite(trajectory.dist) & (conditions < FULL_RANK)
-        alive &= np.cumprod(alive).astype(bool)
-        share = least_share(B0[r:k], B0[k:])
-        # Every step perturbs [X; Y] by a few eps relatively, and a distance is good to eps × condition.
-        rounding = 64 * implementation.eps * steps * conditions[alive]
-        slack = trajectory.dist[alive] + rounding
-        worst = int(np.argmin(slack))
+        dist = np.where(conditions < FULL_RANK, trajectory.dist, np.nan)
+        rounding = 64 * implementation.eps * steps * conditions
+        worst = int(np.argmin(dist + rounding))  # the first NaN, if there is one
         return Comparison(
-            share, float(trajectory.dist[alive][worst]), float(rounding[worst]),
+            share, float(dist[worst]), float(rounding[worst]),
             "min_y ‖Yy‖/‖[X; Y]y‖ against the least dist along the run",
         )  # fmt: skip
 
@@ -438,9 +465,15 @@ def _diversity_claim(name: str) -> Claim:
         r"beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then "
         r"$\mathrm{dist}(B_t, B_*) \ge \min_y \|Yy\| / \|[X; Y]y\|$ as long as $B_t$ has full rank.",
         source=own(),
-        hypotheses=r"$d \ge 2k$, $k \ge 2$, any $B_0$, $w_0$"
+        hypotheses=r"$d = 2k$, $k = 2, 3$, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, "
+        r"$\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$"
         + (", any spread of the heads around their means" if average else "")
-        + r"; tasks fixed or taking turns, any $\alpha$, $\beta$",
+        + rf"; tasks fixed or taking turns; $t \le {DIVERSITY_STEPS}$"
+        + (
+            rf", and while $\alpha\|B_t\|_F^2 \le {LARGEST_STAY:g}$: this learner may leave"
+            if name == "fo-maml"
+            else ""
+        ),
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(name,),
