@@ -14,7 +14,7 @@ Changes = dict[str, Any]
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> Changes:
-    """What differs between two reports' data (``report_data``); the same kind of list for each, with how many are
+    """What differs between two reports' data, both as JSON has them; the same kind of list for each, with how many are
     alike.
 
     A claim that only one of them has is among the verdicts, with None for the other; margins and rates are compared
@@ -104,6 +104,8 @@ def previous(found: Changes | None, claim_id: str) -> str | None:
 
 def changed_line(found: Changes) -> str:
     """How much changed, in a line."""
+    if not any(found[what] for what in found["alike"]):
+        return f"nothing changed ({', '.join(f'{same} {what}' for what, same in found['alike'].items())})"
     return "; ".join(f"{len(found[what])} {what} changed, {same} did not" for what, same in found["alike"].items())
 
 

@@ -340,7 +340,7 @@ def figure_1(results: Results) -> b.Section:
         rf"eigenvalue of "
         r"$\Psi_{*,t}$ alone. "
         f"(c) FO-MAML from {balanced['trials']} random balanced starts: {balanced['outcomes'].get('diverged', 0)} "
-        f"diverge."
+        f"diverge. Data: `figures/figure-1.csv`."
     )
     panels = tuple((name, rendered(figure, "svg")) for name, figure in figure_1_panels(experiment, results.curves))
     alt = (
@@ -368,7 +368,7 @@ def figure_1(results: Results) -> b.Section:
         experiment.title,
         (
             b.Paragraph(f"What the paper says: {_lower_first(experiment.finding)}"),
-            b.Picture(panels, alt, caption),
+            b.Picture(panels, alt, caption, ("figure-1.csv", experiment_csv(results.curves))),
             b.Details("Where each run ended", (table,)),
             b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
             b.Code(f"metarep experiment figure-1 --seed {results.seed} --out figures"),
@@ -381,11 +381,17 @@ def _lower_first(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def figure_1_files(results: Results) -> dict[str, bytes]:
-    """Files beside the panels of the page: the whole figures as SVG, their data as CSV."""
-    whole = experiment_figures(get_experiment("figure-1"), results.curves)
-    files = {f"{name}.svg": rendered(figure, "svg") for name, figure in whole}
-    return {**files, "figure-1.csv": experiment_csv(results.curves).encode()}
+def figure_1_whole(results: Results) -> tuple[b.Picture, ...]:
+    """Figure 1 with its panels in one file, and the same with tasks that are kept: for the folder of figures alone."""
+    data = ("figure-1.csv", experiment_csv(results.curves))
+    return tuple(
+        b.Picture(
+            ((name, rendered(figure, "svg")),),
+            "Figure 1 in one file" + (", each trial with its first tasks at every step." if "fixed" in name else "."),
+            data=data,
+        )
+        for name, figure in experiment_figures(get_experiment("figure-1"), results.curves)
+    )
 
 
 # --- how to get it again ----------------------------------------------------------------------------------------------

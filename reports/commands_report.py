@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reports.options import Json, OutFolder, Seed
-from reports.output import as_json, check_whole, make_folder, print_table, progress_bar
+from reports.output import as_json, check_whole, make_folder, plain, print_table, progress_bar
 from reports.own_claims import OwnClaims, add_own_claims, own_claims
 from reports.stored import stored_report
 
@@ -80,8 +80,9 @@ def report(
         results = gather(PROFILES[profile.value], seed, told)
         if claims is not None:
             results = add_own_claims(results, own, claims, told)
+    numbers = plain(report_data(results))
     if old is not None:
-        results = replace(results, against=changes(old, report_data(results)))
+        results = replace(results, against=changes(old, numbers))
     written = write_report(results, out)
     news = list(unexpected(results))
     if json:
@@ -89,7 +90,7 @@ def report(
             as_json(
                 {
                     "files": [str(path) for path in written],
-                    "counts": report_data(results)["counts"],
+                    "counts": numbers["counts"],
                     "unexpected": [claim["id"] for claim in news],
                     "seconds": results.run["seconds"],
                     "against": results.against,
@@ -97,8 +98,8 @@ def report(
             )
         )
     else:
-        counts = report_data(results)["counts"]
-        typer.echo(f"{len(results.claims)} claims: {', '.join(f'{n} {status}' for status, n in counts.items())}")
+        counts = ", ".join(f"{n} {status}" for status, n in numbers["counts"].items())
+        typer.echo(f"{len(results.claims)} claims: {counts}")
         for claim in news:
             typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
         if results.against is not None:

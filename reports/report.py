@@ -1,22 +1,27 @@
 """The report: results made into one document, and that into a page, Markdown, JSON and figure files."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from reports import blocks as b
 from reports.boundaries_chapter import blind_sentence, boundaries_record, near_agreement
-from reports.chapters import CHAPTERS, figure_1_files, verdict_counts
+from reports.chapters import CHAPTERS, verdict_counts
 from reports.dependencies import refuted_bases
+from reports.derived_maps import derived_lines
 from reports.experiment_figures import by_panel, summary
 from reports.experiments_chapter import replication_records
+from reports.figure_files import FOLDER, TOP_PREFIX, FigureFiles, blocks_of, figure_files
 from reports.gather import Results, faults_of, samples_of
 from reports.output import as_json, make_folder, write_file
 from reports.pages import html_page, markdown_page
 from reports.records import selftest_record
-from reports.samples_chapter import samples_files
-from reports.wording import LEARNER_TITLES, power
-from sim.learners import META_LEARNERS
+from reports.samples_chapter import samples_record
+from reports.schema import SCHEMA_FILE, SCHEMA_LINE, report_schema
+from reports.stored import FORMAT
+from reports.wording import LEARNER_TITLES, inline_markdown, power
+from sim.learners import LEARNERS, META_LEARNERS
 from sim.trajectories import CONVERGED_BELOW
 
 TITLE = "Do MAML and ANIL learn the representation?"
@@ -46,14 +51,20 @@ HEADLINE = {
 
 def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
     """The headline figure: panels of the chapters' figures once more."""
-    panels = {name: svg for section in sections for picture in _within(section) for name, svg in picture.panels}
+    panels = {
+        name: svg
+        for section in sections
+        for block in blocks_of(section)
+        if isinstance(block, b.Picture)
+        for name, svg in block.panels
+    }
     found = {name: text for name, text in HEADLINE.items() if name in panels}
     if not found:
         return ()
     alt = "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1."
     if len(found) > 1:
         alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
-    shown = tuple((f"top-{name}", panels[name]) for name in found)
+    shown = tuple((f"{TOP_PREFIX}{name}", panels[name]) for name in found)
     return (b.Picture(shown, alt, ". ".join(found.values()) + "."),)
 
 
@@ -123,11 +134,11 @@ def _misses(rows: list[dict[str, Any]]) -> str:
 
 
 def report_data(results: Results) -> dict[str, Any]:
-    """The report as data; what differs between equal runs is under ``run`` alone."""
+    """The report's numbers; what differs between equal runs is under ``VARYING`` alone."""
     runs = {"figure-1": results.curves, **results.experiments}
     carried = refuted_bases(results.claims)
     return {
-        "format": 1,
+        "format": FORMAT,
         "profile": results.profile,
         "effort": results.effort,
         "seed": results.seed,
@@ -136,73 +147,46 @@ def report_data(results: Results) -> dict[str, Any]:
         "claims": [{**claim, "rests_on_refuted": list(carried[claim["id"]])} for claim in results.claims],
         "rates": results.rates,
         "rate_grid": [record.as_dict() for _, records in results.rate_grid for record in records],
-        "boundaries": boundaries_record(results.boundaries) if results.boundaries else {},
+        "derived": {
+            name: [asdict(part) for part in derived_lines(learner, "latex")] for name, learner in LEARNERS.items()
+        },
+        "boundaries": boundaries_record(results.boundaries) if results.boundaries else None,
         "experiments": {name: summary(curves) for name, curves in runs.items()},
         "replications": replication_records(runs) if results.experiments else [],
+        "samples": None if (found := samples_of(results)) is None else samples_record(found),
+        "learners": list(results.extra["learners",].records) if ("learners",) in results.extra else [],
         "selftest": None if (matrix := faults_of(results)) is None else selftest_record(matrix),
         "against": results.against,
         "run": results.run,
     }
 
 
-def _within(section: b.Section) -> Iterator[b.Picture]:
-    yield from (block for block in _blocks(section) if isinstance(block, b.Picture))
-
-
-def _blocks(section: b.Section) -> Iterator[b.Block]:
-    yield from flat(section.blocks)
-    for below in section.sections:
-        yield from _blocks(below)
-
-
-def flat(blocks: Iterable[b.Block]) -> Iterator[b.Block]:
-    """Blocks with those behind a line that opens them, in order."""
-    for block in blocks:
-        yield block
-        if isinstance(block, b.Details):
-            yield from flat(block.blocks)
-
-
-def every_block(page: b.Document) -> Iterator[b.Block]:
-    """Every block of a document, in its order."""
-    yield from flat(page.opening)
-    for section in page.sections:
-        yield from _blocks(section)
-
-
-def pictures(page: b.Document) -> Iterator[b.Picture]:
-    """Every figure of a document, in its order."""
-    return (block for block in every_block(page) if isinstance(block, b.Picture))
-
-
-def drawn_files(page: b.Document) -> dict[str, str | bytes]:
-    """The document's figures as files, and the data beside them."""
-    files: dict[str, str | bytes] = {}
-    for block in every_block(page):
-        if isinstance(block, b.Picture):
-            files |= {f"{name}.svg": svg for name, svg in block.panels}
-            files |= dict([block.data] if block.data is not None else [])
-        elif isinstance(block, b.Graph) and block.file:
-            files[f"{block.name}.svg"] = block.file
-    return files
-
-
-def more_files(results: Results) -> dict[str, bytes]:
-    """Files of the chapter on finite samples: figures and their data."""
-    found = samples_of(results)
-    return {} if found is None else samples_files(found)
+def page_data(page: b.Document, figures: list[FigureFiles]) -> dict[str, Any]:
+    """What the page says besides the numbers: its answer in lines of Markdown, its chapters, its figures."""
+    return {
+        "title": page.title,
+        "answer": [
+            inline_markdown(line) for block in page.opening if isinstance(block, b.Items) for line in block.items
+        ],
+        "chapters": [{"anchor": section.anchor, "title": section.title} for section in page.sections],
+        "figures": [figure.as_dict() for figure in figures],
+    }
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write report.html, report.md, report.json and figures/ into the folder; returns the three reports' paths."""
+    """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of
+    all but the figures."""
     page = document(results)
-    make_folder(out / "figures")
-    for name, content in {**drawn_files(page), **figure_1_files(results), **more_files(results)}.items():
-        write_file(out / "figures" / name, content)
+    figures, files = figure_files(page, results)
+    make_folder(out / FOLDER)
+    for name, content in files.items():
+        write_file(out / FOLDER / name, content)
+    numbers = report_data(results)
     written = {
         "report.html": html_page(page),
         "report.md": markdown_page(page),
-        "report.json": as_json(report_data(results)) + "\n",
+        "report.json": as_json({**SCHEMA_LINE, **page_data(page, figures), **numbers}) + "\n",
+        SCHEMA_FILE: as_json(report_schema()) + "\n",
     }
     for name, content in written.items():
         write_file(out / name, content)

@@ -1,11 +1,11 @@
 """The report's chapter on finite samples: FO-ANIL's noise floor against theory, all five learners against sample sizes.
 
 ``measure_samples`` runs everything (each part can also be run on its own, in any order: each draws from a stream of its
-own); ``samples_section`` makes the chapter of it, ``samples_files`` the files beside.
+own); ``samples_section`` makes the chapter of it, ``samples_record`` plain data.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -281,13 +281,17 @@ def recovery_csv(points: tuple[RecoveryPoint, ...]) -> str:
     return as_csv(("learner", "m_in", "m_out", "trial", "dist", "diverged"), rows)
 
 
-def samples_files(results: SamplesResults) -> dict[str, bytes]:
-    """Files beside the page: figures as SVG, their data as CSV."""
-    drawn = _figures(results)
+def samples_record(results: SamplesResults) -> dict[str, Any]:
+    """The chapter's numbers as the report's JSON has them."""
+
+    def point(p: FloorPoint) -> dict[str, Any]:
+        return {**asdict(p), "setting": {**p.setting._asdict(), "beta": p.setting.beta(p.size)}}
+
     return {
-        **{f"{name}.svg": figures.rendered(figure, "svg") for name, figure in drawn.items()},
-        "samples-floor.csv": floor_csv((*results.floor, *results.growth)).encode(),
-        "samples-recovery.csv": recovery_csv(results.recovery).encode(),
+        "floor": [point(p) for p in results.floor],
+        "growth": [point(p) for p in results.growth],
+        "recovery_setting": asdict(results.recovery_setting),
+        "recovery": [asdict(p) for p in results.recovery],
     }
 
 
@@ -351,7 +355,9 @@ def samples_section(results: SamplesResults) -> b.Section:
         f"{_median(results, 'anil', fewest) / _median(results, 'fo-anil', fewest):.1f} times as far from the truth as "
         "FO-ANIL: the exact methods' gradients hold the inner sample's noise across the truth, the first-order "
         "ones' only through the adapted parameters."
-        + (f" Trials that diverged are left out: {diverged}." if diverged else ""),
+        + (f" Trials that diverged are left out: {diverged}." if diverged else "")
+        + " Data: `figures/samples-recovery.csv`.",
+        ("samples-recovery.csv", recovery_csv(results.recovery)),
     )
     floor = b.Picture(
         tuple((name, panels[name]) for name in ("samples-floor", "samples-growth")),
@@ -360,7 +366,8 @@ def samples_section(results: SamplesResults) -> b.Section:
         rf"Left: long runs at $\alpha\beta L_*^2 = {SMALL:g}$ in {len(results.floor)} settings. Right: one setting "
         rf"($d = {GROWTH_SETTING.d}$, $k = {GROWTH_SETTING.k}$) at growing $\beta$; at {largest.size:g} the plain "
         f"equation is off by {_percent(largest.plain / largest.seen - 1)}, with the varying contraction by "
-        f"{_percent(largest.predicted / largest.seen - 1)}.",
+        f"{_percent(largest.predicted / largest.seen - 1)}. Data: `figures/samples-floor.csv`.",
+        ("samples-floor.csv", floor_csv((*results.floor, *results.growth))),
     )
     return b.Section(
         "samples",

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reports.figures import SERIES, log_axis, lowest_shown, new_figure, style
+from reports.output import as_csv
 from reports.study import EXAMPLES, STARTS, TITLES, Settings, Study, example, start_name, study
 
 HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
@@ -36,6 +37,16 @@ def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
         )
         for result in studies
     ]
+
+
+def examples_csv(studies: Iterable[Study]) -> str:
+    """The figure's data: one row per recorded step of an example's nearest run; dist is empty once it has diverged."""
+    rows = [
+        (result.learner.name, "yes" if result.learns else "no", int(step), float(dist) if np.isfinite(dist) else "")
+        for result in studies
+        for step, dist in zip(result.trajectory.steps, result.trajectory.dist[:, 0], strict=True)
+    ]
+    return as_csv(("learner", "learns", "step", "dist"), rows)
 
 
 def _number(value: float | None, form: str) -> str:

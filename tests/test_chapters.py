@@ -1,5 +1,6 @@
 """The report's chapters on rates, boundaries and the paper's experiments: built on tiny data, and what they rest on."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from reports import blocks, boundaries, charts, pages
 from reports.boundaries import BoundarySize, NearPlane
@@ -19,11 +21,12 @@ from reports.experiments_chapter import (
     replication_records,
     replications,
 )
+from reports.figure_files import pictures
 from reports.figures import rendered
 from reports.output import as_json
 from reports.rates_chapter import grid_rates, looseness, rate_jobs, rates_section
 from reports.rates_table import RateRecord
-from reports.report import pictures
+from reports.schema import part_schema
 from sim.experiments import CurveResult, get_experiment
 from sim.learners import LEARNERS, META_LEARNERS
 from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
@@ -94,7 +97,7 @@ def test_the_boundaries_chapter():
     page = check_section(boundaries_section(parts, claims))
     assert 'href="#claim-constant-region-maml"' in page
     assert 'href="#claim-fo-maml-operator"' not in page  # a claim that was not run has no section to link to
-    as_json(boundaries_record(parts))
+    Draft202012Validator(part_schema("boundaries")).validate(json.loads(as_json(boundaries_record(parts))))
     assert "constants" not in {name.split("-")[0] for name in _panel_names(boundaries_section(parts, []))}
 
 
@@ -187,7 +190,9 @@ def test_the_experiments_chapter():
     page = check_section(section)
     assert page.count("replicates") >= 6
     assert {found.verdict for found in replications(runs).values()} == {"replicates"}
-    assert len(replication_records(runs)) == 6
+    found = replication_records(runs)
+    assert len(found) == 6
+    Draft202012Validator(part_schema("replications")).validate(json.loads(as_json(found)))
     assert [below.anchor for below in section.sections] == ["experiment-section-6", "experiment-figure-4"]
 
 

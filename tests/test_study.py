@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from reports.cli import run
+from reports.output import as_json
+from reports.schema import part_schema
 from reports.study import Settings, Study, example, record, study
 from reports.study_chapter import HEADER, draw_examples, draw_study, example_rows
 from sim.learners import LEARNERS, Learner
@@ -162,6 +165,8 @@ def test_record_table_and_figures(studies: dict[str, Study]) -> None:
         data = record(result)
         assert set(data) >= KEYS
         json.dumps(data, allow_nan=False)
+        del data["seconds"]
+        Draft202012Validator(part_schema("learners")).validate(json.loads(as_json([data])))
     rows = example_rows(studies.values())
     assert all(len(row) == len(HEADER) for row in rows)
     assert draw_examples(list(studies.values())).axes

@@ -8,7 +8,7 @@ import pytest
 
 import theory.claims.width as claims
 from reports.figures import rendered
-from reports.width_figure import draw_widths
+from reports.width_figure import draw_widths, width_curves, widths_csv
 from sim.implementations import REFERENCE
 from sim.metrics import missing_distance, subspace_distance
 from sim.wide import mean_step, run_mean
@@ -130,5 +130,9 @@ def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not claims._rate_proof().holds
 
 
-def test_figure() -> None:
-    assert rendered(draw_widths(), "svg").startswith(b"<?xml")
+def test_figure_and_its_data() -> None:
+    curves = width_curves()
+    assert rendered(draw_widths(curves), "svg").startswith(b"<?xml")
+    header, *rows = widths_csv(curves).splitlines()
+    assert len(rows) == sum(len(curve.steps) for curve in curves)
+    assert {row.count(",") for row in rows} == {header.count(",")}

@@ -1,0 +1,337 @@
+"""report.json: its published schema, which can be violated; the same content as the page; figures with their data."""
+
+import copy
+import csv
+import json
+import re
+from dataclasses import replace
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from reports.cli import run
+from reports.experiment_figures import by_panel
+from reports.gather import RateSetting, ReportProfile, gather
+from reports.output import as_json, plain
+from reports.report import report_data, write_report
+from reports.samples_chapter import RecoveryPoint, RecoverySetting, SamplesResults, samples_record
+from reports.schema import SCHEMA_FILE, VARYING, part_schema, report_schema
+from sim.learners import LEARNERS
+from theory.claims import get_claim
+from theory.claims.record import Kind, Verdict
+from theory.engine.evidence import EvidenceKind
+
+TINY = ReportProfile("tiny", 0.02, (RateSetting(10, 2, 10, 0.4, 0.4),), 500, figure_steps=40)
+CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
+STUB = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+
+
+def strictly(text: str) -> Any:
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=no_constant)
+
+
+@pytest.fixture(scope="module")
+def results():
+    return gather(TINY, 1, claims=CLAIMS, jobs=1)
+
+
+def stub_figures(patch: pytest.MonkeyPatch) -> None:
+    for module in ("reports.charts", "reports.chapters"):
+        patch.setattr(f"{module}.rendered", lambda figure, form: STUB)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are not drawn, which takes longest; their names, words and data are there."""
+    stub_figures(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def out(results, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        stub_figures(patch)
+        folder = tmp_path_factory.mktemp("report")
+        write_report(results, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def report(out):
+    return strictly((out / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def validator(out):
+    return Draft202012Validator(strictly((out / SCHEMA_FILE).read_text()))
+
+
+# --- the schema -------------------------------------------------------------------------------------------------------
+
+
+def test_a_real_report_is_valid(report, validator, out):
+    Draft202012Validator.check_schema(validator.schema)
+    validator.validate(report)
+    assert (out / report["$schema"]).name == SCHEMA_FILE
+
+
+def test_the_words_are_those_of_the_program():
+    schema = report_schema()
+    definitions = schema["$defs"]
+    assert [word["const"] for word in definitions["verdict"]["oneOf"]] == [verdict.value for verdict in Verdict]
+    claim, evidence = (definitions[name]["properties"] for name in ("claim", "evidence"))
+    for verdict in (claim["status"], claim["expected"], evidence["verdict"]):
+        assert verdict["$ref"] == "#/$defs/verdict"
+    assert evidence["kind"]["enum"] == list(get_args(EvidenceKind))
+    assert claim["kind"]["enum"] == list(get_args(Kind))
+    assert claim["learners"]["items"]["enum"] == list(LEARNERS)
+    assert set(VARYING) <= set(schema["properties"])
+
+
+def records(schema: Any):
+    """Every object with named fields in a schema."""
+    if isinstance(schema, dict):
+        if "properties" in schema and isinstance(schema.get("required"), list):
+            yield schema
+        for value in schema.values():
+            yield from records(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from records(value)
+
+
+def test_every_field_is_described_and_no_other_allowed():
+    found = list(records(report_schema()))
+    assert len(found) > 20
+    for record in found:
+        assert record["additionalProperties"] is False
+        assert record["required"] == list(record["properties"])
+        for name, field in record["properties"].items():
+            assert len(field["description"]) > 1, name
+
+
+def violations(validator: Draft202012Validator, content: Any) -> list[str]:
+    return [error.json_path for error in validator.iter_errors(content)]
+
+
+def test_a_field_that_is_gone_or_added_is_seen(report, validator):
+    claim = ("claims", 1)
+    places = ((), claim, (*claim, "evidence", 0), ("rates", 0), ("figures", 0), ("experiments", "figure-1", 0))
+    for place in places:
+        content = copy.deepcopy(report)
+        record = content
+        for step in place:
+            record = record[step]
+        for name in list(record):
+            value = record.pop(name)
+            assert violations(validator, content), (place, name)
+            record[name] = value
+        record["surplus"] = 1
+        assert violations(validator, content), place
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("claims", 0, "status"), "BELIEVED"),
+        (("claims", 0, "evidence", 0, "verdict"), "proved"),
+        (("claims", 0, "evidence", 0, "examples"), -1),
+        (("claims", 0, "evidence", 0, "worst_margin"), "1e-3"),
+        (("claims", 0, "learners"), ["sgd"]),
+        (("counts",), {"BELIEVED": 3}),
+        (("rates", 0, "symbolic"), None),
+        (("rates", 0, "outcome"), "fine"),
+        (("format",), 0),
+        (("figures", 0, "csv"), "figures/x.csv"),
+        (("run", "seconds"), -1.0),
+    ],
+)
+def test_a_wrong_value_is_seen(place, value, report, validator):
+    content = copy.deepcopy(report)
+    record = content
+    for step in place[:-1]:
+        record = record[step]
+    assert record[place[-1]] != value
+    record[place[-1]] = value
+    assert any(path.startswith("$." + str(place[0])) for path in violations(validator, content))
+    with pytest.raises(ValidationError):
+        validator.validate(content)
+
+
+def test_numbers_that_json_does_not_have_are_null(results):
+    rates = [{**record, "empirical": float("nan"), "envelope": float("-inf")} for record in results.rates]
+    read = strictly(as_json(report_data(replace(results, rates=rates))))
+    assert {(record["empirical"], record["envelope"]) for record in read["rates"]} == {(None, None)}
+    Draft202012Validator(part_schema("rates")).validate(read["rates"])
+
+
+def test_finite_samples_have_the_published_shape():
+    from reports.samples_chapter import FloorPoint
+    from theory.claims.samples import FLOOR_SETTINGS
+
+    floor = FloorPoint(FLOOR_SETTINGS[0], 0.005, 1e-3, 1e-3, 2e-3, 1.1e-3, 1e-5)
+    found = SamplesResults(0, (floor,), (), (RecoveryPoint("anil", 5, 80, (0.1, 0.2), 1),), RecoverySetting())
+    record = strictly(as_json(samples_record(found)))
+    validator = Draft202012Validator(part_schema("samples"))
+    validator.validate(record)
+    del record["floor"][0]["setting"]["m_in"]
+    assert violations(validator, record)
+
+
+# --- the same content -------------------------------------------------------------------------------------------------
+
+
+def test_page_markdown_and_json_have_the_same_claims_chapters_and_figures(out, report):
+    page, text = (out / "report.html").read_text(), (out / "report.md").read_text()
+    on_page, in_text = (set(re.findall(pattern, found)) for pattern, found in (
+        (r'\bid="([^"]+)"', page), (r'<a id="([^"]+)">', text),
+    ))  # fmt: skip
+    assert [claim["id"] for claim in report["claims"]] == list(CLAIMS)
+    for claim in report["claims"]:
+        assert f"claim-{claim['id']}" in on_page & in_text
+        assert claim["statement"] in text
+        assert claim["statement"] == get_claim(claim["id"]).statement
+    chapters = [chapter["anchor"] for chapter in report["chapters"]]
+    assert re.findall(r'<section id="([^"]+)" class="level2">', page) == chapters
+    assert re.findall(r'<a id="([^"]+)"></a>\n\n## ', text) == chapters
+    for line in report["answer"]:
+        assert line in text
+    shown = [figure for figure in report["figures"] if f"]({figure['svg'][0]})" in text]
+    assert [figure for figure in report["figures"] if figure not in shown] == [
+        figure for figure in report["figures"] if figure["alt"].startswith("Figure 1 in one file")
+    ]  # the page has its panels
+    for figure in shown:
+        assert figure["alt"] in text
+        assert figure["caption"] in text
+        assert all(f"]({svg})" in text for svg in figure["svg"])
+        assert figure["chapter"] in {*chapters, "top"}
+    assert page.count("<figure") == len(shown) + page.count('<figure class="graph narrow"')
+
+
+def table(path) -> tuple[list[str], list[list[str]]]:
+    header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+    return header, rows
+
+
+def test_every_figure_has_its_data_beside_it(out, report):
+    named = {name for figure in report["figures"] for name in (*figure["svg"], *figure["csv"])}
+    assert {f"figures/{path.name}" for path in (out / "figures").iterdir()} == named
+    for figure in report["figures"]:
+        assert figure["svg"]
+        assert figure["csv"]
+        for name in figure["csv"]:
+            header, rows = table(out / name)
+            assert all(not re.fullmatch(r"[-+.\deE]+", title) for title in header)
+            assert rows
+            assert {len(row) for row in rows} == {len(header)}
+
+
+def test_the_data_are_what_is_drawn(out, results):
+    header, rows = table(out / "figures" / "figure-1.csv")
+    assert header == ["panel", "curve", "learner", "step", "trial", "dist", "outcome"]
+    for result in by_panel(results.curves, "random"):
+        drawn = [row for row in rows if row[:3] == ["random", result.curve.label, result.curve.learner]]
+        last = [float(row[5]) for row in drawn if int(row[3]) == result.steps[-1]]
+        np.testing.assert_allclose(last, result.dist[-1], rtol=1e-9)
+    header, rows = table(out / "figures" / "rates-agreement.csv")
+    known = {(r["learner"], r["symbolic"], r["empirical"]) for r in results.rates}
+    assert {(row[0], float(row[6]), float(row[7])) for row in rows} <= known
+    assert table(out / "figures" / "claims-graph.csv")[1] == [
+        [claim["id"], claim["status"], base] for claim in results.claims for base in claim["rests_on"] or [""]
+    ]
+
+
+# --- against an older report, on the command line ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def command(results, undrawn, monkeypatch, tmp_path):
+    """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
+    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.chdir(tmp_path)
+    return lambda *words: run(["report", "--out", "new", *map(str, words)])
+
+
+def test_against_itself_nothing_changed(command, out, capsys):
+    assert command("--against", out / "report.json") == 0
+    assert "nothing changed (3 verdicts," in capsys.readouterr().out
+
+
+def test_what_changed_is_marked_everywhere(command, report, validator, tmp_path, capsys):
+    old = copy.deepcopy(report)
+    changed, gone = old["claims"][1], old["claims"].pop(0)
+    changed["status"] = "EXACT"
+    old["claims"].append({**gone, "id": "no-longer-there"})
+    margin = next(item for item in old["claims"][1]["evidence"] if item["worst_margin"] is not None)
+    margin["worst_margin"] = 0.123
+    old["rates"][2]["empirical"] *= 1 + 1e-6
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    assert command("--against", "old.json") == 0
+    said = capsys.readouterr().out
+    assert "no-longer-there: PROVED -> gone" in said
+    new = strictly((tmp_path / "new" / "report.json").read_text())
+    validator.validate(new)
+    assert {(item["claim"], item["before"], item["now"]) for item in new["against"]["verdicts"]} == {
+        (gone["id"], None, gone["status"]),
+        (changed["id"], changed["status"], "PROVED"),
+        ("no-longer-there", gone["status"], None),
+    }
+    assert [(item["claim"], item["before"]) for item in new["against"]["margins"]] == [("head-diversity-lower", 0.123)]
+    assert [item["what"] for item in new["against"]["rates"]] == ["empirical"]
+    text = (tmp_path / "new" / "report.md").read_text()
+    assert '<a id="changes"></a>' in text
+    assert "**PROVED** (was **EXACT**)" in text
+    assert "worst margin (floats) 0.123 became" in text
+    assert (tmp_path / "new" / "report.html").read_text().index('id="changes"') > 0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"format": 1}',
+        '{"format": true, "claims": []}',
+        '{"format": 99, "claims": []}',
+        '{"format": 1, "claims": [{"id": "a"}]}',
+        '{"format": 1, "claims": [], "rates": [{"learner": "anil", "symbolic": "fast"}]}',
+        '{"format": 1, "claims": [], "versions": 3}',
+        '{"format": 1, "claims": [], "seed": "many"}',
+    ],
+)
+def test_an_older_report_that_is_none_is_refused_before_anything_is_written(content, command, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "old.json").write_text(content)
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "report.json").write_text("precious")
+    assert command("--against", "old.json") == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "old.json" in captured.err
+    assert "allowed" in captured.err
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.json"]
+    assert (tmp_path / "new" / "report.json").read_text() == "precious"
+
+
+def test_a_report_may_be_compared_with_the_one_it_replaces(command, report, tmp_path):
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "report.json").write_text(json.dumps({**report, "seed": 17}))
+    assert command("--against", "new/report.json") == 0
+    assert strictly((tmp_path / "new" / "report.json").read_text())["against"]["before"]["seed"] == 17
+
+
+def test_plain_data_of_old_and_new_compare(results):
+    """A rate that is not a number is null in the old report and must not count as changed."""
+    from reports.against import changes
+
+    odd = replace(results, rates=[{**record, "empirical": float("nan")} for record in results.rates])
+    old = strictly(as_json(report_data(odd)))
+    assert changes(old, plain(report_data(odd)))["rates"] == []
