@@ -232,7 +232,7 @@ def _evidence_line(item: dict[str, Any]) -> str:
         parts.append(f"{item['examples']} instances")
     if item["worst_margin"] is not None:
         parts.append(f"worst margin {item['worst_margin']:.3g}")
-    if item["strain"]:
+    if item["strain"] and item["verdict"] != Verdict.REFUTED.value:
         parts.append(f"at most {item['strain']:.1%} of the tolerance for rounding used")
     if item["estimate"] is not None:
         parts.append(f"{item['estimate']:.6g} ± {item['uncertainty']:.2g}")

@@ -160,7 +160,10 @@ def verify(
     else:
         _print_finding(result, finding.seconds)
         if finding.status != "PROVED" and finding.counterexample is not None:
-            typer.echo("\n" + inline_text(finding.failure_message().replace(record.statement, "", 1)))
+            told = finding.failure_message(None if claims is None else str(claims))
+            # The statement stands above already.
+            told = told.replace(f"  statement: {record.statement}\n", "", 1)
+            typer.echo("\n" + inline_text(told))
     if not finding.as_expected:
         raise typer.Exit(1)
 
@@ -178,7 +181,7 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
             line += f", {item['examples']} instances"
         if item["worst_margin"] is not None:
             line += f", worst margin {item['worst_margin']:.3g}"
-        if item["strain"]:
+        if item["strain"] and item["verdict"] != "REFUTED":
             line += f", {item['strain']:.1%} of the tolerance used"
         if item["estimate"] is not None:
             line += f", {item['estimate']:.6g} ± {item['uncertainty']:.2g}"

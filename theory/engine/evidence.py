@@ -75,8 +75,10 @@ class Finding:
         """The evidence that refutes, if any."""
         return next((item for item in self.evidence if item.verdict == Verdict.REFUTED), None)
 
-    def failure_message(self) -> str:
-        """Claim, source, shrunk instance, margin, and a snippet that runs it again; for whoever sees it fail."""
+    def failure_message(self, file: str | None = None) -> str:
+        """Claim, source, shrunk instance, margin, and a snippet that runs it again; for whoever sees it fail. ``file``
+        is the user's file that the claim is from, if it is not the catalogue's.
+        """
         lines = [
             f"{self.claim.id}: {self.status}, expected {self.claim.expected}",
             f"  statement: {self.claim.statement}",
@@ -89,11 +91,16 @@ class Finding:
                 lines += [f"    {name} = {shown(value)}" for name, value in bad.counterexample.items()]
                 if bad.worst_margin is not None:
                     lines.append(f"  margin:    {bad.worst_margin:.3g}")
-                lines += [
-                    "  to run it again:",
-                    "    from theory.engine import replay",
-                    f"    print(replay({self.claim.id!r}, {encode(bad.counterexample)!r}))",
-                ]
+                lines += ["  to run it again:", "    from theory.engine import replay"]
+                named = repr(self.claim.id)
+                if file is not None:
+                    lines += [
+                        "    from theory.claims import catalogue",
+                        "    from theory.claims.own import load_own_claims",
+                        f"    own = {{claim.id: claim for claim in load_own_claims({file!r}, catalogue())}}",
+                    ]
+                    named = f"own[{named}]"
+                lines.append(f"    print(replay({named}, {encode(bad.counterexample)!r}))")
         return "\n".join(lines)
 
 
