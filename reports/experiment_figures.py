@@ -150,9 +150,7 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
     if name == "envelope":
         bounds = np.exp(np.log(envelopes(group[0])).mean(1))
         axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
-        axes.text(
-            0.985 * last, bounds[-1] / 2.2, "envelope", color=figures.ENVELOPE_COLOUR, ha="right", va="top"
-        )  # fmt: skip
+        axes.text(0.985 * last, bounds[-1] / 2.2, "envelope", ha="right", va="top")
     if name == "random":
         axes.legend(loc="lower left")
 

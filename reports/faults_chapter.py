@@ -5,7 +5,7 @@ from collections import Counter
 
 from reports import blocks as b
 from reports.claim_facts import Claims
-from reports.graph import FILE_STYLE
+from reports.graph import FILE_STYLE, label_width
 from reports.wording import plain_line
 from theory.claims import catalogue
 from theory.engine import shown
@@ -23,7 +23,9 @@ def _cell(row: FaultRow, chapter: str, chapters: dict[str, str]) -> str:
     return f"{refuted}/{tried}" if tried else ""
 
 
-_CELL, _ROW, _LABELS, _TOP = 7, 13, 252, 120
+_CELL, _ROW, _TOP = 7, 13, 106
+_APART = 21
+"""Between the slanted names of chapters, at least."""
 MATRIX_STYLE = """
 .matrix text{font-size:10px;fill:var(--ink)}
 .matrix .seen{fill:var(--refuted)}
@@ -37,11 +39,12 @@ def matrix(result: SelfTest) -> b.Graph:
     """The matrix as a drawing: a row a fault, a column a claim; full where the claim refutes the fault."""
     chapters = _chapters(result.claims)
     columns = list(chapters)
-    starts, x = {}, float(_LABELS)
+    labels = 10 + round(max(label_width(row.fault) for row in result.faults))
+    starts, x = {}, float(labels)
     at = {}
     for claim in columns:
         if chapters[claim] not in starts:
-            x += 9 if starts else 0
+            x = max(x + 9, *(start + _APART for start in starts.values())) if starts else x
             starts[chapters[claim]] = x
         at[claim] = x
         x += _CELL
@@ -56,8 +59,8 @@ def matrix(result: SelfTest) -> b.Graph:
         said = f"{row.description}; refuted by {', '.join(row.refuted_by) or 'nothing'}"
         parts.append(
             f"<g><title>{html.escape(said)}</title>"
-            f'<text x="{_LABELS - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.fault)}</text>'
-            f'<path class="rule" d="M{_LABELS} {y + _ROW - 0.5}H{x:.0f}"/>'
+            f'<text x="{labels - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.fault)}</text>'
+            f'<path class="rule" d="M{labels} {y + _ROW - 0.5}H{x:.0f}"/>'
             + "".join(
                 f'<path class="{name}" d="{"".join(f"M{at[c]:.0f} {y + 3}h{size}v{size}h-{size}z" for c in claims)}"/>'
                 for name, claims, size in (("seen", row.refuted_by, 6), ("unseen", row.survived, 5))

@@ -6,7 +6,7 @@ Colours are classes of the page's style (``verdict`` and the status), so that dr
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.dependencies import Family, Record, ancestors, families, refuted_bases
 
@@ -16,7 +16,7 @@ MARKS = {"PROVED": "P", "EXACT": "E", "SUPPORTED": "S", "MEASURED": "M", "REFUTE
 FILE_STYLE = """
 .deps{background:#fcfcfa;color:#1d2430;font-family:system-ui,sans-serif}
 .proved{--c:#0f6b46}.exact{--c:#17608f}.supported{--c:#5a4fa2}.measured{--c:#8a5a00}.refuted{--c:#b3261e}
-.not_run{--c:#59616e}.deps{--ground:#fcfcfa;--ink:#1d2430;--soft:#59616e;--refuted:#b3261e;--link:#0b5a8f}
+.not_run{--c:#59616e}.deps{--ground:#fcfcfa;--ink:#1d2430;--soft:#59616e;--edge:#c6c8c9;--refuted:#b3261e;--link:#0b5a8f}
 """
 """What a drawing needs where no page is around it."""
 
@@ -28,19 +28,18 @@ STYLE = """
 .deps a:focus-visible{outline:2px solid var(--link);outline-offset:1px}
 .deps circle{fill:var(--c);stroke:var(--ground);stroke-width:1}
 .deps text.mark{font-size:8.5px;font-weight:700;fill:var(--ground);text-anchor:middle}
-.deps .label{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}
+.deps .label,.deps .chapter{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}
 .deps circle.ring{fill:none;stroke:var(--refuted);stroke-width:1.6}
 .deps .undermined .label,.deps .undermined text.note{fill:var(--refuted)}
-.deps .edge{fill:none;stroke:var(--ink);stroke-width:1;stroke-opacity:.24}
-.deps .edge.broken{stroke:var(--refuted);stroke-opacity:.8;stroke-dasharray:5 3}
-.deps:has(.node:hover) .edge,.deps:has(.node:focus-within) .edge{stroke-opacity:.07}
+.deps .edge{fill:none;stroke:var(--edge);stroke-width:1}
+.deps .edge.broken{stroke:var(--refuted);stroke-dasharray:5 3}
+.deps:has(.node:hover) .edge,.deps:has(.node:focus-within) .edge{stroke-opacity:.35}
 """
 """Of every drawing, in pages and in files."""
 
 _LINE, _GAP, _CHAPTER = 13.0, 7.0, 16.0
 _DISC = 15.0
-_LETTER = 6.1
-"""Width of a letter of a label; a little generous, as readers' fonts differ."""
+_NARROW, _WIDE = frozenset("iljft-r"), frozenset("mw")
 _LONGEST = 20
 """Letters of a label's line."""
 
@@ -59,6 +58,11 @@ def as_file(drawing: Drawing, page: str) -> str:
     style = f"<style>{FILE_STYLE}{STYLE}{drawing.style}</style>"
     text = drawing.svg.replace('href="#', f'href="{page}#').replace(">", f">{style}", 1)
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+
+
+def label_width(text: str) -> float:
+    """How wide a label is in DejaVu Sans, the widest of the usual fonts: no reader's font sticks out."""
+    return sum(4.4 if letter in _NARROW else 10.6 if letter in _WIDE else 7.0 for letter in text)
 
 
 def _lines(label: str) -> list[str]:
@@ -108,18 +112,19 @@ def _label(lines: Sequence[str], x: float, y: float) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a family is drawn: top left, width, height of its lines."""
+    """Where a family is drawn: top left, width, height; its lines; how far its column reaches."""
 
     x: float
     y: float
     width: float
     height: float
     lines: tuple[str, ...]
+    reach: float = 0.0
 
 
 def _size(family: Family) -> tuple[tuple[str, ...], float, float]:
     lines = tuple(_lines(family.label))
-    width = _LETTER * max(map(len, lines))
+    width = max(map(label_width, lines))
     if len(family.members) == 1:
         return lines, width + _DISC + 2, _LINE * len(lines)
     return lines, max(width, _DISC * len(family.members)), _LINE * len(lines) + _DISC
@@ -132,7 +137,7 @@ def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, floa
     captions = []
     x, bottom = 8.0, 0.0
     for depth in range(max(family.depth for family in found) + 1):
-        y, chapter, widest = 6.0, "", 0.0
+        y, chapter, widest, column = 6.0, "", 0.0, []
         for index, family in enumerate(found):
             if family.depth != depth:
                 continue
@@ -140,23 +145,28 @@ def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, floa
                 chapter = family.chapter
                 y += 10.0 if y > 6.0 else 0.0
                 captions.append((chapter, x, y + 9))
-                widest = max(widest, 5.6 * len(chapter))
+                widest = max(widest, 6.2 * len(chapter))
                 y += _CHAPTER
             lines, width, height = _size(family)
             places[index] = _Place(x, y, width, height, lines)
+            column.append(index)
             widest = max(widest, width)
             y += height + _GAP
+        for index in column:
+            places[index] = replace(places[index], reach=x + widest)
         bottom = max(bottom, y)
-        x += widest + 46.0
-    return [places[index] for index in range(len(found))], captions, x - 38.0, bottom
+        x += widest + 40.0
+    return [places[index] for index in range(len(found))], captions, x - 34.0, bottom
 
 
 def _edge(below: _Place, above: _Place) -> str:
-    """A curve from what is rested on to what rests on it."""
-    x1, y1 = below.x + below.width + 3, below.y + _LINE / 2
+    """From what is rested on to what rests on it: straight out of its column, so that no label of it is crossed, then a
+    curve."""
+    start, x1, y1 = below.x + below.width + 3, below.reach, below.y + _LINE / 2
     x2, y2 = above.x - 4, above.y + _LINE / 2
     bend = max(22.0, 0.4 * (x2 - x1))
-    return f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+    out = f"H{x1:.0f}" if x1 > start else ""
+    return f"M{start:.0f} {y1:.0f}{out}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
 
 
 def claims_graph(claims: Sequence[Record]) -> Drawing | None:
@@ -257,7 +267,7 @@ def ancestors_graph(claims: Sequence[Record], claim_id: str) -> Drawing | None:
         )
         for name in rows
     ]
-    width, height = left + 22 + _LETTER * max(map(len, rows)), 24.0 + 20.0 * (len(rows) - 1)
+    width, height = left + 22 + max(map(label_width, rows)), 24.0 + 20.0 * (len(rows) - 1)
     alt = f"{claim_id} rests on {', '.join(above)}."
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="deps one" role="group" aria-label="{html.escape(alt)}" '

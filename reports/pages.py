@@ -6,9 +6,15 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from reports import blocks as b
-from reports.figures import inline_svg
+from reports.figures import inline_svg, width
 from reports.graph import STYLE as GRAPH_STYLE
-from reports.wording import inline_html, inline_markdown, typeset
+from reports.wording import inline_html, inline_markdown, inline_text, typeset
+
+WIDE = 360
+"""Points from which a panel is too wide for a phone, and is scrolled there rather than shrunk."""
+
+LONG = 50
+"""Characters from which a table's cell is a sentence."""
 
 
 def html_page(document: b.Document) -> str:
@@ -17,12 +23,22 @@ def html_page(document: b.Document) -> str:
     environment.filters["inline"] = lambda line: Markup(inline_html(line))
     environment.filters["formula"] = lambda latex: Markup(typeset(latex, True))
     environment.filters["kind"] = lambda block: type(block).__name__
+    environment.filters["plain"] = inline_text
     environment.filters["as_is"] = Markup
+    environment.globals["wide"] = lambda svg: width(svg) > WIDE
+    environment.globals["prose"] = _prose
     environment.globals["svg"] = lambda name, svg, alt: Markup(inline_svg(svg, name, alt))
     folder = files("reports") / "templates"
     style = (folder / "report.css").read_text(encoding="utf-8") + GRAPH_STYLE
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(document=document, style=Markup(style))
+
+
+def _prose(table: b.Table) -> frozenset[int]:
+    """Columns of sentences. Narrow screens have a table with such as a list of its rows."""
+    return frozenset(
+        column for column in range(len(table.header)) if any(len(row[column]) > LONG for row in table.rows)
+    )
 
 
 def markdown_page(document: b.Document) -> str:
