@@ -14,6 +14,7 @@ from sim.implementations import REFERENCE
 from theory.claims import get_claim
 from theory.claims.record import Claim, Comparison, Measurement, Verdict, own
 from theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
+from theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
 from theory.proofs import Proof
 from theory.words import identity
 
@@ -66,6 +67,56 @@ def test_counterexample_shrinks_and_refutes() -> None:
 
 def test_not_a_number_is_a_violation() -> None:
     assert verify(inequality(lambda at, _: Comparison(float("nan"), 1.0, 0.0))).status == Verdict.REFUTED
+
+
+@pytest.mark.parametrize(("bound", "tolerance"), [(1.0, np.inf), (np.inf, 0.0), (1.0, np.nan)])
+def test_what_nothing_could_violate_is_a_violation(bound: float, tolerance: float) -> None:
+    assert verify(inequality(lambda at, _: Comparison(0.0, bound, tolerance))).status == Verdict.REFUTED
+
+
+def test_exact_instances_have_no_tolerance() -> None:
+    numbers = st.sampled_from([Fraction(1, 3)]).map(lambda x: {"x": x})
+    claim = inequality(lambda at, _: Comparison(0, 0, Fraction(1, 10**9)), instances=None, rationals=lambda: numbers)
+    with pytest.raises(ValueError, match="has a tolerance for fractions; allowed: 0"):
+        verify(claim)
+
+
+def test_an_error_on_what_a_step_returned_is_a_violation_and_a_claims_own_is_raised() -> None:
+    def careful(at, implementation):
+        values = [0.0, 0.5] if implementation.name == "reference" else []
+        return Comparison(values[at["i"]], 1.0, 0.0)
+
+    claim = inequality(careful, instances=lambda: st.just({"i": 1}))
+    other = replace(REFERENCE, name="other")
+    assert verify(claim).status == Verdict.SUPPORTED
+    assert verify(claim, other).status == Verdict.REFUTED
+    careless = replace(claim, check=lambda at, _: Comparison([][at["i"]], 1, 0))
+    for implementation in (REFERENCE, other):
+        with pytest.raises(IndexError) as raised:
+            verify(careless, implementation)
+        assert "claim toy" in raised.value.__notes__[0]
+
+
+def test_steps_by_hand_support_and_do_not_prove() -> None:
+    def argued() -> Proof:
+        proof = Proof()
+        proof.equal("I = I", identity("k"), identity("k"))
+        proof.argued("the rest is in a book")
+        return proof
+
+    (evidence,) = verify(inequality(None, instances=None, proof=argued, kind="identity")).evidence
+    assert evidence.verdict == Verdict.SUPPORTED
+    assert "by hand: the rest is in a book" in evidence.why
+    assert evidence.steps[-1] == "by hand: the rest is in a book"
+
+
+def test_an_estimate_that_is_no_number_refutes() -> None:
+    nothing = Measurement(float("nan"), 0.1, 3, "toy")
+    assert verify(inequality(None, instances=None, kind="measurement", measure=lambda *_: nothing)).status == "REFUTED"
+
+
+def test_this_hypothesis_lets_local_constants_be_kept_out() -> None:
+    assert LOCAL_CONSTANTS_CAN_BE_KEPT_OUT, "seeds will give other instances from the command line and from pytest"
 
 
 def test_failing_proof_and_contradicting_measurement_refute() -> None:

@@ -21,17 +21,24 @@ class ProofStep:
 class Proof:
     """An equational proof in the word calculus, for all dimensions and any number of tasks.
 
-    ``holds`` is true when every comparison left nothing; ``remainder`` shows what the first failing one left.
+    ``holds`` is true when every comparison left nothing; ``remainder`` shows what the first failing one left. A proof
+    with steps by hand (``argued``) proves its comparisons and no more.
     """
 
     steps: list[ProofStep] = field(default_factory=list)
     remainder: str = ""
     comparisons: int = 0
+    arguments: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
         """Whether something was compared and every comparison left nothing."""
         return self.comparisons > 0 and not self.remainder
+
+    @property
+    def complete(self) -> bool:
+        """Whether it holds and needs no step that only a reader can check."""
+        return self.holds and not self.arguments
 
     def expanded(self, what: str, polynomial: Poly) -> Poly:
         """Note an expansion into words."""
@@ -68,6 +75,11 @@ class Proof:
     def vanishes(self, what: str, polynomial: Poly) -> None:
         """Compare with zero."""
         self.equal(what, polynomial, Poly(polynomial.shape))
+
+    def argued(self, what: str) -> None:
+        """Note a step by hand (a named theorem, an inequality, a conclusion), which nothing here checks."""
+        self.arguments.append(what)
+        self.steps.append(ProofStep(f"by hand: {what}", 0))
 
     def fact(self, what: str, holds: bool) -> None:
         """A decision that is not a comparison of two polynomials (a degree, which letters occur, a solved

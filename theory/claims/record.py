@@ -3,13 +3,15 @@ of it.
 
 A claim can be known in four ways, and a record has a function for each that applies:
 
-- ``proof()`` returns a ``Proof``: an identity in the word calculus, for all d, k, n (PROVED);
+- ``proof()`` returns a ``Proof``: an identity in the word calculus, for all d, k, n (PROVED), or, where a step is
+  argued by hand, what its proved identities support (SUPPORTED);
 - ``check(instance, implementation)`` on instances of exact fractions (EXACT) and of floats (SUPPORTED);
 - ``measure(implementation, seed, effort)`` returns a ``Measurement`` (MEASURED).
 
 A check returns a ``Comparison``: a value, the bound it must not exceed, and the tolerance that rounding errors explain.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -45,7 +47,8 @@ class Verdict(StrEnum):
 _MEANINGS = {
     Verdict.PROVED: "an identity, shown symbolically for all d, k and n",
     Verdict.EXACT: "checked in rational arithmetic, tolerance zero, on the instances counted",
-    Verdict.SUPPORTED: "checked in floating point on the instances counted; the worst margin is given",
+    Verdict.SUPPORTED: "checked in floating point on the instances counted, the worst margin given; or follows from "
+    "proved identities by the steps by hand that are named",
     Verdict.MEASURED: "an estimate, with its uncertainty",
     Verdict.REFUTED: "false: there is a counterexample",
     Verdict.NOT_RUN: "no evidence was gathered",
@@ -80,7 +83,8 @@ class Comparison:
     """One check of one instance: ``value`` must not exceed ``bound`` by more than ``tolerance``.
 
     For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared.
-    A value that is not a number is a violation.
+    A value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them
+    nothing could fail.
     """
 
     value: Any
@@ -90,8 +94,9 @@ class Comparison:
 
     @property
     def holds(self) -> bool:
-        """Whether value ≤ bound + tolerance (false for NaN)."""
-        return bool(self.value <= self.bound + self.tolerance)
+        """Whether value ≤ bound + tolerance (false for NaN, and without a finite bound and tolerance)."""
+        limit = self.bound + self.tolerance
+        return bool(self.value <= limit) and math.isfinite(limit)
 
     @property
     def margin(self) -> float:

@@ -1,30 +1,32 @@
 """Running claims: every kind of evidence that a record has a function for, against one implementation."""
 
+import math
 import time
 from collections.abc import Iterable
 from typing import Any
 
 from sim.implementations import REFERENCE, Implementation
 from theory.claims.record import Claim, Comparison, Measurement, Verdict
-from theory.engine.evidence import ALL_KINDS, Evidence, EvidenceKind, Finding, Profile, decode
+from theory.engine.evidence import ALL_KINDS, EXACT_SHARE, Evidence, EvidenceKind, Finding, Profile, decode
 from theory.engine.search import searched, seed_of
 from theory.proofs import Proof
-
-EXACT_SHARE = 0.25
-"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero.
-"""
 
 
 def _proof_evidence(proof: Proof) -> Evidence:
     steps = tuple(f"{step.what} ({step.words} words)" if step.words else step.what for step in proof.steps)
-    verdict = Verdict.PROVED if proof.holds else Verdict.REFUTED
-    return Evidence("proof", verdict, 0, why=proof.remainder or "nothing remained", steps=steps)
+    if not proof.holds:
+        return Evidence("proof", Verdict.REFUTED, 0, why=proof.remainder or "nothing was compared", steps=steps)
+    if proof.complete:
+        return Evidence("proof", Verdict.PROVED, 0, why="nothing remained", steps=steps)
+    why = f"nothing remained in {proof.comparisons} comparisons; by hand: {'; '.join(proof.arguments)}"
+    return Evidence("proof", Verdict.SUPPORTED, 0, why=why, steps=steps)
 
 
 def _measured_evidence(measurement: Measurement) -> Evidence:
+    finite = math.isfinite(measurement.estimate) and math.isfinite(measurement.uncertainty)
     return Evidence(
         "measurement",
-        Verdict.MEASURED if measurement.consistent else Verdict.REFUTED,
+        Verdict.MEASURED if measurement.consistent and finite else Verdict.REFUTED,
         measurement.examples,
         why=measurement.why,
         estimate=measurement.estimate,

@@ -3,19 +3,28 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Flaky
-from hypothesis.internal.conjecture import providers
-from hypothesis.internal.constants_ast import Constants
 from hypothesis.strategies import SearchStrategy
 
-from sim.implementations import Implementation
+from sim.foreign import AdapterError
+from sim.implementations import REFERENCE, Implementation
 from theory.claims.record import Check, Claim, Comparison, Instance, Verdict
 from theory.engine.evidence import Evidence, EvidenceKind, Profile
+
+try:
+    from hypothesis.internal.conjecture import providers
+    from hypothesis.internal.constants_ast import Constants
+
+    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = hasattr(providers, "_get_local_constants")
+except ImportError:
+    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = False
+"""Whether this version of Hypothesis has the function that ``_same_draws_everywhere`` replaces. Without it everything
+works, but a seed gives the same instances only where the same modules are imported."""
 
 
 class _ViolatedError(AssertionError):
@@ -31,6 +40,7 @@ class _EnoughError(KeyboardInterrupt):
 class _Search:
     examples: int = 0
     shrinks: int = 0
+    tolerant: bool = False
     worst: tuple[float, float, Instance, Comparison] | None = None  # (margin, −strain, instance, comparison)
     violation: tuple[Instance, Comparison] | None = None
 
@@ -46,9 +56,11 @@ def _same_draws_everywhere() -> Iterator[None]:
     """Keep Hypothesis from mixing into its draws the constants that it finds in the source of local modules.
 
     It takes them from whatever happens to be imported, so that a run from the command line, from pytest and from an
-    installed
-    package would try different instances with the same seed. There is no public switch for this.
+    installed package would try different instances with the same seed. There is no public switch for this.
     """
+    if not LOCAL_CONSTANTS_CAN_BE_KEPT_OUT:
+        yield
+        return
     original = providers._get_local_constants
     providers._get_local_constants = Constants
     providers.CONSTANTS_CACHE.cache.clear()
@@ -91,6 +103,7 @@ def _run_search(
         comparison = check(instance)
         if found.violation is None:
             found.examples += 1
+            found.tolerant |= comparison.tolerance != 0
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, instance, comparison)
@@ -109,14 +122,34 @@ def _run_search(
     return found
 
 
-def _evaluated(check: Check, instance: Instance, implementation: Implementation) -> Comparison:
+def _evaluated(claim: Claim, check: Check, instance: Instance, implementation: Implementation) -> Comparison:
     """The check's comparison; arithmetic that breaks down on what an implementation returned is a violation, not a
-    crash.
+    crash, and so is any other error that the reference does not bring about on the same instance.
     """
     try:
-        return check(instance, implementation)
+        if implementation is REFERENCE:
+            return check(instance, implementation)
+        with np.errstate(all="ignore"):
+            return check(instance, implementation)
     except (ArithmeticError, np.linalg.LinAlgError) as error:
-        return Comparison(float("nan"), 0.0, 0.0, f"the check broke down ({type(error).__name__}: {error})")
+        what = f"the check broke down ({type(error).__name__}: {error})"
+    except (ValueError, IndexError) as error:
+        if isinstance(error, AdapterError):
+            raise
+        if implementation is REFERENCE or _breaks_down(check, instance, implementation.eps):
+            error.add_note(f"in the check of claim {claim.id} on {instance!r}")
+            raise
+        what = f"what the step returned cannot be compared ({type(error).__name__}: {error})"
+    return Comparison(float("nan"), 0.0, 0.0, what)
+
+
+def _breaks_down(check: Check, instance: Instance, eps: float) -> bool:
+    """Whether the check fails with an error for the reference, too: then the claim is at fault."""
+    try:
+        check(instance, replace(REFERENCE, eps=eps))
+    except (ValueError, IndexError):
+        return True
+    return False
 
 
 def searched(
@@ -128,11 +161,15 @@ def searched(
     examples: int,
     profile: Profile,
 ) -> Evidence:
-    """Search the instances of one strategy for a violation of the claim; the evidence is what was found."""
+    """Search the instances of one strategy for a violation of the claim; the evidence is what was found.
+
+    Raises:
+        ValueError: the check of exact instances allows a tolerance.
+    """
     inequality = claim.kind == "inequality"
     found = _run_search(
         strategy,
-        lambda instance: _evaluated(check, instance, implementation),
+        lambda instance: _evaluated(claim, check, instance, implementation),
         examples,
         seed_of(claim.id, kind, profile.seed),
         target=inequality and kind == "floats",
@@ -144,6 +181,8 @@ def searched(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=instance, why=_why(comparison), strain=comparison.strain,
         )  # fmt: skip
+    if kind == "exact" and found.tolerant:
+        raise ValueError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no instance was generated")
