@@ -1,13 +1,18 @@
 """Rates, linearisations and FO-MAML's operator: against plain finite differences, hand-worked cases and limits."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 import sympy
 
+from sim.implementations import REFERENCE
 from sim.learners import META_LEARNERS, get_learner
 from sim.updates import step
 from theory import gaussian_heads as gh
 from theory import rates
+from theory.claims import stability
+from theory.claims.record import Comparison
 from theory.linearise import (
     evaluates_without_rotation,
     gradients_at_truth,
@@ -162,6 +167,7 @@ def test_characteristic_equation_of_gaussian_heads(rng: np.random.Generator) -> 
 @pytest.mark.parametrize(
     "proof",
     [
+        gh.parts_proof,
         gh.determinant_proof,
         gh.stability_proof,
         gh.inertia_proof,
@@ -179,7 +185,7 @@ def test_gaussian_proofs_fail_for_a_wrong_third_moment(monkeypatch: pytest.Monke
         return (omega.T * gh.mu) * gh.Psi + gh.Sigma * omega * gh.mu.T * 2
 
     monkeypatch.setattr(gh, "third_moment_along", without_one_term)
-    for proof in (gh.determinant_proof, gh.stability_proof, gh.inertia_proof):
+    for proof in (gh.parts_proof, gh.determinant_proof, gh.stability_proof, gh.inertia_proof):
         assert not proof().holds
 
 
@@ -191,8 +197,35 @@ def test_traces_of_words() -> None:
     assert gh.trace(outer) != gh.trace(X)
     assert gh.trace(X * X) != gh.trace(X * gh.Psi)
     assert gh.trace(identity("s")) != gh.trace((mu.T * mu) * identity("s"))
-    assert gh.trace(X - X) == {}
-    assert len(gh.trace(X * gh.Psi - gh.Psi * X)) == 0
+    assert not gh.trace(X - X)
+    assert not gh.trace(X * gh.Psi - gh.Psi * X)
+
+
+def test_the_exact_operator_is_the_numerical_one(rng: np.random.Generator) -> None:
+    mean, root = rng.integers(-3, 4, 2), rng.integers(-3, 4, (2, 2))
+    exact = np.array(
+        stability.exact_operator(*(np.vectorize(Fraction)(part) for part in (mean, root @ root.T))), dtype=float
+    )
+    numerical = rates.fo_maml_operator(*rates.gaussian_head_moments(mean.astype(float), (root @ root.T).astype(float)))
+    for power in range(1, 6):  # other bases, the same spectrum
+        traces = [np.trace(np.linalg.matrix_power(each, power)) for each in (exact, numerical)]
+        assert traces[0] == pytest.approx(traces[1])
+
+
+@pytest.mark.parametrize(
+    ("check", "changed"),
+    [
+        (stability._gaussian_determinant_check, {}),
+        (stability._characteristic_check, {"Re s": Fraction(1, 2), "Im s": Fraction(1)}),
+    ],
+)
+def test_exact_gaussian_identities_notice_a_wrong_operator(check, changed, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = {"k": 2, "delta": [Fraction(1), Fraction(2)], "frame": [[Fraction(0)] * 2] * 2, "mu": [Fraction(1)] * 2}
+    instance |= changed
+    assert check(instance, REFERENCE) == Comparison(0, 0, 0, check(instance, REFERENCE).why)
+    right = stability.operator_words
+    monkeypatch.setattr(stability, "operator_words", lambda S, omega: (right(S, omega)[0], right(S, omega)[1] * 2))
+    assert not check(instance, REFERENCE).holds
 
 
 def test_words_as_numbers() -> None:

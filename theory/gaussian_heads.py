@@ -19,7 +19,8 @@ from sim.learners import get_learner
 from theory import alphabet as a
 from theory.linearise import stated_linearisation
 from theory.proofs import Proof
-from theory.words import ONE, SCALARS, Coefficient, Poly, Powers, identity, letter, spell
+from theory.traces import trace
+from theory.words import SCALARS, Poly, identity, letter, spell
 
 mu, Psi = a.w_bar, a.Psi_star
 Sigma = Psi - mu * mu.T
@@ -54,46 +55,6 @@ def mixed(vector: Poly) -> Poly:
     return vector * mu.T + mu * vector.T
 
 
-TraceTerms = dict[tuple[Powers, tuple[bytes, ...], bytes | None], Coefficient]
-"""(powers, scalars, cyclic word) to coefficient; None where a column·row word has left no trace behind, b"" for tr I.
-"""
-
-
-def trace(polynomial: Poly) -> TraceTerms:
-    """tr of a square polynomial, in a normal form: cyclic words up to rotation and transposition.
-
-    A word column·row becomes the scalar row·column; the empty word is the trace of the identity.
-    """
-    rows, cols = polynomial.shape
-    terms: TraceTerms = {}
-
-    def collect(key: tuple[Powers, tuple[bytes, ...], bytes | None], value: Coefficient) -> None:
-        terms[key] = terms.get(key, 0) + value
-        if not terms[key]:
-            del terms[key]
-
-    for (powers, scalars, core), value in polynomial.terms.items():
-        cut = next((i + 1 for i, code in enumerate(core) if _columns(code) == "1"), None)
-        if cut is not None:
-            column = Poly((rows, "1"), {(powers, scalars, core[:cut]): value})
-            row = Poly(("1", cols), {(ONE, (), core[cut:]): 1})
-            for (powers_, scalars_, _), value_ in (row * column).terms.items():
-                collect((powers_, scalars_, None), value_)
-            continue
-        (_, _, flipped), sign = next(iter(Poly(polynomial.shape, {(ONE, (), core): 1}).T.terms.items()))
-        turns = [
-            (word[i:] + word[:i], factor) for word, factor in ((core, 1), (flipped, sign)) for i in range(len(word))
-        ]
-        word, factor = min(turns, default=(b"", 1))
-        collect((powers, scalars, word), value * factor)
-    return terms
-
-
-def _columns(code: int) -> str:
-    found, transposed = spell(code)
-    return found.rows if transposed else found.cols
-
-
 def commuting(polynomial: Poly, symbols: Mapping[str, sympy.Symbol]) -> sympy.Expr:
     """A polynomial of the words at k = s = 1, where every letter is a number and words commute."""
     total: sympy.Expr = sympy.Integer(0)
@@ -118,6 +79,21 @@ def _taken_apart(proof: Proof) -> None:
     proof.equal("the head's part and −ρ", head, -rho_)
 
 
+def parts_proof() -> Proof:
+    """𝓛 through (R, ρ), and the form that changes along 𝓛 by a sum of squares and one mixed term."""
+    proof = Proof()
+    _taken_apart(proof)
+    moved_R, moved_rho = reduced(X, -rho)
+    proof.equal("R of 𝓛(S, ω) = (X, −ρ): X + (μᵀρ)I", moved_R, X + (mu.T * rho) * identity("s"))
+    proof.equal("ρ of 𝓛(S, ω): Xμ + (μᵀρ)μ + Σρ", moved_rho, X * mu + (mu.T * rho) * mu + Sigma * rho)
+    gain = (
+        X - mixed(rho) * 2
+    ) * moved_R + rho * moved_rho.T * 4  # its trace: ⟨J_D R, R'⟩ + 4ρᵀρ', as J_D R = X − 2(ρμᵀ + μρᵀ)
+    stated = X * X + (mu.T * rho) * X + rho * rho.T * Sigma * 4
+    proof.equal("⟨J_D R, R'⟩ + 4ρᵀρ' and ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X", trace(gain), trace(stated))
+    return proof
+
+
 def determinant_proof() -> Proof:
     """det 𝓛 = det Σ · Π_{i≤j}(δ_i + δ_j)."""
     proof = Proof()
@@ -128,9 +104,6 @@ def determinant_proof() -> Proof:
         rho_ - R_ * mu,
         -(Sigma * a.omega),
     )
-    # The first shear S ↦ S − (μᵀω)I and the second ρ ↦ ρ + Rμ are unitriangular; (R, ρ) ↦ (J_D R, ρ) has det J_D;
-    # the last map
-    # (X, ρ) ↦ (X + 2(ρμᵀ + μρᵀ), −ρ) is triangular with −I on ρ. The two signs (−1)^k cancel.
     proof.equal("R owes nothing to ω but the shear", R_.part(lambda count: count("omega") == 0), a.S)
     i, j = sympy.symbols("delta_i delta_j")
     modes = sympy.Matrix([[i, 0], [0, j]])
@@ -138,6 +111,10 @@ def determinant_proof() -> Proof:
     proof.fact(
         "J_D has the eigenvectors x_i x_jᵀ + x_j x_iᵀ with eigenvalues δ_i + δ_j, i ≤ j",
         modes * unit + unit * modes == (i + j) * unit,
+    )
+    proof.argued(
+        "𝓛 is the composition of S ↦ S − (μᵀω)I and ρ ↦ ρ + Rμ (unitriangular), of ω ↦ −Σω, of R ↦ J_D R, and of "
+        "(X, ρ) ↦ (X + 2(ρμᵀ + μρᵀ), −ρ) (triangular), so det 𝓛 = (−1)^k det Σ · Π(δ_i + δ_j) · (−1)^k"
     )
     return proof
 
@@ -204,16 +181,33 @@ def stability_proof() -> Proof:
         1 + 2 * kappa - 8 * kappa * sf,
         (1 + 10 * kappa + 8 * kappa * g) / (1 + 8 * kappa),
     )
+    proof.argued(
+        "in the eigenbasis of D the span's equation is solved for R entry by entry (δ_i + δ_j + s ≠ 0) and put into "
+        "the head's: (W + bμᵀ)ω = 0; so det(𝓛 + s) = Π(δ_i + δ_j + s) det(W + bμᵀ), "
+        "and det(W + bμᵀ) = det W (1 + μᵀW⁻¹b)"
+    )
     x, y, e = sympy.symbols(
         "x y e", nonnegative=True
     )  # s = x + iy (y of either sign enters squared), e = δ_i + δ_j > 0
     real = sympy.expand((x + sympy.I * y) * (x + e - sympy.I * y))
     same(
-        "Re H_ij |s + δ_i + δ_j|² = x² + y² + x(δ_i + δ_j) ≥ 0, so Re v*Wv ≥ v*Dv > 0 and Re g ≥ 0",
+        "Re H_ij |s + δ_i + δ_j|² = x² + y² + x(δ_i + δ_j) ≥ 0",
         sympy.re(real),
         x**2 + y**2 + x * e,
     )
+    p, q, m, n = sympy.symbols("p q m n", real=True)  # v_i = p + iq, v_j = m + in
+    r_i, r_j = sympy.symbols("mu_i mu_j", real=True)
+    v_i, v_j = p + sympy.I * q, m + sympy.I * n
+    terms = r_j**2 * v_i * v_i.conjugate() + r_i**2 * v_j * v_j.conjugate()
+    terms += r_i * r_j * (v_i.conjugate() * v_j + v_j.conjugate() * v_i)
+    same(
+        "the (i, j) and (j, i) terms of v*Wv with H_ij add up to 2H_ij|μ_j v_i + μ_i v_j|²",
+        sympy.expand(terms),
+        sympy.expand((r_j * v_i + r_i * v_j) * (r_j * v_i + r_i * v_j).conjugate()),
+    )
+    proof.argued("so Re v*Wv ≥ v*Dv > 0, W is invertible, and with v = W⁻¹μ Re g = Re v*Wv ≥ 0")
     same("Re 1/(2δ_j + s) |2δ_j + s|² = 2δ_j + x > 0, so Re κ > 0", sympy.re(sympy.expand(e + x - sympy.I * y)), e + x)
+    proof.argued("1/κ + 10 + 8g, of real part 10 or more, is not zero: no eigenvalue −s with Re s ≥ 0")
     return proof
 
 
@@ -225,22 +219,14 @@ def inertia_proof() -> Proof:
     positive where kμᵀΣ⁻¹μ < 16. By the
     inertia theorem (Ostrowski and Schneider 1962) 𝓛 has the inertia of V.
     """
-    proof = Proof()
-    _taken_apart(proof)
-    moved_R, moved_rho = reduced(X, -rho)
-    proof.equal("R of 𝓛(S, ω) = (X, −ρ): X + (μᵀρ)I", moved_R, X + (mu.T * rho) * identity("s"))
-    proof.equal("ρ of 𝓛(S, ω): Xμ + (μᵀρ)μ + Σρ", moved_rho, X * mu + (mu.T * rho) * mu + Sigma * rho)
-    gain = (
-        X - mixed(rho) * 2
-    ) * moved_R + rho * moved_rho.T * 4  # its trace: ⟨J_D R, R'⟩ + 4ρᵀρ', as J_D R = X − 2(ρμᵀ + μρᵀ)
-    stated = X * X + (mu.T * rho) * X + rho * rho.T * Sigma * 4
-    proof.fact(
-        "⟨J_D R, R'⟩ + 4ρᵀρ' = ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X (traces of words up to rotation)", trace(gain) == trace(stated)
-    )
+    proof = parts_proof()
     t, k, q, z = sympy.symbols("t k q z", positive=True)  # t = |tr X|, z = |μᵀρ|
     bound = t**2 / k + 4 * z**2 / q - t * z
     square = (t / sympy.sqrt(k) - sympy.sqrt(k) * z / 2) ** 2 + z**2 * (16 - k * q) / (4 * q)
     proof.fact("t²/k + 4z²/q − tz is a square plus z²(16 − kq)/(4q)", sympy.simplify(bound - square) == 0)
+    proof.argued("(tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ (Cauchy and Schwarz), so V grows along 𝓛")
+    proof.argued("V has as many negative directions as J_D, since (S, ω) ↦ (R, ρ) is invertible")
+    proof.argued("a matrix that increases a non-degenerate form V has V's inertia (Ostrowski and Schneider 1962)")
     return proof
 
 
@@ -276,6 +262,8 @@ def identity_covariance_proof() -> Proof:
         "the other S_jl have eigenvalue 2 and act on nothing",
         all(not part.free_symbols & {entries[(1, 1)], entries[(1, 2)]} for part in rest),
     )
+    proof.argued("for every k by exchanging the coordinates 2 to k, which leaves the law as it is")
+    proof.argued("two eigenvalues with a positive sum have positive real part exactly if their product is positive")
     return proof
 
 
@@ -304,19 +292,21 @@ def one_dimensional_proof() -> Proof:
     _, minus_trace, determinant = polynomial.all_coeffs()
     proof.fact("its trace is 3m_2 > 0", sympy.expand(minus_trace + 3 * m_2) == 0)
     proof.fact(
-        "its determinant is 2(m_2² − m_1m_3); Routh and Hurwitz: stable iff it is positive",
+        "its determinant is 2(m_2² − m_1m_3)",
         sympy.expand(determinant - 2 * (m_2**2 - m_1 * m_3)) == 0,
     )
-    u, v = sympy.symbols("u v", positive=True)
-    p = sympy.Symbol(
-        "p", positive=True
-    )  # two heads u, v of one sign, pairwise: m_1m_3 − m_2² = Σ_{i<j} weights · w_iw_j(w_i − w_j)²
-    q = 1 - p
-    two = [p * u**r + q * v**r for r in (1, 2, 3)]
-    gap = sympy.expand(two[0] * two[2] - two[1] ** 2)
+    u, v = sympy.symbols("u v", real=True)  # heads of two tasks, averaged over both
+    pairs = sympy.Poly(u * v * (u - v) ** 2, u, v)
+    third_by_first = {(1, 3): m_1 * m_3, (3, 1): m_1 * m_3, (2, 2): m_2**2}
+    averages = sum(value * third_by_first[powers] for powers, value in pairs.terms())
     proof.fact(
-        "m_1m_3 − m_2² = p(1 − p)uv(u − v)², > 0 for different heads of one sign; for more heads the sum of "
-        "this over pairs",
-        sympy.expand(gap - p * q * u * v * (u - v) ** 2) == 0,
+        "m_1m_3 − m_2² is half the average over all pairs of tasks of w_i w_j (w_i − w_j)²",
+        sympy.expand(averages / 2 - (m_1 * m_3 - m_2**2)) == 0,
+    )
+    mean, deviation = sympy.symbols("mu sigma", real=True)
+    normal = {m_1: mean, m_2: mean**2 + deviation**2, m_3: mean**3 + 3 * mean * deviation**2}
+    proof.fact(
+        "for heads N(μ, σ²) m_2² − m_1m_3 = σ²(σ² − μ²)",
+        sympy.expand((m_2**2 - m_1 * m_3).subs(normal) - deviation**2 * (deviation**2 - mean**2)) == 0,
     )
     return proof

@@ -12,7 +12,6 @@ import numpy as np
 
 from theory import alphabet as a
 from theory.words import (
-    ONE,
     SCALAR_SHAPE,
     SCALARS,
     Poly,
@@ -20,6 +19,7 @@ from theory.words import (
     gradient,
     identity,
     letter,
+    letter_poly,
     spell,
 )
 
@@ -30,17 +30,11 @@ CYCLIC: dict[str, Poly] = {}
 _DIMENSION_LETTERS: dict[str, Poly] = {}
 
 
-def _letter_poly(code: int) -> Poly:
-    found, transposed = spell(code)
-    plain = Poly((found.rows, found.cols), {(ONE, (), bytes([find_letter(found.name).code])): 1})
-    return plain.T if transposed else plain
-
-
 def word_poly(word: bytes, dimension: str) -> Poly:
     """A word as a polynomial; the empty one is the identity of ``dimension``."""
     product = identity(dimension)
     for place, code in enumerate(word):
-        product = _letter_poly(code) if not place else product * _letter_poly(code)
+        product = letter_poly(code) if not place else product * letter_poly(code)
     return product
 
 
@@ -70,7 +64,7 @@ def _cyclic_word(word: bytes, dimension: str) -> Poly:
         found, transposed = spell(least[0])
         CYCLIC[name] = word_poly(least, found.cols if transposed else found.rows)
         letter(name, "1", "1", name, _written(least, tex=True), symmetry=1)
-    return _letter_poly(find_letter(name).code) * sign
+    return letter_poly(find_letter(name).code) * sign
 
 
 def _of_identity(dimension: str) -> Poly:
@@ -96,7 +90,7 @@ def trace(polynomial: Poly) -> Poly:
     total = Poly(SCALAR_SHAPE)
     for (powers, scalars, core), value in polynomial.terms.items():
         factor = Poly(SCALAR_SHAPE, {(powers, scalars, b""): value})
-        cut = next((i + 1 for i, code in enumerate(core) if _letter_poly(code).shape[1] == "1"), None)
+        cut = next((i + 1 for i, code in enumerate(core) if letter_poly(code).shape[1] == "1"), None)
         if cut is not None:  # column times row
             traced = word_poly(core[cut:], rows) * word_poly(core[:cut], rows)
         else:
@@ -139,7 +133,7 @@ def gradient_with_traces(scalar: Poly, name: str) -> Poly:
         inner = Poly(total.shape)
         for i, code in enumerate(word):
             if code >> 1 == variable >> 1:
-                rest = word_poly(word[i + 1 :] + word[:i], _letter_poly(code).shape[1])
+                rest = word_poly(word[i + 1 :] + word[:i], letter_poly(code).shape[1])
                 inner = inner + (rest.T if code == variable else rest)
         total = total + by_trace * inner
     return total

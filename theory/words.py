@@ -77,7 +77,7 @@ def letter(
         _SIGN[code] = symmetry
     else:
         _TRANSPOSE[code], _TRANSPOSE[code + 1] = code + 1, code
-    return _single(code)
+    return letter_poly(code)
 
 
 def spell(code: int) -> tuple[Letter, bool]:
@@ -262,7 +262,7 @@ class Poly:
             result: Poly | None = cache.get((word, shape[0] == "1"))
             if result is None:
                 for code in word:
-                    factor = table.get(code) or (_single(code) if code not in table else Poly(_shape_of(code)))
+                    factor = table.get(code) or (letter_poly(code) if code not in table else Poly(_shape_of(code)))
                     result = factor if result is None else result * factor
                 result = result if result is not None else identity(shape[0])
                 cache[(word, shape[0] == "1")] = result
@@ -417,7 +417,8 @@ def _shape_of(code: int) -> tuple[str, str]:
     return (found.cols, found.rows) if transposed else (found.rows, found.cols)
 
 
-def _single(code: int) -> Poly:
+def letter_poly(code: int) -> Poly:
+    """The letter (or transposed letter) that a byte stands for, as a polynomial in normal form."""
     shape = _shape_of(code)
     _, scalars, core = _normal(bytes([code]), shape[0] == "1")  # a number is a scalar, not a core
     return Poly(shape, {(ONE, tuple(scalars), core): 1})

@@ -272,7 +272,8 @@ ANY_SPEC = Claim(
     id="right-factor-any-spec",
     chapter=CHAPTER,
     statement=(
-        r"A right factor exists for every learner whose outer gradient is a polynomial in $B$, $w$ and $\theta_i$: "
+        rf"A right factor is found from the words alone, for the five and for {len(SPECS) - len(LEARNERS)} other "
+        r"learners (more inner steps, inner steps on the representation only): "
         r"$B^+ = B N + \beta B_* C$, so $B_{*\perp}^\top B^+ = B_{*\perp}^\top B N$, and $N$ and $C$ depend on $B$ "
         r"through $B^\top B$ and $B_*^\top B$ only, so not on $d$."
     ),
@@ -287,9 +288,10 @@ ANY_SPEC = Claim(
     check=_any_spec_check,
     examples=24,
     remark=(
-        "Proved spec by spec for those listed, by splitting the words of their derived gradients. The reason is "
-        "general: the first letter of a word of $\\nabla_B$ is that of a residual, $B$ or $\\theta_i$. The instances "
-        "compare the derived updates with $N$ evaluated in another dimension; they do not exercise an implementation."
+        "Proved spec by spec for those listed, by splitting the words of their derived gradients. The reason holds "
+        "for any outer gradient that is a polynomial in $B$, $w$ and $\\theta_i$: the first letter of a word of "
+        "$\\nabla_B$ is that of a residual, $B$ or $\\theta_i$. The instances compare the derived updates with $N$ "
+        "evaluated in another dimension; they do not exercise an implementation."
     ),
 )
 
