@@ -18,9 +18,9 @@ CSV_RECORDS = 250
 
 
 def experiment_csv(results: list[CurveResult]) -> str:
-    """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome. At most ``CSV_RECORDS``
-    of a trial."""
-    rows = [
+    """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome; the envelope where a
+    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial."""
+    rows: list[tuple[Any, ...]] = [
         (
             r.panel,
             r.curve.label,
@@ -34,7 +34,18 @@ def experiment_csv(results: list[CurveResult]) -> str:
         for trial in range(r.dist.shape[1])
         for i, step in _thinned(r.steps)
     ]
+    for r in _with_envelope(results):
+        bound = drawn_envelope(r)
+        rows += [
+            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.10g}"), "") for _, step in _thinned(r.steps)
+        ]
     return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
+
+
+def _with_envelope(results: list[CurveResult]) -> list[CurveResult]:
+    """The first curve of every panel that has an envelope: its curves share the tasks."""
+    first = {result.panel: result for result in reversed(results)}
+    return [r for r in first.values() if r.diversity is not None and r.curve.setting.dist0 is not None]
 
 
 def _thinned(steps: np.ndarray) -> list[tuple[int, int]]:
@@ -85,6 +96,11 @@ def envelopes(result: CurveResult) -> np.ndarray:
     margin = initial_margin(setting.dist0)
     factors = 1 - 0.5 * setting.alpha * setting.beta * margin * result.diversity
     return np.stack([envelope(column) for column in factors.T], axis=1)
+
+
+def drawn_envelope(result: CurveResult) -> np.ndarray:
+    """The trials' envelopes as one line, (steps + 1,): their geometric mean."""
+    return np.exp(np.log(envelopes(result)).mean(1))
 
 
 def looseness(result: CurveResult) -> float:
@@ -148,7 +164,7 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
     # From the edge of the ticks' labels: some titles are wider than the axes.
     axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}", x=-0.1)
     if name == "envelope":
-        bounds = np.exp(np.log(envelopes(group[0])).mean(1))
+        bounds = drawn_envelope(group[0])
         axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
         axes.text(0.985 * last, bounds[-1] / 2.2, "envelope", ha="right", va="top")
     if name == "random":

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
 from reports.cli import run
-from reports.experiment_figures import by_panel
+from reports.experiment_figures import by_panel, drawn_envelope
 from reports.gather import RateSetting, ReportProfile, gather
 from reports.output import as_json, plain
 from reports.report import report_data, write_report
@@ -237,6 +237,10 @@ def test_the_data_are_what_is_drawn(out, results):
         drawn = [row for row in rows if row[:3] == ["random", result.curve.label, result.curve.learner]]
         last = [float(row[5]) for row in drawn if int(row[3]) == result.steps[-1]]
         np.testing.assert_allclose(last, result.dist[-1], rtol=1e-9)
+    bound = drawn_envelope(by_panel(results.curves, "envelope")[0])
+    drawn = {int(row[3]): float(row[5]) for row in rows if row[:2] == ["envelope", "envelope"]}
+    assert drawn
+    np.testing.assert_allclose(list(drawn.values()), bound[list(drawn)], rtol=1e-9)
     header, rows = table(out / "figures" / "rates-agreement.csv")
     known = {(r["learner"], r["symbolic"], r["empirical"]) for r in results.rates}
     assert {(row[0], float(row[6]), float(row[7])) for row in rows} <= known
