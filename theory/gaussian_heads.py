@@ -297,7 +297,7 @@ def one_dimensional_proof() -> Proof:
     )
     u, v = sympy.symbols("u v", real=True)  # heads of two tasks, averaged over both
     pairs = sympy.Poly(u * v * (u - v) ** 2, u, v)
-    third_by_first = {(1, 3): m_1 * m_3, (3, 1): m_1 * m_3, (2, 2): m_2**2}
+    third_by_first: dict[tuple[int, ...], sympy.Expr] = {(1, 3): m_1 * m_3, (3, 1): m_1 * m_3, (2, 2): m_2**2}
     averages = sum(value * third_by_first[powers] for powers, value in pairs.terms())
     proof.fact(
         "m_1m_3 − m_2² is half the average over all pairs of tasks of w_i w_j (w_i − w_j)²",
