@@ -1,4 +1,4 @@
-"""What changed since an older report: verdicts, margins, rates. Plain data, which the report's JSON has as it is."""
+"""What changed since an older report: verdicts, margins, estimates, rates. Plain data, as the report's JSON has it."""
 
 import math
 from typing import Any
@@ -7,6 +7,8 @@ from reports import blocks as b
 
 SAME = 1e-9
 """Numbers that differ by no more than this share are the same: another machine rounds otherwise."""
+_NUMBERS = {"margins": "worst_margin", "estimates": "estimate"}
+"""Kinds of change in a claim's evidence, by the evidence's field."""
 _RATES = ("symbolic", "empirical", "envelope")
 _SETTING = ("d", "k", "n", "alpha", "beta")
 
@@ -17,11 +19,12 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Changes:
     """What differs between two reports' data, both as JSON has them; the same kind of list for each, with how many are
     alike.
 
-    A claim that only one of them has is among the verdicts, with None for the other; margins and rates are compared
-    where both have them.
+    A claim that only one of them has is among the verdicts, with None for the other; numbers are compared where both
+    have them.
     """
-    verdicts, margins, rates = [], [], []
-    alike = {"verdicts": 0, "margins": 0, "rates": 0}
+    verdicts, rates = [], []
+    numbers: dict[str, list[dict[str, Any]]] = {what: [] for what in _NUMBERS}
+    alike = {"verdicts": 0, **dict.fromkeys(_NUMBERS, 0), "rates": 0}
     before = {claim["id"]: claim for claim in old["claims"]}
     now = {claim["id"]: claim for claim in new["claims"]}
     for name in [*now, *(name for name in before if name not in now)]:
@@ -32,14 +35,15 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Changes:
             verdicts.append({"claim": name, "before": was, "now": is_now})
         if name not in before or name not in now:
             continue
-        old_margins = _margins(before[name])
-        for kind, margin in _margins(now[name]).items():
-            if kind not in old_margins:
-                continue
-            if _same(old_margins[kind], margin):
-                alike["margins"] += 1
-            else:
-                margins.append({"claim": name, "kind": kind, "before": old_margins[kind], "now": margin})
+        for what, field in _NUMBERS.items():
+            earlier = _numbers(before[name], field)
+            for kind, number in _numbers(now[name], field).items():
+                if kind not in earlier:
+                    continue
+                if _same(earlier[kind], number):
+                    alike[what] += 1
+                else:
+                    numbers[what].append({"claim": name, "kind": kind, "before": earlier[kind], "now": number})
     old_rates = _by_setting(old)
     for key, record in _by_setting(new).items():
         for what in _RATES:
@@ -53,18 +57,14 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Changes:
     return {
         "before": {name: old.get(name) for name in ("profile", "seed", "versions")},
         "verdicts": verdicts,
-        "margins": margins,
+        **numbers,
         "rates": rates,
         "alike": alike,
     }
 
 
-def _margins(claim: dict[str, Any]) -> dict[str, float]:
-    return {
-        item["kind"]: item["worst_margin"]
-        for item in claim["evidence"]
-        if item.get("worst_margin") is not None and "kind" in item
-    }
+def _numbers(claim: dict[str, Any], field: str) -> dict[str, float]:
+    return {item["kind"]: item[field] for item in claim["evidence"] if item.get(field) is not None and "kind" in item}
 
 
 def _by_setting(report: dict[str, Any]) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -95,8 +95,9 @@ def previous(found: Changes | None, claim_id: str) -> str | None:
         if item["claim"] == claim_id
     ]
     parts += [
-        f"worst margin ({item['kind']}) {item['before']:.3g} became {item['now']:.3g}"
-        for item in found["margins"]
+        f"{name} ({item['kind']}) {item['before']:.4g} became {item['now']:.4g}"
+        for what, name in (("margins", "worst margin"), ("estimates", "estimate"))
+        for item in found[what]
         if item["claim"] == claim_id
     ]
     return "; ".join(parts) or None
@@ -116,8 +117,8 @@ def changes_section(found: Changes) -> b.Section:
     blocks: list[b.Block] = [
         b.Paragraph(
             f"Against a report of profile {before['profile']}, seed {before['seed']}, "
-            f"metarep {(before['versions'] or {}).get('metarep', '?')}: {changed_line(found)}. Margins and fitted "
-            "rates also change with the profile and the seed."
+            f"metarep {(before['versions'] or {}).get('metarep', '?')}: {changed_line(found)}. Margins, "
+            "estimates and fitted rates also change with the profile and the seed."
         )
     ]
 
@@ -133,13 +134,14 @@ def changes_section(found: Changes) -> b.Section:
             for item in found["verdicts"]
         )
         blocks.append(b.Table(("claim", "before", "now"), rows, caption="Verdicts that changed."))
-    if found["margins"]:
-        rows = tuple(
-            (link(item["claim"]), item["kind"], f"{item['before']:.4g}", f"{item['now']:.4g}")
-            for item in found["margins"]
-        )
-        table = b.Table(("claim", "evidence", "before", "now"), rows, frozenset({2, 3}))
-        blocks.append(b.Details(f"Worst margins that changed ({len(rows)})", (table,)))
+    for what, title in (("margins", "Worst margins"), ("estimates", "Estimates")):
+        if found[what]:
+            rows = tuple(
+                (link(item["claim"]), item["kind"], f"{item['before']:.6g}", f"{item['now']:.6g}")
+                for item in found[what]
+            )
+            table = b.Table(("claim", "evidence", "before", "now"), rows, frozenset({2, 3}))
+            blocks.append(b.Details(f"{title} that changed ({len(rows)})", (table,)))
     if found["rates"]:
         rows = tuple(
             (

@@ -363,16 +363,19 @@ def _against() -> Schema:
             ),
             "Statuses that changed, claims that came or went.",
         ),
-        margins=_list(
-            _record(
-                "A worst margin.",
-                claim=_text("The claim's id."),
-                kind=_one_of(get_args(EvidenceKind), "The evidence."),
-                before=_number("Before."),
-                now=_number("Now."),
-            ),
-            "Worst margins that changed.",
-        ),
+        **{
+            what: _list(
+                _record(
+                    "A number of a claim's evidence.",
+                    claim=_text("The claim's id."),
+                    kind=_one_of(get_args(EvidenceKind), "The evidence."),
+                    before=_number("Before."),
+                    now=_number("Now."),
+                ),
+                f"{title} that changed.",
+            )
+            for what, title in (("margins", "Worst margins"), ("estimates", "Estimates"))
+        },
         rates=_list(
             _record(
                 "A rate.",
@@ -385,7 +388,10 @@ def _against() -> Schema:
             ),
             "Rates that changed.",
         ),
-        alike=_record("How many did not change.", **{name: _whole(name) for name in ("verdicts", "margins", "rates")}),
+        alike=_record(
+            "How many did not change.",
+            **{name: _whole(f"How many {name}.") for name in ("verdicts", "margins", "estimates", "rates")},
+        ),
     )
 
 

@@ -42,7 +42,9 @@ def _is_claim(record: dict[str, Any]) -> bool:
     return (
         isinstance(record.get("id"), str)
         and isinstance(record.get("status"), str)
-        and _records(record.get("evidence"), lambda item: _number_or_none(item.get("worst_margin")))
+        and _records(
+            record.get("evidence"), lambda item: all(_number_or_none(item.get(n)) for n in ("worst_margin", "estimate"))
+        )
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from reports.against import changed_line, changes
 from reports.cli import run
 from reports.experiment_figures import by_panel, drawn_envelope
 from reports.gather import RateSetting, ReportProfile, gather
@@ -306,6 +307,7 @@ def test_what_changed_is_marked_everywhere(command, report, validator, tmp_path,
         '{"format": 99, "claims": []}',
         '{"format": 1, "claims": [{"id": "a"}]}',
         '{"format": 1, "claims": [], "rates": [{"learner": "anil", "symbolic": "fast"}]}',
+        '{"format": 1, "claims": [{"id": "a", "status": "x", "evidence": [{"kind": "floats", "estimate": "1"}]}]}',
         '{"format": 1, "claims": [], "versions": 3}',
         '{"format": 1, "claims": [], "seed": "many"}',
     ],
@@ -332,10 +334,39 @@ def test_a_report_may_be_compared_with_the_one_it_replaces(command, report, tmp_
     assert strictly((tmp_path / "new" / "report.json").read_text())["against"]["before"]["seed"] == 17
 
 
+def made(
+    status: str = "MEASURED", kind: str = "measurement", rate: float | None = 0.99, **numbers: float | None
+) -> Any:
+    """A report of one claim and one rate."""
+    evidence = {"kind": kind, "worst_margin": None, "estimate": None, **numbers}
+    row = {"learner": "anil", "d": 5, "k": 1, "n": 2, "alpha": 0.1, "beta": 0.1, "symbolic": 0.98, "empirical": rate}
+    return {"claims": [{"id": "a", "status": status, "evidence": [evidence]}], "rates": [row]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        (made(estimate=0.5), made(estimate=0.5), set()),
+        (made(estimate=0.5), made(estimate=0.5 * (1 + 1e-12)), set()),  # another machine's rounding
+        (made(estimate=0.5), made(estimate=0.5 * (1 + 1e-7)), {"estimates"}),
+        (made(worst_margin=0.0), made(worst_margin=1e-16), set()),
+        (made(worst_margin=0.1), made(worst_margin=-0.1), {"margins"}),
+        (made(worst_margin=0.1), made(worst_margin=None), set()),  # there is nothing to compare with
+        (made("PROVED"), made("REFUTED"), {"verdicts"}),
+        (made(rate=0.99), made(rate=0.99 * (1 + 1e-7)), {"rates"}),
+        (made(rate=0.99), made(rate=None), {"rates"}),
+        (made(rate=None), made(rate=None), set()),
+        ({**made(), "rates": []}, made(), set()),
+    ],
+)
+def test_what_counts_as_a_change(old, new, changed):
+    found = changes(old, new)
+    assert {what for what in found["alike"] if found[what]} == changed
+    assert ("nothing changed" in changed_line(found)) == (not changed)
+
+
 def test_plain_data_of_old_and_new_compare(results):
     """A rate that is not a number is null in the old report and must not count as changed."""
-    from reports.against import changes
-
     odd = replace(results, rates=[{**record, "empirical": float("nan")} for record in results.rates])
     old = strictly(as_json(report_data(odd)))
     assert changes(old, plain(report_data(odd)))["rates"] == []
