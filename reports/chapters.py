@@ -1,6 +1,7 @@
 """The report's chapters: each makes one section of the document from the results. A new chapter is a function here
 and in CHAPTERS."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any
@@ -401,8 +402,9 @@ def reproduction(results: Results) -> b.Section:
     """Versions, seed, commands; the only place that tells when and how long."""
     run = results.run
     slowest = sorted(run.get("jobs", {}).items(), key=lambda item: -item[1])[:10]
+    own = f" --claims {shlex.quote(results.own_claims)}" if results.own_claims else ""
     blocks: list[b.Block] = [
-        b.Code(f"metarep report --profile {results.profile} --seed {results.seed} --out out"),
+        b.Code(f"metarep report --profile {results.profile} --seed {results.seed} --out out{own}"),
         b.Paragraph(
             f"All randomness comes from the seed {results.seed}; equal seeds, profiles and versions give equal "
             f"reports but for "

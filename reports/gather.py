@@ -99,6 +99,8 @@ class Results:
     run: dict[str, Any] = field(default_factory=dict)
     against: dict[str, Any] | None = None
     """What changed since an older report (``reports.against``), if one was given."""
+    own_claims: str = ""
+    """The file of the user's own claims, if one was given."""
 
 
 def examples_of(claim_id: str, effort: float) -> int:

@@ -1,5 +1,6 @@
 """Claims of a user's own file on the command line: the option, and their place among the catalogue's."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -53,8 +54,10 @@ def add_own_claims(
     records = list(results.claims)
     for done, claim in enumerate(claims, start=1):
         examples = max(1, round(claim.examples * results.effort))
-        command = f"metarep verify {claim.id} --claims {path} --examples {examples} --seed {results.seed}"
+        command = (
+            f"metarep verify {claim.id} --claims {shlex.quote(str(path))} --examples {examples} --seed {results.seed}"
+        )
         profile = Profile("report", results.effort, results.seed)
         records.append(claim_record(verify(claim, profile=profile), command))
         told(done, len(claims))
-    return replace(results, claims=records)
+    return replace(results, claims=records, own_claims=str(path))

@@ -370,3 +370,27 @@ def test_plain_data_of_old_and_new_compare(results):
     odd = replace(results, rates=[{**record, "empirical": float("nan")} for record in results.rates])
     old = strictly(as_json(report_data(odd)))
     assert changes(old, plain(report_data(odd)))["rates"] == []
+
+
+# --- with one's own claims --------------------------------------------------------------------------------------------
+
+OWN = """
+from theory.claims.record import Claim, Measurement, Verdict, own
+
+CLAIMS = (
+    Claim("mine", "Mine", "$1 = 1$.", own(), "nothing", Verdict.MEASURED, kind="measurement",
+          rests_on=("update-fo-anil",), measure=lambda implementation, seed, effort: Measurement(1.0, 0.0, 1, "so")),
+)
+"""
+
+
+def test_claims_of_ones_own_stand_behind_the_others(command, validator, tmp_path):
+    (tmp_path / "my claims.py").write_text(OWN)
+    assert command("--claims", "my claims.py") == 0
+    report = strictly((tmp_path / "new" / "report.json").read_text())
+    validator.validate(report)
+    assert [claim["id"] for claim in report["claims"]] == [*CLAIMS, "mine"]
+    assert report["claims"][-1]["command"].startswith("metarep verify mine --claims 'my claims.py' ")
+    text = (tmp_path / "new" / "report.md").read_text()
+    assert '<a id="claim-mine"></a>' in text
+    assert "--out out --claims 'my claims.py'" in text
