@@ -128,6 +128,7 @@ def run_cell(cell: Cell, seed: int) -> tuple[list[Replicate], str]:
     if s.m_in is None and s.m_out is None:
         trajectory = run(learner, problem, s.alpha, s.beta, s.steps, record_every=every)
         dist, diverged, mode = trajectory.dist, trajectory.diverged, "population"
+        verdicts = trajectory.outcome
     else:
         sampled = run_sampled(
             learner, problem.B0, problem.w0, problem.tasks, s.alpha, s.beta, s.m_in, s.m_out, s.sigma, s.d, s.steps,
@@ -135,9 +136,9 @@ def run_cell(cell: Cell, seed: int) -> tuple[list[Replicate], str]:
             record_every=every,
         )  # fmt: skip
         dist, diverged, mode = sampled.dist, sampled.diverged, sampled.mode.name
+        verdicts = outcomes(dist, diverged)
     last = dist[-max(1, len(dist) // 4) :]
     floors = np.sqrt(np.square(last).mean(0))
-    verdicts = outcomes(dist, diverged)
     rows = []
     for i in range(cell.replicates):
         end, floor = (None, None) if diverged[i] else (float(dist[-1, i]), float(floors[i]))

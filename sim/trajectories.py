@@ -33,6 +33,7 @@ class Outcome(Enum):
     CONVERGED = "converged"
     MOVING = "moving"
     STALLED = "stalled"
+    COLLAPSED = "collapsed"
     DIVERGED = "diverged"
 
     @property
@@ -45,6 +46,7 @@ _MESSAGES = {
     Outcome.CONVERGED: f"recovered the representation: the distance ended at or below {CONVERGED_BELOW:g}",
     Outcome.MOVING: "was still coming closer when the steps ran out",
     Outcome.STALLED: f"stopped coming closer: over the last {LAST_WINDOW:.0%} of the run the distance did not fall",
+    Outcome.COLLAPSED: "lost rank: what is left of the representation lies in the truth's span, but does not fill it",
     Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
 }
 
@@ -77,8 +79,12 @@ class Trajectory:
         return self.diverged_at >= 0
 
 
-def outcomes(dist: Array, diverged: Array) -> Array:
-    """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules."""
+def outcomes(dist: Array, diverged: Array, full_rank: Array | bool = True) -> Array:
+    """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules.
+
+    ``full_rank``: whether the final representation has the truth's rank; without it the distance, that of the span
+    which is left, does not tell.
+    """
     outcome = np.empty(diverged.shape, dtype=object)
     outcome[...] = Outcome.STALLED
     window = max(2, round(LAST_WINDOW * len(dist)))
@@ -91,6 +97,7 @@ def outcomes(dist: Array, diverged: Array) -> Array:
         falling = 2 * (logs[:half].mean(0) - logs[-half:].mean(0)) > LEAST_FALL
     outcome[falling] = Outcome.MOVING
     outcome[dist[-1] <= CONVERGED_BELOW] = Outcome.CONVERGED
+    outcome[(dist[-1] <= CONVERGED_BELOW) & ~np.broadcast_to(full_rank, diverged.shape)] = Outcome.COLLAPSED
     outcome[diverged] = Outcome.DIVERGED
     return outcome
 
@@ -199,6 +206,7 @@ def run(
             progress(step)
 
     gone = diverged_at >= 0
+    full_rank = np.linalg.matrix_rank(B) >= B_star.shape[-1]
     if gone.any():
         B, w = B.copy(), w.copy()
         B[gone], w[gone] = np.nan, np.nan
@@ -206,7 +214,7 @@ def run(
     return Trajectory(
         np.asarray(recorded_steps),
         dist,
-        outcomes(dist, gone),
+        outcomes(dist, gone, full_rank),
         diverged_at,
         B,
         w,

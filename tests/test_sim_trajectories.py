@@ -214,3 +214,12 @@ def test_an_implementation_is_what_is_run():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         run(**{"learner": FO_ANIL, "problem": problem((2,)), "alpha": 0.1, "beta": 0.1, "steps": 3, **arguments})
+
+
+def test_a_representation_that_lost_rank_has_not_converged() -> None:
+    p = make_problem(6, 2, 4, 0.1, np.random.default_rng(0), dist0=0.5)
+    inside = np.array([[1.0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]).T  # one of the truth's two directions
+    collapsed = run(FO_ANIL, replace(p, B_star=np.eye(6, 2), B0=inside), 0.1, 0.0, 3)
+    assert collapsed.dist[-1] == 0.0
+    assert collapsed.outcome == Outcome.COLLAPSED
+    assert "lost rank" in collapsed.outcome.item().message

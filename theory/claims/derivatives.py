@@ -97,15 +97,20 @@ def difference_rounding(learner: Learner, at: StepArrays, dB: np.ndarray, dw: np
 
 @st.composite
 def neighbourhoods(
-    draw: st.DrawFn, numbers: Numbers = floats, head: bool = False, largest_k: int = 3, most_beyond: int = 3
+    draw: st.DrawFn,
+    numbers: Numbers = floats,
+    head: bool = False,
+    largest_k: int = 3,
+    most_beyond: int = 3,
+    least_beyond: int = 0,
 ) -> Instance:
     """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a
     direction (S, A, ω, Y).
 
-    ``head``: w = αMᵀh for a drawn h, else w = 0.
+    ``head``: w = αMᵀh for a drawn h, else w = 0. ``least_beyond``: dimensions beside the truth, at least.
     """
     k = draw(st.integers(1, largest_k))
-    beyond = draw(st.integers(0, most_beyond))
+    beyond = draw(st.integers(least_beyond, most_beyond))
     n = draw(st.integers(1, 4))
     c = draw(numbers(1 / 2, 2.0))
     return {

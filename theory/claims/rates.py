@@ -120,8 +120,10 @@ def _linearisation_claims() -> tuple[Claim, ...]:
                 "proof": lambda name=name, head=head, p=perpendicular: _linearisation_proof(
                     name, (False, True) if head else (False,), p
                 ),
-                "instances": lambda head=head: neighbourhoods(floats, head),
-                "rationals": lambda head=head: neighbourhoods(fractions, head, largest_k=2, most_beyond=2),
+                "instances": lambda head=head, p=perpendicular: neighbourhoods(floats, head, least_beyond=int(p)),
+                "rationals": lambda head=head, p=perpendicular: neighbourhoods(
+                    fractions, head, largest_k=2, most_beyond=2, least_beyond=int(p)
+                ),
                 "check": _linearisation_check(name, head, perpendicular),
                 "examples": 24,
             }
