@@ -1,5 +1,6 @@
 """Commands about the theory: derive, claims, verify."""
 
+import shlex
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +16,7 @@ from reports.output import (
     print_table,
     progress_bar,
 )
-from reports.own_claims import OwnClaims, find_claim
+from reports.own_claims import OwnClaims, find_claim, verify_own
 from reports.stored import stored_report
 from reports.wording import inline_text
 
@@ -153,8 +154,12 @@ def verify(
     from theory.engine import Profile
     from theory.engine import verify as run
 
-    finding = run(record, profile=Profile(seed=seed), examples=examples)
-    result = claim_record(finding, f"metarep verify {claim} --claims {claims}" if claims else "")
+    profile = Profile(seed=seed)
+    if claims is None:
+        finding = run(record, profile=profile, examples=examples)
+    else:
+        finding = verify_own(record, claims, profile, examples)
+    result = claim_record(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
     else:

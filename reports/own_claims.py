@@ -1,17 +1,17 @@
-"""Claims of a user's own file on the command line: the option, and their place among the catalogue's."""
+"""Claims of a user's own file on the command line: the option, looking them up, verifying them."""
 
 import shlex
-from dataclasses import replace
+import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reports.output import Progress, checking_input
+from reports.output import InputError, Progress, checking_input
 
 if TYPE_CHECKING:
-    from reports.gather import Results
     from theory.claims.record import Claim
+    from theory.engine import Finding, Profile
 
 OwnClaims = Annotated[
     Path | None,
@@ -37,27 +37,50 @@ def find_claim(claim_id: str, path: Path | None) -> "Claim":
     """The claim of that id in the user's file or the catalogue; ``InputError`` if there is none."""
     from theory.claims import get_claim
 
-    for claim in own_claims(path):
+    own = own_claims(path)
+    for claim in own:
         if claim.id == claim_id:
             return claim
-    with checking_input():
+    try:
         return get_claim(claim_id)
+    except ValueError as error:
+        if path is None:
+            raise InputError(str(error)) from error
+        raise InputError(
+            f"unknown claim {claim_id!r}; allowed: {', '.join(claim.id for claim in own)} of {path}, and what 'metarep "
+            "claims' lists"
+        ) from error
 
 
-def add_own_claims(
-    results: "Results", claims: "tuple[Claim, ...]", path: Path, told: Progress = lambda done, total: None
-) -> "Results":
-    """A report's results with the user's claims verified and put behind the catalogue's."""
+def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
+    """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+    from theory.engine import verify
+
+    try:
+        return verify(claim, profile=profile, examples=examples)
+    except Exception as error:
+        inside = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.resolve())]
+        if not inside:
+            raise
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"{path}:{inside[-1]}: checking {claim.id!r} raised {type(error).__name__}: {message}; allowed: functions "
+            "that run on every instance"
+        ) from error
+
+
+def own_records(
+    claims: "tuple[Claim, ...]", path: Path, effort: float, seed: int, told: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """The user's claims verified as a report of that effort and seed does, as its records."""
     from reports.records import claim_record
-    from theory.engine import Profile, verify
+    from theory.engine import Profile
 
-    records = list(results.claims)
+    records = []
     for done, claim in enumerate(claims, start=1):
-        examples = max(1, round(claim.examples * results.effort))
-        command = (
-            f"metarep verify {claim.id} --claims {shlex.quote(str(path))} --examples {examples} --seed {results.seed}"
-        )
-        profile = Profile("report", results.effort, results.seed)
-        records.append(claim_record(verify(claim, profile=profile), command))
+        examples = max(1, round(claim.examples * effort))
+        file = shlex.quote(str(path))
+        command = f"metarep verify {claim.id} --claims {file} --examples {examples} --seed {seed}"
+        records.append(claim_record(verify_own(claim, path, Profile("report", effort, seed)), command))
         told(done, len(claims))
-    return replace(results, claims=records, own_claims=str(path))
+    return records

@@ -12,14 +12,16 @@ A check returns a ``Comparison``: a value, the bound it must not exceed, and the
 """
 
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hypothesis.strategies import SearchStrategy
 
 from sim.implementations import Implementation
+from sim.learners import LEARNERS
 from theory.proofs import Proof
 
 Instance = Mapping[str, Any]
@@ -136,6 +138,14 @@ Need = Literal["step", "distance", "samples", "exact"]
 Check = Callable[[Instance, Implementation], Comparison]
 
 
+def _tuple_of(value: Any, known: Iterable[str] | None = None) -> bool:
+    return isinstance(value, tuple) and all(isinstance(v, str) and (known is None or v in known) for v in value)
+
+
+def _subset(value: Any, known: Iterable[str]) -> bool:
+    return isinstance(value, frozenset | set) and value <= set(known)
+
+
 @dataclass(frozen=True)
 class Claim:
     """One statement, everything needed to check it, and the verdict that would be no news.
@@ -157,7 +167,7 @@ class Claim:
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
-        ValueError: nothing checks the claim, or parts are missing.
+        ValueError: nothing checks the claim, parts are missing, or one is not of its kind.
     """
 
     id: str
@@ -179,6 +189,19 @@ class Claim:
     remark: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.id):
+            raise ValueError(f"a claim's id is {self.id!r}; allowed: lower-case letters and digits, hyphens between")
+        for name, good, allowed in (
+            ("expected", isinstance(self.expected, Verdict), f"a Verdict: {', '.join(Verdict.__members__)}"),
+            ("source", isinstance(self.source, Source), "paper('Theorem 1') or own()"),
+            ("kind", self.kind in get_args(Kind), f"{', '.join(get_args(Kind))}"),
+            ("learners", _tuple_of(self.learners, LEARNERS), f"a tuple of {', '.join(LEARNERS)}"),
+            ("needs", _subset(self.needs, get_args(Need)), f"a set of {', '.join(get_args(Need))}"),
+            ("rests_on", _tuple_of(self.rests_on), "a tuple of claims' ids"),
+            ("examples", isinstance(self.examples, int) and self.examples >= 1, "a whole number, 1 or more"),
+        ):
+            if not good:
+                raise ValueError(f"claim {self.id!r}: {name} is {getattr(self, name)!r}; allowed: {allowed}")
         if not (self.proof or self.check or self.measure):
             raise ValueError(f"claim {self.id!r} has neither proof nor check nor measurement")
         if bool(self.check) != bool(self.instances or self.rationals):

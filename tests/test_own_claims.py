@@ -1,0 +1,103 @@
+"""Claims of a user's own file: mistakes in it get one line that says where, before any work is done."""
+
+from pathlib import Path
+
+import pytest
+
+from reports.cli import run
+
+RIGHT = """
+from sim.learners import LEARNERS
+from theory.claims.record import Claim, Comparison, Verdict, own
+from theory.claims.strategies import floats, outer_steps, step_arrays
+
+def check(instance, implementation):
+    at = step_arrays(instance)
+    return Comparison(0.0, float(abs(at.B).max()), 0.0, "nothing against the largest entry")
+
+CLAIMS = (
+    Claim(
+        id="mine",
+        chapter="Mine",
+        statement="$0 \\\\le \\\\max |B|$.",
+        source=own(),
+        hypotheses="any outer step",
+        expected=Verdict.SUPPORTED,
+        kind="inequality",
+        learners=("anil",),
+        needs=frozenset({"step"}),
+        rests_on=("update-anil",),
+        instances=lambda: outer_steps(floats),
+        check=check,
+        examples=5,
+    ),
+)
+"""
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    assert run(list(words)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert "allowed" in captured.err
+    return captured.err
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # loading a file puts the folder there, which must not outlive the test
+
+
+def test_the_right_one_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(RIGHT)
+    assert run(["verify", "mine", "--claims", "mine.py"]) == 0
+    assert "mine: SUPPORTED" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("expected=Verdict.SUPPORTED", 'expected="SUPPORTED"', "expected is 'SUPPORTED'"),
+        ('id="mine"', 'id="My claim"', "id is 'My claim'"),
+        ('learners=("anil",)', 'learners="anil"', "learners is 'anil'"),
+        ('learners=("anil",)', 'learners=("sgd",)', "learners is ('sgd',)"),
+        ('frozenset({"step"})', '("step",)', "needs is ('step',)"),
+        ('frozenset({"step"})', '{"steps"}', "needs is {'steps'}"),
+        ('rests_on=("update-anil",)', 'rests_on="update-anil"', "rests_on is 'update-anil'"),
+        ('rests_on=("update-anil",)', 'rests_on=("update-annil",)', "rests on 'update-annil'"),
+        ('kind="inequality"', 'kind="bound"', "kind is 'bound'"),
+        ("source=own()", 'source="mine"', "source is 'mine'"),
+        ("examples=5", "examples=0", "examples is 0"),
+        ("        check=check,\n", "", "neither proof nor check"),
+    ],
+)
+def test_a_record_that_is_none(right: str, wrong: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert right in RIGHT
+    Path("mine.py").write_text(RIGHT.replace(right, wrong))
+    line = complaint(capsys, "verify", "mine", "--claims", "mine.py")
+    assert said in line
+    assert "mine.py:" in line
+
+
+def test_a_check_that_raises_is_named_by_its_line_and_costs_no_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = RIGHT.replace("abs(at.B)", "abs(at.BB)")
+    Path("mine.py").write_text(broken)
+    number = next(i for i, line in enumerate(broken.splitlines(), start=1) if "at.BB" in line)
+    assert f"mine.py:{number}: checking 'mine' raised AttributeError" in complaint(
+        capsys, "verify", "mine", "--claims", "mine.py"
+    )
+
+    def too_late(*arguments: object) -> None:
+        raise AssertionError("the catalogue ran before the mistake showed")
+
+    monkeypatch.setattr("reports.gather.gather", too_late)
+    assert f"mine.py:{number}:" in complaint(capsys, "report", "--out", "out", "--claims", "mine.py")
+
+
+def test_an_unknown_claim_is_told_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(RIGHT)
+    assert "allowed: mine of mine.py" in complaint(capsys, "verify", "main", "--claims", "mine.py")
