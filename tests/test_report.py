@@ -38,6 +38,13 @@ def out(results, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures are not drawn: that takes longest, and is not what is tested."""
+    for module in ("reports.charts", "reports.chapters"):
+        monkeypatch.setattr(f"{module}.rendered", lambda figure, form: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
+
+
 class Page(HTMLParser):
     """Everything in a page that a test asks for."""
 
@@ -175,18 +182,16 @@ def test_the_same_seed_gives_the_same_report(results):
     assert files[0] == files[1]
 
 
-def test_an_unexpected_verdict_stands_out(results):
+def test_an_unexpected_verdict_stands_out(results, undrawn):
     claims = [{**results.claims[0], "status": "REFUTED", "as_expected": False}, *results.claims[1:]]
     page = pages.html_page(document(replace(results, claims=claims)))
     assert "1 of 3 is not as expected" in page
     assert "refuted" in page
 
 
-def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch):
+def test_the_command_writes_a_report_and_replays_it(results, undrawn, tmp_path, capsys, monkeypatch):
     """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
     monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: results)
-    for module in ("reports.charts", "reports.chapters"):  # drawing takes longest, and is not what is tested
-        monkeypatch.setattr(f"{module}.rendered", lambda figure, form: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
     monkeypatch.chdir(tmp_path)
     assert run(["report", "--out", "out"]) == 0
     assert "3 claims: 3 PROVED" in capsys.readouterr().out
