@@ -96,6 +96,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error))
     except _ClickException as error:
         return _complain(_usage_line(error))
+    except MemoryError as error:
+        return _complain(f"not enough memory for these sizes ({str(error) or 'out of memory'}); allowed: smaller ones")
     except typer.Abort:
         return 130
     except BrokenPipeError:  # the reader of a pipe left; so that the interpreter's last flush does not complain

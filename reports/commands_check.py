@@ -30,7 +30,7 @@ def check(
     The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next). Exit code 0 if it conforms,
     1 if not, 2 if it cannot be used.
     """
-    check_whole("max-examples", max_examples, 1)
+    check_whole("max-examples", max_examples, 1, 10**6)
     from sim.foreign import foreign_implementation, load_adapter
     from theory.claims import catalogue
     from theory.engine.check import check_implementation

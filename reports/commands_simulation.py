@@ -6,7 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from reports.options import Alpha, Beta, D, Json, K, LearnerName, N, OutFolder, Seed, StartKind, TasksKind
+from reports.options import (
+    Alpha,
+    Beta,
+    D,
+    Json,
+    K,
+    LearnerName,
+    N,
+    OutFolder,
+    Seed,
+    StartKind,
+    TasksKind,
+    output_path,
+)
 from reports.output import (
     InputError,
     as_csv,
@@ -23,6 +36,8 @@ from reports.output import (
 OUT_FORMATS = (".csv", ".npz", ".png", ".svg")
 DEFAULT_D, DEFAULT_K, DEFAULT_N = 100, 5, 5
 """The paper's Figure 1."""
+LARGEST_K_OF_RATES = 60
+"""The linearisation has k(k + 3)/2 rows, and its eigenvalues take the cube of that."""
 
 
 def simulate(
@@ -50,7 +65,14 @@ def simulate(
         Path | None, typer.Option("--problem", help="An .npz with any of B_star, heads, B0, w0.", show_default=False)
     ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Write the distances: .csv, .npz, .png or .svg.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write the distances: .csv, .npz, .png or .svg.",
+            show_default=False,
+            parser=output_path,
+            metavar="PATH",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -61,8 +83,8 @@ def simulate(
     from sim.problems import check_step_size, load_problem, make_problem, reduce
     from sim.trajectories import run
 
-    check_whole("steps", steps, 0)
-    check_whole("trials", trials, 1)
+    check_whole("steps", steps, 0, 10**9)
+    check_whole("trials", trials, 1, 10**7)
     check_whole("seed", seed, 0)
     rng = np.random.default_rng(seed)
     with checking_input():
@@ -193,6 +215,7 @@ def rates(
 ) -> None:
     """Per-step factors of the distance: by the linearisation, fitted to a run, and the envelope's. Fixed tasks."""
     check_whole("seed", seed, 0)
+    check_whole("k", k, 1, LARGEST_K_OF_RATES)
     from sim.learners import LEARNERS, get_learner
 
     names = tuple(dict.fromkeys(learners or LEARNERS))

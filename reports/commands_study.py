@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reports.options import Alpha, Beta, D, Json, K, N, Seed
+from reports.options import Alpha, Beta, D, Json, K, N, Seed, output_path
 from reports.output import as_json, check_whole, checking_input, make_folder, print_table, progress_bar, write_file
 
 
@@ -23,7 +23,14 @@ def study(
     trials: Annotated[int, typer.Option("--trials", help="Starts at each of four distances.")] = 2,
     seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write study-NAME.json and .svg into.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Folder to write study-NAME.json and .svg into.",
+            show_default=False,
+            parser=output_path,
+            metavar="PATH",
+        ),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reports.options import Json, Seed
+from reports.options import Json, Seed, output_path
 from reports.output import InputError, as_json, check_file, check_whole, print_table, progress_bar, write_file
 
 
@@ -34,7 +34,16 @@ def _axis(name: str, words: str = AXIS) -> typer.models.OptionInfo:
 
 
 def sweep(
-    out: Annotated[Path, typer.Option("--out", help="SQLite file; grows, and is resumed.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out",
+            help="SQLite file; grows, and is resumed.",
+            show_default=False,
+            parser=output_path,
+            metavar="PATH",
+        ),
+    ],
     learner: Annotated[str, _axis("learner", "Learners, with commas.")] = "fo-anil",
     d: Annotated[str, _axis("d")] = "100",
     k: Annotated[str, _axis("k")] = "5",
@@ -62,17 +71,18 @@ def sweep(
     json: Json = False,
 ) -> None:
     """Run a grid or a random design of settings; results go into one file as they come in. Start again to resume."""
-    check_whole("replicates", replicates, 1)
-    check_whole("block", block, 1)
+    from reports.sweep import MOST_SETTINGS, design, run_sweep, summary_record
+
+    check_whole("replicates", replicates, 1, 10**9)
+    check_whole("block", block, 1, 10**6)
     check_whole("seed", seed, 0)
     if random is not None:
-        check_whole("random", random, 1)
+        check_whole("random", random, 1, MOST_SETTINGS)
     if jobs == 0 or jobs < -1:
         raise InputError(f"jobs is {jobs}; allowed: -1, or 1 or more")
     if scheduler is not None and backend is not BackendName.DASK:
         raise InputError("scheduler is given with the loky backend; allowed: with --backend dask")
     check_file(out)
-    from reports.sweep import design, run_sweep, summary_record
 
     axes = {
         "learner": learner,
@@ -115,7 +125,10 @@ def sweep(
 
 def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Written by 'metarep sweep'.")],
-    out: Annotated[Path, typer.Option("--out", help="The figure: .svg or .png.", show_default=False)],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="The figure: .svg or .png.", show_default=False, parser=output_path, metavar="PATH"),
+    ],
     x: Annotated[str, typer.Option("--x", help="Axis of the sweep.", show_default=False)],
     y: Annotated[
         str | None, typer.Option("--y", help="A second axis: a phase diagram. Without: slopes.", show_default=False)

@@ -142,7 +142,7 @@ def verify(
     expected one."""
     check_whole("seed", seed, 0)
     if examples is not None:
-        check_whole("examples", examples, 1)
+        check_whole("examples", examples, 1, 10**7)
     from theory.claims import catalogue
 
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input

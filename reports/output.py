@@ -30,10 +30,11 @@ def checking_input() -> Iterator[None]:
         raise InputError(str(error)) from error
 
 
-def check_whole(name: str, value: int, least: int) -> int:
-    """``value``, or an ``InputError`` if it is below ``least``."""
-    if value < least:
-        raise InputError(f"{name} is {value}; allowed: a whole number, {least} or more")
+def check_whole(name: str, value: int, least: int, most: int | None = None) -> int:
+    """``value``, or an ``InputError`` if it is below ``least`` or above ``most``."""
+    if value < least or (most is not None and value > most):
+        allowed = f"{least} or more" if most is None else f"{least} to {most}"
+        raise InputError(f"{name} is {value}; allowed: a whole number, {allowed}")
     return value
 
 

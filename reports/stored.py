@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from reports.output import InputError, read_json
+from theory.claims.record import Verdict
 
 FORMAT = 1
 """The number of report.json's format, which ``reports.schema`` describes; another one whenever a field is added,
@@ -41,7 +42,7 @@ def _records(value: Any, good: Any) -> bool:
 def _is_claim(record: dict[str, Any]) -> bool:
     return (
         isinstance(record.get("id"), str)
-        and isinstance(record.get("status"), str)
+        and record.get("status") in tuple(Verdict)
         and _records(
             record.get("evidence"), lambda item: all(_number_or_none(item.get(n)) for n in ("worst_margin", "estimate"))
         )

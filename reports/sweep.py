@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,9 @@ WHOLE = ("d", "k", "n", "m_in", "m_out", "steps")
 """Axes whose values are whole numbers."""
 GEOMETRIC = ("d", "k", "n", "alpha", "beta", "m_in", "m_out", "steps")
 """Axes whose ranges are spread evenly in the logarithm; the others (sigma, dist0) evenly."""
+
+MOST_SETTINGS = 10**6
+"""Settings of a sweep, and blocks of replicates, at most."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS sweep (seed INTEGER NOT NULL);
@@ -73,6 +77,8 @@ def parse_axis(name: str, text: str) -> list[Any] | Range:
         except ValueError:
             raise InputError(f"{name} is {text!r}; allowed: {allowed}") from None
         positive = name not in GEOMETRIC or low > 0
+        if count is not None and count > MOST_SETTINGS:
+            raise InputError(f"{name} is {text!r}; allowed: {MOST_SETTINGS} values at most")
         if len(parts) > 3 or not low < high or not positive or (count is not None and count < 2):
             raise InputError(f"{name} is {text!r}; allowed: {allowed}")
         return Range(low, high, count)
@@ -126,6 +132,8 @@ def design(axes: dict[str, str], random: int | None, seed: int) -> list[SweepSet
                 values[name] = _spread(name, axis, axis.count)
             else:
                 values[name] = axis
+        if (settings := prod(map(len, values.values()))) > MOST_SETTINGS:
+            raise InputError(f"these axes have {settings} combinations; allowed: {MOST_SETTINGS} at most")
         return grid(values)
     except ValueError as error:
         raise InputError(str(error)) from error
@@ -135,8 +143,27 @@ def design(axes: dict[str, str], random: int | None, seed: int) -> list[SweepSet
 # -------------------------------------------------------------------------------------------------------------
 
 
+SQLITE = b"SQLite format 3\0"
+"""What such a file begins with."""
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return file.read(count)
+
+
 @contextmanager
 def _database(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        beginning = _first_bytes(path, len(SQLITE))
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror}); allowed: a file that can be read") from error
+    if beginning and beginning != SQLITE:  # SQLite takes some files for empty ones that are not
+        raise InputError(
+            f"cannot use {path} (not a database); allowed: a file written by 'metarep sweep', or a new one"
+        )
     try:
         with closing(sqlite3.connect(path)) as connection:
             yield connection
@@ -272,6 +299,11 @@ def run_sweep(
     """
     check_file(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    blocks = -(-replicates // block) * len(settings)
+    if blocks > MOST_SETTINGS:
+        raise InputError(
+            f"this is {blocks} blocks of replicates; allowed: {MOST_SETTINGS} at most, --block is their size"
+        )
     wanted = cells(list(settings), replicates, block)
     started = time.perf_counter()
     with _database(path) as connection:

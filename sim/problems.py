@@ -24,6 +24,9 @@ Tasks = Callable[[int], Array]
 from 0."""
 
 EPS = float(np.finfo(float).eps)
+LARGEST_D = 10**12
+"""Largest ambient dimension: beyond it the random parts of a start are no longer told apart from its rounding errors.
+"""
 
 
 # --- what is allowed --------------------------------------------------------------------------------------------------
@@ -37,8 +40,8 @@ def _whole(name: str, value: Any, allowed: str, least: int, most: int | None = N
 
 
 def check_dimensions(d: int, k: int, n: int) -> None:
-    """``ValueError`` unless d >= 1, 1 <= k <= d and n >= 1 are whole numbers."""
-    d = _whole("d", d, "a whole number d >= 1", 1)
+    """``ValueError`` unless 1 <= d <= 10^12, 1 <= k <= d and n >= 1 are whole numbers."""
+    d = _whole("d", d, f"a whole number d >= 1, at most {LARGEST_D}", 1, LARGEST_D)
     _whole("k", k, "1 <= k <= d, a whole number", 1, d, f" with d = {d}")
     _whole("n", n, "a whole number n >= 1", 1)
 

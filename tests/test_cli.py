@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+import shlex
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -358,3 +360,41 @@ def test_bench_prints_ratios(capsys, monkeypatch):
     result = data(capsys, "bench", "--no-samples")
     assert {"what", "median", "lowest", "highest", "limit", "within"} == set(result["ratios"][0])
     assert all(item["lowest"] <= item["median"] <= item["highest"] for item in result["ratios"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("simulate maml --d 1000000000000000000000", "d is 1000000000000000000000; allowed: a whole number d >= 1, at"),
+        ("simulate maml --trials 100000000000", "trials is 100000000000; allowed: a whole number, 1 to 10000000"),
+        ("simulate maml --n 100000000000000", "not enough memory for these sizes"),
+        ("simulate maml --k 10000000 --d 10000000", "not enough memory for these sizes"),
+        ("rates --k 20000 --d 100000", "k is 20000; allowed: a whole number, 1 to 60"),
+        ("rates maml --alpha 1e300", "alpha is 1e+300; allowed: 1e-09 to 1e+09"),
+        ("rates --beta 1e-300", "beta is 1e-300; allowed: 1e-09 to 1e+09"),
+        ("sweep --alpha 0.1:1:100000000000 --out x.db", "allowed: 1000000 values at most"),
+        ("sweep --alpha 0.1:1:10000 --beta 0.1:1:1000 --out x.db", "these axes have 10000000 combinations; allowed: 1"),
+        ("sweep --replicates 1000000000 --out x.db", "this is 4000000 blocks of replicates; allowed: 1000000 at most"),
+        ("verify update-anil --examples 100000000000000", "examples is 100000000000000; allowed: a whole number, 1 to"),
+        ("simulate maml --out ''", "out is empty; allowed: a path"),
+        ("experiment figure-1 --out ''", "out is empty; allowed: a path"),
+        ("report --out ''", "out is empty; allowed: a path"),
+        ("sweep --out ''", "out is empty; allowed: a path"),
+    ],
+)
+def test_absurd_sizes_and_empty_paths(
+    words: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(shlex.split(words)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert said in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sweep_leaves_other_files_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (path := tmp_path / "notes.txt").write_text("x")  # SQLite itself would take so short a file for a new one
+    assert run(["sweep", "--steps", "3", "--out", str(path)]) == 2
+    assert "not a database" in capsys.readouterr().err
+    assert path.read_text() == "x"
