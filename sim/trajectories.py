@@ -205,12 +205,15 @@ def run(
         if progress is not None:
             progress(step)
 
+    dist = np.asarray(distances)
     gone = diverged_at >= 0
-    full_rank = np.linalg.matrix_rank(B) >= B_star.shape[-1]
+    full_rank = np.ones(batch, dtype=bool)
+    near = dist[-1] <= CONVERGED_BELOW
+    if near.any():
+        full_rank[near] = np.linalg.matrix_rank(B[near].astype(float)) >= B_star.shape[-1]
     if gone.any():
         B, w = B.copy(), w.copy()
         B[gone], w[gone] = np.nan, np.nan
-    dist = np.asarray(distances)
     return Trajectory(
         np.asarray(recorded_steps),
         dist,
