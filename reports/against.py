@@ -7,8 +7,10 @@ from reports import blocks as b
 
 SAME = 1e-9
 """Numbers that differ by no more than this share are the same: another machine rounds otherwise."""
-_NUMBERS = {"margins": "worst_margin", "estimates": "estimate"}
-"""Kinds of change in a claim's evidence, by the evidence's field."""
+TINY = 1e-15
+_NUMBERS = {"margins": ("worst_margin", SAME), "estimates": ("estimate", TINY)}
+"""Kinds of change in a claim's evidence: the evidence's field, and what differs by less than which is the same (margins
+are shares of the bound: those at its edge are rounding errors)."""
 _RATES = ("symbolic", "empirical", "envelope")
 _SETTING = ("d", "k", "n", "alpha", "beta")
 
@@ -35,12 +37,12 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> Changes:
             verdicts.append({"claim": name, "before": was, "now": is_now})
         if name not in before or name not in now:
             continue
-        for what, field in _NUMBERS.items():
+        for what, (field, least) in _NUMBERS.items():
             earlier = _numbers(before[name], field)
             for kind, number in _numbers(now[name], field).items():
                 if kind not in earlier:
                     continue
-                if _same(earlier[kind], number):
+                if _same(earlier[kind], number, least):
                     alike[what] += 1
                 else:
                     numbers[what].append({"claim": name, "kind": kind, "before": earlier[kind], "now": number})
@@ -79,10 +81,10 @@ def _by_setting(report: dict[str, Any]) -> dict[tuple[Any, ...], dict[str, Any]]
     return found
 
 
-def _same(one: float | None, other: float | None) -> bool:
+def _same(one: float | None, other: float | None, least: float = TINY) -> bool:
     if one is None or other is None:
         return one is other
-    return math.isclose(one, other, rel_tol=SAME, abs_tol=1e-15)
+    return math.isclose(one, other, rel_tol=SAME, abs_tol=least)
 
 
 def previous(found: Changes | None, claim_id: str) -> str | None:

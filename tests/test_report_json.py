@@ -349,7 +349,8 @@ def made(
         (made(estimate=0.5), made(estimate=0.5), set()),
         (made(estimate=0.5), made(estimate=0.5 * (1 + 1e-12)), set()),  # another machine's rounding
         (made(estimate=0.5), made(estimate=0.5 * (1 + 1e-7)), {"estimates"}),
-        (made(worst_margin=0.0), made(worst_margin=1e-16), set()),
+        (made(worst_margin=0.0), made(worst_margin=-1e-13), set()),  # rounding, at the edge of the bound
+        (made(estimate=1e-6), made(estimate=1.001e-6), {"estimates"}),
         (made(worst_margin=0.1), made(worst_margin=-0.1), {"margins"}),
         (made(worst_margin=0.1), made(worst_margin=None), set()),  # there is nothing to compare with
         (made("PROVED"), made("REFUTED"), {"verdicts"}),
