@@ -1,6 +1,8 @@
 """The report's chapters: each makes one section of the document from the results. A new chapter is a function here
 and in CHAPTERS."""
 
+import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -234,16 +236,28 @@ def _evidence_line(item: dict[str, Any]) -> str:
     if item["worst_margin"] is not None:
         parts.append(f"worst margin {item['worst_margin']:.3g}")
     if item["strain"] and item["verdict"] != Verdict.REFUTED.value:
-        parts.append(f"at most {item['strain']:.1%} of the tolerance for rounding used")
+        parts.append(f"at most {100 * item['strain']:.2g} % of the tolerance for rounding used")
     if item["estimate"] is not None:
-        parts.append(f"{item['estimate']:.6g} ± {item['uncertainty']:.2g}")
+        parts.append(_estimate(item["estimate"], item["uncertainty"]))
     if item["why"]:
         parts.append(plain_line(item["why"]))
     return "; ".join(parts)
 
 
+def _estimate(value: float, uncertainty: float) -> str:
+    """An estimate to the second digit of its uncertainty."""
+    if not (0 < uncertainty < abs(value)):
+        return f"{value:.6g} ± {uncertainty:.2g}"
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 2
+    return f"{value:#.{digits}g} ± {uncertainty:#.2g}"
+
+
 def _instance(instance: dict[str, Any]) -> str:
-    return "\n".join(f"{name} = {shown(value)}" for name, value in instance.items())
+    """The numbers in one line, the arrays in one each; 3/1 is 3."""
+    written = {name: re.sub(r"(-?\d+)/1\b", r"\1", shown(value)) for name, value in instance.items()}
+    numbers = ", ".join(f"{name} = {text}" for name, text in written.items() if not text.startswith("["))
+    arrays = [f"{name} = {text}" for name, text in written.items() if text.startswith("[")]
+    return "\n".join([*([numbers] if numbers else []), *arrays])
 
 
 # --- derived maps -----------------------------------------------------------------------------------------------------

@@ -9,18 +9,12 @@ from reports.graph import FILE_STYLE, label_width
 from reports.wording import plain_line
 from theory.claims import catalogue
 from theory.engine import shown
-from theory.engine.selftest import FaultRow, SelfTest
+from theory.engine.selftest import SelfTest
 
 
 def _chapters(claims: tuple[str, ...]) -> dict[str, str]:
     """Chapter by claim, for the claims of the matrix."""
     return {claim.id: claim.chapter for claim in catalogue() if claim.id in claims}
-
-
-def _cell(row: FaultRow, chapter: str, chapters: dict[str, str]) -> str:
-    refuted = sum(chapters[claim] == chapter for claim in row.refuted_by)
-    tried = refuted + sum(chapters[claim] == chapter for claim in row.survived)
-    return f"{refuted}/{tried}" if tried else ""
 
 
 _CELL, _ROW, _TOP = 7, 13, 106
@@ -71,7 +65,7 @@ def matrix(result: SelfTest) -> b.Graph:
     alt = (
         f"Matrix of {len(result.faults)} faults and {len(columns)} claims; every fault is refuted by "
         f"{min(len(row.refuted_by) for row in result.faults)} to {max(len(row.refuted_by) for row in result.faults)} "
-        "claims. The table below has the same by chapter."
+        "claims. The tables below have the same in words."
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="matrix" role="img" aria-label="{html.escape(alt)}" '
@@ -87,11 +81,14 @@ def matrix(result: SelfTest) -> b.Graph:
 
 
 def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) -> b.Section:
-    """The matrix fault × claim, a column a chapter; the claims by name; the wrong claims with how they were refuted."""
-    chapters = _chapters(result.claims)
-    columns = list(dict.fromkeys(chapters.values()))
+    """The matrix fault × claim; the faults and the claims by name; the wrong claims with how they were refuted."""
     rows = tuple(
-        (f"`{row.fault}`", row.description, row.cause, *(_cell(row, chapter, chapters) for chapter in columns))
+        (
+            f"`{row.fault}`",
+            row.description,
+            row.cause,
+            f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
+        )
         for row in result.faults
     )
     causes = Counter(row.cause for row in result.faults)
@@ -138,12 +135,12 @@ def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) ->
             b.Paragraph(scope),
             matrix(result),
             b.Details(
-                "What each fault is, and how many claims of each chapter refute it",
+                "What each fault is, and how many claims refute it",
                 (
                     b.Table(
-                        ("fault", "what is wrong", "kind", *columns),
+                        ("fault", "what is wrong", "kind", "refuted by"),
                         rows,
-                        frozenset(range(3, 3 + len(columns))),
+                        frozenset({3}),
                         "Claims that refute the fault, of those that exercise what it changes.",
                     ),
                 ),

@@ -1,5 +1,6 @@
 """The report: results made into one document, and that into a page, Markdown, JSON and figure files."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -64,7 +65,8 @@ def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
     alt = "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1."
     if len(found) > 1:
         alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
-    shown = tuple((f"{TOP_PREFIX}{name}", panels[name]) for name in found)
+    # Without the letters that they have among their like.
+    shown = tuple((f"{TOP_PREFIX}{name}", re.sub(rb">\([a-z]\) ", b">", panels[name], count=1)) for name in found)
     return (b.Picture(shown, alt, ". ".join(found.values()) + "."),)
 
 

@@ -1,0 +1,233 @@
+"""The report's page in headless Chromium; ``pytest -m browser`` runs these tests, nothing else does."""
+
+import base64
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import browser as b
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from small_report import ABOVE, REFUTED, write_small_report
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="session")
+def driver() -> Iterator[b.webdriver.Chrome]:
+    with b.browser() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def page(driver, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the browser first: without one nothing is built
+    return write_small_report(tmp_path_factory.mktemp("browser"))
+
+
+# --- what must not be found -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_fetched_and_the_console_is_empty(driver, page, scheme):
+    b.show(driver, page, scheme=scheme)
+    b.open_all(driver)
+    assert b.console_lines(driver) == []
+    assert b.requests(driver) == []
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize("width", [b.PHONE, b.DESK])
+def test_everything_fits_and_can_be_read(driver, page, width, opened):
+    b.show(driver, page, width)
+    if opened:
+        b.open_all(driver)
+    for finder in (b.overflowing, b.clipped_labels, b.labels_on_labels, b.small_text):
+        assert finder(driver) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_is_enough(driver, page, scheme):
+    """WCAG 2 AA: 4.5 for text of any size, in figures against what is painted below it."""
+    b.show(driver, page, scheme=scheme)
+    b.open_all(driver)
+    assert b.faint_text(driver) == []
+
+
+def test_links_headings_and_names(driver, page):
+    b.show(driver, page)
+    b.open_all(driver)
+    for finder in (b.broken_links, b.heading_jumps, b.nameless_pictures):
+        assert finder(driver) == []
+
+
+def test_every_chapter_is_typeset_and_light(page):
+    text = page.read_text()
+    assert text.count('class="level2"') >= 12
+    assert "\\" not in text
+    assert "untypeset" not in text
+    assert len(text.encode()) < 3_500_000  # the quick profile's is 1.4 times as large, and 5 MB is the limit
+
+
+# --- how it behaves ---------------------------------------------------------------------------------------------------
+
+
+def _place(driver) -> str:
+    return driver.current_url.partition("#")[2]
+
+
+def _at_the_top(driver, anchor: str) -> bool:
+    """Whether the reader now sees that element."""
+    return driver.execute_script(
+        "const box = document.getElementById(arguments[0]).getBoundingClientRect();"
+        "return box.height > 0 && box.top > -2 && box.top < innerHeight",
+        anchor,
+    )
+
+
+def _graph_links(driver, within: str) -> dict[str, WebElement]:
+    found = driver.find_elements(By.CSS_SELECTOR, f"{within} a")
+    return {link.get_dom_attribute("href"): link for link in found}
+
+
+@pytest.mark.parametrize("width", [b.PHONE, b.DESK])
+def test_a_click_in_the_graph_leads_to_the_claim(driver, page, width):
+    b.show(driver, page, width)
+    links = _graph_links(driver, "svg.deps.all")
+    assert len(links) > 80
+    for anchor in ("claim-update-maml", "claim-fo-maml-gaussian", f"claim-{ABOVE}"):
+        links[f"#{anchor}"].click()
+        assert _place(driver) == anchor
+        assert _at_the_top(driver, anchor)
+
+
+def test_a_refuted_claim_shows_in_what_rests_on_it(driver, page):
+    b.show(driver, page)
+    links = _graph_links(driver, "svg.deps.all")
+    above, below = links[f"#claim-{ABOVE}"], links[f"#claim-{REFUTED}"]
+    assert above.get_dom_attribute("aria-label") == f"{ABOVE}: supported; rests on {REFUTED}, which is refuted"
+    assert (below.get_dom_attribute("aria-label") or "").startswith(f"{REFUTED}: refuted, expected supported")
+    colour = {
+        name: driver.execute_script(
+            "return getComputedStyle(arguments[0].querySelector('circle'))[arguments[1]]", *what
+        )
+        for name, what in {"ring": (above, "stroke"), "own": (above, "fill"), "refuted": (below, "fill")}.items()
+    }
+    assert colour["ring"] == colour["refuted"]
+    assert colour["own"] == "none"  # the ring is drawn round the disc, which keeps its own status
+    section = driver.find_element(By.ID, f"claim-{ABOVE}")
+    assert f"It rests on {REFUTED}, which is refuted." in section.text
+    assert REFUTED in driver.find_element(By.ID, "graph").text
+
+
+def test_pointing_at_a_claim_brings_out_what_it_rests_on(driver, page):
+    b.show(driver, page)
+    edges = "return [...document.querySelectorAll('svg.deps.all .edge')].map(e => getComputedStyle(e).stroke)"
+    before = driver.execute_script(edges)
+    ActionChains(driver).move_to_element(_graph_links(driver, "svg.deps.all")[f"#claim-{ABOVE}"]).perform()
+    after = driver.execute_script(edges)
+    assert 0 < sum(x != y for x, y in zip(before, after, strict=True)) < len(before) / 2
+
+
+def test_the_ancestors_of_one_claim_alone(driver, page):
+    b.show(driver, page)
+    section = driver.find_element(By.ID, "claim-envelope-fo-anil")
+    drawing = section.find_element(By.CSS_SELECTOR, "svg.deps.one")
+    assert not drawing.is_displayed()
+    opener = next(s for s in section.find_elements(By.TAG_NAME, "summary") if "rests on" in s.text)
+    opener.click()
+    assert drawing.is_displayed()
+    links = _graph_links(driver, "#claim-envelope-fo-anil svg.deps.one")
+    assert f"({len(links) - 1})" in opener.text  # itself is there as well
+    links["#claim-update-fo-anil"].click()
+    assert _place(driver) == "claim-update-fo-anil"
+    assert _at_the_top(driver, "claim-update-fo-anil")
+
+
+def test_the_keyboard_reaches_the_graph_and_shows_where_it_is(driver, page):
+    b.show(driver, page)
+    driver.execute_script("document.querySelector('#graph .scroll').focus()")
+    reached = []
+    for _ in range(4):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        focused = driver.switch_to.active_element
+        outline = focused.value_of_css_property("outline-style"), focused.value_of_css_property("outline-width")
+        assert outline == ("solid", "2px")
+        reached.append(focused.get_dom_attribute("href"))
+    assert reached == list(_graph_links(driver, "svg.deps.all"))[:4]
+    driver.switch_to.active_element.send_keys(Keys.ENTER)
+    assert f"#{_place(driver)}" == reached[-1]
+
+
+def test_the_keyboard_opens_what_is_closed(driver, page):
+    b.show(driver, page)
+    details = driver.find_element(By.CSS_SELECTOR, "#figure-1 details")
+    details.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+    assert details.get_property("open")
+
+
+def test_the_first_tab_offers_to_skip_the_header(driver, page):
+    b.show(driver, page)
+    driver.find_element(By.TAG_NAME, "body").send_keys(Keys.TAB)
+    skip = driver.switch_to.active_element
+    assert skip.text.startswith("Skip")
+    assert 0 <= skip.rect["x"] < b.DESK
+
+
+def _picture(driver) -> bytes:
+    shot = driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"})
+    return base64.b64decode(shot["data"])
+
+
+def test_it_reads_the_same_without_javascript(driver, page):
+    pictures = []
+    for disabled in (False, True):
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": disabled})
+        try:
+            b.show(driver, page)
+            pictures.append(_picture(driver))
+        finally:
+            driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert pictures[0] == pictures[1]
+
+
+def test_print(driver, page):
+    """Everything that can be opened is there on paper, nothing is cut off, and what only leads elsewhere is not."""
+    b.show(driver, page, 720, media="print")  # A4 between its margins
+    hidden = driver.execute_script(
+        "return [...document.querySelectorAll('details > :not(summary)')]"
+        ".filter(e => !e.checkVisibility({contentVisibilityAuto: true})).length"
+    )
+    assert hidden == 0
+    assert b.overflowing(driver) == []
+    assert not driver.find_element(By.TAG_NAME, "nav").is_displayed()
+    pdf = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})["data"])
+    assert pdf.startswith(b"%PDF")
+    assert 20 < len(re.findall(rb"/Type\s*/Page\b", pdf)) < 400
+
+
+# --- the finders find -------------------------------------------------------------------------------------------------
+
+PLANTED = {
+    "overflowing": '<div style="width: 3000px">wide</div>',
+    "broken_links": '<a href="#nowhere">nowhere</a>',
+    "console_lines": '<script>console.error("planted")</script>',
+    "requests": '<link rel="stylesheet" href="other.css">',
+    "heading_jumps": "<h2>two</h2><h4>four</h4>",
+    "nameless_pictures": '<svg width="9" height="9"></svg>',
+    "faint_text": '<p style="color: #8a8a8a">faint</p>',
+    "small_text": '<p style="font-size: 6px">small</p>',
+    "clipped_labels": '<svg aria-label="x" width="50" height="30"><text x="40" y="20">clipped</text></svg>',
+    "labels_on_labels": '<svg aria-label="x" width="99" height="30"><text y="9">one</text><text y="9">two</text></svg>',
+}
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_what_is_planted_is_found(driver, page, tmp_path, name):
+    """The page with one thing wrong: its finder, which finds nothing in the page as it is, finds that."""
+    copy = tmp_path / "page.html"
+    copy.write_text(page.read_text().replace("<footer>", f"{PLANTED[name]}<footer>"))
+    b.show(driver, copy)
+    assert len(getattr(b, name)(driver)) in (1, 2)  # as the page as a whole is then too wide as well

@@ -1,0 +1,109 @@
+"""How the page looks, as far as no browser is needed to see it: contrast, tables on a phone, figures made lighter."""
+
+import re
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from reports import blocks as b
+from reports import figures, pages
+from reports.graph import FILE_STYLE
+from theory.claims.record import Verdict
+
+CSS = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
+AA = 4.5
+"""WCAG 2.2, success criterion 1.4.3: the least contrast of text."""
+
+
+def _colours(css: str) -> dict[str, str]:
+    return {name: value for name, value in re.findall(r"--([a-z]+): ?(#[0-9a-f]{3,6})\b", css)}
+
+
+def _scheme(name: str) -> dict[str, str]:
+    light, dark, paper = (_colours(part) for part in re.findall(r":root ?\{(.*?)\}", CSS, re.S))
+    return {"light": light, "dark": light | dark, "paper": light | paper, "file": _colours(FILE_STYLE)}[name]
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's ratio of two colours (#rrggbb or #rgb)."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+        channels = np.array([int(digits[i : i + 2], 16) for i in (0, 2, 4)]) / 255
+        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_contrast_of_known_colours():
+    assert contrast("#fff", "#000000") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)  # the well-known grey just too light
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark", "paper"])
+def test_text_stands_out(scheme):
+    colours = _scheme(scheme)
+    verdicts = {verdict.value.lower().replace("_", "") for verdict in Verdict}
+    assert verdicts <= set(colours)
+    for name in {"ink", "soft", "link", *verdicts}:
+        assert contrast(colours[name], colours["ground"]) >= AA, name
+    for name in ("ink", "link"):  # code, and what a link led to
+        assert contrast(colours[name], colours["raised"]) >= AA, name
+
+
+def test_files_have_the_colours_of_the_page():
+    page, file = _scheme("light"), _scheme("file")
+    assert {"ground", "ink", "soft", "edge", "refuted", "link"} <= set(file)
+    assert all(page[name] == value for name, value in file.items() if name != "c")
+
+
+def _page(*blocks: b.Block) -> str:
+    return pages.html_page(b.Document("t", "s", blocks, ()))
+
+
+def test_tables_with_sentences_name_their_cells():
+    """Such tables are lists on a phone, where no header is seen; the others stay tables and are scrolled."""
+    short = b.Table(("a", "n"), (("x", "1"),), frozenset({1}))
+    sentences = b.Table(("a", "why $x^2$", "n"), (("x", "word " * 20, "1"), ("y", "", "2")), frozenset({2}))
+    assert "data-title=" not in _page(short)
+    page = _page(sentences)
+    assert page.count('data-title="a"') == 2
+    assert page.count('class="prose" role="cell" data-title="why x²"') == 2
+    assert page.count('role="row"') == 2
+
+
+def test_wide_figures_scroll_and_only_the_first_panel_repeats_the_words():
+    with figures.style():
+        wide, narrow = (figures.rendered(figures.new_figure(width, 2), "svg") for width in (8, 3))
+    assert figures.width(wide) == pytest.approx(576)
+    page = _page(b.Picture((("w", wide), ("n", narrow)), "what is seen"))
+    assert page.count('class="panel wide scroll"') == 1
+    assert page.count("what is seen") == 1
+    assert 'aria-label="Panel 2 of 2 of this figure."' in page
+
+
+def test_lighter_figures_draw_the_same():
+    """Coordinates to a hundredth of a point, no ids that nothing refers to, the page's font."""
+    x = np.linspace(0, 1, 50)
+    with figures.style():
+        figure = figures.new_figure(3, 3)
+        figure.subplots().plot(x, np.sin(9 * x), "o-")
+    svg = figures.rendered(figure, "svg").decode()
+    inside = figures.inline_svg(svg.encode(), "f", "a curve")
+    number = re.compile(r"-?\d+(?:\.\d+)?")
+    before, after = (
+        re.findall(r'\bd="([^"]+)"', text)
+        for text in (re.sub(r'<g id="patch_1">.*?</g>', "", svg, count=1, flags=re.S), inside)
+    )
+    assert len(before) == len(after) > 5
+    for one, other in zip(before, after, strict=True):
+        assert re.sub(r"[-\d.\s]", "", one) == re.sub(r"[-\d.\s]", "", other)
+        exact, rounded = (np.array(number.findall(path), dtype=float) for path in (one, other))
+        np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.00501)
+    referred = set(re.findall(r'(?:href="|url\()#([^")]+)', inside))
+    assert set(re.findall(r'\bid="([^"]+)"', inside)) == referred != set()
+    assert "font-family" not in inside
+    assert len(inside) < 0.8 * len(svg)
