@@ -1,6 +1,7 @@
 """Rates, linearisations and FO-MAML's operator: against plain finite differences, hand-worked cases and limits."""
 
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from sim.learners import META_LEARNERS, get_learner
 from sim.updates import step
 from theory import gaussian_heads as gh
 from theory import rates
-from theory.claims import stability
-from theory.claims.record import Comparison
+from theory.claims import get_claim, stability, width
+from theory.claims import rates as claims_rates
+from theory.claims.record import Comparison, Verdict
+from theory.engine import Profile, verify
 from theory.linearise import (
     evaluates_without_rotation,
     gradients_at_truth,
@@ -240,3 +243,29 @@ def test_envelope_and_margin() -> None:
     factor = rates.envelope_factor(0.1, 0.1, 2.0, 0.5)
     assert factor == pytest.approx(1 - 0.5 * 0.01 * 0.65 * 4)
     assert np.allclose(rates.envelope(np.full(4, 0.9)), [1, 1, 0.9, 0.81, 0.729])
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "module", "name", "where"),
+    [
+        ("span-spectrum-anil", claims_rates, "span_head_matrix", lambda right, *at: right(*at) * 2),
+        ("span-spectrum-fo-anil", claims_rates, "span_head_matrix", lambda right, *at: right(*at) * 2),
+        ("span-spectrum-maml", claims_rates, "span_head_matrix", lambda right, *at: right(*at).T),
+        ("fo-maml-operator", stability, "span_head_matrix", lambda right, *at: right(*at).T),
+        ("fo-maml-scalar", stability, "_applied", lambda right, *at: right(*at) * 2),
+        (
+            "fo-maml-gaussian-parts",
+            stability,
+            "gaussian_head_moments",
+            lambda right, *at: (right(*at)[0] * 2, *right(*at)[1:]),
+        ),
+        ("width-local-factor", width, "right_factor", lambda right, *at: right(*at) * 2),
+    ],
+)
+def test_exact_checks_of_the_theory_notice_a_wrong_one(
+    claim_id: str, module: Any, name: str, where: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = getattr(module, name)
+    monkeypatch.setattr(module, name, lambda *at: where(right, *at))
+    finding = verify(get_claim(claim_id), profile=Profile(shrink=False), examples=24, kinds=("exact", "floats"))
+    assert [item.verdict for item in finding.evidence][0] == Verdict.REFUTED

@@ -8,9 +8,11 @@ point, ω = α²Mδw (= α^{3/2}δw
 where M = I/√α) the deviation. Width equals rank here (M square). Own derivation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import numpy as np
 from sympy.matrices.expressions import MatrixExpr, Transpose
@@ -162,34 +164,63 @@ def symmetric_basis(k: int) -> np.ndarray:
     return basis
 
 
-def span_head_matrix(
-    learner: Learner, heads: np.ndarray, alpha: float, beta: float, head: np.ndarray | None = None
+def integer_basis(k: int) -> np.ndarray:
+    """The basis E_ij + E_ji (i < j), E_ii of the symmetric k×k matrices as fractions, (k(k+1)/2, k, k): the coordinates
+    in it are the entries S_ij with i ≤ j."""
+    rows, cols = np.triu_indices(k)
+    basis = np.full((rows.size, k, k), Fraction(0))
+    index = np.arange(rows.size)
+    basis[index, rows, cols] = basis[index, cols, rows] = Fraction(1)
+    return basis
+
+
+def on_span_and_head(
+    span: Poly, head: Poly, k: int, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any], exact: bool
 ) -> np.ndarray:
-    """Matrix of the linearisation on (S, ω) in an orthonormal basis, from the derived words.
+    """Matrix of the linear map (S, ω) ↦ (span, head), given by words that are linear in the letters S and ω.
+
+    Args:
+        span, head: k×k symmetric, and k×1.
+        k: dimension of the representation.
+        arrays, scalars: values of all other letters, as ``evaluate_words`` takes them.
+        exact: fractions, in ``integer_basis``; otherwise floats, in the orthonormal ``symmetric_basis``.
+
+    Returns:
+        Square matrix of size k(k+1)/2 + k; its spectrum does not depend on the basis.
+    """
+    basis = integer_basis(k) if exact else symmetric_basis(k)
+    zero, one = (Fraction(0), Fraction(1)) if exact else (0.0, 1.0)
+    size = len(basis) + k
+    S, omega = np.full((size, k, k), zero), np.full((size, k), zero)
+    S[: len(basis)] = basis
+    omega[np.arange(len(basis), size), np.arange(k)] = one
+    values = {**arrays, "S": S, "omega": omega}
+    next_S = evaluate_words(span, values, scalars)
+    next_omega = evaluate_words(head, values, scalars)[..., 0]
+    coordinates = next_S[:, *np.triu_indices(k)] if exact else np.tensordot(next_S, basis, axes=([-2, -1], [-2, -1]))
+    return np.concatenate([coordinates, next_omega], axis=-1).T
+
+
+def span_head_matrix(
+    learner: Learner, heads: np.ndarray, alpha: Any, beta: Any, head: np.ndarray | None = None
+) -> np.ndarray:
+    """Matrix of the linearisation on (S, ω) from the derived words.
 
     Args:
         learner: any spec that has the truth as a fixed point.
-        heads: tasks' heads w_{*,i} as columns, (k, n).
+        heads: tasks' heads w_{*,i} as columns, (k, n); floats or fractions.
         alpha, beta: step sizes.
         head: h = Mw at the fixed point, (k,); None for w = 0.
 
     Returns:
-        ((k(k+1)/2 + k),) * 2 matrix G with (S, ω)⁺ = G(S, ω); the k(k−1)/2 neutral rotations are left out.
+        ((k(k+1)/2 + k),) * 2 matrix G with (S, ω)⁺ = G(S, ω), in the basis that ``on_span_and_head`` names; the
+        k(k−1)/2 neutral rotations are left out.
     """
-    k = heads.shape[0]
     linear = linearise(learner, head is not None)
-    basis = symmetric_basis(k)
-    size = basis.shape[0] + k
-    S = np.zeros((size, k, k))
-    omega = np.zeros((size, k))
-    S[: basis.shape[0]] = basis
-    omega[basis.shape[0] :] = np.eye(k)
-    arrays = {"S": S, "omega": omega, "w_star_i": heads, "h": np.zeros(k) if head is None else head}
+    k = heads.shape[0]
+    arrays = {"w_star_i": heads, "h": 0 * heads[:, 0] if head is None else head}
     scalars = scalar_values(learner, alpha, beta)
-    next_S = evaluate_words(linear.S, arrays, scalars)
-    next_omega = evaluate_words(linear.omega, arrays, scalars)[..., 0]
-    coordinates = np.tensordot(next_S, basis, axes=([-2, -1], [-2, -1]))
-    return np.concatenate([coordinates, next_omega], axis=-1).T
+    return on_span_and_head(linear.S, linear.omega, k, arrays, scalars, heads.dtype == object)
 
 
 def evaluates_without_rotation(linear: Linearisation) -> bool:

@@ -3,6 +3,7 @@ there.
 """
 
 from fractions import Fraction
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,14 @@ from sim.learners import META_LEARNERS, get_learner
 from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
 from sim.trajectories import run
 from theory import alphabet as a
-from theory.claims.comparing import same
+from theory.claims.comparing import largest, same
 from theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
 from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import array, floats, fractions, matrix, reflected_identity, reflections
+from theory.claims.strategies import Numbers, array, floats, fractions, matrix, reflected_identity, reflections
 from theory.claims.updates import TITLES
 from theory.linearise import (
     evaluates_without_rotation,
+    integer_basis,
     linearise,
     span_head_matrix,
     stated_linearisation,
@@ -232,7 +234,9 @@ def _span_spectrum_proof(name: str) -> Proof:
     return proof
 
 
-def heads_and_steps(with_head: bool = False, largest_k: int = 4) -> st.SearchStrategy[Instance]:
+def heads_and_steps(
+    with_head: bool = False, largest_k: int = 4, numbers: Numbers = floats
+) -> st.SearchStrategy[Instance]:
     """Any heads and step sizes, and a head h at the fixed point, for statements about the theory's own matrices."""
 
     @st.composite
@@ -242,10 +246,10 @@ def heads_and_steps(with_head: bool = False, largest_k: int = 4) -> st.SearchStr
         return {
             "k": k,
             "n": n,
-            "alpha": draw(floats(1 / 8, 2.0)),
-            "beta": draw(floats(1 / 8, 1.0)),
-            "heads": draw(matrix(floats, k, n)),
-            **({"h": draw(matrix(floats, 1, k))[0]} if with_head else {}),
+            "alpha": draw(numbers(1 / 8, 2.0)),
+            "beta": draw(numbers(1 / 8, 1.0)),
+            "heads": draw(matrix(numbers, k, n)),
+            **({"h": draw(matrix(numbers, 1, k))[0]} if with_head else {}),
         }
 
     return build()
@@ -253,7 +257,7 @@ def heads_and_steps(with_head: bool = False, largest_k: int = 4) -> st.SearchStr
 
 def power_sums(matrix_: np.ndarray, most: int) -> np.ndarray:
     """tr G, tr G², ..., tr G^most: by Newton's identities they determine the eigenvalues with their multiplicities."""
-    sums, power = [], np.eye(len(matrix_))
+    sums, power = [], np.eye(len(matrix_), dtype=int)
     for _ in range(most):
         power = power @ matrix_
         sums.append(np.trace(power))
@@ -278,15 +282,32 @@ def compare_spectra(
     return Comparison(float(difference.max()), 0, 8 * eps * N**2, why)
 
 
+def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
+    """Power sums of κ_i + κ_j, i ≤ j, for the eigenvalues κ of a matrix: from its traces, so exact for fractions."""
+    traces = [len(K), *power_sums(K, most)]
+    return np.array(
+        [
+            (sum(comb(p, q) * traces[q] * traces[p - q] for q in range(p + 1)) + 2**p * traces[p]) / 2
+            for p in range(1, most + 1)
+        ]
+    )
+
+
 def _span_spectrum_check(name: str) -> Check:
     learner = get_learner(name)
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
         heads = array(instance["heads"])
         alpha, beta, k = instance["alpha"], instance["beta"], instance["k"]
-        head = np.array(instance["h"])
-        G = (np.eye(k * (k + 1) // 2 + k) - span_head_matrix(learner, heads, alpha, beta, head)) / (alpha * beta)
-        h = np.array(instance["h"])[:, None]
+        head = array(instance["h"])
+        G = (np.eye(k * (k + 1) // 2 + k, dtype=int) - span_head_matrix(learner, heads, alpha, beta, head)) / (
+            alpha * beta
+        )
+        h = head[:, None]
+        if G.dtype == object:
+            K = (heads - h) @ (heads if name == "fo-anil" else 2 * (heads - h)).T / instance["n"]
+            off = power_sums(G, len(G)) - _pair_sums(K, len(G))
+            return Comparison(largest(off), 0, 0, "power sums of the linearisation minus those predicted")
         if name == "fo-anil":
             rates = np.linalg.eigvals((heads - h) @ heads.T / instance["n"])
         else:
@@ -328,6 +349,7 @@ def _spectrum_claim(name: str) -> Claim:
         rests_on=(f"span-rate-{name}",),
         proof=lambda: _span_spectrum_proof(name),
         instances=lambda: heads_and_steps(with_head=True),
+        rationals=lambda: heads_and_steps(with_head=True, largest_k=3, numbers=fractions),
         check=_span_spectrum_check(name),
         examples=40,
         remark="Proved mode by mode: the matrices xyᵀ + yxᵀ of eigenvectors x, y span the symmetric ones where the "
@@ -349,8 +371,22 @@ def _maml_form(heads: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]
     return operator, factor
 
 
+def _descended(heads: np.ndarray, alpha: Any) -> np.ndarray:
+    """(4α∇_S, α³∇_ω) of the energy on each of the basis matrices and vectors; fractions."""
+    k, n = heads.shape
+    misses = [S @ heads for S in integer_basis(k)] + [-heads * row for row in heads]  # Sw_i − (ωᵀw_i)w_i as columns
+    slopes = [miss @ heads.T / n for miss in misses]
+    span = np.array([2 * alpha * (slope + slope.T) for slope in slopes])[:, *np.triu_indices(k)]
+    head = np.array([-(alpha**3) * heads @ (miss * heads).sum(0) / n for miss in misses])
+    return np.concatenate([span, head], axis=1).T
+
+
 def _maml_spectrum_check(instance: Instance, implementation: Implementation) -> Comparison:
     heads, alpha, k = array(instance["heads"]), instance["alpha"], instance["k"]
+    if heads.dtype == object:
+        G = span_head_matrix(get_learner("maml"), heads, alpha, instance["beta"])
+        off = np.eye(len(G), dtype=int) - G - instance["beta"] * _descended(heads, alpha)
+        return Comparison(largest(off), 0, 0, "1 − G minus the energy's gradients, largest entry")
     operator, factor = _maml_form(heads, alpha)
     weights = np.concatenate([np.full(k * (k + 1) // 2, 4.0), np.full(k, alpha**2)])
     # The operator is (1 − G)/α, so rounding errors of 1/α stand beside those of its own entries, at most k² times
@@ -396,6 +432,7 @@ MAML_SPECTRUM = Claim(
     rests_on=("span-rate-maml",),
     proof=_maml_spectrum_proof,
     instances=heads_and_steps,
+    rationals=lambda: heads_and_steps(largest_k=3, numbers=fractions),
     check=_maml_spectrum_check,
     examples=40,
     remark=(

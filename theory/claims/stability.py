@@ -15,7 +15,7 @@ from sim.learners import Learner, get_learner
 from sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
 from sim.trajectories import run
 from theory import alphabet as a
-from theory.claims.comparing import largest, same
+from theory.claims.comparing import largest, run_together, same
 from theory.claims.derivatives import central_difference, difference_rounding
 from theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
 from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
@@ -31,7 +31,6 @@ from theory.claims.strategies import (
     vector,
 )
 from theory.derive import task_gradients
-from theory.expressions import evaluate_words
 from theory.gaussian_heads import (
     determinant_proof,
     identity_covariance_proof,
@@ -41,7 +40,14 @@ from theory.gaussian_heads import (
     stability_proof,
 )
 from theory.gaussian_heads import operator as operator_words
-from theory.linearise import linearise, span_head_matrix, stated_linearisation, symmetric_basis
+from theory.linearise import (
+    integer_basis,
+    linearise,
+    on_span_and_head,
+    span_head_matrix,
+    stated_linearisation,
+    symmetric_basis,
+)
 from theory.proofs import Proof
 from theory.rates import (
     HeadMoments,
@@ -315,9 +321,22 @@ def _operator_proof() -> Proof:
     return proof
 
 
+def _applied(heads: np.ndarray) -> np.ndarray:
+    """𝓛 by its formula, on each of the basis matrices and vectors; fractions."""
+    k, n = heads.shape
+    mean, second = heads.sum(-1) / n, heads @ heads.T / n
+    span = [S @ second + second @ S for S in integer_basis(k)]
+    span += [-2 * (heads * heads[i]) @ heads.T / n for i in range(k)]  # −2T(e_i)
+    head = [-(S @ mean) for S in integer_basis(k)] + list(second)
+    return np.concatenate([np.array(span)[:, *np.triu_indices(k)], np.array(head)], axis=1).T
+
+
 def _operator_check(instance: Instance, implementation: Implementation) -> Comparison:
     heads, alpha, beta = array(instance["heads"]), instance["alpha"], instance["beta"]
     G = span_head_matrix(get_learner(FO_MAML), heads, alpha, beta)
+    if heads.dtype == object:
+        off = G - np.eye(len(G), dtype=int) + alpha * beta * _applied(heads)
+        return Comparison(largest(off), 0, 0, "G − (1 − αβ𝓛), largest entry")
     stated = np.eye(len(G)) - alpha * beta * _operator(heads)
     k, r = instance["k"], float(np.abs(heads).max(initial=0.0))
     return same(
@@ -342,6 +361,7 @@ FO_MAML_OPERATOR = Claim(
     rests_on=("span-rate-fo-maml",),
     proof=_operator_proof,
     instances=heads_and_steps,
+    rationals=lambda: heads_and_steps(largest_k=3, numbers=fractions),
     check=_operator_check,
     examples=40,
     remark=r"For $n \le k$ one eigenvalue of $\mathcal{L}$ is always zero: verdicts need a tolerance.",
@@ -350,6 +370,13 @@ FO_MAML_OPERATOR = Claim(
 
 def _scalar_check(instance: Instance, implementation: Implementation) -> Comparison:
     heads = array(instance["heads"])
+    if heads.dtype == object:
+        n = instance["n"]
+        m_1, m_2, m_3 = ((heads**j).sum() / n for j in (1, 2, 3))
+        (p, q), (r, s) = _applied(heads)
+        pairs = np.subtract.outer(heads[0], heads[0]) ** 2 * np.outer(heads[0], heads[0])
+        off = [p + s - 3 * m_2, p * s - q * r - 2 * (m_2**2 - m_1 * m_3), m_1 * m_3 - m_2**2 - pairs.sum() / (2 * n**2)]
+        return Comparison(max(map(abs, off)), 0, 0, "trace, determinant and m_1m_3 − m_2² minus what is said of them")
     m_1, m_2, m_3 = (float((heads**j).mean()) for j in (1, 2, 3))
     values = np.roots([1.0, -3 * m_2, 2 * (m_2**2 - m_1 * m_3)])
     return compare_spectra(_operator(heads), values, implementation.eps, "power sums of 𝓛 minus those of the roots")
@@ -369,6 +396,7 @@ FO_MAML_SCALAR = Claim(
     rests_on=("fo-maml-operator",),
     proof=one_dimensional_proof,
     instances=scalar_heads,
+    rationals=lambda: heads_and_steps(largest_k=1, numbers=fractions),
     check=_scalar_check,
     examples=40,
 )
@@ -575,18 +603,8 @@ Field = list[list[Any]]
 
 def exact_operator(mean: np.ndarray, covariance: np.ndarray) -> Field:
     """𝓛 of N(μ, Σ) from its words, in the coordinates (S_ij for i ≤ j, ω), rows of fractions."""
-    k = mean.size
-    pairs = list(zip(*np.triu_indices(k), strict=True))
-    size = len(pairs) + k
-    S, omega = np.full((size, k, k), Fraction(0)), np.full((size, k), Fraction(0))
-    for row, (i, j) in enumerate(pairs):
-        S[row, i, j] = S[row, j, i] = Fraction(1)
-    for i in range(k):
-        omega[len(pairs) + i, i] = Fraction(1)
-    arrays = {"S": S, "omega": omega, "w_bar": mean, "Psi_star": covariance + np.outer(mean, mean)}
-    span, head = (evaluate_words(part, arrays, {}) for part in operator_words(a.S, a.omega))
-    columns = np.concatenate([np.stack([span[:, i, j] for i, j in pairs], axis=1), head[:, :, 0]], axis=1)
-    return columns.T.tolist()
+    arrays = {"w_bar": mean, "Psi_star": covariance + np.outer(mean, mean)}
+    return on_span_and_head(*operator_words(a.S, a.omega), mean.size, arrays, {}, exact=True).tolist()
 
 
 def _gaussian_rational(value: Any) -> Any:
@@ -766,6 +784,44 @@ def gaussian_check(limit: float) -> Check:
 GAUSSIAN = r"infinitely many tasks, heads from $N(\mu, \Sigma)$, $\Sigma > 0$; $w = 0$; small steps; any $k$"
 CALLED = r"$\delta_i$ the eigenvalues of $\Sigma - \mu\mu^\top$"
 
+
+@st.composite
+def moved_laws(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+    """N(μ, D + μμᵀ) with any symmetric D, and a point (S, ω)."""
+    k = draw(st.integers(1, 3))
+    drawn = {"mu": draw(vector(numbers, k)), "D": draw(matrix(numbers, k, k)), "S": draw(matrix(numbers, k, k))}
+    return {"k": k, **drawn, "omega": draw(vector(numbers, k))}
+
+
+def _parts_check(instance: Instance, implementation: Implementation) -> Comparison:
+    """Both parts of the statement against 𝓛 from the third moments' tensor."""
+    mean, omega = array(instance["mu"]), array(instance["omega"])
+    D, S = (array(instance[name]) + array(instance[name]).T for name in ("D", "S"))
+    covariance = D + np.outer(mean, mean)
+    first, second, third = gaussian_head_moments(mean, covariance)
+    moved_S = S @ second + second @ S - 2 * (third @ omega)
+    moved_omega = second @ omega - S @ first
+
+    def reduced(S: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        R = S - (mean @ omega) * np.eye(len(mean), dtype=int)
+        return R, R @ mean - covariance @ omega
+
+    R, rho = reduced(S, omega)
+    X = D @ R + R @ D + 2 * (np.outer(rho, mean) + np.outer(mean, rho))
+    later_R, later_rho = reduced(moved_S, moved_omega)
+    gain = ((D @ R + R @ D) * later_R).sum() + 4 * (rho @ later_rho)
+    stated = (X * X).sum() + 4 * (rho @ covariance @ rho) + (mean @ rho) * np.trace(X)
+    # Nine letters of size k or k² in every word at most, their entries at most r; fractions have no rounding at all.
+    r = 1 + float(max(largest(part) for part in (mean, omega, S, D, covariance)))
+    return same(
+        run_together(moved_S - X, moved_omega + rho, np.array([gain])),
+        run_together(0 * X, 0 * rho, np.array([stated])),
+        len(mean) ** 6 * r**9,
+        implementation.eps,
+        "𝓛(S, ω) minus (X, −ρ), and the form's growth minus the stated one, largest entry",
+    )
+
+
 GAUSSIAN_CLAIMS = (
     Claim(
         id="fo-maml-gaussian-parts",
@@ -780,6 +836,10 @@ GAUSSIAN_CLAIMS = (
         learners=(FO_MAML,),
         rests_on=("fo-maml-operator",),
         proof=parts_proof,
+        instances=moved_laws,
+        rationals=lambda: moved_laws(fractions),
+        check=_parts_check,
+        examples=40,
         remark="Everything below about Gaussian heads follows from this.",
     ),
     Claim(

@@ -20,6 +20,7 @@ from theory.claims.comparing import (
     largest,
     most_strained,
     run_together,
+    same,
     step_scale,
     supported,
 )
@@ -37,6 +38,7 @@ from theory.claims.strategies import (
     vector,
 )
 from theory.derive import task_gradients
+from theory.expressions import evaluate_words
 from theory.proofs import Proof
 from theory.structure import PERPENDICULAR, right_factor
 from theory.width import learned_second_moment, mean_gradients, unlearning_constant
@@ -79,6 +81,29 @@ def _rate_proof() -> Proof:
         factor = proof.rewritten(factor, "αMMᵀ = I, YMᵀ = 0", *_WIDE_RULES)
         proof.equal(f"N of {name} and I − α²β MᵀΨ_*M", factor, identity("k") - moved)
     return proof
+
+
+def _factor_check(instance: Instance, implementation: Implementation) -> Comparison:
+    """The right factors' words at the point, against I − α²βMᵀΨ_*M."""
+    at = _wide_arrays(instance)
+    M, heads = at["M"], at["heads"]
+    truth = np.eye(len(at["targets"]), len(heads), dtype=int).astype(M.dtype)
+    B = np.concatenate([M, at["Y"]])
+    arrays = {"B": B, "w": at["w"], "B_star": truth, "w_star_i": heads}
+    scalars = {"alpha": at["alpha"], "beta": at["beta"]}
+    seen = M.T @ heads
+    predicted = np.eye(len(at["w"]), dtype=int) - at["alpha"] ** 2 * at["beta"] * seen @ seen.T / heads.shape[1]
+    return most_strained(
+        same(
+            evaluate_words(right_factor(LEARNERS[name]), arrays, scalars),
+            predicted,
+            # the step's own words, without the B in front of N, which has entries of at least 1/2
+            0 if at["exact"] else 2 * _scale(at, B, LEARNERS[name]),
+            implementation.eps,
+            f"N of {name} minus I − α²β MᵀΨ_*M, largest entry",
+        )
+        for name in META_LEARNERS
+    )
 
 
 def _kept_proof() -> Proof:
@@ -145,14 +170,17 @@ def _wide_arrays(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _tolerance(at: dict[str, Any], B: np.ndarray, learner: Learner, eps: float) -> float:
-    """Roundings of the largest sum of words' moduli, as in ``comparing.same``."""
-    if at["exact"]:
-        return 0.0
+def _scale(at: dict[str, Any], B: np.ndarray, learner: Learner) -> float:
+    """The largest sum of words' moduli of a step."""
     k, rows = len(at["heads"]), len(B)
     frame = np.eye(rows)
     arrays = StepArrays(B, at["w"], at["heads"], frame[:, :k], frame[:, k:], at["alpha"], at["beta"])
-    return eps * ROUNDINGS_PER_WORD * step_scale(learner, arrays)
+    return step_scale(learner, arrays)
+
+
+def _tolerance(at: dict[str, Any], B: np.ndarray, learner: Learner, eps: float) -> float:
+    """Roundings of the largest sum of words' moduli, as in ``comparing.same``."""
+    return 0.0 if at["exact"] else eps * ROUNDINGS_PER_WORD * _scale(at, B, learner)
 
 
 def _steps(at: dict[str, Any], B: np.ndarray, learner: Learner, implementation: Implementation) -> tuple[Any, Any]:
@@ -479,6 +507,10 @@ CLAIMS = (
         learners=META_LEARNERS,
         rests_on=("width-fixed-points",),
         proof=_rate_proof,
+        instances=lambda: wide_points(floats),
+        rationals=lambda: wide_points(fractions),
+        check=_factor_check,
+        examples=24,
         remark=r"The eigenvalues follow as $\alpha^2 M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ "
         r"share their non-zero ones.",
     ),
