@@ -268,4 +268,4 @@ def test_exact_checks_of_the_theory_notice_a_wrong_one(
     right = getattr(module, name)
     monkeypatch.setattr(module, name, lambda *at: where(right, *at))
     finding = verify(get_claim(claim_id), profile=Profile(shrink=False), examples=24, kinds=("exact", "floats"))
-    assert [item.verdict for item in finding.evidence][0] == Verdict.REFUTED
+    assert finding.evidence[0].verdict == Verdict.REFUTED
