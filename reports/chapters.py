@@ -233,7 +233,7 @@ def _evidence_line(item: dict[str, Any]) -> str:
     parts = [f"[[{item['verdict']}]]"]
     if item["examples"]:
         parts.append(f"{item['examples']} instances")
-    if item["worst_margin"] is not None:
+    if item["worst_margin"] is not None and item["verdict"] != Verdict.REFUTED.value:  # which says by how much
         parts.append(f"worst margin {item['worst_margin']:.3g}")
     if item["strain"] and item["verdict"] != Verdict.REFUTED.value:
         parts.append(f"at most {100 * item['strain']:.2g} % of the tolerance for rounding used")

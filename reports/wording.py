@@ -100,6 +100,13 @@ def _inline_formula(latex: str) -> str:
     return "<wbr>".join(parts)
 
 
+def _code(text: str) -> str:
+    """Code, escaped; a command is broken between its words only: browsers would do so behind an option's hyphens."""
+    if " -" not in text:
+        return html.escape(text)
+    return " ".join(f"<span>{html.escape(word)}</span>" for word in text.split(" "))
+
+
 def inline_html(line: str) -> str:
     """A line of our markup as HTML, everything else escaped."""
     parts: list[str] = []
@@ -112,7 +119,7 @@ def inline_html(line: str) -> str:
         if kind == "math":
             parts.append(_inline_formula(value))
         elif kind == "code":
-            parts.append(f"<code>{html.escape(value)}</code>")
+            parts.append(f"<code>{_code(value)}</code>")
         elif kind == "bold":
             parts.append(f"<strong>{html.escape(value)}</strong>")
         elif kind == "badge":

@@ -9,6 +9,7 @@ import pytest
 from reports import blocks as b
 from reports import figures, pages
 from reports.graph import FILE_STYLE
+from reports.wording import inline_html
 from theory.claims.record import Verdict
 
 CSS = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
@@ -52,6 +53,11 @@ def test_text_stands_out(scheme):
         assert contrast(colours[name], colours["ground"]) >= AA, name
     for name in ("ink", "link"):  # code, and what a link led to
         assert contrast(colours[name], colours["raised"]) >= AA, name
+
+
+def test_a_command_is_broken_between_its_words_only():
+    assert inline_html("`a --b c<d`") == "<code><span>a</span> <span>--b</span> <span>c&lt;d</span></code>"
+    assert inline_html("`x y`") == "<code>x y</code>"
 
 
 def test_files_have_the_colours_of_the_page():
