@@ -100,6 +100,10 @@ def _inline_formula(latex: str) -> str:
     return "<wbr>".join(parts)
 
 
+_FORMULA_END = re.compile(r"(<math\b(?:(?!</?math\b).)*</math>)([,.;:)]+)", re.DOTALL)
+"""A formula and the punctuation behind it, which browsers would put in the next line."""
+
+
 def _code(text: str) -> str:
     """Code, escaped; a command is broken between its words only: browsers would do so behind an option's hyphens."""
     if " -" not in text:
@@ -127,7 +131,7 @@ def inline_html(line: str) -> str:
         else:
             parts.append(f'<a href="{html.escape(match["link"])}">{html.escape(value)}</a>')
     parts.append(html.escape(line[position:]))
-    return "".join(parts)
+    return _FORMULA_END.sub(r'<span class="keep">\1\2</span>', "".join(parts))
 
 
 def inline_markdown(line: str) -> str:

@@ -60,6 +60,13 @@ def test_a_command_is_broken_between_its_words_only():
     assert inline_html("`x y`") == "<code>x y</code>"
 
 
+def test_punctuation_stays_with_its_formula():
+    page = inline_html("so $x$, and $y$ (as $z$).")
+    assert re.sub(r"<math.*?</math>", "M", page) == (
+        'so <span class="keep">M,</span> and M (as <span class="keep">M).</span>'
+    )
+
+
 def test_files_have_the_colours_of_the_page():
     page, file = _scheme("light"), _scheme("file")
     assert {"ground", "ink", "soft", "edge", "refuted", "link"} <= set(file)
