@@ -25,6 +25,8 @@ quarter of a run."""
 DIVERGED_ABOVE = 1e6
 """A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
 _PROGRESS_REPORTS = 200
+_MOST_PENDING = 2**20
+"""Numbers in the representations whose distances are still to be computed: 8 MB."""
 
 
 class Outcome(Enum):
@@ -166,22 +168,31 @@ def run(
     observe = dict(observe or {})
     recorded_steps: list[int] = []
     distances: list[Array] = []
+    pending: list[tuple[Array, Array]] = []  # (B, which runs are gone) at records: many distances at once cost little
     observed: dict[str, list[Array]] = {name: [] for name in observe}
     report_every = max(1, steps // _PROGRESS_REPORTS)
+
+    def settle() -> None:
+        """Compute the distances that are pending."""
+        if pending:
+            Bs, gone = (np.stack(parts) for parts in zip(*pending, strict=True))
+            distances.extend(np.where(gone, np.nan, implementation.subspace_distance(Bs, B_star)))
+            pending.clear()
 
     def record(step: int) -> bool:
         """Record this step; say whether every run is finished."""
         gone = diverged_at >= 0
-        distance = np.where(gone, np.nan, implementation.subspace_distance(B, B_star))
         recorded_steps.append(step)
-        distances.append(distance)
+        pending.append((B, gone))
+        if stop_below is not None or len(pending) * B.size >= _MOST_PENDING:
+            settle()
         for name, function in observe.items():
             value = np.asarray(function(B, w, step))
             if gone.any() and value.shape[: len(batch)] == batch:
                 value = value.astype(float)
                 value[gone] = np.nan
             observed[name].append(value)
-        return bool(gone.all()) or (stop_below is not None and bool(np.all(gone | (distance <= stop_below))))
+        return bool(gone.all()) or (stop_below is not None and bool(np.all(gone | (distances[-1] <= stop_below))))
 
     with np.errstate(all="ignore"):
         B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, 0)
@@ -204,6 +215,7 @@ def run(
                 progress(step)
         if progress is not None:
             progress(step)
+        settle()
 
     dist = np.asarray(distances)
     gone = diverged_at >= 0

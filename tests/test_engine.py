@@ -165,7 +165,7 @@ def test_draws_do_not_depend_on_what_is_imported(tmp_path: Path, monkeypatch: py
 
 def test_replay_runs_a_stored_counterexample_again() -> None:
     wrong = replace(REFERENCE, name="wrong", step=scaled_step_sizes(alpha_factor=1.5))
-    finding = verify(get_claim("update-fo-maml"), wrong, examples=20)
+    finding = verify(get_claim("update-fo-maml"), wrong, examples=20, profile=Profile(most_shrinks=50))
     bad = finding.counterexample
     assert bad is not None
     assert bad.counterexample is not None
