@@ -12,7 +12,7 @@ from sim.learners import META_LEARNERS, get_learner
 from sim.updates import step
 from theory import gaussian_heads as gh
 from theory import rates
-from theory.claims import get_claim, stability, width
+from theory.claims import gaussian, get_claim, stability, width
 from theory.claims import rates as claims_rates
 from theory.claims.record import Comparison, Verdict
 from theory.engine import Profile, verify
@@ -207,7 +207,7 @@ def test_traces_of_words() -> None:
 def test_the_exact_operator_is_the_numerical_one(rng: np.random.Generator) -> None:
     mean, root = rng.integers(-3, 4, 2), rng.integers(-3, 4, (2, 2))
     exact = np.array(
-        stability.exact_operator(*(np.vectorize(Fraction)(part) for part in (mean, root @ root.T))), dtype=float
+        gaussian.exact_operator(*(np.vectorize(Fraction)(part) for part in (mean, root @ root.T))), dtype=float
     )
     numerical = rates.fo_maml_operator(*rates.gaussian_head_moments(mean.astype(float), (root @ root.T).astype(float)))
     for power in range(1, 6):  # other bases, the same spectrum
@@ -218,16 +218,16 @@ def test_the_exact_operator_is_the_numerical_one(rng: np.random.Generator) -> No
 @pytest.mark.parametrize(
     ("check", "changed"),
     [
-        (stability._gaussian_determinant_check, {}),
-        (stability._characteristic_check, {"Re s": Fraction(1, 2), "Im s": Fraction(1)}),
+        (gaussian._gaussian_determinant_check, {}),
+        (gaussian._characteristic_check, {"Re s": Fraction(1, 2), "Im s": Fraction(1)}),
     ],
 )
 def test_exact_gaussian_identities_notice_a_wrong_operator(check, changed, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = {"k": 2, "delta": [Fraction(1), Fraction(2)], "frame": [[Fraction(0)] * 2] * 2, "mu": [Fraction(1)] * 2}
     instance |= changed
     assert check(instance, REFERENCE) == Comparison(0, 0, 0, check(instance, REFERENCE).why)
-    right = stability.operator_words
-    monkeypatch.setattr(stability, "operator_words", lambda S, omega: (right(S, omega)[0], right(S, omega)[1] * 2))
+    right = gaussian.operator_words
+    monkeypatch.setattr(gaussian, "operator_words", lambda S, omega: (right(S, omega)[0], right(S, omega)[1] * 2))
     assert not check(instance, REFERENCE).holds
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sim.implementations import Implementation
 from sim.learners import LEARNERS, get_learner
-from theory.claims import baseline, contraction, envelope, rates, stability
+from theory.claims import baseline, contraction, envelope, gaussian, rates, stability
 from theory.claims.comparing import same, step_scale
 from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
 from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
@@ -74,7 +74,9 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
 
 
 _BY_ID = {
-    claim.id: claim for chapter in (contraction, envelope, baseline, rates, stability) for claim in chapter.CLAIMS
+    claim.id: claim
+    for chapter in (contraction, envelope, baseline, rates, stability, gaussian)
+    for claim in chapter.CLAIMS
 }
 
 WRONG_CONTRACTION = (
@@ -137,7 +139,7 @@ WRONG_STABILITY = (
         "wrong-gaussian-limit-6-5",
         r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth if and only if "
         r"$\mu^\top\Sigma^{-1}\mu < \frac{6}{5}$.",
-        stability.gaussian_check(1.2),
+        gaussian.gaussian_check(1.2),
     ),
 )
 
