@@ -233,11 +233,12 @@ def rates(
     if json:
         typer.echo(as_json({"rates": [record.as_dict() for record in records]}))
         return
-    from reports.rates_table import FOOTNOTE, HEADER, row
+    from reports.rates_table import FOOTNOTES, HEADER, row
 
     print_table(HEADER, [row(record) for record in records], (1, 2, 3, 4, 5))
-    if any(record.outcome == "unstable" for record in records):
-        typer.echo(FOOTNOTE)
+    seen = {record.outcome for record in records}
+    for outcome in sorted(FOOTNOTES.keys() & seen):
+        typer.echo(f"{outcome}: {FOOTNOTES[outcome]}")
 
 
 def experiment(
