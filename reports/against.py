@@ -109,7 +109,7 @@ def changed_line(found: Changes) -> str:
     """How much changed, in a line."""
     if not any(found[what] for what in found["alike"]):
         return f"nothing changed ({', '.join(f'{same} {what}' for what, same in found['alike'].items())})"
-    return "; ".join(f"{len(found[what])} {what} changed, {same} did not" for what, same in found["alike"].items())
+    return "; ".join(f"{what}: {len(found[what])} changed, {same} did not" for what, same in found["alike"].items())
 
 
 def changes_section(found: Changes) -> b.Section:

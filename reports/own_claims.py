@@ -54,10 +54,13 @@ def find_claim(claim_id: str, path: Path | None) -> "Claim":
 
 def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
     """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+    from theory.claims.record import ClaimError
     from theory.engine import verify
 
     try:
         return verify(claim, profile=profile, examples=examples)
+    except ClaimError as error:
+        raise InputError(f"{path}: {error}") from error
     except Exception as error:
         inside = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.resolve())]
         if not inside:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sim.deviations import DEVIATIONS, scaled_step_sizes
 from sim.implementations import REFERENCE
 from theory.claims import get_claim
-from theory.claims.record import Claim, Comparison, Measurement, Verdict, own
+from theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
 from theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
 from theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
 from theory.proofs import Proof
@@ -95,6 +95,16 @@ def test_an_error_on_what_a_step_returned_is_a_violation_and_a_claims_own_is_rai
         with pytest.raises(IndexError) as raised:
             verify(careless, implementation)
         assert "claim toy" in raised.value.__notes__[0]
+
+
+def test_a_check_returns_a_comparison() -> None:
+    with pytest.raises(ClaimError, match="check of claim 'toy' returned bool; allowed: a Comparison"):
+        verify(inequality(lambda at, _: True))
+
+
+def test_margins_are_relative_but_to_zero() -> None:
+    assert Comparison(3.0, 4.0, 0.0).margin == 0.25
+    assert Comparison(0.5, 0.0, 1.0).margin == -0.5
 
 
 def test_steps_by_hand_support_and_do_not_prove() -> None:

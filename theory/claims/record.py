@@ -80,6 +80,10 @@ def own(where: str = "") -> Source:
     return Source("own", where)
 
 
+class ClaimError(ValueError):
+    """A claim's own functions do not do what a record's have to."""
+
+
 @dataclass(frozen=True)
 class Comparison:
     """One check of one instance: ``value`` must not exceed ``bound`` by more than ``tolerance``.
@@ -102,8 +106,8 @@ class Comparison:
 
     @property
     def margin(self) -> float:
-        """(bound − value)/max(|bound|, tiny): negative where the bound is exceeded."""
-        return float((self.bound - self.value) / max(abs(self.bound), TINY))
+        """(bound − value)/|bound|, for a bound of zero the difference itself: negative where the bound is exceeded."""
+        return float((self.bound - self.value) / (abs(self.bound) or 1))
 
     @property
     def strain(self) -> float:
@@ -112,9 +116,6 @@ class Comparison:
         if excess <= 0:
             return 0.0
         return float(excess / self.tolerance) if self.tolerance else float("inf")
-
-
-TINY = 1e-300
 
 
 @dataclass(frozen=True)

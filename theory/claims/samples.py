@@ -584,7 +584,7 @@ def _rough(implementation: Implementation, seed: int, effort: float) -> Measurem
     """The rough formula against the Lyapunov equation's, over random settings (no simulation)."""
     rng = np.random.default_rng(seed)
     ratios: dict[str, list[float]] = {"m_in ≥ 100": [], "m_in < 100": []}
-    count = round(60 * min(effort, 10.0))
+    count = max(12, round(60 * min(effort, 10.0)))  # so that both kinds occur
     for _ in range(count):
         k = int(rng.integers(1, 6))
         n, d = int(rng.integers(2 * k + 2, 50)), int(rng.integers(2 * k, 300))

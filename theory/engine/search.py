@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import hypothesis
@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from sim.foreign import AdapterError
 from sim.implementations import REFERENCE, Implementation
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict
+from theory.claims.record import Check, Claim, ClaimError, Comparison, Instance, Verdict
 from theory.engine.evidence import Evidence, EvidenceKind, Profile
 
 try:
@@ -127,14 +127,15 @@ def _evaluated(claim: Claim, check: Check, instance: Instance, implementation: I
     crash, and so is any other error that the reference does not bring about on the same instance.
     """
     try:
-        if implementation is REFERENCE:
-            return check(instance, implementation)
-        with np.errstate(all="ignore"):
-            return check(instance, implementation)
+        with nullcontext() if implementation is REFERENCE else np.errstate(all="ignore"):
+            found = check(instance, implementation)
+        if not isinstance(found, Comparison):
+            raise ClaimError(f"the check of claim {claim.id!r} returned {type(found).__name__}; allowed: a Comparison")
+        return found
     except (ArithmeticError, np.linalg.LinAlgError) as error:
         what = f"the check broke down ({type(error).__name__}: {error})"
     except (ValueError, IndexError) as error:
-        if isinstance(error, AdapterError):
+        if isinstance(error, AdapterError | ClaimError):
             raise
         if implementation is REFERENCE or _breaks_down(check, instance, implementation.eps):
             error.add_note(f"in the check of claim {claim.id} on {instance!r}")
@@ -164,7 +165,7 @@ def searched(
     """Search the instances of one strategy for a violation of the claim; the evidence is what was found.
 
     Raises:
-        ValueError: the check of exact instances allows a tolerance.
+        ClaimError: the check of exact instances allows a tolerance, or a check returns no comparison.
     """
     inequality = claim.kind == "inequality"
     found = _run_search(
@@ -182,7 +183,7 @@ def searched(
             counterexample=instance, why=_why(comparison), strain=comparison.strain,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
-        raise ValueError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
+        raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no instance was generated")
