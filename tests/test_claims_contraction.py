@@ -7,7 +7,7 @@ from typing import Any
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from scipy.integrate import solve_ivp
 
 from sim.implementations import REFERENCE, Implementation
@@ -104,7 +104,7 @@ def test_settings_keep_to_their_region(name: str, period: int) -> None:
         gram = setting.alpha[:, None, None] * np.swapaxes(B0, -1, -2) @ B0
         assert np.allclose(gram, np.eye(k), rtol=0, atol=64 * k * EPS)
         assert not setting.problem.w0.any()
-        assert np.all(setting.dist0 <= 0.94)
+        assert np.all((setting.dist0 >= 0.05 - 1e-9) & (setting.dist0 <= 0.94))
         assert np.allclose(setting.dist0, subspace_distance(B0, setting.problem.B_star), rtol=0, atol=64 * k * EPS)
         assert np.allclose(setting.alpha * setting.beta, steps[:, 1])
         for t in range(4):  # L_* = 1 at every step, and λ_min is what the envelope is told
@@ -113,6 +113,18 @@ def test_settings_keep_to_their_region(name: str, period: int) -> None:
             assert np.allclose(values[..., 0], setting.smallest[t % len(setting.smallest)])
 
     check()
+
+
+def test_larger_k_are_not_rarer() -> None:
+    seen = []
+
+    @settings(max_examples=300, phases=[Phase.generate])
+    @given(settings_in(REGIONS["anil"]))
+    def count(instance: Any) -> None:
+        seen.append(instance["k"])
+
+    count()
+    assert min(seen.count(k) for k in (2, 3)) >= 0.5 * seen.count(1)
 
 
 def _second(heads: np.ndarray) -> np.ndarray:
@@ -258,7 +270,13 @@ def test_centred_heads_add_up_to_zero(instance: Any) -> None:
 @settings(max_examples=25)
 @given(baseline.poor_tasks())
 def test_poor_tasks_leave_a_direction_out(instance: Any) -> None:
-    assert instance["d"] >= 2 * instance["k"] > 2 * instance["r"]
+    assert 2 * instance["r"] < 2 * instance["k"] <= instance["d"] <= 2 * instance["k"] + 2
+    assert max(abs(entry) for rows in instance["heads"] for row in rows for entry in row) >= 0.5
+    problem, alpha, _ = baseline.poor_problem(LEARNERS["anil"], instance)
+    assert len(problem.B0) == instance["d"]
+    largest = max(np.linalg.eigvalsh(_second(problem.tasks(t)))[-1] for t in range(2))
+    assert largest == pytest.approx(1)
+    assert alpha * np.linalg.norm(problem.B0, 2) ** 2 <= 1 + 1e-9
     assert all(array(rows).shape[0] == instance["r"] for rows in instance["heads"])
     assert len(instance["heads"]) in (1, 2)
 

@@ -296,15 +296,18 @@ unstable, is seen to go beyond 2."""
 
 @st.composite
 def poor_tasks(draw: st.DrawFn) -> Instance:
-    """Heads in the first r < k coordinates (one task set, or two in turn); d = 2k; B_0, B_{*⊥}ᵀB_0 of full rank.
+    """Heads in the first r < k coordinates (one task set, or two in turn), one entry at least ½ (it is positive by the
+    symmetry of signs); 2k ≤ d ≤ 2k + 2; B_0, B_{*⊥}ᵀB_0 of full rank.
 
     α‖B_0‖² ≤ 1, α‖w_0‖² ≤ k/4, and ``step`` is β times what bounds the curvature of the loss there, so that no run of
     a gradient method leaves.
     """
     k = draw(st.integers(2, 3))
     r = draw(st.integers(1, k - 1))
-    d = 2 * k
+    d = draw(st.integers(2 * k, 2 * k + 2))
     n = draw(st.integers(1, 3))
+    heads = draw(st.lists(matrix(floats, r, n, 1.0), min_size=1, max_size=2))
+    heads[0][0][0] = draw(floats(0.5, 1.0))
     return {
         "d": d,
         "k": k,
@@ -317,7 +320,7 @@ def poor_tasks(draw: st.DrawFn) -> Instance:
         "orientation": draw(reflections(floats, k)),
         "mixing": draw(reflections(floats, k)),
         "w": draw(vector(floats, k, 0.5)),
-        "heads": draw(st.lists(matrix(floats, r, n, 1.0), min_size=1, max_size=2)),
+        "heads": heads,
         "spread": draw(matrix(floats, k, n, 1.0)),
     }
 
@@ -329,21 +332,22 @@ def least_share(X: np.ndarray, Y: np.ndarray) -> float:
 
 
 def poor_problem(learner: Learner, instance: Instance) -> tuple[Problem, float, float]:
-    """The instance's problem, α and β; L_* = 1 for the larger of the two task sets."""
-    k, r = instance["k"], instance["r"]
-    basis = start_of(instance["sines"], instance["orientation"], instance["d"])
+    """The instance's problem in R^d, α and β; L_* = 1 for the larger of the two task sets."""
+    d, k, r = instance["d"], instance["k"], instance["r"]
+    basis = start_of(instance["sines"], instance["orientation"], d)
+    basis = np.concatenate([basis, np.zeros((d - len(basis), k))])
     sets = [np.concatenate([array(rows), np.zeros((k - r, instance["n"]))]) for rows in instance["heads"]]
     if learner.name == "average-loss":  # only the mean counts, however diverse the tasks
         sets = [spread_heads(heads, array(instance["spread"])) for heads in sets]
     size = max(float(np.linalg.norm(heads, 2)) / np.sqrt(heads.shape[1]) for heads in sets)
-    sets = [heads / max(size, 1e-3) for heads in sets]
+    sets = [heads / size for heads in sets]
     alpha = instance["alpha_L"]
     B0 = (basis * np.array(instance["scales"])) @ reflected_identity(instance["mixing"]) / np.sqrt(alpha)
     w0 = array(instance["w"]) / np.sqrt(alpha)
     # ‖B‖² + ‖w‖² + L_* + αL_*²: the sizes of the second derivatives, by w and by B, of the loss before and after
     # adaptation.
     beta = instance["step"] / (1 / alpha + float(w0 @ w0) + 1 + alpha)
-    problem = Problem(instance["d"], np.eye(len(B0), k), lambda step: sets[step % len(sets)], B0, w0, 1)
+    problem = Problem(d, np.eye(d, k), lambda step: sets[step % len(sets)], B0, w0, 1)
     return problem, alpha, beta
 
 
@@ -465,7 +469,7 @@ def _diversity_claim(name: str) -> Claim:
         r"beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then "
         r"$\mathrm{dist}(B_t, B_*) \ge \min_y \|Yy\| / \|[X; Y]y\|$ as long as $B_t$ has full rank.",
         source=own(),
-        hypotheses=r"$d = 2k$, $k = 2, 3$, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, "
+        hypotheses=r"$2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, "
         r"$\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$"
         + (", any spread of the heads around their means" if average else "")
         + rf"; tasks fixed or taking turns; $t \le {DIVERSITY_STEPS}$"
