@@ -469,7 +469,8 @@ def _diversity_claim(name: str) -> Claim:
         r"beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then "
         r"$\mathrm{dist}(B_t, B_*) \ge \min_y \|Yy\| / \|[X; Y]y\|$ as long as $B_t$ has full rank.",
         source=own(),
-        hypotheses=r"$2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, "
+        hypotheses=r"$2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero, $\alpha\|B_0\|^2 \le 1$, "
+        r"$\alpha\|w_0\|^2 \le k/4$, "
         r"$\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$"
         + (", any spread of the heads around their means" if average else "")
         + rf"; tasks fixed or taking turns; $t \le {DIVERSITY_STEPS}$"
