@@ -255,7 +255,7 @@ def test_envelope_and_margin() -> None:
         ("fo-maml-scalar", stability, "_applied", lambda right, *at: right(*at) * 2),
         (
             "fo-maml-gaussian-parts",
-            stability,
+            gaussian,
             "gaussian_head_moments",
             lambda right, *at: (right(*at)[0] * 2, *right(*at)[1:]),
         ),
@@ -269,3 +269,14 @@ def test_exact_checks_of_the_theory_notice_a_wrong_one(
     monkeypatch.setattr(module, name, lambda *at: where(right, *at))
     finding = verify(get_claim(claim_id), profile=Profile(shrink=False), examples=24, kinds=("exact", "floats"))
     assert finding.evidence[0].verdict == Verdict.REFUTED
+
+
+@pytest.mark.parametrize("factor", [0.99, 1.01])
+def test_the_gaussian_border_notices_one_percent(factor: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def off(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, ...]:
+        first, second, third = rates.gaussian_head_moments(mean, covariance)
+        return first, second, factor * third
+
+    monkeypatch.setattr(gaussian, "gaussian_head_moments", off)
+    finding = verify(get_claim("fo-maml-gaussian"), profile=Profile(shrink=False))
+    assert finding.status == Verdict.REFUTED

@@ -269,7 +269,10 @@ def _balance_kept_proof(learner: Learner, at_zero: bool) -> Proof:
     proof.vanishes("Bᵀ∇_B", product)
     if not at_zero:
         proof.vanishes("∇_w", proof.rewritten(grad_w, "αBᵀB = I in ∇_w", *rules))
-    proof.fact("B⁺ᵀB⁺ = BᵀB − β(Bᵀ∇_B + ∇_BᵀB) + β²∇_Bᵀ∇_B, and the middle terms are zero", holds=True)
+    # The mean over tasks of what vanishes for each task vanishes: δB stands for ∇_B.
+    moved = a.B - a.dB.scaled(beta=1)
+    square = proof.rewritten(moved.T * moved, "Bᵀ∇_B = 0, ∇_B written δB, in B⁺ᵀB⁺", Rule("B'", "dB", None))
+    proof.equal("B⁺ᵀB⁺ and BᵀB + β²∇_Bᵀ∇_B", square, a.B.T * a.B + (a.dB.T * a.dB).scaled(beta=2))
     return proof
 
 

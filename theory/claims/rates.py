@@ -134,11 +134,11 @@ def _linearisation_claims() -> tuple[Claim, ...]:
                     Claim(
                         id=f"local-rate-{name}",
                         statement=f"At the truth {TITLES[name]} moves the perpendicular part to first order by "
-                        r"$Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$: with $\lambda_j$ the eigenvalues of "
-                        r"$\Psi_*$ its modes contract by "
-                        r"$1 - \alpha\beta\lambda_j$, so that where the fixed point is stable and "
-                        r"$\alpha\beta L_*^2 \le 1$, $\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step.",
-                        remark="This is twice the envelope's exponent and more.",
+                        r"$Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$.",
+                        remark=r"So with $\lambda_j$ the eigenvalues of $\Psi_*$ its modes contract by "
+                        r"$1 - \alpha\beta\lambda_j$; where the fixed point is stable and $\alpha\beta L_*^2 \le 1$, "
+                        r"$\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step in the end: twice the envelope's "
+                        "exponent and more.",
                         **common,
                     )
                 )
@@ -198,9 +198,7 @@ ROTATION = Claim(
     id="rotation-neutral",
     chapter=CHAPTER,
     statement=r"The rotations $A$ drop out of $S^+$, $\omega^+$ and $Y^+$ of all four learners, and $A^+ - A$ does not "
-    r"depend on $A$: "
-    r"the linearisation at the truth has $\frac{k(k-1)}{2}$ neutral directions, rotations of the representation "
-    r"that the heads undo.",
+    r"depend on $A$: rotations of the representation, which the heads undo, are neutral.",
     source=own("the derived step differentiated at the truth"),
     hypotheses=AT_TRUTH + NO_HEAD + " for the MAMLs, any $h$ for the ANILs",
     expected=Verdict.PROVED,
@@ -328,12 +326,10 @@ def _span_spectrum_check(name: str) -> Check:
 
 
 _SPECTRA = {
-    "fo-anil": r"The eigenvalues of FO-ANIL's linearisation on the span are "
-    r"$1 - \alpha\beta(a_i + a_j)$, $i \le j$, $a_j$ those of "
-    r"$\Psi_* - (Mw)\bar w_*^\top$, which at $w = 0$ are the $\lambda_j$ of $\Psi_*$; on the head they are $1$.",
-    "anil": r"The eigenvalues of Exact ANIL's linearisation on the span are "
-    r"$1 - 2\alpha\beta(\rho_i + \rho_j)$, $i \le j$, $\rho_j$ "
-    r"those of $\frac{1}{n}\sum_i (Mw - w_{*,i})(Mw - w_{*,i})^\top$; on the head they are $1$.",
+    "fo-anil": r"Let $K^\top x = a x$ and $K^\top y = b y$ with $K = \Psi_* - (Mw)\bar w_*^\top$ (at $w = 0$: "
+    r"$\Psi_*$). FO-ANIL's linearisation multiplies $S = x y^\top + y x^\top$ by $1 - \alpha\beta(a + b)$.",
+    "anil": r"Let $K x = a x$ and $K y = b y$ with $K = \frac{1}{n}\sum_i (Mw - w_{*,i})(Mw - w_{*,i})^\top$. "
+    r"Exact ANIL's linearisation multiplies $S = x y^\top + y x^\top$ by $1 - 2\alpha\beta(a + b)$.",
 }
 
 
@@ -352,9 +348,11 @@ def _spectrum_claim(name: str) -> Claim:
         rationals=lambda: heads_and_steps(with_head=True, largest_k=3, numbers=fractions),
         check=_span_spectrum_check(name),
         examples=40,
-        remark="Proved mode by mode: the matrices xyᵀ + yxᵀ of eigenvectors x, y span the symmetric ones where the "
-        "matrix is diagonalisable, and "
-        "eigenvalues are continuous.",
+        remark=r"So, with $a_j$ the eigenvalues of $K$, those of the linearisation on the span are $1 - "
+        r"\alpha\beta(a_i "
+        r"+ a_j)$ (twice that for Exact ANIL), $i \le j$, and $1$ on the head: the matrices $xy^\top + yx^\top$ span "
+        r"the symmetric ones where $K$ is diagonalisable, and eigenvalues are continuous. The instances, exact ones "
+        r"included, check the whole spectrum, multiplicities and all, through its power sums ($k \le 4$).",
     )
 
 
@@ -422,9 +420,7 @@ MAML_SPECTRUM = Claim(
     chapter=CHAPTER,
     statement=r"Exact MAML at $w = 0$ descends an energy: $(S, \omega)^+ = (S - 4\alpha\beta\nabla_S, \omega - "
     r"\alpha^3\beta\nabla_\omega)$ with gradients of "
-    r"$\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i}) w_{*,i}\|^2$. So the operator is symmetrisable "
-    r"and positive semidefinite, and singular iff some "
-    r"$(S, \omega) \ne 0$ has $S w_{*,i} = (\omega^\top w_{*,i}) w_{*,i}$ for all $i$.",
+    r"$\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i}) w_{*,i}\|^2$.",
     source=own(),
     hypotheses=AT_TRUTH + NO_HEAD,
     expected=Verdict.PROVED,
@@ -436,8 +432,10 @@ MAML_SPECTRUM = Claim(
     check=_maml_spectrum_check,
     examples=40,
     remark=(
-        "A gradient by a symmetric S is the symmetric part of the gradient by a free one; its metric is the "
-        "Frobenius inner product."
+        "So the operator is symmetrisable and positive semidefinite, and singular iff some $(S, \\omega) \\ne 0$ has "
+        "$S w_{*,i} = (\\omega^\\top w_{*,i}) w_{*,i}$ for all $i$. A gradient by a symmetric S is the symmetric "
+        "part of "
+        "the gradient by a free one; its metric is the Frobenius inner product."
     ),
 )
 

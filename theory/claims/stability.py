@@ -11,8 +11,8 @@ from sim.learners import Learner, get_learner
 from sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
 from sim.trajectories import run
 from theory import alphabet as a
-from theory.claims.comparing import largest, same
-from theory.claims.derivatives import central_difference, difference_rounding
+from theory.claims.comparing import largest, run_together, same
+from theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
 from theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
 from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
 from theory.claims.strategies import (
@@ -46,7 +46,7 @@ from theory.rates import (
     third_moment,
 )
 from theory.structure import PERPENDICULAR, TRUTH
-from theory.words import SCALARS, Poly, Rule, zero
+from theory.words import SCALARS, Poly, Rule, identity, zero
 
 CHAPTER = "Stability of the truth"
 FO_MAML = "fo-maml"
@@ -227,7 +227,7 @@ MAML_THRESHOLD = Claim(
 
 @st.composite
 def scalar_heads(draw: st.DrawFn) -> Instance:
-    """k = 1: heads of the same or of different sign, a head h, step sizes with αβm_2 at most ½."""
+    """k = 1: heads of the same or of different sign, a head with αβh² ≤ 1, step sizes with αβm_2 at most 0.4."""
     n = draw(st.integers(1, 4))
     heads = draw(vector(floats, n))
     heads[0] = draw(floats(0.5, 2.0))
@@ -235,9 +235,9 @@ def scalar_heads(draw: st.DrawFn) -> Instance:
         "k": 1,
         "n": n,
         "alpha": draw(floats(0.25, 2.0)),
-        "alpha beta m_2": draw(floats(1 / 32, 0.4)),
+        "alpha beta m_2": draw(floats(1 / 16, 0.4)),
         "heads": [heads],
-        "h": [draw(floats(-3.0, 3.0))],
+        "h over its bound": draw(floats(-1.0, 1.0)),
     }
 
 
@@ -245,25 +245,19 @@ LARGE_HEAD_STEPS = 8
 
 
 def _large_head_check(instance: Instance, implementation: Implementation) -> Comparison:
-    heads, h, alpha = array(instance["heads"]), np.array(instance["h"]), instance["alpha"]
+    heads, alpha = array(instance["heads"]), instance["alpha"]
     m_1, m_2 = float(heads.mean()), float((heads**2).mean())
     beta = instance["alpha beta m_2"] / (alpha * m_2)
+    h = np.array([instance["h over its bound"] / np.sqrt(alpha * beta)])
     end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), LARGE_HEAD_STEPS, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     predicted = factor**LARGE_HEAD_STEPS
-    # Second order in S: relatively the perturbation × (the sizes that the linear terms have, |h m_1| and m_2, times
-    # αβ, and their squares) in each step, and as much again through the head's drift, the perturbation ×
-    # αβ(|m_1| + |h|); whatever is made in one step grows like the rest, at most by the largest factor.
-    rate = alpha * beta * (m_2 + abs(float(h[0])) * (abs(m_1) + abs(float(h[0])) + 1))
+    # Second order in S: relatively the perturbation × αβ times the sizes of the linear terms, m_2, |h m_1| and h², at
+    # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows
+    # like the rest, at most by the largest factor, which is below 1.6.
     reach = max(1.0, abs(factor)) ** (2 * LARGE_HEAD_STEPS)
     small = perturbation(implementation.eps)
-    tolerance = (
-        (64 * small + 64 * implementation.eps / small)
-        * LARGE_HEAD_STEPS
-        * (1 + rate) ** 2
-        * reach
-        * (1 + abs(float(h[0])))
-    )
+    tolerance = 16 * (small + implementation.eps / small) * LARGE_HEAD_STEPS * reach
     return Comparison(
         abs(float(end[0]) - predicted), 0, tolerance, "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8"
     )
@@ -277,7 +271,7 @@ FO_ANIL_LARGE_HEAD = Claim(
     r"$m_j$ the heads' moments, so the fixed point is unstable where $Mw\, m_1 > m_2$. Heads 1 and 2, $Mw = 2$, "
     r"$\alpha = \beta = 0.1$: growth 1.01.",
     source=own("the spectrum of the linearisation"),
-    hypotheses=r"$k = 1$, fixed tasks, $\alpha\beta m_2 \le 0.4$",
+    hypotheses=r"$k = 1$, fixed tasks, $\alpha\beta m_2 \le 0.4$, $\alpha\beta (Mw)^2 \le 1$",
     expected=Verdict.SUPPORTED,
     learners=("fo-anil",),
     needs=frozenset({"step"}),
@@ -338,9 +332,7 @@ FO_MAML_OPERATOR = Claim(
     "with "
     r"$\mathcal{L}(S, \omega) = "
     r"(S\Psi_* + \Psi_* S - 2T(\omega), \Psi_*\omega - S\bar w_*)$: the head hears the span through the heads' "
-    r"mean, the span hears the head through their third "
-    r"moments. For small steps the truth is stable if the eigenvalues of $\mathcal{L}$ that are not zero have positive "
-    r"real part, and unstable if one has a negative real part.",
+    r"mean, the span hears the head through their third moments.",
     source=own("the derived step differentiated at the truth"),
     hypotheses=AT_TRUTH + NO_HEAD,
     expected=Verdict.PROVED,
@@ -351,7 +343,10 @@ FO_MAML_OPERATOR = Claim(
     rationals=lambda: heads_and_steps(largest_k=3, numbers=fractions),
     check=_operator_check,
     examples=40,
-    remark=r"For $n \le k$ one eigenvalue of $\mathcal{L}$ is always zero: verdicts need a tolerance.",
+    remark=r"So for small steps the truth is stable if the eigenvalues of $\mathcal{L}$ that are not zero have "
+    r"positive "
+    r"real part, and unstable if one has a negative real part. For few tasks one is zero (fo-maml-few-tasks): verdicts "
+    "need a tolerance.",
 )
 
 
@@ -373,10 +368,9 @@ FO_MAML_SCALAR = Claim(
     id="fo-maml-scalar",
     chapter=CHAPTER,
     statement=r"For $k = 1$ $\mathcal{L}$ has trace $3 m_2$ and determinant $2(m_2^2 - m_1 m_3)$, $m_j$ the heads' "
-    r"$j$-th moments, and $m_1 m_3 - m_2^2$ is half the average over pairs of tasks of $w_i w_j (w_i - w_j)^2$. So the "
-    r"truth is stable under FO-MAML (small steps) if and only if $m_2^2 > m_1 m_3$: not for heads of one sign that are "
-    r"not all equal; for heads $N(\mu, \sigma^2)$ if and only if $\mu^2 < \sigma^2$.",
-    source=own("two eigenvalues with a positive sum; an average over pairs"),
+    r"$j$-th moments; $m_1 m_3 - m_2^2$ is half the average over pairs of tasks of $w_i w_j (w_i - w_j)^2$; for heads "
+    r"$N(\mu, \sigma^2)$ $m_2^2 - m_1 m_3 = \sigma^2(\sigma^2 - \mu^2)$.",
+    source=own("an average over pairs"),
     hypotheses=r"$k = 1$, fixed tasks, heads not all zero, $w = 0$",
     expected=Verdict.PROVED,
     learners=(FO_MAML,),
@@ -386,6 +380,68 @@ FO_MAML_SCALAR = Claim(
     rationals=lambda: heads_and_steps(largest_k=1, numbers=fractions),
     check=_scalar_check,
     examples=40,
+    remark=r"So (two eigenvalues with a positive sum) the truth is stable under FO-MAML with small steps where "
+    r"$m_2^2 > m_1 "
+    r"m_3$ and unstable where $m_2^2 < m_1 m_3$: for any heads of one sign that are not all equal. For Gaussian heads "
+    r"the border is $\mu^2 = \sigma^2$. At equality, as for a single task, one eigenvalue is zero.",
+)
+
+
+def _few_tasks_proof() -> Proof:
+    proof = Proof()
+    derived = linearise(get_learner(FO_MAML))
+    rule = Rule("omega'", "w_star_i", "")
+    for name, part, before in (("S⁺", derived.S, identity("s")), ("ω⁺", derived.omega, a.omega)):
+        at = proof.substituted(f"S = I into {name}", part.substitute({"S": identity("s")}))
+        proof.equal(f"{name} and what it was", proof.rewritten(at, "ωᵀw_{*,i} = 1", rule), before)
+    return proof
+
+
+def _few_tasks_check(instance: Instance, implementation: Implementation) -> Comparison:
+    k = instance["k"]
+    near = neighbourhood({**instance, "A": (0 * array(instance["A"])).tolist()})
+    omega = 0 * near.omega + 1 if not near.omega @ near.omega else near.omega
+    # moves each head onto the plane ωᵀw = 1
+    heads = near.at.heads + np.outer(omega, 1 - omega @ near.at.heads) / (omega @ omega)
+    near = replace(
+        near, at=replace(near.at, heads=heads), S=0 * near.S + np.eye(k, dtype=int), omega=omega, Y=0 * near.Y
+    )
+    learner = get_learner(FO_MAML)
+    dB, dw = near.direction()
+    S, moved, Y = near.coordinates(*central_difference(implementation, learner, near.at, dB, dw))
+    rounding = 0.0 if near.at.exact else difference_rounding(learner, near.at, dB, dw, implementation.eps)
+    if not near.at.exact:  # as for the other linearisations: the change of coordinates adds up entries each way
+        c = float(instance["c"])
+        rounding *= instance["d"] * max(1.0, 1 / c, 1 / c**3)
+    return same(
+        run_together(S, moved, Y),
+        run_together(near.S, near.omega, near.Y),
+        rounding / implementation.eps,
+        implementation.eps,
+        "the step's derivative along (S, ω) = (I, ω) minus that direction, largest entry",
+        roundings=1,
+    )
+
+
+FO_MAML_FEW_TASKS = Claim(
+    id="fo-maml-few-tasks",
+    chapter=CHAPTER,
+    statement=r"If $\omega^\top w_{*,i} = 1$ for every task, then $(S, \omega)$ with $S = I$ is a neutral direction of "
+    r"FO-MAML's linearisation: $\mathcal{L}(I, \omega) = 0$.",
+    source=own(),
+    hypotheses=AT_TRUTH + NO_HEAD,
+    expected=Verdict.PROVED,
+    learners=(FO_MAML,),
+    needs=frozenset({"step"}),
+    rests_on=("fo-maml-operator",),
+    proof=_few_tasks_proof,
+    instances=lambda: neighbourhoods(floats),
+    rationals=lambda: neighbourhoods(fractions, largest_k=2, most_beyond=1),
+    check=_few_tasks_check,
+    examples=24,
+    remark=r"There is such an $\omega$ for any $n \le k$ linearly independent heads, so for few tasks one eigenvalue "
+    r"of "
+    r"$\mathcal{L}$ is always zero.",
 )
 
 
@@ -393,22 +449,27 @@ FO_MAML_SCALAR = Claim(
 # and boundary
 
 
+TWO_HEADS_STARTS = 8
+
+
 def _two_heads(implementation: Implementation, seed: int, effort: float) -> Measurement:
     rng = np.random.default_rng(0)  # d = 2, k = 1: the start is determined but for signs
     start = make_problem(2, 1, 2, 0.1, rng, dist0=0.6)
-    B0 = np.abs(start.B0)
-    problem = Problem(2, start.B_star, FixedTasks(np.array([[1.0, 2.0]])), B0, start.w0, 2)
+    # The start itself, and starts that differ from it by rounding errors: how far the blow-up depends on them.
+    nudges = 1 + np.finfo(float).eps * np.arange(TWO_HEADS_STARTS)
+    B0 = np.abs(start.B0) * nudges[:, None, None]
+    w0 = np.zeros((TWO_HEADS_STARTS, 1))
+    problem = Problem(2, start.B_star, FixedTasks(np.array([[1.0, 2.0]])), B0, w0, 2)
     seen = run(get_learner(FO_MAML), problem, 0.1, 0.1, 6000, implementation=implementation)
-    at = int(seen.diverged_at)
-    least = float(np.nanmin(seen.dist))
-    fine = at > 0 and least < 1e-25
+    at, least = seen.diverged_at.astype(float), float(np.nanmin(seen.dist, axis=0).max())
+    fine = bool(seen.diverged.all()) and least < 1e-25 and bool(np.all((at > 1900) & (at < 2200)))
     why = (
-        f"diverged at step {at}, when dist had fallen to {least:.1e}"
-        if at > 0
-        else f"did not diverge in 6000 steps; least dist {least:.1e}"
+        f"the runs diverged at steps {int(at.min())} to {int(at.max())}, when dist had fallen to {least:.1e} or below"
+        if seen.diverged.all()
+        else f"{int((~seen.diverged).sum())} did not diverge in 6000 steps; least dist {least:.1e}"
     )
     return Measurement(
-        float(at), 0.0, 1, why, {"least dist": least, "seed": seed, "effort": effort}, consistent=bool(fine)
+        float(at[0]), float(at.std()), len(at), why, {"least dist": least, "steps": at.tolist()}, consistent=fine
     )
 
 
@@ -416,10 +477,10 @@ FO_MAML_TWO_HEADS = Claim(
     id="fo-maml-two-heads",
     chapter=CHAPTER,
     statement=r"FO-MAML with the two tasks' heads 1 and 2 ($k = 1$, $\alpha = \beta = 0.1$, balanced start at "
-    r"$\mathrm{dist}_0 = 0.6$, $w_0 = 0$) blows up after its "
+    r"$\mathrm{dist}_0 = 0.6$, $w_0 = 0$) blows up after some 2000 steps, when its "
     r"$\mathrm{dist}$ has fallen below $10^{-25}$.",
     source=own(),
-    hypotheses="as stated; one trajectory, no randomness",
+    hypotheses=f"as stated; the start and {TWO_HEADS_STARTS - 1} that differ from it by rounding errors",
     expected=Verdict.MEASURED,
     kind="measurement",
     learners=(FO_MAML,),
@@ -497,14 +558,15 @@ def _boundary_check(instance: Instance, implementation: Implementation) -> Compa
     end = follow(get_learner(FO_MAML), heads, alpha, beta, start, steps, implementation)
     # What has to be seen is growth beyond 1 or decay below it; the margin is how far. It is compared with what 𝓛
     # predicts as well: in every step second-order effects and rounding are (perturbation + eps/perturbation) relatively
-    # times αβ ≤ 0.3/L_*² times some ten quadratic words with moments of heads of length 2 at most: 32 in all. The
+    # times αβ ≤ 0.3/L_*² times some ten quadratic words with moments of heads of length 2 at most: 8 in all. The
     # largest seen is 2.4.
     off = float(np.linalg.norm(end - predicted)) / max(1.0, float(np.linalg.norm(predicted)))
     small = perturbation(implementation.eps)
-    if not off <= (small + implementation.eps / small) * steps * 32:
-        return Comparison(1.0 + off, 1.0, 0.0, "trajectory beside the truth minus what 𝓛 predicts, relatively, plus 1")
+    allowed = (small + implementation.eps / small) * steps * 8
     why = "growth along the critical mode (its inverse where 𝓛 says unstable)"
-    return _growth_comparison(float(np.linalg.norm(end)), grows, why, 8 * implementation.eps / small)
+    growing = _growth_comparison(float(np.linalg.norm(end)), grows, why, 8 * implementation.eps / small)
+    why = "trajectory beside the truth minus what 𝓛 predicts, over what second-order effects explain"
+    return max(Comparison(off / allowed, 1.0, 0.0, why), growing, key=lambda each: (not each.holds, each.value))
 
 
 FO_MAML_BOUNDARY = Claim(
@@ -515,7 +577,8 @@ FO_MAML_BOUNDARY = Claim(
     r"eigenvalues says, on both sides of where it "
     r"changes sign, and by the predicted factor.",
     source=own(),
-    hypotheses=r"heads $w_{*,i} = x_i + t e$ with $\sum x_i = 0$, $t$ 10 to 40 % away from where $\mathcal{L}$ turns "
+    hypotheses=r"heads $w_{*,i} = x_i + t e$ with $\sum x_i = 0$ (a regular pattern $\pm \frac14$), $t$ 10 to 40 % "
+    r"away from where $\mathcal{L}$ turns "
     r"unstable; $k \le 2$, $n \ge k + 2$, "
     r"$0.1 \le \alpha\beta L_*^2 \le 0.3$; start at the critical mode",
     expected=Verdict.SUPPORTED,
@@ -532,8 +595,8 @@ FO_MAML_BOUNDARY = Claim(
 # -----------------------------------------------------------------------------------------------------------------
 # finite draws
 
-DRAWS = ((5, 5, 0.96), (20, 5, 0.17), (100, 5, 0.0))
-"""(n, k, share of draws of N(0, I) heads that are unstable, as first measured)."""
+DRAWS = ((5, 5, 0.954), (20, 5, 0.178), (100, 5, 0.0))
+"""(n, k, share of draws of N(0, I) heads that are unstable, as measured with 6000 draws each)."""
 DRAWS_TAKEN = 300
 
 
@@ -552,7 +615,7 @@ def _unstable_shares(implementation: Implementation, seed: int, effort: float) -
         share = unstable / count
         error = float(np.sqrt(max(expected * (1 - expected), 1 / count) / count))
         shares[f"n = {n}, k = {k}"] = share
-        fine = fine and abs(share - expected) <= 5 * error + 0.01
+        fine = fine and abs(share - expected) <= 4 * error
     first = shares["n = 5, k = 5"]
     return Measurement(
         first,
@@ -569,8 +632,8 @@ FO_MAML_DRAWS = Claim(
     id="fo-maml-finite-draws",
     chapter=CHAPTER,
     statement=r"With fixed tasks drawn once from $N(0, I)$ the truth is unstable under FO-MAML for most draws of few "
-    r"tasks and for hardly any of many: about 96 % for $n = k = 5$, "
-    r"17 % for $n = 20$, $k = 5$, none for $n = 100$, $k = 5$.",
+    r"tasks and for hardly any of many: about 95 % for $n = k = 5$, "
+    r"18 % for $n = 20$, $k = 5$, none for $n = 100$, $k = 5$.",
     source=own(),
     hypotheses=r"heads i.i.d. $N(0, I_k)$, drawn once; $w = 0$; small steps",
     expected=Verdict.MEASURED,
@@ -695,8 +758,8 @@ FO_MAML_FAR_DIVERGENCE = Claim(
     id="fo-maml-far-divergence",
     chapter=CHAPTER,
     statement=r"From random balanced starts in $d = 100$ dimensions ($k = n = 5$, $\alpha = \beta = 0.1$, tasks drawn "
-    r"afresh, 4000 steps) FO-MAML diverges in about half of the trials; "
-    r"from $\mathrm{dist}_0 = 0.97$ (all angles equal) in hardly any.",
+    r"afresh, 4000 steps) FO-MAML diverges in more than a fifth of the trials (the estimate is the share); "
+    r"from $\mathrm{dist}_0 = 0.97$ (all angles equal) in fewer.",
     source=own(),
     hypotheses=r"heads i.i.d. $N(0, I)$ afresh each step; $\alpha B_0^\top B_0 = I$, $w_0 = 0$",
     expected=Verdict.MEASURED,
@@ -774,7 +837,7 @@ STABLE = (
 
 def with_meaning(claim: Claim) -> Claim:
     """The claim with what 'stable' means in its remark, if it speaks of that."""
-    said = "stable" in claim.statement
+    said = "stable" in claim.statement + claim.remark
     return replace(claim, remark=f"{claim.remark} {STABLE}".strip()) if said else claim
 
 
@@ -786,6 +849,7 @@ _CLAIMS = (
     FO_ANIL_LARGE_HEAD,
     FO_MAML_OPERATOR,
     FO_MAML_SCALAR,
+    FO_MAML_FEW_TASKS,
     FO_MAML_TWO_HEADS,
     FO_MAML_BOUNDARY,
     FO_MAML_DRAWS,

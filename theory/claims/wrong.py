@@ -134,12 +134,15 @@ WRONG_STABILITY = (
         r"Exact ANIL is stable at the truth if and only if $\alpha\beta L_*^2 < 1$.",
         stability.threshold_check("anil", threshold=1.0),
     ),
-    _wrong(
-        _BY_ID["fo-maml-gaussian"],
-        "wrong-gaussian-limit-6-5",
-        r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth if and only if "
-        r"$\mu^\top\Sigma^{-1}\mu < \frac{6}{5}$.",
-        gaussian.gaussian_check(1.2),
+    *(
+        _wrong(
+            _BY_ID["fo-maml-gaussian"],
+            f"wrong-gaussian-limit-{round(100 * limit)}-percent",
+            r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth where "
+            rf"$\mu^\top\Sigma^{{-1}}\mu < {limit:g}$, and unstable beyond.",
+            gaussian.gaussian_check(limit),
+        )
+        for limit in (0.98, 1.02)
     ),
 )
 
