@@ -18,7 +18,7 @@ from sim.updates import step
 from theory import rates
 from theory.adversary import polish, search_cells
 from theory.bounds import flow_log_distance, largest_flow_c
-from theory.claims import baseline, constants, contraction, envelope, get_claim
+from theory.claims import baseline, catalogue, constants, contraction, envelope, get_claim
 from theory.claims.balanced import (
     REGIONS,
     CyclingTasks,
@@ -26,6 +26,7 @@ from theory.claims.balanced import (
     heads_of,
     largest_c,
     log_envelope,
+    one_direction_setting,
     run_setting,
     setting_of,
     settings_in,
@@ -202,6 +203,41 @@ def test_small_steps_follow_the_flow(name: str) -> None:
     expected = np.exp(flow_log_distance(0.47, 1e-3 * trajectory.steps))
     # Euler's error is of the order of the step, over a time of 2; Exact MAML's head moves by a share (αL_*)² besides.
     assert np.allclose(trajectory.dist[:, 0], expected, rtol=2e-3 if name != "maml" else 2e-2)
+
+
+SIMPLEST = {
+    "envelope-fo-maml-forever": {"heads": [1, 2], "alpha_L": 0.1, "step": 0.01, "dist_0": 0.9},
+    "envelope-fo-maml-small-ratio": {"heads": [0, 0, 1], "alpha_L": 0.1, "step": 0.03, "dist_0": 0.94},
+    "envelope-maml-moderate-alpha": {"heads": [0, 0, 1], "alpha_L": 3.0, "step": 0.01, "dist_0": 0.85},
+}
+
+
+@pytest.mark.parametrize("id_", SIMPLEST)
+def test_a_wrong_guess_falls_by_its_simplest_instance(id_: str) -> None:
+    counterexample = verify(get_claim(id_)).counterexample
+    assert counterexample is not None
+    assert counterexample.counterexample == SIMPLEST[id_]
+
+
+@pytest.mark.parametrize(
+    ("id_", "name", "steps"),
+    [
+        ("envelope-fo-maml-forever", "fo-maml", envelope.STEPS),
+        ("envelope-fo-maml-forever", "fo-anil", envelope.LONG_STEPS),
+        ("envelope-fo-maml-small-ratio", "fo-anil", envelope.OUTSIDE_STEPS),
+        ("envelope-maml-moderate-alpha", "anil", envelope.OUTSIDE_STEPS),
+    ],
+)
+def test_the_check_of_a_wrong_guess_can_hold(id_: str, name: str, steps: int) -> None:
+    """It is the learner and the number of steps that refute it."""
+    check = envelope.envelope_check(LEARNERS[name], steps=steps, read=one_direction_setting)
+    assert check(SIMPLEST[id_], REFERENCE).holds
+
+
+def test_nothing_rests_on_a_wrong_guess() -> None:
+    wrong = {claim.id for claim in catalogue() if claim.expected is Verdict.REFUTED}
+    assert wrong >= set(SIMPLEST)
+    assert not any(wrong & set(claim.rests_on) for claim in catalogue())
 
 
 # -------------------------------------------------------------------------------------------------------- the adversary

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from sim.implementations import Implementation
 from sim.learners import Learner
-from sim.problems import Problem
+from sim.problems import FixedTasks, Problem
 from sim.trajectories import Trajectory, run
 from theory.claims.record import Instance
 from theory.claims.strategies import floats, reflected_identity, reflections, vector
@@ -155,6 +155,19 @@ def setting_of(instances: Sequence[Instance], steps: np.ndarray) -> Setting:
         np.linalg.norm(starts[:, k:], 2, axis=(-2, -1)) if starts.shape[-2] > k else 0.0, alpha.shape
     )
     return Setting(problem, alpha, beta, dist0, np.broadcast_to(tasks.smallest, (sets.shape[1], len(alpha))))
+
+
+def one_direction_setting(instance: Instance) -> Setting:
+    """The setting of an instance with k = 1 by keys heads, alpha_L (αL_*), step (αβL_*²), dist_0; a batch of one.
+
+    The heads are scaled to L_* = 1.
+    """
+    heads = np.array([instance["heads"]], dtype=float)
+    heads = heads / np.sqrt(np.square(heads).mean())
+    dist0, alpha = np.array([instance["dist_0"]]), np.array([instance["alpha_L"]])
+    start = np.stack([np.sqrt((1 - dist0) * (1 + dist0)), dist0], -1) / np.sqrt(alpha)[:, None]
+    problem = Problem(2, np.eye(2, 1), FixedTasks(heads), start[..., None], np.zeros((1, 1)), heads.shape[1])
+    return Setting(problem, alpha, np.array([instance["step"]]) / alpha, dist0, np.ones((1, 1)))
 
 
 def run_setting(

@@ -1,11 +1,24 @@
-"""Claims about many steps: dist stays below the paper's envelope, with fixed tasks and with tasks that change."""
+"""Claims about many steps: dist stays below the paper's envelope, with fixed tasks and with tasks that change; and
+guesses about where it does, which are wrong.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
+from hypothesis import strategies as st
 
 from sim.implementations import Implementation
 from sim.learners import LEARNERS, META_LEARNERS, Learner
-from theory.claims.balanced import REGIONS, largest_c, run_setting, setting_of, settings_in
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, paper
+from theory.claims.balanced import (
+    REGIONS,
+    Setting,
+    largest_c,
+    one_direction_setting,
+    run_setting,
+    setting_of,
+    settings_in,
+)
+from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
 from theory.claims.updates import TITLES
 from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
@@ -20,19 +33,30 @@ QUOTED = (
 )
 
 
+def _setting(instance: Instance) -> Setting:
+    return setting_of([instance], np.array(instance["steps"]))
+
+
 def envelope_check(
-    learner: Learner, c: float = ENVELOPE_C, offset: float = ENVELOPE_OFFSET, steps: int = STEPS
+    learner: Learner,
+    c: float = ENVELOPE_C,
+    offset: float = ENVELOPE_OFFSET,
+    steps: int = STEPS,
+    read: Callable[[Instance], Setting] = _setting,
 ) -> Check:
     """c against the largest c with which the runs stay below the envelope at every t ≤ steps; the worst run counts."""
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
-        setting = setting_of([instance], np.array(instance["steps"]))
+        setting = read(instance)
         trajectory = run_setting(learner, setting, steps, implementation)
         # dist is good to a few eps × the condition of B, below 1/√(1 − ‖I − αBᵀB‖) ≤ 2 here; the envelope is a product
         # of up to T factors, each with one rounding.
         rounding = 64 * implementation.eps * steps
         largest = largest_c(setting, trajectory, offset, rounding=rounding)
-        return Comparison(c, float(largest.min()), 0.0, "c against the largest c whose envelope holds along every run")
+        why = "c against the largest c whose envelope holds along every run"
+        if trajectory.diverged.any():
+            why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
+        return Comparison(c, float(largest.min()), 0.0, why)
 
     return check
 
@@ -69,9 +93,14 @@ def envelope_claim(learner: Learner, *, changing: bool, c: float = ENVELOPE_C, i
         instances=lambda: settings_in(region, MOST_SETS if changing else 1),
         check=envelope_check(learner, c),
         examples=30 if changing else 40,
-        remark=QUOTED,
+        remark=QUOTED + (f" {NOT_FOREVER}" if learner.name == "fo-maml" else ""),
     )
 
+
+NOT_FOREVER = (
+    rf"It holds because $t \le {STEPS}$: with heads of one sign the truth is unstable under FO-MAML, and longer runs "
+    "leave the envelope and diverge (envelope-fo-maml-forever)."
+)
 
 RESTS_ON = {
     "fo-anil": ("update-fo-anil", "one-step-contraction", "head-diversity-lower", "balance-bounded-fo-anil"),
@@ -80,7 +109,99 @@ RESTS_ON = {
     "maml": ("update-maml", "one-step-bound-maml", "head-diversity-lower", "balance-bounded-maml"),
 }
 
+# ------------------------------------------------------------------------------------------- guesses that are wrong
+
+LONG_STEPS = 4000
+"""Steps of a run that is to stand for every t."""
+OUTSIDE_STEPS = 300
+"""Steps of a run outside of the region: as many as in the draws that suggested the two guesses."""
+
+
+@st.composite
+def two_heads(draw: st.DrawFn) -> Instance:
+    """k = 1 and two tasks, whose heads are of one sign and different, in FO-MAML's region. The simplest diverges."""
+    return {
+        "heads": [1, draw(st.integers(2, 8))],
+        "alpha_L": draw(st.sampled_from((0.1, 0.2, 1.0))),
+        "step": draw(st.sampled_from((0.01, 0.005))),
+        "dist_0": draw(st.sampled_from((0.9, 0.7, 0.5))),
+    }
+
+
+@st.composite
+def rare_task(draw: st.DrawFn, pairs: tuple[tuple[float, float], ...], starts: tuple[float, ...]) -> Instance:
+    """k = 1 and n tasks, all of them zero but one: heads as far from Gaussian as they get. ``pairs``: αL_*, αβL_*²."""
+    alpha_L, step = draw(st.sampled_from(pairs))
+    return {
+        "heads": [*[0] * draw(st.integers(2, 9)), 1],
+        "alpha_L": alpha_L,
+        "step": step,
+        "dist_0": draw(st.sampled_from(starts)),
+    }
+
+
+def _guess(id_: str, name: str, statement: str, hypotheses: str, remark: str, steps: int, instances: Callable) -> Claim:
+    return Claim(
+        id=id_,
+        chapter=CHAPTER,
+        statement=statement,
+        source=own("a guess that turned out false"),
+        hypotheses=hypotheses,
+        expected=Verdict.REFUTED,
+        kind="inequality",
+        learners=(name,),
+        # A false statement demands nothing of an implementation, and no fault is found by refuting it.
+        needs=frozenset(),
+        instances=instances,
+        check=envelope_check(LEARNERS[name], steps=steps, read=one_direction_setting),
+        examples=4,
+        remark=remark,
+    )
+
+
+ENVELOPE = r"$\mathrm{dist}(B_t, B_*) \le (1 - \frac12 \alpha\beta E_0 \mu_*^2)^{t-1}$"
+FROM_BALANCE = r"$\alpha B_0^\top B_0 = I$, $w_0 = 0$, $\mathrm{dist}(B_0, B_*) \le 0.94$"
+
+GUESSES = (
+    _guess(
+        "envelope-fo-maml-forever",
+        "fo-maml",
+        rf"FO-MAML from balance with fixed tasks stays below the envelope for ever: {ENVELOPE} for every $t$.",
+        rf"{FROM_BALANCE}, {REGIONS['fo-maml'].latex}, any heads; instances: $k = 1$, two tasks with different heads "
+        rf"of one sign, $t \le {LONG_STEPS}$",
+        r"False: for $k = 1$ and heads of one sign the truth is unstable under FO-MAML (fo-maml-scalar): a run that "
+        r"follows the envelope for thousands of steps leaves it in the end. With heads $\{1, 2\}$, "
+        r"$\alpha L_* = 0.1$, $\alpha\beta L_*^2 = 0.01$ and $\mathrm{dist}_0 = 0.9$ it diverges after 3630 steps.",
+        LONG_STEPS,
+        two_heads,
+    ),
+    _guess(
+        "envelope-fo-maml-small-ratio",
+        "fo-maml",
+        rf"FO-MAML from balance with fixed tasks obeys {ENVELOPE} for $t \le {OUTSIDE_STEPS}$ as long as "
+        r"$\beta/\alpha < 11$ and $\alpha\beta L_*^2 \le 0.05$.",
+        rf"{FROM_BALANCE}, fixed tasks; instances: $k = 1$, all heads zero but one",
+        r"Seven hundred random draws had found no exception. Here is one with $\beta/\alpha = 3$, outside of the "
+        r"region that envelope-fo-maml is about: $\alpha L_* = 0.1$, $\alpha\beta L_*^2 = 0.03$, and the run diverges.",
+        OUTSIDE_STEPS,
+        lambda: rare_task(((0.1, 0.03), (0.15, 0.03)), (0.94, 0.93)),
+    ),
+    _guess(
+        "envelope-maml-moderate-alpha",
+        "maml",
+        rf"Exact MAML from balance with fixed tasks obeys {ENVELOPE} for $t \le {OUTSIDE_STEPS}$ as long as "
+        r"$\alpha L_* < 5$ and $\alpha\beta L_*^2 \le 0.05$.",
+        rf"{FROM_BALANCE}, fixed tasks; instances: $k = 1$, all heads zero but one",
+        r"Seven hundred random draws had found no exception. Here is one with $\alpha L_* = 3$ and "
+        r"$\alpha\beta L_*^2 = 0.01$, outside of the region that envelope-maml is about: the envelope holds with "
+        r"$c = \frac14$, not with $\frac12$.",
+        OUTSIDE_STEPS,
+        lambda: rare_task(((3.0, 0.01), (4.0, 0.01)), (0.85, 0.8)),
+    ),
+)
+
 CLAIMS: tuple[Claim, ...] = (
     *(envelope_claim(LEARNERS[name], changing=False) for name in META_LEARNERS),
     *(envelope_claim(LEARNERS[name], changing=True) for name in META_LEARNERS),
+    *GUESSES,
 )
