@@ -1,5 +1,5 @@
 """``python -m reports`` is ``metarep``."""
 
-from reports.cli import main
+from reports.entry import main
 
 main()

@@ -64,48 +64,50 @@ def boundaries_section(parts: dict[Key, Any], claims: Claims) -> b.Section:
     )
 
 
-def near_agreement(parts: dict[Key, Any]) -> tuple[int, int]:
-    """(points where FO-MAML near the truth did what 𝓛 predicts, points that were decided)."""
+def near_agreement(parts: dict[Key, Any]) -> str:
+    """At how many of the points that were decided FO-MAML near the truth did what 𝓛 predicts, in words."""
     planes = [parts["boundary", name].agreement for name in ("gaussian", "three-heads")]
-    return sum(plane[0] for plane in planes), sum(plane[1] for plane in planes)
+    right, decided, undecided = (sum(plane[place] for plane in planes) for place in range(3))
+    return f"{right} of {decided} decided points ({undecided} undecided)"
 
 
 def blind_sentence(parts: dict[Key, Any]) -> str:
     """How often Exact MAML ends blind from the smallest starts and from balance, for the report's opening."""
     maml = parts["boundary", "scale", "maml"]
     return (
-        f"Exact MAML, started small, can solve every task and learn nothing: {maml.share('blind')[0]:.0%} of its "
-        f"runs from "
-        rf"the smallest starts, {_at(maml, 1.0):.0%} of those from balance ([blind points](#boundaries-blind))."
+        f"Exact MAML, started small, can solve every task and learn nothing: {_count(maml, maml.scales[0])} of its "
+        rf"runs from the smallest starts, {_count(maml, 1.0)} of those from balance ([blind "
+        rf"points](#boundaries-blind))."
     )
 
 
 def _headlines(gaussian: NearPlane, three: NearPlane, far: FarStarts, scale: list[ScaleRuns]) -> b.Items:
-    right, decided = near_agreement({("boundary", "gaussian"): gaussian, ("boundary", "three-heads"): three})
+    seen = near_agreement({("boundary", "gaussian"): gaussian, ("boundary", "three-heads"): three})
     maml = next(r for r in scale if r.learner == "maml")
-    blind = maml.share("blind")
     others = max(float(r.share("blind").max()) for r in scale if r.learner != "maml")
     return b.Items(
         (
             "**FO-MAML can leave the truth once it has found it**, a result that the paper does not state: with heads "
             r"$N(\mu, \Sigma)$ where $\mu^\top\Sigma^{-1}\mu > 1$. Predicted stability and what runs do agree at "
-            f"{right} of {decided} decided points ([below](#boundaries-fo-maml)).",
+            f"{seen} ([below](#boundaries-fo-maml)).",
             "**FO-MAML can be lost before it gets there**: from balance far away its head first grows, for "
             f"$k = {far.ks[-1]}$ up to {power(far.amplification[-1].max())} times at distance {1 - far.gaps[-1]:g}, "
             f"and "
-            f"{far.random_share:.0%} of random balanced starts in $d = {far.d}$ diverge.",
+            f"{round(far.random_share * far.trials)} of {far.trials} random balanced starts in $d = {far.d}$ diverge "
+            f"within {far.steps} steps.",
             "**Exact MAML can solve every task and learn nothing**: its loss vanishes at points that are blind to "
             rf"$B_*$. Of its runs from starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ there end "
-            rf"{blind[0]:.0%}, of "
-            rf"those from balance {_at(maml, 1.0):.0%}; of the other learners' "
+            rf"{_count(maml, maml.scales[0])}, of "
+            rf"those from balance {_count(maml, 1.0)}; of the other learners' "
             f"{'none' if others == 0 else f'at most {others:.0%}'} ([below](#boundaries-blind)).",
         )
     )
 
 
-def _at(runs: ScaleRuns, scale: float) -> float:
-    place = int(abs(runs.scales - scale).argmin())
-    return float(runs.share("blind")[place])
+def _count(runs: ScaleRuns, scale: float) -> str:
+    """How many of the runs from that scale end blind, in words."""
+    ends = runs.ends[int(abs(runs.scales - scale).argmin())]
+    return f"{int((ends == 'blind').sum())} of {ends.size}"
 
 
 def _fo_maml(parts: dict[Key, Any], claims: Claims, gaussian: NearPlane, three: NearPlane, far: FarStarts) -> b.Section:

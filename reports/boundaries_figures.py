@@ -14,8 +14,10 @@ from reports.boundaries import (
     GAUSSIAN_DEVIATIONS,
     KAPPA,
     LEFT,
+    LEFT_ABOVE,
     NEAR_DIST0,
     STAYED,
+    STAYED_BELOW,
     BaselineRuns,
     FarStarts,
     GrowthLine,
@@ -39,7 +41,7 @@ from reports.charts import (
     plain_log,
     share_colours,
 )
-from reports.wording import LEARNER_TITLES, power
+from reports.wording import LEARNER_TITLES, at_least, at_most, power
 from sim.learners import META_LEARNERS
 from sim.trajectories import CONVERGED_BELOW
 from theory.rates import ENVELOPE_OFFSET
@@ -228,7 +230,8 @@ def near_chart(gaussian: NearPlane, three: NearPlane, growth: GrowthLine) -> Cha
         rf"with "
         rf"the moments of $N(m e_1, I)$, $\alpha\beta = {growth.product:g}$: line predicted for every $k$, dots "
         rf"seen, apart "
-        f"by at most {power(off)}."
+        f"by at most {at_most(off)}. Undecided: the run ends between {STAYED_BELOW:g} and {LEFT_ABOVE:g} from the "
+        f"truth."
     )
     alt = (
         "Three panels. In the plane of Gaussian means the runs that stay fill the predicted ellipse; in the plane of "
@@ -252,7 +255,7 @@ def near_chart(gaussian: NearPlane, three: NearPlane, growth: GrowthLine) -> Cha
 
 def _agreement(plane: NearPlane) -> str:
     right, decided, undecided = plane.agreement
-    return f"{right} of {decided} points" + (f" ({undecided} undecided)" if undecided else "")
+    return f"{right} of {decided} decided points" + (f" ({undecided} undecided)" if undecided else "")
 
 
 def _fate_cells(axes: Any, plane: NearPlane) -> None:
@@ -524,12 +527,12 @@ def baseline_chart(runs: list[BaselineRuns]) -> Chart:
     for r in runs:
         if r.rate is not None:
             parts.append(
-                f"$k = {r.k}$: all come below {power(float(r.dist.min(0).max()))}, at the predicted rate (dotted)"
+                f"$k = {r.k}$: all come below {at_most(float(r.dist.min(0).max()))}, at the predicted rate (dotted)"
             )
         elif r.bound is not None:
             parts.append(
-                f"$k = {r.k}$: none below {r.dist.min():.3f}, every trial above its own bound "
-                rf"$\sigma_2(B_{{*\perp}}^\top\hat B_0)$ (dotted), by {float((r.dist.min(0) - r.bound).min()):.2g} "
+                f"$k = {r.k}$: none below {at_least(r.dist.min(), 3)}, every trial above its own bound "
+                rf"$\sigma_2(B_{{*\perp}}^\top\hat B_0)$ (dotted), by {at_least((r.dist.min(0) - r.bound).min(), 3)} "
                 rf"or more"
             )
     caption = (

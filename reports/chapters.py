@@ -28,10 +28,11 @@ from reports.figures import rendered
 from reports.gather import Results, faults_of, samples_of
 from reports.graph import ancestors_graph, as_file, claims_graph
 from reports.learners_chapter import learners_section
+from reports.notation_chapter import notation_section
 from reports.rates_chapter import rates_section
 from reports.rates_table import RateRecord
 from reports.samples_chapter import FULL_EFFORT, samples_section
-from reports.wording import LEARNER_TITLES, plain_line, power
+from reports.wording import LEARNER_TITLES, at_least, plain_line, power
 from sim.experiments import get_experiment
 from sim.learners import LEARNERS
 from theory.claims.record import Verdict
@@ -101,7 +102,12 @@ def verdicts(results: Results) -> b.Section:
             b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
             news,
             b.Paragraph(
-                "A status is computed from the evidence: the strongest that there is, and a counterexample beats all."
+                "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
+                "The worst margin of an inequality is the least (bound − value)/|bound| over its instances: 0 where "
+                "the "
+                "bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, a "
+                "few times eps × size × condition, is allowed for. Identities have no margin; of them it is said how "
+                "much of that allowance was used."
             ),
         ),
         tables,
@@ -348,7 +354,7 @@ def figure_1(results: Results) -> b.Section:
         f"Thick lines are medians over {s.trials} trials, thin lines the trials. "
         f"(a) From a random orthonormal start; "
         f"{'trials that do not reach ' + power(1e-6) + ': ' + ', '.join(late) + '; ' if late else ''}"
-        f"average loss ends no lower than {baseline['smallest_dist']:.3f}. "
+        f"average loss ends no lower than {at_least(baseline['smallest_dist'], 3)}. "
         rf"(b) From distance 0.93 with the paper's envelope, which is loose: $\log\,\mathrm{{dist}}$ falls about "
         rf"{min(meta):.0f} times "
         rf"as far as its bound, as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least "
@@ -365,7 +371,7 @@ def figure_1(results: Results) -> b.Section:
         "mostly diverges."
     )
     table = b.Table(
-        ("panel", "learner", "median at the end", "outcomes"),
+        ("panel", "learner", "median at the end (of those that did not diverge)", "outcomes"),
         tuple(
             (
                 r["panel"],
@@ -456,9 +462,15 @@ def faults(results: Results) -> b.Section | None:
     return None if found is None else faults_section(found, results.claims, results.seed, results.effort < FULL_EFFORT)
 
 
+def notation(results: Results) -> b.Section:
+    """The setting and its symbols."""
+    return notation_section()
+
+
 CHAPTERS = (
     changed,
     graph,
+    notation,
     figure_1,
     verdicts,
     rates,

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -99,13 +100,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         return _complain(f"not enough memory for these sizes ({str(error) or 'out of memory'}); allowed: smaller ones")
     except typer.Abort:
+        print("metarep: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of a pipe left; so that the interpreter's last flush does not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # a full disk under a redirected output, and the like
+        with suppress(OSError):
+            sys.stdout.close()
+        return _complain(f"cannot write ({error.strerror or error}); allowed: an output that takes what is printed")
     return code if isinstance(code, int) else 0
-
-
-def main() -> None:
-    """Entry point of ``metarep``."""
-    sys.exit(run())

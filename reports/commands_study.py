@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from reports.options import Alpha, Beta, D, Json, K, N, Seed, output_path
-from reports.output import as_json, check_whole, checking_input, make_folder, print_table, progress_bar, write_file
+from reports.output import (
+    InputError,
+    as_json,
+    check_whole,
+    checking_input,
+    make_folder,
+    print_table,
+    progress_bar,
+    write_file,
+)
 
 
 def study(
@@ -43,6 +52,8 @@ def study(
     from reports.study import study as run
     from theory.derive import adapted_parameters
 
+    if not 0 <= head_mean < float("inf"):
+        raise InputError(f"head-mean is {head_mean:g}; allowed: a norm, 0 or more")
     settings = Settings(d, k, n, alpha, beta, head_mean, steps, trials, seed)
     with checking_input():
         learner = find_spec(spec)

@@ -151,6 +151,8 @@ def plot(
     if not rows:
         raise InputError(f"{file} holds no results yet; allowed: a sweep with at least one finished cell")
     x, y = x.replace("-", "_"), y and y.replace("-", "_")
+    if x == y:
+        raise InputError(f"x and y are both {x}; allowed: two axes")
     found = []
     if y is None:
         figure, found = slopes(rows, x, (value or ValueName.FLOOR).value)

@@ -215,7 +215,7 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
     for what, kind, instance in instances:
         try:
             comparison = replay(claim, instance)
-        except (KeyError, TypeError, ValueError) as error:
+        except (LookupError, TypeError, ValueError) as error:
             # The file may have been edited, or written by another version whose instances had other fields.
             raise InputError(
                 f"the {what} of {claim_id!r} in {path} cannot be checked ({type(error).__name__}: {error}); "

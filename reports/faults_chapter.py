@@ -130,7 +130,9 @@ def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) ->
         "Could the checks have failed?",
         (
             b.Paragraph(
-                counts + " A check that cannot fail proves nothing, so every one of them is run on code that is wrong."
+                counts
+                + " A check that cannot fail proves nothing: those in the columns here were run on code that is wrong. "
+                "Claims about the theory's formulas alone, which no implementation enters, are not among them."
             ),
             b.Paragraph(scope),
             matrix(result),

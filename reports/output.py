@@ -101,7 +101,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON; allowed: a report.json") from error
 
 

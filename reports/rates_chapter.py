@@ -9,7 +9,7 @@ from reports import blocks as b
 from reports import figures
 from reports.charts import Chart, panel, plain_log
 from reports.rates_table import HEADER, RateRecord, rate_record, rates_problem, row
-from reports.wording import LEARNER_TITLES, power
+from reports.wording import LEARNER_TITLES, at_most, power
 from sim.learners import LEARNERS, META_LEARNERS
 from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
@@ -84,7 +84,7 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
         rf"\alpha\beta\mu_*^2$, "
         rf"over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. (b) Their relative "
         rf"errors: "
-        f"median {_size(middle)}, at most {_size(worst)} among the {len(settled)} runs that settled (full markers; 0 "
+        f"median {_size(middle)}, at most {_bound(worst)} among the {len(settled)} runs that settled (full markers; 0 "
         f"is "
         f"drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
     )
@@ -106,6 +106,10 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
 
 def _size(value: float) -> str:
     return power(value) if value > 0 else "0"
+
+
+def _bound(value: float) -> str:
+    return at_most(value) if value > 0 else "0"
 
 
 def _dots(axes: Any, kept: Sequence[RateRecord], y: Callable[[RateRecord], float]) -> None:

@@ -21,7 +21,7 @@ from reports.records import selftest_record
 from reports.samples_chapter import samples_record
 from reports.schema import SCHEMA_FILE, SCHEMA_LINE, report_schema
 from reports.stored import FORMAT
-from reports.wording import LEARNER_TITLES, inline_markdown, power
+from reports.wording import LEARNER_TITLES, at_least, at_most, inline_markdown
 from sim.learners import LEARNERS, META_LEARNERS
 from sim.trajectories import CONVERGED_BELOW
 
@@ -77,8 +77,11 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
     falls = [r["median_dist"] for r in meta if r["median_dist"] is not None]
     missed = [r for r in meta if r["outcomes"].get("converged", 0) < r["trials"]]
     baseline = next(r for r in rows if r["learner"] == "average-loss")
+    rates = [*results.rates, *(record.as_dict() for _, records in results.rate_grid for record in records)]
     settled = [
-        r["relative_error"] for r in results.rates if r["relative_error"] is not None and r["outcome"] == "converged"
+        r["relative_error"]
+        for r in rates
+        if r["relative_error"] is not None and r["outcome"] == "converged" and r["learner"] in META_LEARNERS
     ]
     unstable = sum(r["outcome"] == "unstable" for r in results.rates)
     unexpected = [claim["id"] for claim in results.claims if not claim["as_expected"]]
@@ -88,18 +91,19 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
         f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
         f"afresh at every "
         f"step, the four meta-learners' median distance to the true representation falls to "
-        f"{power(max(falls, default=1.0))} or "
+        f"{at_most(max(falls, default=1.0))} or "
         "below in the run of [Figure 1](#figure-1)."
         + (f" Not in every trial, though: {_misses(missed)}." if missed else ""),
         f"**{'The baseline does not.' if baseline['smallest_dist'] > 0.5 else 'So does the baseline.'}** Minimising "
         f"the average "
-        f"loss leaves the distance at {baseline['smallest_dist']:.3f} or above.",
+        f"loss leaves the distance at {at_least(baseline['smallest_dist'], 3)} or above.",
     ]
     if settled:
         lines.append(
             r"**The rate is known.** Near the truth, with fixed tasks, the distance shrinks by $1 - "
             r"\alpha\beta\mu_*^2$ a step; "
-            f"runs that settled agree to {power(max(settled))} of $\\alpha\\beta\\mu_*^2$ or better ([rates](#rates))."
+            f"runs that settled agree to {at_most(max(settled) or 1e-16)} of $\\alpha\\beta\\mu_*^2$ or better "
+            f"([rates](#rates))."
         )
     if unstable or results.boundaries:
         rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
@@ -110,8 +114,8 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
             + (f": so {rows_of}" if unstable else "")
             + (
                 f"; runs agree with the predicted boundary at "
-                f"{' of '.join(map(str, near_agreement(results.boundaries)))} "
-                f"points ([boundaries](#boundaries-fo-maml)). {blind_sentence(results.boundaries)}"
+                f"{near_agreement(results.boundaries)} "
+                f"([boundaries](#boundaries-fo-maml)). {blind_sentence(results.boundaries)}"
                 if results.boundaries
                 else "."
             )

@@ -211,6 +211,8 @@ def start_name(dist0: float | None) -> str:
 def _from_where(learned: tuple[float, ...]) -> str:
     if min(learned) == 1:
         return "From every start tried, random ones too, the runs learned it."
+    if not any(learned):
+        return "No run had come to the truth when the steps ran out: they were falling at that rate."
     shares = ", ".join(f"{share:.0%} from {start_name(d)}" for d, share in zip(STARTS, learned, strict=True))
     return f"Runs that learned it: {shares}."
 

@@ -1,6 +1,7 @@
 """Formulas between dollar signs, for each medium: MathML for pages, Unicode for terminals, as they are for Markdown."""
 
 import html
+import math
 import re
 import warnings
 from functools import cache
@@ -20,6 +21,18 @@ def power(value: float) -> str:
     digit, exponent = f"{value:.0e}".split("e")
     lead = "" if digit == "1" else rf"{digit} \times "
     return f"${lead}10^{{{int(exponent)}}}$"
+
+
+def at_most(value: float) -> str:
+    """A bound from above to one digit, as a formula, rounded up: 5.4e-10 is at most $6 \\times 10^{-10}$."""
+    exponent = math.floor(math.log10(value))
+    digit = math.ceil(value / 10.0**exponent - 1e-9)
+    return power(digit * 10.0**exponent)
+
+
+def at_least(value: float, digits: int) -> str:
+    """A bound from below with so many decimals, rounded down."""
+    return f"{math.floor(value * 10**digits + 1e-9) / 10**digits:.{digits}f}"
 
 
 _INLINE = re.compile(

@@ -516,6 +516,8 @@ def load_problem(
         if letter not in sizes:
             raise ValueError(f"{path} does not tell {letter}; allowed: an array that does, or {letter} given besides")
     d, k, n = (sizes[letter][0] for letter in "dkn")
+    if dist0 is not None and "B0" in arrays:
+        raise ValueError(f"dist0 is {dist0!r} with a start B0 in {path}; allowed: one of the two")
     drawn = make_problem(
         d, k, n, alpha, rng, tasks, start, dist0, trials, head_mean=head_mean, head_variances=head_variances
     )

@@ -30,7 +30,7 @@ def _learner(entries: dict[str, Any], path: Path) -> Learner:
 def _from_python(path: Path) -> Learner:
     try:
         found = runpy.run_path(str(path)).get("LEARNER")
-    except Exception as error:  # whatever somebody's own file raises, it is their file that must be named
+    except (Exception, SystemExit) as error:  # whatever somebody's own file raises, it is their file that must be named
         reason = str(error).splitlines()[0] if str(error) else ""
         raise ValueError(f"{path} does not run ({type(error).__name__}: {reason}); allowed: Python that runs") from None
     if not isinstance(found, Learner):

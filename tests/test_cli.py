@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.cli import main, run
+from reports.cli import run
+from reports.entry import main
 from reports.rates_table import rates_problem
 
 FIVE = ["anil", "fo-anil", "maml", "fo-maml", "average-loss"]
@@ -398,3 +399,22 @@ def test_a_sweep_leaves_other_files_alone(capsys: pytest.CaptureFixture[str], tm
     assert run(["sweep", "--steps", "3", "--out", str(path)]) == 2
     assert "not a database" in capsys.readouterr().err
     assert path.read_text() == "x"
+
+
+def test_a_spec_that_exits_and_deeply_nested_json_are_bad_input(capsys, tmp_path):
+    (spec := tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
+    assert run(["study", str(spec)]) == 2
+    assert "does not run (SystemExit" in capsys.readouterr().err
+    (nested := tmp_path / "report.json").write_text("[" * 100_000)
+    assert run(["claims", "--report", str(nested)]) == 2
+    assert "is not JSON" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_is_one_line():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "reports", "derive", "anil"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("metarep: cannot write (No space left on device)")
+    assert done.stderr.count("\n") == 1

@@ -9,7 +9,7 @@ import pytest
 from reports import blocks as b
 from reports import figures, pages
 from reports.graph import FILE_STYLE
-from reports.wording import inline_html
+from reports.wording import at_least, at_most, inline_html
 from theory.claims.record import Verdict
 
 CSS = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
@@ -120,3 +120,11 @@ def test_lighter_figures_draw_the_same():
     assert set(re.findall(r'\bid="([^"]+)"', inside)) == referred != set()
     assert "font-family" not in inside
     assert len(inside) < 0.8 * len(svg)
+
+
+def test_bounds_are_rounded_outward():
+    assert at_most(5.44e-10) == r"$6 \times 10^{-10}$"
+    assert at_most(9.5e-4) == "$10^{-3}$"
+    assert at_most(3e-9) == r"$3 \times 10^{-9}$"
+    assert at_least(0.99898, 3) == "0.998"
+    assert at_least(0.261, 3) == "0.261"
