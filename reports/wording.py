@@ -124,12 +124,26 @@ def _code(text: str) -> str:
     return " ".join(f"<span>{html.escape(word)}</span>" for word in text.split(" "))
 
 
+_SCRIPT = re.compile(r"(?<=[^\s_^])([_^])(?:\{([^{}]+)\}|([*⊥]+|[0-9]+|[A-Z](?!\w)|[a-z](?![a-z])|ij\b|in\b|out\b))")
+"""Sub- and superscripts in what is no formula: σ_1, w_{*,i}, B_*, J_D, m_in, ^{1/2}."""
+
+
+def _plain_html(text: str) -> str:
+    """Text between the markup, escaped, with the scripts of its symbols."""
+
+    def script(match: re.Match[str]) -> str:
+        tag = "sub" if match[1] == "_" else "sup"
+        return f"<{tag}>{match[2] or match[3]}</{tag}>"
+
+    return _SCRIPT.sub(script, html.escape(text))
+
+
 def inline_html(line: str) -> str:
     """A line of our markup as HTML, everything else escaped."""
     parts: list[str] = []
     position = 0
     for match in _INLINE.finditer(line):
-        parts.append(html.escape(line[position : match.start()]))
+        parts.append(_plain_html(line[position : match.start()]))
         position = match.end()
         kind = match.lastgroup if match.lastgroup != "link" else "label"
         value = match[kind or ""]
@@ -143,7 +157,7 @@ def inline_html(line: str) -> str:
             parts.append(f'<span class="verdict {value.lower()}">{value.replace("_", " ").lower()}</span>')
         else:
             parts.append(f'<a href="{html.escape(match["link"])}">{html.escape(value)}</a>')
-    parts.append(html.escape(line[position:]))
+    parts.append(_plain_html(line[position:]))
     return _FORMULA_END.sub(r'<span class="keep">\1\2</span>', "".join(parts))
 
 

@@ -128,3 +128,21 @@ def test_bounds_are_rounded_outward():
     assert at_most(3e-9) == r"$3 \times 10^{-9}$"
     assert at_least(0.99898, 3) == "0.998"
     assert at_least(0.261, 3) == "0.261"
+
+
+def test_symbols_outside_of_formulas_have_scripts():
+    seen = inline_html(
+        "B_{*⊥}ᵀB⁺ with σ_1 of R^k, w_{*,i}, B_*M, m_in, H_ij, ^{1/2} and `B_star`; see B_star, two_words"
+    )
+    assert "B<sub>*⊥</sub>ᵀB⁺" in seen
+    for part in (
+        "σ<sub>1</sub>",
+        "R<sup>k</sup>",
+        "w<sub>*,i</sub>",
+        "B<sub>*</sub>M",
+        "m<sub>in</sub>",
+        "H<sub>ij</sub>",
+    ):
+        assert part in seen
+    assert seen.endswith("<code>B_star</code>; see B_star, two_words")
+    assert inline_html("x_{<}") == "x<sub>&lt;</sub>"
