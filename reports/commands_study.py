@@ -48,6 +48,8 @@ def study(
     "Does not learn" is an answer: the exit code is 0.
     """
     check_whole("seed", seed, 0)
+    import numpy as np
+
     from reports.study import Settings, find_spec, make_study_problem, record
     from reports.study import study as run
     from theory.derive import adapted_parameters
@@ -61,7 +63,8 @@ def study(
         make_study_problem(settings)
     if out is not None:
         make_folder(out)
-    with progress_bar(f"study {learner.name}") as told:
+    # Inner steps may be as large as one likes; what overflows is a run that diverges or a point that is none.
+    with progress_bar(f"study {learner.name}") as told, np.errstate(all="ignore"):
         result = run(learner, settings, lambda done: told(done, steps))
     written = []
     if out is not None:
