@@ -262,6 +262,8 @@ def _only(name: str, fault: Step) -> Step:
 @pytest.mark.parametrize(
     ("claim_id", "fault"),
     [
+        ("adapted-residual-fo-anil", _other_learner("anil")),
+        ("adapted-residual-fo-maml", _other_learner("fo-anil")),
         ("right-factor-maml", _other_learner("fo-maml")),
         ("right-factor-average-loss", _weight_decay),
         ("span-part-anil", _other_learner("fo-anil")),

@@ -498,10 +498,9 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         id="baseline-one-direction",
         chapter=CHAPTER,
-        statement=r"Average loss from $B_0^\top B_0 \propto I$, $w_0 \parallel u = B_0^\top\bar\theta$, with task "
-        r"means along one direction: "
-        r"$w_t \parallel u$ and $B_t = B_0 + p_t u^\top$ for some vectors $p_t$, at every step, so $B_t$ moves on "
-        r"one direction only.",
+        statement=r"A step of average loss keeps to one direction: let $B_0^\top B_0 \propto I$ and "
+        r"$u = B_0^\top\bar\theta$. If $B = B_0 + (x B_0 u + y\bar\theta) u^\top$ and $w = zu$ with numbers $x, y, z$, "
+        r"then after a step whose mean target is a multiple of $\bar\theta$ they are so with other numbers.",
         source=own(),
         hypotheses="any $d \\ge k$, heads, $\\beta$; the tasks' mean is multiplied by any number at every step",
         expected=Verdict.PROVED,
@@ -513,9 +512,9 @@ CLAIMS: tuple[Claim, ...] = (
         rationals=lambda: balanced_baseline(fractions),
         check=_one_direction_check,
         examples=40,
-        remark="The proof shows that $B = B_0 + (x B_0 u + y\\bar\\theta)u^\\top$, $w = zu$ is kept by a step whose "
-        "mean target is "
-        "$m\\bar\\theta$, for any numbers $x, y, z, m$.",
+        remark=r"So, by induction, from such a $B_0$ and $w_0 \parallel u$, with task means along one direction, "
+        r"$w_t \parallel u$ and $B_t = B_0 + p_t u^\top$ with some vectors $p_t$ for every $t$: $B_t$ moves on one "
+        r"direction only. The instances take three steps from such starts.",
     ),
     Claim(
         id="baseline-lower-bound",

@@ -170,9 +170,8 @@ CLAIMS = (
         id="maml-blind-points",
         chapter=CHAPTER,
         statement=(
-            r"Where $\alpha\|w\|^2 = 1$, $Bw = 0$ and $B^\top B_* = 0$ (so $\mathrm{dist} = 1$, or $B = 0$), the loss "
-            r"after adaptation of both MAMLs is zero for every task, and the point is fixed: adapting the "
-            r"representation alone solves every task, and nothing of $B_*$ is needed."
+            r"Where $\alpha\|w\|^2 = 1$, $Bw = 0$ and $B^\top B_* = 0$ the loss after adaptation of both MAMLs is zero "
+            r"for every task, and the point is fixed."
         ),
         source=own(),
         hypotheses=r"any $d > k$, any heads, $\alpha\|w\|^2 = 1$, $B w = 0$, $B^\top B_* = 0$",
@@ -185,6 +184,10 @@ CLAIMS = (
         rationals=lambda: blind_points(fractions),
         check=_check,
         examples=40,
+        remark=(
+            r"There $\mathrm{dist} = 1$, or $B = 0$: adapting the representation alone solves every task, and nothing "
+            r"of $B_*$ is needed."
+        ),
     ),
     Claim(
         id="maml-ends-blind",

@@ -217,11 +217,12 @@ FIXED_ANIL = _claim(
     "fixed-points-anil",
     ANILS,
     r"At the truth, $B = B_* M$ with $\alpha M M^\top = I$, both ANILs stay where they are, whatever the head $w$ and "
-    r"the tasks: one inner step solves every task.",
+    r"the tasks.",
     TRUTH_HYPOTHESES + "; any $w$",
     lambda: _fixed_point_proof(ANILS, a.w, ""),
     truths,
     predicted_check(ANILS, truth_arrays, _stays, "step − start at the truth"),
+    "One inner step solves every task there. "
     "Holds for a learner wider than the truth too ($M$ is $s \\times k$ with $k \\ge s$).",
 )
 
@@ -294,11 +295,12 @@ def _origin_arrays(instance: Instance) -> StepArrays:
 ORIGIN = _claim(
     "fixed-point-origin",
     tuple(LEARNERS),
-    r"$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks: a start must be somewhere else.",
+    r"$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks.",
     r"any tasks, $\alpha \ne \beta$",
     _origin_proof,
     lambda numbers: outer_steps(numbers, largest_k=2, largest_d=4),
     predicted_check(tuple(LEARNERS), _origin_arrays, _stays, "step from B = 0, w = 0"),
+    "So a start must be somewhere else.",
 )
 
 
@@ -347,13 +349,13 @@ def _zero_loss_arrays(instance: Instance) -> StepArrays:
 ZERO_LOSS = _claim(
     "zero-loss-fixed",
     MAMLS,
-    r"Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves. For the MAMLs such points "
-    r"need neither $\alpha B^\top B = I$ nor $w = 0$.",
+    r"Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves.",
     r"$v_i = 0$ for all $i$; instances for the MAMLs: $k = 1$, $w \ne 0$, any $B \ne 0$, tasks with $r_i = 0$ or with "
     r"$\alpha w w_i = 1 - \alpha B^\top B$",
     _zero_loss_proof,
     zero_loss_points,
     predicted_check(MAMLS, _zero_loss_arrays, _stays, "step − start where all adapted losses are zero"),
+    r"For the MAMLs such points need neither $\alpha B^\top B = I$ nor $w = 0$, as the instances show. "
     "The ANILs' zero-loss points are instances of fixed-points-anil.",
 )
 
@@ -420,24 +422,24 @@ def _zero_head_check(maml: str, anil: str) -> Check:
 ZERO_HEAD_FO = _claim(
     "zero-head-fo",
     ("fo-maml", "fo-anil"),
-    r"At $w = 0$ FO-MAML and FO-ANIL take the same step: with a zero head the inner step does not move the "
-    r"representation.",
+    r"At $w = 0$ FO-MAML and FO-ANIL take the same step.",
     ANY_STEP + "; $w = 0$",
     _zero_head_fo_proof,
     outer_steps,
     _zero_head_check("fo-maml", "fo-anil"),
+    "With a zero head the inner step does not move the representation.",
 )
 
 ZERO_HEAD_EXACT = _claim(
     "zero-head-exact",
     ("maml", "anil"),
     r"At $w = 0$ Exact MAML and Exact ANIL have the same $\nabla_B$, but $\nabla_w$ of Exact MAML has the average of "
-    r"$\alpha (\theta_i^\top v_i) w_i$ besides, with $w_i = \alpha B^\top \theta_i$ and $v_i = B w_i - \theta_i$: the "
-    r"derivative of the adapted representation.",
+    r"$\alpha (\theta_i^\top v_i) w_i$ besides, with $w_i = \alpha B^\top \theta_i$ and $v_i = B w_i - \theta_i$.",
     ANY_STEP + "; $w = 0$",
     _zero_head_exact_proof,
     outer_steps,
     _zero_head_check("maml", "anil"),
+    "The extra term is the derivative of the adapted representation.",
 )
 
 
@@ -478,11 +480,12 @@ BALANCED_ANIL = _claim(
     "balanced-anil",
     ANILS,
     rf"At a balanced representation, $\alpha B^\top B = I$, both ANILs take the same step, {BALANCED_STEP} and "
-    r"$w^+ = w$, in which the head plays no part: a step of Oja's subspace rule for $B_* \Psi_* B_*^\top$.",
+    r"$w^+ = w$, in which the head plays no part.",
     r"$\alpha B^\top B = I$, any $w$, heads, orthonormal $B_*$, $d > k$, $\alpha \ne \beta$",
     lambda: _balanced_proof(ANILS, a.w, ""),
     balanced_points,
     predicted_check(ANILS, balanced_arrays, _balanced_step, "step minus Oja's"),
+    r"It is a step of Oja's subspace rule for $B_* \Psi_* B_*^\top$.",
 )
 
 BALANCED_MAML = _claim(
@@ -573,11 +576,12 @@ DRIFT = _claim(
     "average-loss-drift",
     ("average-loss",),
     r"Under average loss $B^\top B - w w^\top$ changes in a step by exactly "
-    r"$\beta^2 (\|r\|^2 w w^\top - B^\top r r^\top B)$ with $r = Bw - \bar\theta$: it is what gradient flow conserves.",
+    r"$\beta^2 (\|r\|^2 w w^\top - B^\top r r^\top B)$ with $r = Bw - \bar\theta$.",
     ANY_STEP,
     _drift_proof,
     outer_steps,
     _drift_check,
+    r"So gradient flow conserves $B^\top B - w w^\top$: the change is of second order in $\beta$.",
 )
 
 CLAIMS = (

@@ -275,7 +275,7 @@ ANY_SPEC = Claim(
         rf"A right factor is found from the words alone, for the five and for {len(SPECS) - len(LEARNERS)} other "
         r"learners (more inner steps, inner steps on the representation only): "
         r"$B^+ = B N + \beta B_* C$, so $B_{*\perp}^\top B^+ = B_{*\perp}^\top B N$, and $N$ and $C$ depend on $B$ "
-        r"through $B^\top B$ and $B_*^\top B$ only, so not on $d$."
+        r"through $B^\top B$ and $B_*^\top B$ only."
     ),
     source=own(),
     hypotheses=f"{ANY_STEP_OFF}; the five learners and {len(SPECS) - 5} others: "
@@ -288,6 +288,7 @@ ANY_SPEC = Claim(
     check=_any_spec_check,
     examples=24,
     remark=(
+        "So they do not depend on $d$. "
         "Proved spec by spec for those listed, by splitting the words of their derived gradients. The reason holds "
         "for any outer gradient that is a polynomial in $B$, $w$ and $\\theta_i$: the first letter of a word of "
         "$\\nabla_B$ is that of a residual, $B$ or $\\theta_i$. The instances compare the derived updates with $N$ "
@@ -343,7 +344,7 @@ ADAPTED_MOMENTS = Claim(
     statement=(
         r"The adapted heads' moments are those of the heads, seen through $B$: with $\Delta = I - \alpha B^\top B$, "
         rf"$\Psi = {latex(stated_adapted_second_moment())}$ and ${latex(stated_cross_moment()[0])} = "
-        rf"{latex(stated_cross_moment()[1])}$. So FO-ANIL's step needs $\bar w_*$ and $\Psi_*$, not the heads."
+        rf"{latex(stated_cross_moment()[1])}$."
     ),
     source=own(),
     hypotheses=ANY_STEP,
@@ -356,6 +357,7 @@ ADAPTED_MOMENTS = Claim(
     rationals=lambda: outer_steps(fractions),
     check=_adapted_moments_check,
     examples=24,
+    remark=r"So FO-ANIL's step needs $\bar w_*$ and $\Psi_*$, not the heads: the check makes the whole step from them.",
 )
 
 
@@ -468,11 +470,11 @@ CONFINEMENT = Claim(
     id="confinement",
     chapter=CHAPTER,
     statement=(
-        r"The representation never leaves $\mathrm{col}(B_0) + \mathrm{col}(B_*)$: for all five learners "
-        r"$\mathrm{col}(B_t) \subset \mathrm{col}(B_0) + \mathrm{col}(B_*)$ for every $t$, for any tasks."
+        r"A step adds no direction to $\mathrm{col}(B) + \mathrm{col}(B_*)$: if $Z^\top B = 0$ and $Z^\top B_* = 0$, "
+        r"then $Z^\top B^+ = 0$ after a step of any of the five learners, whatever the tasks."
     ),
     source=own(),
-    hypotheses=r"any $B_0$, $w_0$, heads, orthonormal $B_*$, $\alpha \ne \beta$; $d > 2k$ (else it says nothing)",
+    hypotheses=r"any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; $d > 2k$ (else it says nothing)",
     expected=Verdict.PROVED,
     learners=tuple(LEARNERS),
     needs=frozenset({"step"}),
@@ -483,8 +485,8 @@ CONFINEMENT = Claim(
     check=_confinement_check,
     examples=20,
     remark=(
-        "Proved for one step, with $Z$ any matrix perpendicular to $B$ and $B_*$; a trajectory is one step after the "
-        "other, whatever the tasks of each."
+        r"So, by induction, $\mathrm{col}(B_t) \subset \mathrm{col}(B_0) + \mathrm{col}(B_*)$ for every $t$: a "
+        "trajectory is one step after the other, whatever the tasks of each. The instances take up to three steps."
     ),
 )
 
@@ -551,10 +553,9 @@ REDUCTION = Claim(
     id="reduction",
     chapter=CHAPTER,
     statement=(
-        r"The dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: with $X = B_*^\top B$ and "
+        r"A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and "
         r"$Y = B_{*\perp}^\top B$, $X^+ = X N + \beta C$ and $Y^+ = Y N$, where $N$, $C$ and $\nabla_w$ depend on $X$, "
-        r"$Y^\top Y$, $w$ and the heads only. So $w_t$, $B_*^\top B_t$, $B_t^\top B_t$, "
-        r"and with them the distance, do not depend on $d$."
+        r"$Y^\top Y$, $w$ and the heads only."
     ),
     source=own(),
     hypotheses=r"any $B_0$, $w_0$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$",
@@ -567,7 +568,11 @@ REDUCTION = Claim(
     rationals=lambda: few_steps(fractions, 2),
     check=_reduction_check,
     examples=20,
-    remark="Two steps exactly, one in floats (the second would multiply the first one's rounding by its derivative).",
+    remark=(
+        r"So, by induction, the dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: $w_t$, $B_*^\top B_t$, "
+        r"$B_t^\top B_t$, and with them the distance, do not depend on $d$. The instances take two steps exactly, "
+        "one in floats (the second would multiply the first one's rounding by its derivative)."
+    ),
 )
 
 
@@ -650,8 +655,8 @@ def _moments_claim(name: str, learner: Learner, degree: int) -> Claim:
         id=f"moments-{name}",
         chapter=CHAPTER,
         statement=(
-            f"A step of {TITLES[name]} depends on the tasks' heads through their {which} only, so on their number "
-            f"in no other way; and on the {ORDINALS[degree]} moment it does depend."
+            f"A step of {TITLES[name]} depends on the tasks' heads through their {which} only, "
+            f"and on the {ORDINALS[degree]} moment it does depend."
         ),
         source=own(),
         hypotheses=(
@@ -668,6 +673,7 @@ def _moments_claim(name: str, learner: Learner, degree: int) -> Claim:
         check=_moments_check(learner, degree),
         examples=24,
         remark=(
+            "So it does not depend on their number in any other way. "
             f"Where the moments agree up to {degree - 1} only, the two steps must differ by exactly $-\\beta$ times "
             "the difference of the next power sums times the words of top degree; the check demands that difference."
         ),

@@ -4,13 +4,14 @@ import numpy as np
 
 from sim.implementations import Implementation
 from sim.learners import LEARNERS, Learner
-from theory.claims.comparing import same, step_scale
+from theory import alphabet as a
+from theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale
 from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
 from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from theory.derive import adapted_loss, derive, stated_program, task_gradients
-from theory.expressions import latex
+from theory.expressions import latex, to_words
 from theory.proofs import Proof
-from theory.words import gradient
+from theory.words import Poly, gradient, identity
 
 CHAPTER = "The update maps"
 ANY_STEP = "any $d \\ge k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$, $\\alpha \\ne \\beta$"
@@ -77,7 +78,7 @@ def latex_name(name: str) -> str:
     return find_letter(name).latex
 
 
-CLAIMS = tuple(
+UPDATES = tuple(
     Claim(
         id=f"update-{name}",
         chapter=CHAPTER,
@@ -96,3 +97,77 @@ CLAIMS = tuple(
     )
     for name, learner in LEARNERS.items()
 )
+
+
+# ------------------------------------------------------------------------------- what one inner step leaves of r_i
+
+
+def _residual_proof(learner: Learner) -> Proof:
+    proof = Proof()
+    program = stated_program(learner)
+    known: dict[str, Poly] = {}
+    for name, expression in program.definitions:
+        known[name] = to_words(expression, known)
+    after = proof.expanded("v_i as the update has it", known["v_i"])
+    shrink = identity("d") - (a.B * a.B.T).scaled(alpha=1)
+    if learner.adapts_representation:
+        shrink = shrink - (identity("d") * (a.w.T * known["w_i"])).scaled(alpha=1)
+    proof.equal("v_i and its factor times r_i", after, proof.expanded("the factor times r_i", shrink * known["r_i"]))
+    return proof
+
+
+def _residual_check(learner: Learner) -> Check:
+    """The step made from Δ̄r_i (for FO-MAML less α(wᵀw_i)r_i) against the implementation's."""
+
+    def check(instance: Instance, implementation: Implementation) -> Comparison:
+        at, n = step_arrays(instance), instance["n"]
+        R = (at.B @ at.w)[:, None] - at.targets
+        W = at.w[:, None] - at.alpha * (at.B.T @ R)
+        V = R - at.alpha * (at.B @ (at.B.T @ R))
+        grad_w = at.B.T @ V
+        if learner.adapts_representation:
+            V = V - at.alpha * R * (at.w @ W)
+            grad_w = at.B.T @ V - at.alpha * at.w[:, None] * (R * V).sum(0)
+        return same(
+            run_together(*implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)),
+            run_together(at.B - at.beta * (V @ W.T) / n, at.w - at.beta * grad_w.sum(-1) / n),
+            step_scale(learner, at),
+            implementation.eps,
+            f"{learner.name}'s step minus the one made from r_i by the stated factor, largest entry",
+            2 * ROUNDINGS_PER_WORD,
+        )
+
+    return check
+
+
+def _residual_claim(name: str, factor: str) -> Claim:
+    learner = LEARNERS[name]
+    body = r", $B_i = B - \alpha r_i w^\top$" if learner.adapts_representation else ""
+    adapted = "B_i w_i" if learner.adapts_representation else "B w_i"
+    return Claim(
+        id=f"adapted-residual-{name}",
+        chapter=CHAPTER,
+        statement=rf"One inner step of {TITLES[name]} multiplies each task's residual $r_i = Bw - \theta_i$: "
+        rf"$v_i = {adapted} - \theta_i = {factor}\, r_i$, with $w_i = w - \alpha B^\top r_i$"
+        rf"{body} and $\bar\Delta = I - \alpha B B^\top$.",
+        source=own(),
+        hypotheses=ANY_STEP,
+        expected=Verdict.PROVED,
+        learners=(name,),
+        needs=frozenset({"step"}),
+        rests_on=(f"update-{name}",),
+        proof=lambda: _residual_proof(learner),
+        instances=lambda: outer_steps(floats),
+        rationals=lambda: outer_steps(fractions),
+        check=_residual_check(learner),
+        examples=24,
+        remark="The check makes the learner's whole step from $r_i$ and this factor.",
+    )
+
+
+RESIDUALS = (
+    _residual_claim("fo-anil", r"\bar\Delta"),
+    _residual_claim("fo-maml", r"(\bar\Delta - \alpha (w^\top w_i) I)"),
+)
+
+CLAIMS = (*UPDATES, *RESIDUALS)
