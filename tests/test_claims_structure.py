@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim import updates
+from sim import metrics, updates
 from sim.implementations import REFERENCE
 from sim.learners import LEARNERS, get_learner
 from theory import alphabet as a
@@ -298,6 +298,47 @@ def test_check_refutes_a_fault_with_fractions_and_with_floats(claim_id: str, fau
     for kind in ("exact", "floats"):
         finding = verify(get_claim(claim_id), wrong, profile=Profile(shrink=False), examples=60, kinds=(kind,))
         assert finding.status == Verdict.REFUTED, kind
+
+
+def _turn(size: int) -> np.ndarray:
+    return np.linalg.qr(np.random.default_rng(0).standard_normal((size, size)))[0]
+
+
+def _in_other_coordinates(learner, B, w, targets, alpha, beta):
+    U = _turn(len(B))
+    B_next, w_next = updates.step(learner, U @ B, w, U @ targets, alpha, beta)
+    return U.T @ B_next, w_next
+
+
+def _one_percent_off(learner, B, w, targets, alpha, beta):
+    return updates.step(learner, B, w, targets, alpha, 1.01 * beta)
+
+
+@pytest.mark.parametrize("fault", [_in_other_coordinates, _one_percent_off])
+def test_small_parts_need_their_own_coordinates(fault: Step):
+    """The first fault is right in exact arithmetic."""
+    wrong = replace(REFERENCE, name="wrong", step=fault)
+    claim = get_claim("step-keeps-small-part")
+    assert verify(claim, wrong, profile=Profile(shrink=False)).status == Verdict.REFUTED
+    in_singles = replace(REFERENCE, name="singles", eps=2.0**-23)
+    assert verify(claim, in_singles, profile=Profile(shrink=False)).status == Verdict.SUPPORTED
+
+
+def _turned_distance(B, B_star):
+    U = _turn(len(B))
+    return metrics.subspace_distance(U @ B, U @ B_star)
+
+
+def _distance_by_cosines(B, B_star):
+    basis = np.linalg.qr(B)[0]
+    return np.sqrt(max(0.0, 1 - np.linalg.svd(B_star.T @ basis, compute_uv=False)[-1] ** 2))
+
+
+@pytest.mark.parametrize("distance", [_turned_distance, _distance_by_cosines])
+def test_small_sines_need_their_own_coordinates(distance):
+    wrong = replace(REFERENCE, name="wrong", subspace_distance=distance)
+    finding = verify(get_claim("distance-keeps-small-sines"), wrong, profile=Profile(shrink=False))
+    assert finding.status == Verdict.REFUTED
 
 
 def test_relabelling_check_compares_steps():

@@ -78,6 +78,39 @@ def _basis_check(instance: Instance, implementation: Implementation) -> Comparis
     return Comparison(abs(first - second), 0, 2 * _tolerance(instance, T, implementation.eps), "distances in two bases")
 
 
+DECADES = 300
+"""Sines in reduced coordinates go down to 10^−300; floats have full precision down to 2·10^−308."""
+
+
+@st.composite
+def reduced_subspaces(draw: st.DrawFn) -> Instance:
+    """B = [QC; VS]T with B_* = [I; 0], Q and V orthogonal; sines 10^−decade times ¼ … 1, the largest, and 0 … 1."""
+    k = draw(st.integers(1, 3))
+    others = draw(st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1))
+    return {
+        "k": k,
+        "decade": draw(st.integers(1, DECADES)),
+        "sines": sorted([draw(floats(0.25, 1.0)), *others], reverse=True),
+        "along": draw(reflections(floats, k)),
+        "beside": draw(reflections(floats, k)),
+        "mixing": draw(matrix(floats, k, k, 0.25)),
+    }
+
+
+def _reduced_check(instance: Instance, implementation: Implementation) -> Comparison:
+    k = instance["k"]
+    sines = np.array(instance["sines"]) * 10.0 ** -instance["decade"]
+    T = np.eye(k) + array(instance["mixing"]).astype(float)
+    along = reflected_identity(instance["along"]) * np.sqrt((1 - sines) * (1 + sines))
+    B = np.concatenate([along, reflected_identity(instance["beside"]) * sines]) @ T
+    distance = float(implementation.subspace_distance(B, np.eye(2 * k, k)))
+    # Relative to the largest sine the rows beside B_* are as good as T is conditioned; so is the orthonormal basis.
+    tolerance = 8 * implementation.eps * 2 * k * k * float(np.linalg.cond(T))
+    return Comparison(
+        abs(distance / sines[0] - 1), 0, tolerance, "relative error of the distance in coordinates with B_* = [I; 0]"
+    )
+
+
 CLAIMS = (
     Claim(
         id="distance-is-largest-sine",
@@ -107,5 +140,21 @@ CLAIMS = (
         needs=frozenset({"distance"}),
         instances=placed_subspaces,
         check=_basis_check,
+    ),
+    Claim(
+        id="distance-keeps-small-sines",
+        chapter=CHAPTER,
+        statement=(
+            r"In reduced coordinates, where $B_* = [I; 0]$ and $B_{*\perp}^\top B$ is a block of its own, the largest "
+            r"principal sine keeps its full relative precision however small it is, down to $10^{-300}$."
+        ),
+        source=own(),
+        hypotheses=r"$d = 2k$, $B_* = [I; 0]$, a largest sine from $\frac{1}{10}$ down to $10^{-300}/4$, the others "
+        "smaller, any well-conditioned basis",
+        expected=Verdict.SUPPORTED,
+        needs=frozenset({"distance"}),
+        instances=reduced_subspaces,
+        check=_reduced_check,
+        remark="Of the smaller sines this is not so: their error is a few units of rounding of the largest.",
     ),
 )

@@ -576,6 +576,71 @@ REDUCTION = Claim(
 )
 
 
+LEAST_DECADE, LEAST_DECADE_SINGLE = 290, 30
+"""‖Y‖ goes down to 10^−this in doubles and in singles: products with Y, where the arithmetic takes them for zero, are
+then below its eps."""
+
+
+@st.composite
+def nearly_there(draw: st.DrawFn) -> Instance:
+    """A start [X; 10^−decade·Y] in R^(2k) and one outer step of moderate size; one entry of Y is at least ½."""
+    instance = dict(draw(few_steps(floats, 1, 0, 0)))
+    del instance["frame"]
+    instance["Y"][0][0] = draw(floats(0.5, 1.0))
+    return {**instance, "decade": draw(st.integers(10, LEAST_DECADE))}
+
+
+def _small_part_check(instance: Instance, implementation: Implementation) -> Comparison:
+    """B_{*⊥}ᵀB⁺ against Y N, both divided by ‖Y‖'s decade; N at Y = 0, from which YᵀY < 10⁻¹⁹ is no different."""
+    k, least = instance["k"], LEAST_DECADE if implementation.eps < 1e-12 else LEAST_DECADE_SINGLE
+    tiny = 10.0 ** -min(instance["decade"], least)
+    X, Y = array(instance["X"]), array(instance["Y"])
+    w, heads, truth = array(instance["w"]), array(instance["heads"]), np.eye(2 * k, k)
+    alpha, beta = instance["alpha"], instance["beta"]
+    start, there = np.concatenate([X, tiny * Y]), np.concatenate([X, 0 * Y])
+    found = []
+    for learner in supported(implementation):
+        after = implementation.step(learner, start, w, truth @ heads, alpha, beta)[0][k:] / tiny
+        factor, _ = stated_split(learner).evaluate(learner, there, w, truth, heads, alpha, beta)
+        # The words of B⁺'s rows beside B_* are those of Y N: their moduli are at most those of a step from |Y|, |X|.
+        whole = StepArrays(np.concatenate([np.abs(X), np.abs(Y)]), w, heads, truth, np.eye(2 * k)[:, k:], alpha, beta)
+        found.append(
+            same(
+                after,
+                Y @ factor,
+                step_scale(learner, whole),
+                implementation.eps,
+                f"{learner.name}: B_perpᵀB⁺ − YN over the size {tiny:.0e} of Y, largest entry",
+                2 * ROUNDINGS_PER_WORD,
+            )
+        )
+    return most_strained(found)
+
+
+SMALL_PART = Claim(
+    id="step-keeps-small-part",
+    chapter=CHAPTER,
+    statement=(
+        r"In reduced coordinates, where $B_* = [I; 0]$, a step computes $Y^+ = YN$ with rounding errors relative to "
+        r"$\|Y\|$, $Y = B_{*\perp}^\top B$, however small $Y$ is: down to $10^{-290}$."
+    ),
+    source=own(),
+    hypotheses=r"$d = 2k$, $B_* = [I; 0]$, any $X = B_*^\top B$, $w$, heads, $\alpha \ne \beta$, "
+    r"$\|Y\|$ from $10^{-9}$ down to $10^{-290}$",
+    expected=Verdict.SUPPORTED,
+    learners=tuple(LEARNERS),
+    needs=frozenset({"step"}),
+    rests_on=("reduction",),
+    instances=nearly_there,
+    check=_small_part_check,
+    examples=20,
+    remark=(
+        "So a run in reduced coordinates can be followed far below the units of rounding at which one in other "
+        "coordinates of $R^d$ stops."
+    ),
+)
+
+
 # ---------------------------------------------------------------------------------- which moments of the heads
 
 EQUAL_POWER_SUMS: dict[int, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -685,4 +750,4 @@ MOMENT_DEGREES = {"average-loss": 1, "anil": 2, "fo-anil": 2, "fo-maml": 3, "mam
 
 MOMENTS = tuple(_moments_claim(name, LEARNERS[name], degree) for name, degree in MOMENT_DEGREES.items())
 
-CLAIMS = (*RIGHT_FACTORS, *SPAN_PARTS, ANY_SPEC, ADAPTED_MOMENTS, CONFINEMENT, REDUCTION, *MOMENTS)
+CLAIMS = (*RIGHT_FACTORS, *SPAN_PARTS, ANY_SPEC, ADAPTED_MOMENTS, CONFINEMENT, REDUCTION, SMALL_PART, *MOMENTS)
