@@ -119,7 +119,7 @@ def test_settings_keep_to_their_region(name: str, period: int) -> None:
 def test_larger_k_are_not_rarer() -> None:
     seen = []
 
-    @settings(max_examples=300, phases=[Phase.generate])
+    @settings(max_examples=150, phases=[Phase.generate])
     @given(settings_in(REGIONS["anil"]))
     def count(instance: Any) -> None:
         seen.append(instance["k"])
@@ -435,6 +435,24 @@ def test_wrong_distance_is_refuted() -> None:
         assert (
             verify(_claim(f"diversity-needed-{learner}"), wrong, profile=QUICK, examples=30).status == Verdict.REFUTED
         )
+
+
+def _one_percent_off(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
+    return step(learner, B, w, targets, alpha, 1.01 * beta)
+
+
+@pytest.mark.parametrize(
+    ("id_", "change"),
+    [
+        ("maml-few-heads", _one_percent_off),
+        ("maml-few-heads", _meta_learner_instead),
+        ("baseline-turning-means", _meta_learner_instead),
+        ("baseline-turning-means", _uphill),
+    ],
+)
+def test_measurements_notice_a_broken_learner(id_: str, change: Any) -> None:
+    claim = get_claim(id_)
+    assert verify(replace(claim, examples=100), _with_step(change), examples=30).status == Verdict.REFUTED
 
 
 def test_measured_constants_notice_a_broken_learner() -> None:
