@@ -147,6 +147,23 @@ def test_failing_proof_and_contradicting_measurement_refute() -> None:
     assert verify(measured).status == Verdict.REFUTED
 
 
+def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
+    def measured(consistent: bool) -> Claim:
+        found = Measurement(1.0, 0.1, 3, "toy", consistent=consistent, counterexample={"k": 1, "heads": [1.0, 2.0]})
+        return inequality(None, instances=None, kind="measurement", measure=lambda *_: found)
+
+    finding = verify(measured(consistent=False))
+    assert finding.counterexample is not None
+    assert finding.counterexample.counterexample == {"k": 1, "heads": [1.0, 2.0]}
+    message = finding.failure_message()
+    assert "heads = [1, 2]" in message
+    assert "metarep verify toy" in message
+    assert "replay" not in message, "without a check there is nothing to replay"
+    assert verify(measured(consistent=True)).evidence[0].counterexample is None
+    with pytest.raises(ValueError, match="'toy' is measured, not checked on instances; allowed: .* verify toy runs it"):
+        replay(measured(consistent=True), {"k": 1})
+
+
 def test_claim_without_a_check_is_refused() -> None:
     with pytest.raises(ValueError, match="neither proof nor check"):
         inequality(None, instances=None)

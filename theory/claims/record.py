@@ -123,7 +123,7 @@ class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
 
     ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
-    REFUTED.
+    REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data).
     """
 
     estimate: float
@@ -132,6 +132,7 @@ class Measurement:
     why: str
     details: Mapping[str, Any] = field(default_factory=dict)
     consistent: bool = True
+    counterexample: Instance | None = None
 
 
 Kind = Literal["identity", "inequality", "measurement"]

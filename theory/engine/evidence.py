@@ -91,17 +91,22 @@ class Finding:
                 lines += [f"    {name} = {shown(value)}" for name, value in bad.counterexample.items()]
                 if bad.worst_margin is not None:
                     lines.append(f"  margin:    {bad.worst_margin:.3g}")
-                lines += ["  to run it again:", "    from theory.engine import replay"]
-                named = repr(self.claim.id)
-                if file is not None:
-                    lines += [
-                        "    from theory.claims import catalogue",
-                        "    from theory.claims.own import load_own_claims",
-                        f"    own = {{claim.id: claim for claim in load_own_claims({file!r}, catalogue())}}",
-                    ]
-                    named = f"own[{named}]"
-                lines.append(f"    print(replay({named}, {encode(bad.counterexample)!r}))")
+                lines += self._again(bad.counterexample, file)
         return "\n".join(lines)
+
+    def _again(self, instance: Instance, file: str | None) -> list[str]:
+        """Lines that say how to run the instance again."""
+        if self.claim.check is None:
+            return ["  to run it again, as a whole:", f"    metarep verify {self.claim.id}"]
+        lines, named = ["  to run it again:", "    from theory.engine import replay"], repr(self.claim.id)
+        if file is not None:
+            lines += [
+                "    from theory.claims import catalogue",
+                "    from theory.claims.own import load_own_claims",
+                f"    own = {{claim.id: claim for claim in load_own_claims({file!r}, catalogue())}}",
+            ]
+            named = f"own[{named}]"
+        return [*lines, f"    print(replay({named}, {encode(instance)!r}))"]
 
 
 # --- instances as plain data

@@ -24,10 +24,12 @@ def _proof_evidence(proof: Proof) -> Evidence:
 
 def _measured_evidence(measurement: Measurement) -> Evidence:
     finite = math.isfinite(measurement.estimate) and math.isfinite(measurement.uncertainty)
+    holds = measurement.consistent and finite
     return Evidence(
         "measurement",
-        Verdict.MEASURED if measurement.consistent and finite else Verdict.REFUTED,
+        Verdict.MEASURED if holds else Verdict.REFUTED,
         measurement.examples,
+        counterexample=None if holds else measurement.counterexample,
         why=measurement.why,
         estimate=measurement.estimate,
         uncertainty=measurement.uncertainty,
@@ -82,5 +84,9 @@ def replay(claim: str | Claim, instance: dict[str, Any], implementation: Impleme
 
     claim = get_claim(claim) if isinstance(claim, str) else claim
     if claim.check is None:
-        raise ValueError(f"claim {claim.id!r} is not checked on instances; allowed: one that is")
+        how = "measured" if claim.measure else "proved"
+        raise ValueError(
+            f"claim {claim.id!r} is {how}, not checked on instances; allowed: one that is "
+            f"(metarep verify {claim.id} runs it as a whole)"
+        )
     return claim.check(decode(instance), implementation)
