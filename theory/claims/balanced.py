@@ -210,6 +210,10 @@ REGIONS = {
 αβL_*² each."""
 
 
+SIZES = r"$k \le 3$, $k < d \le 2k + 1$, $k \le n \le k + 3$"
+"""The dimensions of ``settings_in``, for a statement."""
+
+
 @st.composite
 def settings_in(
     draw: st.DrawFn,
