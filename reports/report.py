@@ -123,12 +123,20 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
     lines.append(
         "**How it is known** is said claim by claim ([verdicts](#verdicts)): "
         + (
-            "all verdicts are the expected ones."
+            f"all verdicts are the expected ones{_guesses(results)}."
             if not unexpected
             else f"{len(unexpected)} of {total} {'is' if len(unexpected) == 1 else 'are'} not as expected."
         )
     )
     return (b.Items(tuple(lines)),)
+
+
+def _guesses(results: Results) -> str:
+    """What is to be said of claims that are refuted as expected; nothing if there are none."""
+    count = sum(claim["status"] == claim["expected"] == "REFUTED" for claim in results.claims)
+    if not count:
+        return ""
+    return f"; the {count} refuted {'one is a guess' if count == 1 else 'ones are guesses'} kept with what refutes them"
 
 
 def _misses(rows: list[dict[str, Any]]) -> str:
