@@ -558,7 +558,7 @@ REDUCTION = Claim(
         r"$Y^\top Y$, $w$ and the heads only."
     ),
     source=own(),
-    hypotheses=r"any $B_0$, $w_0$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$",
+    hypotheses=r"any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$",
     expected=Verdict.PROVED,
     learners=tuple(LEARNERS),
     needs=frozenset({"step"}),
