@@ -85,7 +85,8 @@ def envelope_claim(learner: Learner, *, changing: bool, c: float = ENVELOPE_C, i
         rf"for $1 \le t \le {STEPS}$.",
         source=paper(f"{other}, with the factor of each step's own tasks: our reading") if changing else paper(other),
         hypotheses=rf"{tasks}, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, {region.latex}, "
-        rf"$0.05 \le \mathrm{{dist}}(B_0, B_*) \le 0.94$, {SIZES}, any head means, any $\Psi_*$ with $\kappa_*^2 \le 100$",
+        rf"$0.05 \le \mathrm{{dist}}(B_0, B_*) \le 0.94$, {SIZES}, any head means, "
+        r"any $\Psi_*$ with $\kappa_*^2 \le 100$",
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(learner.name,),
