@@ -1,13 +1,20 @@
 """The predicted floor: its equations hold, its limits are right, and a short run settles there."""
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+import theory.claims.samples as claims
 from sim.learners import LEARNERS
 from sim.metrics import principal_sines
-from sim.stationary import long_run, mean_square_sine
+from sim.samples import sampled_gradients
+from sim.stationary import LongRun, long_run, mean_square_sine
+from theory.claims import get_claim
+from theory.claims.record import Verdict
+from theory.engine import Profile, verify
 from theory.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
 from theory.moments import head_moments, mean_gradients, mean_noise_moment
 
@@ -141,3 +148,91 @@ def test_task_covariance_ignores_the_mean():
     shifted = task_covariance(HEADS + np.array([[1.0], [2.0], [-1.0]]))
     assert shifted == pytest.approx(task_covariance(HEADS))
     assert task_covariance(HEADS) == pytest.approx(np.cov(HEADS, bias=True))
+
+
+# --- the claims can fail
+
+
+def _one_task_too_many(learner: Any, B: Any, w: Any, X_in: Any, y_in: Any, X_out: Any, y_out: Any, alpha: Any) -> Any:
+    """An average over the tasks that divides by their number less one, but at least by one."""
+    parts = sampled_gradients(learner, B, w, X_in, y_in, X_out, y_out, alpha)
+    return tuple(part * X_in.shape[1] / max(1, X_in.shape[1] - 1) for part in parts)
+
+
+def _first_row_only(learner: Any, B: Any, w: Any, X_in: Any, y_in: Any, X_out: Any, y_out: Any, alpha: Any) -> Any:
+    return sampled_gradients(learner, B, w, X_in, y_in, X_out[..., :1, :], y_out[..., :1], alpha)
+
+
+def _one_direction_less(*at: Any) -> Any:
+    """Nothing arrives in the last perpendicular direction but one."""
+    by_B, by_w = sampled_gradients(*at)
+    keep = np.arange(by_B.shape[-2]) < by_B.shape[-1] + 1
+    return by_B * keep[:, None], by_w
+
+
+@pytest.mark.parametrize("wrong", [_one_task_too_many, _first_row_only, _one_direction_less])
+def test_noise_moment_notices_wrong_numbers_of_tasks_rows_and_directions(wrong: Any) -> None:
+    claim = replace(get_claim("noise-moment-fo-anil"), check=claims.noise_moment_check(gradients=wrong))
+    assert verify(claim, profile=Profile(shrink=False), kinds=["floats"]).status == Verdict.REFUTED
+
+
+def test_noise_moment_notices_one_percent() -> None:
+    wrong = claims.noise_moment_check(lambda *at: mean_noise_moment(*at) * 101 / 100)
+    claim = replace(get_claim("noise-moment-fo-anil"), check=wrong)
+    assert verify(claim, profile=Profile(shrink=False), kinds=["floats"]).status == Verdict.REFUTED
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_sign_patterns_are_uncorrelated(count: int) -> None:
+    signs = claims.sign_patterns(count)
+    assert not signs.sum(0).any()
+    np.testing.assert_array_equal(signs.T @ signs, len(signs) * np.eye(count, dtype=int))
+
+
+def _seen(value: float) -> LongRun:
+    """A long run as precise as the default profile's."""
+    return LongRun(np.float64(value), np.float64(0.01 * value), np.empty(0), np.empty(0))
+
+
+@pytest.mark.parametrize(
+    ("error", "varying", "verdict"),
+    [
+        (lambda size: -1.35 * size, True, Verdict.MEASURED),
+        (lambda size: -1.35 * size, False, Verdict.REFUTED),  # the varying contraction changes nothing
+        (lambda size: -3.5 * size, True, Verdict.REFUTED),  # it leaves four fifths
+        (lambda size: -0.7 * size, True, Verdict.REFUTED),  # it leaves nothing
+        (lambda size: -20 * size**2, True, Verdict.REFUTED),  # not proportional
+    ],
+)
+def test_growth_is_held_to_its_statement(monkeypatch: pytest.MonkeyPatch, error, varying, verdict) -> None:
+    def seen(setting: Any, floor: Any, size: float, *at: Any) -> LongRun:
+        plain = predicted_floor(*setting.arguments(size), varying_contraction=False)
+        return _seen(plain.mean_square_sine / (1 + error(size)))
+
+    def predicted(*at: Any, varying_contraction: bool = True) -> Any:
+        return predicted_floor(*at, varying_contraction=varying and varying_contraction)
+
+    monkeypatch.setattr(claims, "measured_floor", seen)
+    monkeypatch.setattr(claims, "predicted_floor", predicted)
+    assert verify(get_claim("noise-floor-growth")).status == verdict
+
+
+@pytest.mark.parametrize(
+    ("power", "of_prediction", "verdict"),
+    [(0.0, 0.0, Verdict.MEASURED), (0.1, 0.0, Verdict.REFUTED), (0.1, 0.1, Verdict.REFUTED)],
+)
+def test_slopes_are_held_to_their_statement(
+    monkeypatch: pytest.MonkeyPatch, power: float, of_prediction: float, verdict: Verdict
+) -> None:
+    """A slope in n ten per cent off the prediction's; and one that is ten per cent off −1, as predicted."""
+
+    def predicted(heads: Any, *at: Any) -> Any:
+        floor = predicted_floor(heads, *at)
+        return replace(floor, mean_square_sine=floor.mean_square_sine * heads.shape[1] ** of_prediction)
+
+    def seen(setting: Any, floor: Any, size: float, *at: Any) -> LongRun:
+        return _seen(predicted_floor(*setting.arguments(size)).mean_square_sine * setting.n**power)
+
+    monkeypatch.setattr(claims, "measured_floor", seen)
+    monkeypatch.setattr(claims, "predicted_floor", predicted)
+    assert verify(get_claim("noise-floor-slopes")).status == verdict

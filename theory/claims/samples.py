@@ -259,49 +259,81 @@ def _wishart_check(instance: Instance, implementation: Implementation) -> Compar
 
 @st.composite
 def resting_steps(draw: st.DrawFn, numbers: Numbers) -> Instance:
-    """B in col(B_*): k = 1, d = 2, one task, B_* = e_1. m_in up to 2 for floats."""
-    m_in = 1 if numbers is fractions else draw(st.integers(1, 2))
+    """B in col(B_*), spanned by e_1 to e_k. Floats: d − k, n, m_out and k·m_in up to 2. Fractions, which are slow:
+    k = m_in = 1, and two of d − k, n, m_out are 2.
+    """
+    exact = numbers is fractions
+    k, m_in = (1, 1) if exact else draw(st.sampled_from(((1, 1), (1, 2), (2, 1))))
+    sizes = st.sampled_from(((1, 2, 2), (2, 1, 2), (2, 2, 1))) if exact else st.tuples(*[st.integers(1, 2)] * 3)
+    codimension, n, m_out = draw(sizes)
     return {
-        "d": 2,
-        "k": 1,
+        "d": k + codimension,
+        "k": k,
+        "n": n,
         "m_in": m_in,
+        "m_out": m_out,
         "alpha": draw(numbers(1 / 8, 1)),
         "sigma": draw(numbers(0, 2)),
-        "B": draw(matrix(numbers, 1, 1, 1.0)),
-        "w": draw(vector(numbers, 1, 1.0)),
-        "targets": draw(matrix(numbers, 1, 1, 1.0)),
+        "B": draw(matrix(numbers, k, k, 1.0)),
+        "w": draw(vector(numbers, k, 1.0)),
+        "targets": draw(matrix(numbers, k, n, 1.0)),
     }
+
+
+def sign_patterns(count: int) -> Array:
+    """Vectors (N, count) of ±1, N a power of two above ``count``, whose entries have mean zero and are uncorrelated:
+    products of the signs of different non-empty sets of coordinates, over all signs.
+    """
+    rounds = count.bit_length()
+    every = np.array(list(product((-1, 1), repeat=rounds)))
+    sets = [[i for i in range(rounds) if number >> i & 1] for number in range(1, count + 1)]
+    return np.stack([every[:, chosen].prod(1) for chosen in sets], 1)
 
 
 def noise_moment_check(
     moment: Callable[..., Array] = mean_noise_moment, gradients: Gradients = sampled_gradients
 ) -> Check:
-    """Cubature of the squared perpendicular gradient against the moment."""
+    """Cubature of the perpendicular gradient and of its square against zero and the moment.
+
+    Inner features across col(B) do not enter. The outer sample's enter the gradient linearly, once for each task and
+    row, and what multiplies them, w_i times a residual, knows only features along col(B_*) and noise: for the square's
+    expectation any uncorrelated features across will do, and for each task's and row's share any uncorrelated features
+    along and noise. So these may be the same for all tasks and rows, and all are signs (``sign_patterns``).
+    """
     learner = LEARNERS["fo-anil"]
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
-        P, w, target = (array(instance[name]) for name in ("B", "w", "targets"))
-        alpha, sigma, m_in = instance["alpha"], instance["sigma"], instance["m_in"]
+        P, w, targets = (array(instance[name]) for name in ("B", "w", "targets"))
+        alpha, sigma = instance["alpha"], instance["sigma"]
+        d, k, n, m_in, m_out = (instance[name] for name in ("d", "k", "n", "m_in", "m_out"))
         exact = P.dtype == object
-        # Inner features across col(B) do not enter; the outer sample's do, linearly in each gradient.
-        along = sample_cubature(m_in, 1, 9, 5, sigma, exact)
-        inner = Sample(np.concatenate([along.X, 0 * along.X], -1), along.z, along.weights)
-        outer = sample_cubature(1, 2, 5, 3, sigma, exact)
-        inner, outer, weights = paired_samples(inner, outer)
-        zero = 0 * P
-        B, theta = np.concatenate([P, zero]), np.concatenate([target, zero])
-        data = []
-        for X, z, _ in (inner, outer):
-            data += [X, (X @ theta)[..., 0] + z]
-        across = gradients(learner, B, w, *data, alpha)[0][:, 1:]  # B_{*⊥}ᵀ∇_B: (N, 1, 1)
-        seen = np.tensordot(weights, across.swapaxes(-1, -2) @ across, 1)
-        stated = moment(P, w, target, alpha, Fraction(m_in) if exact else float(m_in), sigma)
+        inner = sample_cubature(m_in, k, 9, 5, sigma, exact)
+        outside, across = sign_patterns(k + 1), sign_patterns(n * m_out * (d - k))
+        shape = (len(inner.weights), len(outside), len(across))
+        weights = np.repeat(inner.weights, shape[1] * shape[2]) / (shape[1] * shape[2])
+
+        def spread(part: Array, axis: int, *form: int) -> Array:
+            """One value for each of the three factors' points, (N, n, ...)."""
+            part = part.reshape([-1 if i == axis else 1 for i in range(3)] + [*part.shape[1:]])
+            return np.broadcast_to(part, (*shape, *part.shape[3:])).reshape(-1, *form)
+
+        X_in = np.repeat(spread(inner.X, 0, 1, m_in, k), n, 1)
+        y_in = (X_in @ targets.T[:, :, None])[..., 0] + spread(inner.z, 0, 1, m_in)
+        outside = np.repeat(spread(outside, 1, 1, 1, k + 1), m_out, 2)
+        X_out = np.repeat(outside[..., :k], n, 1)
+        y_out = (X_out @ targets.T[:, :, None])[..., 0] + outside[..., k] * sigma
+        X_out = np.concatenate([X_out, spread(across, 2, n, m_out, d - k)], -1)
+        X_in = np.concatenate([X_in, np.zeros((*X_in.shape[:-1], d - k), dtype=X_in.dtype)], -1)
+        B = np.concatenate([P, np.zeros((d - k, k), dtype=P.dtype)])
+        seen = gradients(learner, B, w, X_in, y_in, X_out, y_out, alpha)[0][:, k:]  # B_{*⊥}ᵀ∇_B: (N, d − k, k)
+        factor = (Fraction(d - k, n * m_out)) if exact else (d - k) / (n * m_out)
+        stated = factor * moment(P, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma)
         return same(
-            seen,
-            stated,
-            0.0 if exact else 100 * _scale({**instance, "d": 1}, 10) * (1 + float(sigma)) ** 2,
+            run_together(np.tensordot(weights, seen, 1), np.tensordot(weights, seen.swapaxes(-1, -2) @ seen, 1)),
+            run_together(np.zeros((d - k, k), dtype=P.dtype), stated),
+            0.0 if exact else 100 * (d - k) * _scale(instance, 10) * (1 + float(sigma)) ** 2,
             implementation.eps,
-            "the squared perpendicular gradient's mean minus the closed form",
+            "means of the perpendicular gradient and of its square minus zero and the closed form",
             CUBATURE_ROUNDINGS,
         )
 
@@ -504,6 +536,10 @@ def _named(s: FloorSetting) -> str:
 
 GROWTH_SETTING = FLOOR_SETTINGS[3]
 GROWTH_SIZES = (0.01, 0.03, 0.09)
+GROWTH_MISFIT = 13.8
+"""χ² of two degrees of freedom exceeds this once in 1000 seeds."""
+HALF_WITHIN = 1 / 6
+""""About a half" is a third to two thirds."""
 
 
 def _growth(implementation: Implementation, seed: int, effort: float) -> Measurement:
@@ -521,25 +557,38 @@ def _growth(implementation: Implementation, seed: int, effort: float) -> Measure
         details[f"αβL² = {size}"] = (
             f"prediction {errors[-1]:+.2%}, plain equation {plain_errors[-1]:+.2%}, ± {uncertainty[-1]:.2%}"
         )
-    sizes = np.array(GROWTH_SIZES)
-    weights = 1 / np.square(uncertainty)
-    spread = float(np.sqrt(1 / (weights * sizes**2).sum()))
-    slope = float((weights * sizes * plain_errors).sum() / (weights * sizes**2).sum())
-    better = float((weights * sizes * errors).sum() / (weights * sizes**2).sum())
+    sizes, weights = np.array(GROWTH_SIZES), 1 / np.square(uncertainty)
+    total = float((weights * sizes**2).sum())
+    slope, better = (float((weights * sizes * each).sum() / total) for each in (plain_errors, errors))
+    spread = float(np.sqrt(1 / total))
+    # Both slopes have the same runs' errors; their difference has none to speak of, hence that of the ratio.
+    ratio, ratio_spread = better / slope, abs(slope - better) / slope**2 * spread
+    misfits = [
+        float((weights * np.square(np.array(each) - fitted * sizes)).sum())
+        for each, fitted in ((plain_errors, slope), (errors, better))
+    ]
     details["slope with the varying contraction"] = f"{better:.2f} ± {spread:.2f}"
+    details["its share of the plain slope"] = f"{ratio:.2f} ± {ratio_spread:.2f}"
+    details["χ² of the fits (2 degrees of freedom)"] = f"{misfits[0]:.2f} and {misfits[1]:.2f}"
     return Measurement(
         slope,
         spread,
         len(GROWTH_SIZES),
-        "relative error of the plain Lyapunov equation per αβL², fitted through 0",
+        "relative error of the plain Lyapunov equation per αβL², fitted through 0; counting the varying contraction "
+        f"leaves {ratio:.2f} ± {ratio_spread:.2f} of it",
         details,
-        consistent=slope < -3 * spread and abs(better) < abs(slope),
+        consistent=slope < -3 * spread
+        and max(misfits) <= GROWTH_MISFIT
+        and abs(ratio - 1 / 2) <= HALF_WITHIN + 3 * ratio_spread,
     )
 
 
 SLOPE_TASKS = np.array([[1.3, -0.7, 0.3, 0.3], [0.3, 0.3, 1.1, -0.5]])
 """Four tasks well spread over two dimensions, so that the runs come to rest soon."""
 SLOPE_FACTOR = 3
+SLOPE_BOUND = 0.02
+"""How near the slopes seen are to the prediction's, and two of them to −1: the predictions' own errors, about αβL_*²
+each and nearly equal, change a slope by less."""
 
 
 class _Repeated(FloorSetting):
@@ -570,8 +619,9 @@ def _slopes(implementation: Implementation, seed: int, effort: float) -> Measure
         seen = float(np.log(changed[1] / base[1]) / np.log(SLOPE_FACTOR))
         spread = float(np.hypot(changed[2], base[2]) / np.log(SLOPE_FACTOR))
         details[parameter] = f"predicted {predicted:+.3f}, seen {seen:+.3f} ± {spread:.3f}"
-        # Both floors carry the prediction's own error, at most FLOOR_BOUND each.
-        consistent &= abs(seen - predicted) <= 3 * spread + 2 * FLOOR_BOUND / np.log(SLOPE_FACTOR)
+        consistent &= abs(seen - predicted) <= SLOPE_BOUND + 3 * spread
+        if parameter in ("n", "m_out"):
+            consistent &= abs(seen + 1) <= SLOPE_BOUND + 3 * spread
         if abs(seen - predicted) > abs(worst):
             worst, error = seen - predicted, spread
     return Measurement(
@@ -687,16 +737,17 @@ CLAIMS = (
         r"average over tasks of $E[(\|v_i\|^2 + \sigma^2) w_i w_i^\top]$, the fourth moment of the "
         r"adapted head that Isserlis' theorem gives in closed form.",
         source=own("Isserlis' theorem on words"),
-        hypotheses=r"$d = 2$, $k = n = m_{out} = 1$, $m_{in} \le 2$; any $B$, $w$, task, $\alpha$, $\sigma$",
+        hypotheses=r"$d - k, n, m_{out} \le 2$; $k = m_{in} = 1$ in fractions, $k m_{in} \le 2$ in floats; any $B$, "
+        r"$w$, tasks, $\alpha$, $\sigma$",
         expected=Verdict.EXACT,
         learners=("fo-anil",),
         rests_on=("isserlis-wishart",),
         instances=lambda: resting_steps(floats),
         rationals=lambda: resting_steps(fractions),
         check=noise_moment_check(),
-        examples=16,
-        remark="The moment itself is derived for all sizes (103 words); what is checked exactly is the simulator's at "
-        "the smallest. Tasks are independent and rows of equal law, hence the factor.",
+        examples=12,
+        remark="The moment itself is derived for all sizes (103 words); what is checked is the simulator's at the "
+        "smallest. Tasks are independent and rows of equal law, hence the factor.",
     ),
     Claim(
         id="mean-rest-fo-anil",
@@ -732,8 +783,9 @@ CLAIMS = (
     Claim(
         id="noise-floor-growth",
         chapter=CHAPTER,
-        statement=r"The prediction of FO-ANIL's floor is off by an amount proportional to $\alpha\beta L_*^2$; "
-        r"counting that the contraction varies from step to step halves it, about.",
+        statement=r"The plain Lyapunov equation predicts FO-ANIL's floor too low, by a share proportional to "
+        r"$\alpha\beta L_*^2$; counting that the contraction varies from step to step leaves between a third and two "
+        r"thirds of that error.",
         source=own(),
         hypotheses=r"one setting ($d = 60$, $k = 3$), $\alpha\beta L_*^2 = 0.01, 0.03, 0.09$",
         expected=Verdict.MEASURED,
@@ -741,13 +793,15 @@ CLAIMS = (
         learners=("fo-anil",),
         rests_on=("noise-floor-fo-anil",),
         measure=_growth,
-        remark="Consistent if the plain equation's error is significantly negative and the other one's is smaller.",
+        remark="Consistent if the plain equation's error is negative by more than three standard errors, both errors "
+        "fit lines through zero (χ² below 13.8), and the ratio of the slopes is within three standard errors of that "
+        "range.",
     ),
     Claim(
         id="noise-floor-slopes",
         chapter=CHAPTER,
-        statement=r"The floor's slopes in $d$, $n$, $m_{out}$ and $\sigma$ (logarithmic, others fixed) are those of "
-        r"the prediction; in $n$ and $m_{out}$ about $-1$.",
+        statement=r"The floor's slopes in $d$, $n$, $m_{out}$ and $\sigma$ (logarithmic, others fixed) are within "
+        r"$0.02$ of the prediction's; in $n$ and $m_{out}$ within $0.02$ of $-1$.",
         source=own(),
         hypotheses=r"one setting and a factor of three in each, $\alpha\beta L_*^2 = 0.005$, the tasks kept",
         expected=Verdict.MEASURED,
@@ -755,8 +809,9 @@ CLAIMS = (
         learners=("fo-anil",),
         rests_on=("noise-floor-fo-anil",),
         measure=_slopes,
-        remark="The range is mild. With much label noise on few inner samples the slope in σ was seen to leave the "
-        "prediction by far more than its standard error; why is open.",
+        remark="Consistent if no slope is further off than that and three standard errors. The range is mild. With "
+        "much label noise on few inner samples the slope in σ was seen to leave the prediction by far more than its "
+        "standard error; why is open.",
     ),
     Claim(
         id="noise-floor-gaussian-moments",
