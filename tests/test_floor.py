@@ -191,26 +191,28 @@ def test_sign_patterns_are_uncorrelated(count: int) -> None:
 
 def _seen(value: float) -> LongRun:
     """A long run as precise as the default profile's."""
-    return LongRun(np.float64(value), np.float64(0.01 * value), np.empty(0), np.empty(0))
+    return LongRun(np.array(value), np.array(0.01 * value), np.empty(0), np.empty(0))
 
 
 @pytest.mark.parametrize(
-    ("error", "varying", "verdict"),
+    ("error", "share", "verdict"),
     [
-        (lambda size: -1.35 * size, True, Verdict.MEASURED),
-        (lambda size: -1.35 * size, False, Verdict.REFUTED),  # the varying contraction changes nothing
-        (lambda size: -3.5 * size, True, Verdict.REFUTED),  # it leaves four fifths
-        (lambda size: -0.7 * size, True, Verdict.REFUTED),  # it leaves nothing
-        (lambda size: -20 * size**2, True, Verdict.REFUTED),  # not proportional
+        (lambda size: -1.35 * size, 1, Verdict.MEASURED),
+        (lambda size: -1.35 * size, 0, Verdict.REFUTED),  # the varying contraction changes nothing
+        (lambda size: -1.35 * size, 2, Verdict.REFUTED),  # next to nothing is left
+        (lambda size: -3.5 * size, 1, Verdict.REFUTED),  # four fifths are
+        (lambda size: -20 * size**2, 1, Verdict.REFUTED),  # not proportional
     ],
 )
-def test_growth_is_held_to_its_statement(monkeypatch: pytest.MonkeyPatch, error, varying, verdict) -> None:
+def test_growth_is_held_to_its_statement(monkeypatch: pytest.MonkeyPatch, error, share, verdict) -> None:
     def seen(setting: Any, floor: Any, size: float, *at: Any) -> LongRun:
         plain = predicted_floor(*setting.arguments(size), varying_contraction=False)
         return _seen(plain.mean_square_sine / (1 + error(size)))
 
     def predicted(*at: Any, varying_contraction: bool = True) -> Any:
-        return predicted_floor(*at, varying_contraction=varying and varying_contraction)
+        plain, full = (predicted_floor(*at, varying_contraction=flag) for flag in (False, varying_contraction))
+        value = plain.mean_square_sine + share * (full.mean_square_sine - plain.mean_square_sine)
+        return replace(plain, mean_square_sine=value)
 
     monkeypatch.setattr(claims, "measured_floor", seen)
     monkeypatch.setattr(claims, "predicted_floor", predicted)

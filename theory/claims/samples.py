@@ -579,7 +579,8 @@ def _growth(implementation: Implementation, seed: int, effort: float) -> Measure
         details,
         consistent=slope < -3 * spread
         and max(misfits) <= GROWTH_MISFIT
-        and abs(ratio - 1 / 2) <= HALF_WITHIN + 3 * ratio_spread,
+        # better − slope/2 and slope/6 have a half and a sixth of the slopes' common error
+        and abs(better - slope / 2) <= HALF_WITHIN * abs(slope) + 3 * (1 / 2 + HALF_WITHIN) * spread,
     )
 
 
