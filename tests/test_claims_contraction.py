@@ -458,4 +458,8 @@ def test_measurements_notice_a_broken_learner(id_: str, change: Any) -> None:
 def test_measured_constants_notice_a_broken_learner() -> None:
     for id_ in ("constant-c-fo-anil", "constant-region-fo-anil", "diversity-needed-narrow"):
         claim = _claim(id_)
-        assert verify(claim, _with_step(_uphill), examples=10).status == Verdict.REFUTED
+        finding = verify(claim, _with_step(_uphill), examples=10)
+        assert finding.status == Verdict.REFUTED
+        if id_.startswith("constant-"):  # the setting that breaks it is told
+            assert finding.counterexample is not None
+            assert {"k", "steps", "sines"} <= set(finding.counterexample.counterexample or {})

@@ -321,7 +321,7 @@ def _claims(name: str, period: int) -> tuple[Claim, Claim]:
             id=f"constant-region-{'changing-' if changing else ''}{name}",
             statement=rf"{who}, {tasks}: the envelope with $c = \frac12$ survives {REGION_STEPS} steps in a region "
             rf"${region.least:g} \le \alpha L_* \le {region.most:g}$, $\beta/\alpha \le s/(\alpha L_*)^2$; the "
-            rf"estimate is of the largest such $s$, a bound on $\alpha\beta L_*^2$, and $s \ge {region.largest_step:g}$.",
+            rf"estimate is of the largest such $s$, a bound on $\alpha\beta L_*^2$; $s \ge {region.largest_step:g}$.",
             hypotheses=rf"balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n \le 3$, $\mathrm{{dist}}_0 \le 0.94$, "
             rf"$\kappa_*^2 \le 100$; runs of {REGION_STEPS} steps, no longer; the range of $\alpha L_*$ is set "
             r"beforehand, what a grid of $(\alpha L_*, \beta/\alpha)$ shows beyond it is told with the estimate",
