@@ -12,7 +12,7 @@ from theory.engine import Profile
 THOROUGH_EFFORT = 20.0
 
 # Named for this project: Hypothesis loads a profile of its own called "ci" where CI is set.
-hypothesis.settings.register_profile("metarep-default", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile("metarep-default", max_examples=40, derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile("metarep-thorough", max_examples=2000, deadline=None, database=None)
 
 

@@ -18,7 +18,7 @@ def test_claim_has_the_expected_verdict(claim: Claim, profile: Profile) -> None:
 
 @pytest.mark.parametrize("claim", WRONG_CLAIMS, ids=lambda claim: claim.id)
 def test_wrong_claim_is_refuted_with_a_counterexample(claim: Claim, profile: Profile) -> None:
-    finding = verify(claim, profile=Profile(seed=profile.seed, most_shrinks=100))
+    finding = verify(claim, profile=Profile(seed=profile.seed, most_shrinks=40))
     assert finding.status == Verdict.REFUTED
     refuting = [item for item in finding.evidence if item.verdict == Verdict.REFUTED]
     assert any(item.counterexample or item.kind in ("proof", "measurement") for item in refuting)

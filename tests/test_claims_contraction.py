@@ -317,7 +317,7 @@ def test_poor_tasks_leave_a_direction_out(instance: Any) -> None:
     assert len(instance["heads"]) in (1, 2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(baseline.poor_tasks())
 def test_poor_tasks_are_judged_over_the_whole_run(instance: Any) -> None:
     for learner in LEARNERS.values():
