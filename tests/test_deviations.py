@@ -13,6 +13,7 @@ from theory.claims.record import Verdict
 from theory.claims.wrong import WRONG_CLAIMS
 from theory.engine import Profile, verify
 from theory.engine.selftest import concerns, selftest
+from theory.engine.theory_faults import THEORY_FAULTS
 
 rng = np.random.default_rng(11)
 B, w, TARGETS = rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 3)), rng.standard_normal((2, 5, 4))
@@ -65,6 +66,7 @@ def test_some_claim_refutes_it(deviation: Deviation) -> None:
 
 def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("theory.engine.selftest.WRONG_CLAIMS", WRONG_CLAIMS[:1])
+    monkeypatch.setattr("theory.engine.selftest.THEORY_FAULTS", THEORY_FAULTS[:1])
     distances = [claim.id for claim in catalogue() if "distance" in claim.needs]
     steps = [claim.id for claim in catalogue() if "step" in claim.needs]
     matrix = selftest(without=[*distances, *steps], effort=0.01)

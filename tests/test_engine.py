@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from sim.deviations import DEVIATIONS, scaled_step_sizes
 from sim.implementations import REFERENCE
-from theory.claims import get_claim
+from theory.claims import catalogue, get_claim
 from theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
 from theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
 from theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
+from theory.engine.selftest import asks_no_implementation, theory_fault_row
+from theory.engine.theory_faults import THEORY_FAULTS
 from theory.proofs import Proof
 from theory.words import identity
 
@@ -213,3 +215,24 @@ def test_float32_inside_is_found_by_rounding_alone() -> None:
     assert finding.status == Verdict.REFUTED
     single = replace(DEVIATIONS["float32-inside"].implementation, eps=2.0**-23)
     assert verify(get_claim("update-anil"), single, kinds=("floats",)).status == Verdict.SUPPORTED
+
+
+def test_every_claim_that_asks_no_implementation_is_refuted_by_a_fault_of_the_theory() -> None:
+    """Every other claim with a check meets wrong implementations in ``metarep selftest``."""
+    asked = {claim.id for claim in catalogue() if asks_no_implementation(claim)}
+    rows = [theory_fault_row(position, tuple(asked)) for position in range(len(THEORY_FAULTS))]
+    assert [row.fault for row in rows if not row.found] == []
+    assert asked - {claim for row in rows for claim in row.refuted_by} == set()
+
+
+def test_a_fault_of_the_theory_is_planted_and_taken_out() -> None:
+    fault = next(fault for fault in THEORY_FAULTS if fault.function == "span_head_matrix")
+    rates, stability = (importlib.import_module(f"theory.claims.{name}") for name in ("rates", "stability"))
+    right = rates.span_head_matrix
+    with fault.planted():
+        assert rates.span_head_matrix is not right
+        assert stability.span_head_matrix is not right
+    assert rates.span_head_matrix is stability.span_head_matrix is right
+    gone = replace(fault, function="nothing_known").planted()
+    with pytest.raises(ValueError, match="'G-longer' replaces nothing_known of theory"), gone:
+        pass

@@ -290,9 +290,7 @@ def sign_patterns(count: int) -> Array:
     return np.stack([every[:, chosen].prod(1) for chosen in sets], 1)
 
 
-def noise_moment_check(
-    moment: Callable[..., Array] = mean_noise_moment, gradients: Gradients = sampled_gradients
-) -> Check:
+def noise_moment_check(moment: Callable[..., Array] | None = None, gradients: Gradients = sampled_gradients) -> Check:
     """Cubature of the perpendicular gradient and of its square against zero and the moment.
 
     Inner features across col(B) do not enter. The outer sample's enter the gradient linearly, once for each task and
@@ -327,7 +325,9 @@ def noise_moment_check(
         B = np.concatenate([P, np.zeros((d - k, k), dtype=P.dtype)])
         seen = gradients(learner, B, w, X_in, y_in, X_out, y_out, alpha)[0][:, k:]  # B_{*⊥}ᵀ∇_B: (N, d − k, k)
         factor = (Fraction(d - k, n * m_out)) if exact else (d - k) / (n * m_out)
-        stated = factor * moment(P, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma)
+        stated = factor * (moment or mean_noise_moment)(
+            P, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma
+        )
         return same(
             run_together(np.tensordot(weights, seen, 1), np.tensordot(weights, seen.swapaxes(-1, -2) @ seen, 1)),
             run_together(np.zeros((d - k, k), dtype=P.dtype), stated),
@@ -404,12 +404,12 @@ def tasks_of(instance: Instance) -> Array:
     return np.concatenate([spread, -spread], 1) + np.array(instance["mean"])[:, None]
 
 
-def rest_check(rest: Callable[..., tuple[Array, Array]] = mean_rest) -> Check:
+def rest_check(rest: Callable[..., tuple[Array, Array]] | None = None) -> Check:
     """The mean gradients vanish at the stated rest."""
 
     def check(instance: Instance, implementation: Implementation) -> Comparison:
         heads, alpha, m_in, sigma = tasks_of(instance), instance["alpha"], instance["m_in"], instance["sigma"]
-        P, w = rest(heads, alpha, m_in, sigma)
+        P, w = (rest or mean_rest)(heads, alpha, m_in, sigma)
         moved = mean_gradients(LEARNERS["fo-anil"], P, w, heads, alpha, float(m_in), sigma)
         # P = (H/α)^{1/2} with H's condition up to that of V times m; words of ∇_B multiply six factors of this size.
         size = 1 + float(np.abs(heads).max()) + sigma + float(np.abs(w).max()) * np.linalg.norm(P, 2)

@@ -1,4 +1,6 @@
-"""The suite tested on itself: named wrong implementations and wrong claims, each of which something must refute."""
+"""The suite tested on itself: named wrong implementations, faults of the theory and wrong claims, each of which
+something must refute.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from theory.claims.record import Claim, Verdict
 from theory.claims.wrong import WRONG_CLAIMS
 from theory.engine.evidence import Evidence, Profile
 from theory.engine.run import verify
+from theory.engine.theory_faults import THEORY_FAULTS
 
 DEFAULT_EFFORT = 0.1
 """Share of each claim's instances that a fault must survive; a fault that matters shows within a few."""
@@ -25,13 +28,16 @@ LONG_RUNS = ("balance-bounded-", "envelope-", "diversity-needed-", "baseline-con
 QUICK_INSTANCES = 3
 """Instances per fault and claim in a quick matrix."""
 
+THEORY_INSTANCES = 12
+"""Instances per fault of the theory and claim."""
+
 MOST_SHRINKS = 200
 """Steps that shrinking a wrong claim's counterexample may take."""
 
 
 @dataclass(frozen=True)
 class FaultRow:
-    """One wrong implementation against the claims that speak of what it changes."""
+    """One wrong implementation, or fault of the theory, against the claims that speak of what it changes."""
 
     fault: str
     cause: str
@@ -112,6 +118,39 @@ def fault_row(
     return FaultRow(name, deviation.cause, deviation.description, tuple(refuted), tuple(survived))
 
 
+def asks_no_implementation(claim: Claim) -> bool:
+    """Whether the claim has a check that no wrong implementation concerns, and is not known to be false: only a fault
+    of the theory can show that it can fail.
+    """
+    return (
+        claim.check is not None
+        and claim.expected != Verdict.REFUTED
+        and not any(concerns(claim, deviation) for deviation in DEVIATIONS.values())
+    )
+
+
+def theory_fault_row(position: int, claim_ids: Sequence[str], seed: int = 0) -> FaultRow:
+    """The fault at that place of ``THEORY_FAULTS`` against those of the claims that it can reach and that ask no
+    implementation.
+
+    Raises:
+        ValueError: what it replaces is gone.
+    """
+    fault = THEORY_FAULTS[position]
+    refuted, survived = [], []
+    with fault.planted():
+        for claim in catalogue():
+            if claim.id in claim_ids and fault.concerns(claim) and asks_no_implementation(claim):
+                finding = verify(
+                    claim,
+                    profile=Profile("selftest", 1.0, seed, shrink=False),
+                    examples=THEORY_INSTANCES,
+                    kinds=("floats",) if claim.instances is not None else ("exact",),
+                )
+                (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
+    return FaultRow(fault.name, "theory", fault.description, tuple(refuted), tuple(survived))
+
+
 def wrong_claim_row(position: int, seed: int = 0) -> WrongClaimRow:
     """The wrong claim at that place of ``WRONG_CLAIMS``, verified."""
     claim = WRONG_CLAIMS[position]
@@ -127,7 +166,8 @@ def selftest(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> SelfTest:
-    """Run every named fault against every claim that concerns it, and every wrong claim.
+    """Run every named fault, of an implementation or of the theory, against every claim that it concerns, and every
+    wrong claim.
 
     Args:
         without: ids of claims to leave out (to see what would then go unnoticed).
@@ -146,6 +186,7 @@ def selftest(
         raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
     used = used_claims(left_out)
     tasks = [delayed(fault_row)(name, used, effort, seed) for name in DEVIATIONS]
+    tasks += [delayed(theory_fault_row)(position, used, seed) for position in range(len(THEORY_FAULTS))]
     tasks += [delayed(wrong_claim_row)(position, seed) for position in range(len(WRONG_CLAIMS))]
     rows: list[FaultRow | WrongClaimRow] = []
     for row in Parallel(n_jobs=jobs, return_as="generator")(tasks):
