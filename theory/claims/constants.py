@@ -29,6 +29,8 @@ ALPHA_L = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 STEP_SIZES = (0.01, 0.03, 0.1, 0.3, 1.0)
 """Grid of αL_* and αβL_*²; β/α = αβL_*²/(αL_*)²."""
 BISECTIONS = 2
+SIEGE, SIEGE_SHAPE = 240, (2, 2)
+"""Far starts, and their (k, n), on which a step size that survived the search has to hold out."""
 SMALL_STEP, SMALL_STEPS = 0.03, 600
 """αβL_*² and T for the largest c at small steps: the scaled time αβμ_*²T is up to 18."""
 
@@ -155,6 +157,32 @@ def _polished(
     return value, {**instance_at(point[:-1], *shape, period, pair(point)), "point": point[:-1].tolist()}, used
 
 
+def _besieged(
+    learner: Learner,
+    implementation: Implementation,
+    period: int,
+    region: Region,
+    step: float,
+    rng: np.random.Generator,
+    effort: float,
+) -> tuple[float, dict[str, Any], int]:
+    """Many far starts at one αβL_*², half of them at the region's least αL_*: (worst c, instance, how many).
+
+    What breaks the envelope there may be rare, one start in a hundred, which a search of few points does not see.
+    """
+    count = max(40, round(SIEGE * effort))
+    adversary = _Adversary(learner, implementation, SIEGE_SHAPE, period, REGION_STEPS)
+    points = rng.random((count, adversary.dimensions))
+    points[:, 0] = 1 - 0.1 * points[:, 0]  # the largest sine
+    spread = rng.random(count) * (np.arange(count) % 2)
+    alpha_L = region.least * (region.most / region.least) ** spread
+    pairs = np.stack([alpha_L, np.full(count, step)], axis=1)
+    values = adversary.values(points, pairs)
+    worst = int(np.argmin(values))
+    instance = instance_at(points[worst], *SIEGE_SHAPE, period, pairs[worst].tolist())
+    return float(values[worst]), {**instance, "point": points[worst].tolist()}, count
+
+
 def _region_measure(learner: Learner, period: int) -> Any:
     """Largest αβL_*² at which c = ½ survives for every αL_* of the learner's region; the whole grid besides."""
 
@@ -180,6 +208,20 @@ def _region_measure(learner: Learner, period: int) -> Any:
             if value < ENVELOPE_C:
                 below = [step for step in STEP_SIZES if step < survived]
                 survived, broken, breaking = (below[-1] if below else 0.0), survived, polished
+
+        def besieged(step: float) -> bool:
+            """Whether ``step`` holds out; what breaks it is noted."""
+            nonlocal broken, breaking, tried
+            value, instance, count = _besieged(learner, implementation, period, region, step, rng, effort)
+            tried += count
+            if value < ENVELOPE_C:
+                broken, breaking = step, instance
+            return value >= ENVELOPE_C
+
+        lower = [step for step in STEP_SIZES if step <= survived]
+        while lower and not besieged(lower[-1]):
+            lower.pop()
+        survived = held = lower[-1] if lower else 0.0
         if survived > 0 and np.isfinite(broken):
             for _ in range(max(1, round(BISECTIONS * effort**0.5))):
                 middle = float(np.sqrt(survived * broken))
@@ -190,6 +232,8 @@ def _region_measure(learner: Learner, period: int) -> Any:
                     broken, breaking = middle, found[int(np.argmin(values))]
                 else:
                     survived = middle
+        if survived > held and not besieged(survived):
+            survived = held
         bracketed = bool(survived > 0 and np.isfinite(broken))
         estimate = float(np.sqrt(survived * broken)) if bracketed else survived
         return Measurement(
