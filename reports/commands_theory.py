@@ -210,7 +210,10 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
         if isinstance(item.get(what), dict)
     ]
     if not instances or claim.check is None:
-        raise InputError(f"{path} stores no instance of {claim_id!r}; allowed: a claim with one")
+        raise InputError(
+            f"{path} stores no instance of {claim_id!r} that can be checked by itself; allowed: a claim with one "
+            f"(metarep verify {claim_id} runs this one as a whole)"
+        )
     rows = []
     for what, kind, instance in instances:
         try:
