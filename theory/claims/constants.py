@@ -339,7 +339,7 @@ def _claims(name: str, period: int) -> tuple[Claim, Claim]:
     envelope = f"envelope-{'changing-' if changing else ''}{name}"
     pair = _middle(region)
     longer = (
-        " So few steps do not show what longer runs do: with heads of one sign (k = 1, heads 1 and 2, say) the truth is "
+        " So few steps do not show what longer runs do: for heads of one sign (k = 1, heads 1 and 2, say) the truth is "
         "unstable under FO-MAML (fo-maml-scalar), and the envelope fails in the end (envelope-fo-maml-forever)."
         if name == "fo-maml"
         else ""
