@@ -132,7 +132,8 @@ def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) ->
             b.Paragraph(
                 counts
                 + " A check that cannot fail proves nothing: those in the columns here were run on code that is wrong. "
-                "Claims about the theory's formulas alone, which no implementation enters, are not among them."
+                "Claims about the theory's formulas alone, which no implementation enters, are not among them: "
+                "`metarep selftest` tries those on wrong formulas as well."
             ),
             b.Paragraph(scope),
             matrix(result),
