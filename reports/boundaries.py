@@ -16,6 +16,7 @@ import numpy as np
 from sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
 from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem, start
 from sim.trajectories import CONVERGED_BELOW, Outcome, run
+from sim.updates import loss_after_adaptation
 from theory.claims.blind import BLIND_ABOVE, SOLVED_BELOW
 from theory.linearise import span_head_matrix, symmetric_basis
 from theory.rates import HeadMoments, average_loss_rate, fo_maml_operator, gaussian_head_moments, third_moment
@@ -502,16 +503,6 @@ class ScaleRuns:
     def share(self, end: str) -> Array:
         """Share of the trials that end so, (scales,)."""
         return (self.ends == end).mean(-1)
-
-
-def loss_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: float) -> Array:
-    """Mean over the tasks of ½‖B_iw_i − θ_i‖² after one inner step of the learner."""
-    residual = B @ w[..., :, None] - targets
-    heads = w[..., :, None] - alpha * np.swapaxes(B, -1, -2) @ residual
-    after = B @ heads - targets
-    if learner.adapts_representation:
-        after = after - alpha * residual * (w[..., None, :] @ heads)
-    return np.square(after).sum((-2, -1)) / 2 / targets.shape[-1]
 
 
 def scale_runs(learner_name: str, seed: int, size: BoundarySize) -> ScaleRuns:

@@ -18,7 +18,7 @@ from reports.options import (
     Seed,
     StartKind,
     TasksKind,
-    output_path,
+    out_option,
 )
 from reports.output import (
     InputError,
@@ -66,13 +66,7 @@ def simulate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            help="Write the distances: .csv, .npz, .png or .svg.",
-            show_default=False,
-            parser=output_path,
-            metavar="PATH",
-        ),
+        out_option("Write the distances: .csv, .npz, .png or .svg."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -233,12 +227,12 @@ def rates(
     if json:
         typer.echo(as_json({"rates": [record.as_dict() for record in records]}))
         return
-    from reports.rates_table import FOOTNOTES, HEADER, row
+    from reports.rates_table import HEADER, OUTCOME_MEANS, row
 
     print_table(HEADER, [row(record) for record in records], (1, 2, 3, 4, 5))
     seen = {record.outcome for record in records}
-    for outcome in sorted(FOOTNOTES.keys() & seen):
-        typer.echo(f"{outcome}: {FOOTNOTES[outcome]}")
+    for outcome in sorted(OUTCOME_MEANS.keys() & seen):
+        typer.echo(f"{outcome}: {OUTCOME_MEANS[outcome]}")
 
 
 def experiment(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from reports.options import Alpha, Beta, D, Json, K, N, Seed, output_path
+from reports.options import Alpha, Beta, D, Json, K, N, Seed, out_option
 from reports.output import (
     InputError,
     as_json,
@@ -33,13 +33,7 @@ def study(
     seed: Seed = 0,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out",
-            help="Folder to write study-NAME.json and .svg into.",
-            show_default=False,
-            parser=output_path,
-            metavar="PATH",
-        ),
+        out_option("Folder to write study-NAME.json and .svg into."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reports.options import Json, Seed, output_path
+from reports.options import Json, Seed, out_option
 from reports.output import InputError, as_json, check_file, check_whole, print_table, progress_bar, write_file
 
 
@@ -36,13 +36,7 @@ def _axis(name: str, words: str = AXIS) -> typer.models.OptionInfo:
 def sweep(
     out: Annotated[
         Path,
-        typer.Option(
-            "--out",
-            help="SQLite file; grows, and is resumed.",
-            show_default=False,
-            parser=output_path,
-            metavar="PATH",
-        ),
+        out_option("SQLite file; grows, and is resumed."),
     ],
     learner: Annotated[str, _axis("learner", "Learners, with commas.")] = "fo-anil",
     d: Annotated[str, _axis("d")] = "100",
@@ -127,7 +121,7 @@ def plot(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Written by 'metarep sweep'.")],
     out: Annotated[
         Path,
-        typer.Option("--out", help="The figure: .svg or .png.", show_default=False, parser=output_path, metavar="PATH"),
+        out_option("The figure: .svg or .png."),
     ],
     x: Annotated[str, typer.Option("--x", help="Axis of the sweep.", show_default=False)],
     y: Annotated[

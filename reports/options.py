@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -58,9 +58,11 @@ Alpha = Annotated[float, typer.Option("--alpha", help="Inner step size α > 0.",
 Beta = Annotated[float, typer.Option("--beta", help="Outer step size β > 0.", callback=_step_size)]
 Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-OutFolder = Annotated[
-    Path,
-    typer.Option(
-        "--out", help="Folder to write into; made if missing.", show_default=False, parser=output_path, metavar="PATH"
-    ),
-]
+
+
+def out_option(words: str) -> Any:
+    """The option --out, with these words for what is written there."""
+    return typer.Option("--out", help=words, show_default=False, parser=output_path, metavar="PATH")
+
+
+OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]

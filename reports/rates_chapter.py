@@ -8,7 +8,7 @@ import numpy as np
 from reports import blocks as b
 from reports import figures
 from reports.charts import Chart, panel, plain_log
-from reports.rates_table import HEADER, RateRecord, rate_record, rates_problem, row
+from reports.rates_table import HEADER, OUTCOME_MEANS, RateRecord, rate_record, rates_problem, row
 from reports.wording import LEARNER_TITLES, at_most, power
 from sim.learners import LEARNERS, META_LEARNERS
 from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
@@ -228,13 +228,7 @@ def rates_section(
             r"E_0 "
             r"\mu_*^2$ with $E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
         ),
-        b.Paragraph(
-            "**Unstable** means that the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and "
-            "empirical are then the growth a step of a small perturbation of the truth, predicted and measured. "
-            "**Moving** "
-            "means that the run ended before its rate had settled, so that its relative error is mostly the "
-            "transient's."
-        ),
+        b.Items(tuple(f"**{outcome.capitalize()}**: {words}." for outcome, words in OUTCOME_MEANS.items())),
         agreement_chart(records).picture(),
         tightness_chart(pairs).picture(),
     ]

@@ -173,11 +173,13 @@ def rates_table(
 # --- as a table of words ----------------------------------------------------------------------------------------------
 
 HEADER = ("learner", "symbolic", "empirical", "standard error", "relative error", "envelope", "outcome")
-FOOTNOTES = {
-    "unstable": "the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are then "
-    "the growth per step\nof a small perturbation of the truth, predicted and measured, not a rate of dist.",
-    "moving": f"the {MOST_STEPS} steps ran out before dist was small; empirical is the factor on the way there, which "
-    "the linearisation\nat the truth does not speak of: a smaller --dist0 comes closer.",
+OUTCOME_MEANS = {
+    "unstable": "the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are "
+    "then the "
+    "growth a step of a small perturbation of the truth, predicted and measured, not a rate of dist",
+    "moving": "the run ended before dist was small; empirical is the factor on the way there, which the "
+    "linearisation at "
+    "the truth does not speak of: starting closer (--dist0) shows it",
 }
 """What an outcome means for the row that it stands in."""
 

@@ -15,15 +15,9 @@ from collections.abc import Callable
 import numpy as np
 
 from sim.learners import Learner
-from sim.updates import StepSize
+from sim.updates import StepSize, batch_scalar
 
 Array = np.ndarray
-
-
-def batch_scalar(step_size: StepSize, trailing: int) -> Array:
-    """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
-    step_size = np.asarray(step_size)
-    return step_size if step_size.ndim == 0 else step_size[(...,) + (None,) * trailing]
 
 
 def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -24,9 +24,9 @@ import numpy as np
 
 from sim.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, row_dot, second_query
 from sim.learners import Learner
-from sim.samples import batch_scalar, common_batch, mean_outer, times
+from sim.samples import common_batch, mean_outer, times
 from sim.sampling_faults import NO_FAULTS, check_faults
-from sim.updates import StepSize
+from sim.updates import StepSize, batch_scalar
 
 Array = np.ndarray
 

@@ -21,7 +21,7 @@ Array = np.ndarray
 StepSize = Any  # a float, a Fraction, or an array over the batch axes
 
 
-def _batch_scalar(step_size: StepSize, trailing: int) -> Any:
+def batch_scalar(step_size: StepSize, trailing: int) -> Any:
     """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
     if np.ndim(step_size) == 0:
         return step_size
@@ -46,14 +46,14 @@ def _average_loss(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[
 
 
 def _fo_anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
     W = _column(w) - a * (Bt @ (B @ _column(w) - targets))
     V = B @ W - targets
     return V @ _transpose(W) / n, (Bt @ V).sum(-1) / n
 
 
 def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     V = B @ W - targets
@@ -64,7 +64,7 @@ def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, A
 
 
 def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     V = B @ W - a * R * (_row(w) @ W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
@@ -73,7 +73,7 @@ def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array
 
 
 def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], _batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     overlap = _row(w) @ W  # wᵀw_i
@@ -82,7 +82,7 @@ def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, A
     G = Bt @ V - a * _column(w) * RV
     mean_U = (V * overlap + B @ G).sum(-1)[..., None] / n
     grad_B = V @ _transpose(W) / n - a * (mean_U @ _row(w) + R @ _transpose(G) / n)
-    grad_w = G.sum(-1) / n - _batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
+    grad_w = G.sum(-1) / n - batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
     return grad_B, grad_w
 
 
@@ -122,4 +122,18 @@ def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha:
 def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize) -> tuple[Array, Array]:
     """One outer step: (B − β∇_B, w − β∇_w), both gradients at the old (B, w). Shapes as ``outer_gradients``."""
     grad_B, grad_w = outer_gradients(learner, B, w, targets, alpha)
-    return B - _batch_scalar(beta, 2) * grad_B, w - _batch_scalar(beta, 1) * grad_w
+    return B - batch_scalar(beta, 2) * grad_B, w - batch_scalar(beta, 1) * grad_w
+
+
+def residuals_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> Array:
+    """B_iw_i − θ_i after one inner step of the learner, (..., d, n); B (..., d, k), w (..., k), targets (..., d, n)."""
+    residuals = B @ _column(w) - targets
+    heads = _column(w) - alpha * (_transpose(B) @ residuals)
+    after = B @ heads - targets
+    return after - alpha * residuals * (_row(w) @ heads) if learner.adapts_representation else after
+
+
+def loss_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> Array:
+    """Mean over the tasks of ½‖B_iw_i − θ_i‖² after one inner step of the learner, (...)."""
+    after = residuals_after_adaptation(learner, B, w, targets, alpha)
+    return np.square(after).sum((-2, -1)) / 2 / targets.shape[-1]

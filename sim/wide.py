@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.updates import _batch_scalar
+from sim.updates import batch_scalar
 
 Array = np.ndarray
 
@@ -34,19 +34,19 @@ def mean_gradients(P: Array, Y: Array, second: Array, alpha: Any, m: Any, noise:
     Returns:
         (..., k, k') and (..., rows, k').
     """
-    a = _batch_scalar(alpha, 2)
+    a = batch_scalar(alpha, 2)
     gram = _transposed(P) @ second @ P  # Bᵀ(mean θθᵀ)B, k' × k'
     spread: Any = gram
     if m is not None:
-        total = _batch_scalar(np.trace(second, axis1=-2, axis2=-1) + noise, 2)
-        spread = gram + (gram + total * (_transposed(P) @ P + _transposed(Y) @ Y)) / _batch_scalar(m, 2)
+        total = batch_scalar(np.trace(second, axis1=-2, axis2=-1) + noise, 2)
+        spread = gram + (gram + total * (_transposed(P) @ P + _transposed(Y) @ Y)) / batch_scalar(m, 2)
     return a * a * (P @ spread) - a * (second @ P), a * a * (Y @ spread)
 
 
 def mean_step(P: Array, Y: Array, second: Array, alpha: Any, beta: Any, m: Any, noise: Any = 0) -> tuple[Array, Array]:
     """One mean outer step: (P, Y) − β · ``mean_gradients``, whose arguments and shapes it has."""
     along, across = mean_gradients(P, Y, second, alpha, m, noise)
-    b = _batch_scalar(beta, 2)
+    b = batch_scalar(beta, 2)
     return P - b * along, Y - b * across
 
 

@@ -31,6 +31,7 @@ from sim.experiments import CurveResult, get_experiment
 from sim.learners import LEARNERS, META_LEARNERS
 from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
 from sim.trajectories import CONVERGED_BELOW, Outcome, run
+from sim.updates import loss_after_adaptation
 from theory.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
 
 TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
@@ -282,9 +283,9 @@ def test_the_loss_vanishes_at_a_blind_point(name):
     heads, alpha = rng(3).standard_normal((2, 4)), 0.25
     problem = Problem(4, np.eye(4, 2), FixedTasks(heads), np.zeros((4, 2)), np.array([2.0, 0.0]), 4)
     targets = problem.B_star @ heads
-    loss = boundaries.loss_after_adaptation(LEARNERS[name], problem.B0, problem.w0, targets, alpha)
+    loss = loss_after_adaptation(LEARNERS[name], problem.B0, problem.w0, targets, alpha)
     assert loss == pytest.approx(0.0, abs=1e-30)
-    anil = boundaries.loss_after_adaptation(LEARNERS["anil"], problem.B0, problem.w0, targets, alpha)
+    anil = loss_after_adaptation(LEARNERS["anil"], problem.B0, problem.w0, targets, alpha)
     assert anil == pytest.approx(np.square(heads).sum() / 8, rel=1e-12)
 
 

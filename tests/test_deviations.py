@@ -12,7 +12,7 @@ from theory.claims import catalogue, get_claim
 from theory.claims.record import Verdict
 from theory.claims.wrong import WRONG_CLAIMS
 from theory.engine import Profile, verify
-from theory.engine.selftest import concerns, selftest
+from theory.engine.selftest import concerns, selftest, used_claims
 from theory.engine.theory_faults import THEORY_FAULTS
 
 rng = np.random.default_rng(11)
@@ -78,3 +78,9 @@ def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.
 def test_proofs_do_not_look_at_the_implementation() -> None:
     wrong = DEVIATIONS["sum-instead-of-mean"].implementation
     assert verify(get_claim("update-anil"), wrong, kinds=("proof",)).status == Verdict.PROVED
+
+
+def test_no_fault_is_found_by_refuting_what_is_false() -> None:
+    false = {claim.id for claim in catalogue() if claim.expected == Verdict.REFUTED}
+    assert false
+    assert not false & set(used_claims())

@@ -158,6 +158,11 @@ def baseline_runs(draw: st.DrawFn) -> Instance:
     }
 
 
+def _condition(B: np.ndarray, w: np.ndarray, step: int) -> float:
+    values = np.linalg.svd(B, compute_uv=False)
+    return float(values[0] / max(values[-1], 1e-300))
+
+
 def lower_bound_check(which: int = 1, steps: int = BOUND_STEPS) -> Check:
     """σ_{which+1}(B_{*⊥}ᵀB̂_0) against the least dist along the run. ``which=0`` (σ_1) is a wrong claim."""
 
@@ -178,13 +183,9 @@ def lower_bound_check(which: int = 1, steps: int = BOUND_STEPS) -> Check:
 
         problem = Problem(instance["d"], np.eye(len(basis), k), tasks, B0, w0, 1)
 
-        def condition(B: np.ndarray, w: np.ndarray, step: int) -> float:
-            values = np.linalg.svd(B, compute_uv=False)
-            return float(values[0] / max(values[-1], 1e-300))
-
         trajectory = run(
             AVERAGE, problem, 1.0, beta, steps,
-            implementation=implementation, record_every=10, observe={"condition": condition},
+            implementation=implementation, record_every=10, observe={"condition": _condition},
         )  # fmt: skip
         sigma = float(np.linalg.svd(basis[k:], compute_uv=False)[which])
         # eps × condition for each distance; a few eps a step beside the direction.
@@ -400,13 +401,9 @@ def diversity_check(learner: Learner, steps: int = DIVERSITY_STEPS) -> Check:
         problem, alpha, beta = poor_problem(learner, instance)
         stays = _horizon(learner, problem, alpha, beta, steps)
 
-        def condition(B: np.ndarray, w: np.ndarray, step: int) -> float:
-            values = np.linalg.svd(B, compute_uv=False)
-            return float(values[0] / max(values[-1], 1e-300))
-
         trajectory = run(
             learner, problem, alpha, beta, stays,
-            implementation=implementation, record_every=10, observe={"condition": condition},
+            implementation=implementation, record_every=10, observe={"condition": _condition},
         )  # fmt: skip
         share = least_share(problem.B0[r:k], problem.B0[k:])
         # Every step perturbs [X; Y] by a few eps relatively, and a distance is good to eps × condition. A run that

@@ -13,9 +13,10 @@ import numpy as np
 from hypothesis import strategies as st
 
 from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
+from sim.learners import LEARNERS
 from sim.problems import FixedTasks, Problem, StartKind, make_problem
 from sim.trajectories import Trajectory, run
+from sim.updates import loss_after_adaptation, residuals_after_adaptation
 from theory.claims.balanced import start_of
 from theory.claims.comparing import most_strained, run_together, same, step_scale, supported
 from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
@@ -88,9 +89,7 @@ def _point(instance: Instance) -> StepArrays:
 
 def _check(instance: Instance, implementation: Implementation) -> Comparison:
     at = _point(instance)
-    residuals = (at.B @ at.w)[:, None] - at.targets
-    heads = at.w[:, None] - at.alpha * (at.B.T @ residuals)
-    after = at.B @ heads - at.alpha * residuals * (at.w @ heads) - at.targets  # B_i w_i − θ_i
+    after = residuals_after_adaptation(LEARNERS["maml"], at.B, at.w, at.targets, at.alpha)
     scale = step_scale(LEARNERS["maml"], at)
     comparisons = [same(after, 0 * after, scale, implementation.eps, "residuals after adaptation, largest entry")]
     for learner in supported(implementation, BOTH_MAMLS):
@@ -116,16 +115,6 @@ NEAR_BLIND = 0.1
 |1 − α‖w‖²| ≤ √0.01 of the one before."""
 
 
-def _loss(learner: Learner, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: float) -> np.ndarray:
-    """Mean loss after adaptation: B (..., d, k), w (..., k), targets (..., d, n) to (...)."""
-    residual = B @ w[..., :, None] - targets
-    heads = w[..., :, None] - alpha * np.swapaxes(B, -1, -2) @ residual
-    after = B @ heads - targets
-    if learner.adapts_representation:
-        after = after - alpha * residual * (w[..., None, :] @ heads)
-    return np.square(after).sum((-2, -1)) / 2 / targets.shape[-1]
-
-
 def _blind_share(
     implementation: Implementation, learner_id: str, trials: int, seed: int, kind: StartKind = "orthonormal"
 ) -> tuple[float, float, float]:
@@ -135,8 +124,8 @@ def _blind_share(
     trajectory = run(learner, problem, alpha, 0.1, STEPS, implementation=implementation, record_every=STEPS)
     targets = problem.B_star @ problem.tasks(0)
 
-    end = _loss(learner, trajectory.B, trajectory.w, targets, alpha)
-    relative = end / _loss(learner, problem.B0, problem.w0, targets, alpha)
+    end = loss_after_adaptation(learner, trajectory.B, trajectory.w, targets, alpha)
+    relative = end / loss_after_adaptation(learner, problem.B0, problem.w0, targets, alpha)
     blind = (trajectory.dist[-1] > BLIND_ABOVE) & (relative < SOLVED_BELOW)
     if not blind.any():
         return 0.0, float("nan"), float("nan")
@@ -222,8 +211,8 @@ def _few_measure(implementation: Implementation, seed: int, effort: float) -> Me
         for name, trajectory in ends.items():
             found[name].append(speed(trajectory))
         found["head"].append(FEW_ALPHA * np.square(end.w).sum(-1))
-        start_loss = _loss(learner, problem.B0, problem.w0, truth @ heads, FEW_ALPHA)
-        found["loss"].append(_loss(learner, end.B, end.w, truth @ heads, FEW_ALPHA) / start_loss)
+        start_loss = loss_after_adaptation(learner, problem.B0, problem.w0, truth @ heads, FEW_ALPHA)
+        found["loss"].append(loss_after_adaptation(learner, end.B, end.w, truth @ heads, FEW_ALPHA) / start_loss)
     maml, anil, predicted, head, loss = (np.concatenate(parts) for parts in found.values())
     consistent = bool(
         np.all(np.abs(maml / predicted - 1) < FEW_AGREE)

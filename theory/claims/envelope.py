@@ -186,8 +186,7 @@ def _guess(
         expected=Verdict.REFUTED,
         kind="inequality",
         learners=(name,),
-        # A false statement demands nothing of an implementation, and no fault is found by refuting it.
-        needs=frozenset(),
+        needs=frozenset({"step", "distance"}),
         instances=instances,
         check=envelope_check(LEARNERS[name], steps=steps, read=read),
         examples=4,

@@ -106,7 +106,7 @@ def _factor_check(instance: Instance, implementation: Implementation) -> Compari
         )
         for name in META_LEARNERS
     )
-    moved = array(instance["Y1"]) * (at["alpha"] / at["alpha"])
+    moved = at["Y1"]
     steps = (
         _response(at, moved, moved @ predicted, learner, implementation)
         for learner in supported(implementation, META_LEARNERS)
@@ -159,8 +159,8 @@ def _kept_proof() -> Proof:
 
 @st.composite
 def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = True) -> Instance:
-    """k ≤ 2, k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V, "
-    "tasks, any Y."""
+    """k ≤ 2, k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V,
+    tasks, any Y."""
     k = draw(st.integers(1, 2))
     width = draw(st.integers(k, 2 * k + 1))
     rows = draw(st.integers(max(1, width - k), 4))
@@ -195,6 +195,7 @@ def _wide_arrays(instance: Instance) -> dict[str, Any]:
     return {
         "M": M,
         "Y": Y,
+        "Y1": array(instance["Y1"]) * one,
         "V": V,
         "targets": np.concatenate([heads, zeros]),
         "heads": heads,
@@ -240,7 +241,7 @@ def _fixed_check(instance: Instance, implementation: Implementation) -> Comparis
 def _kept_check(instance: Instance, implementation: Implementation) -> Comparison:
     at = _wide_arrays(instance)
     k = instance["k"]
-    B = np.concatenate([at["M"], array(instance["Y1"]) * (at["alpha"] / at["alpha"])])
+    B = np.concatenate([at["M"], at["Y1"]])
     useless = at["V"][k:].T  # B_*ᵀB is zero on these
     next_B, _ = _steps(at, B, LEARNERS["fo-anil"], implementation)
     tolerance = _tolerance(at, B, LEARNERS["fo-anil"], implementation.eps) * instance["width"]
@@ -348,8 +349,8 @@ def _resting_check(instance: Instance, implementation: Implementation) -> Compar
 def _compared(
     difference: np.ndarray, at: dict[str, Any], implementation: Implementation, why: str, extra: float = 0.0
 ) -> Comparison:
-    """Sums of a few products of matrices of at most 6 columns, each term at most |P| + what α, β, "
-    "Σ_* multiply it with."""
+    """Sums of a few products of matrices of at most 6 columns, each term at most |P| + what α, β, Σ_*
+    multiply it with."""
     if at["exact"]:
         return Comparison(largest(difference), 0, 0, why)
     P, second, alpha, beta = at["P"], at["second"], float(at["alpha"]), float(at["beta"])
@@ -603,10 +604,7 @@ CLAIMS = (
         id="width-local-factor",
         chapter=CHAPTER,
         statement=r"At these points the right factor of all four meta-learners is $N = I - \alpha^2\beta "
-        r"M^\top\Psi_* M$, whose "
-        r"eigenvalues are $1 - \alpha\beta\lambda_j$ ($\lambda_j$ those of $\Psi_*$) and $k' - k$ times "
-        r"$1$: the useful "
-        r"directions contract as for $k' = k$, the superfluous ones do not move.",
+        r"M^\top\Psi_* M$.",
         source=own(),
         hypotheses=WIDE,
         expected=Verdict.PROVED,
@@ -619,8 +617,9 @@ CLAIMS = (
         check=_factor_check,
         examples=24,
         remark=r"Checked on the right factor's words, and on what the steps do to a small perpendicular part, to first "
-        r"order. The eigenvalues follow as $\alpha^2 M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ "
-        r"share their non-zero ones.",
+        r"order. Its eigenvalues are $1 - \alpha\beta\lambda_j$ ($\lambda_j$ those of $\Psi_*$) and $k' - k$ times "
+        r"$1$, as $\alpha^2 M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ share their non-zero ones: "
+        r"the useful directions contract as for $k' = k$, the superfluous ones do not move.",
     ),
     Claim(
         id="width-never-unlearned",

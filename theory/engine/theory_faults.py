@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from theory.claims.record import Claim, Verdict
+from theory.claims.record import Claim
 
 Wrong = Callable[..., Any]
 """``wrong(right, *arguments)``: what the faulty function returns, given the right one."""
@@ -57,11 +57,7 @@ class TheoryFault:
 
     def concerns(self, claim: Claim) -> bool:
         """Whether the claim's check is of a module in which the fault is."""
-        return (
-            claim.check is not None
-            and claim.expected != Verdict.REFUTED
-            and claim.check.__module__.removeprefix("theory.claims.") in self.where
-        )
+        return claim.check is not None and claim.check.__module__.removeprefix("theory.claims.") in self.where
 
 
 def _more(value: Any) -> Any:
