@@ -12,16 +12,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.learners import LEARNERS, META_LEARNERS, get_learner
-from sim.problems import Problem, StartKind, make_problem
-from sim.trajectories import run
+from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
+from metarep.sim.problems import Problem, StartKind, make_problem
+from metarep.sim.trajectories import run
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One problem setting; the fields are those of ``sim.problems.make_problem`` and ``sim.trajectories.run``."""
+    """One problem setting; the fields are those of ``metarep.sim.problems.make_problem`` and ``metarep.sim.trajectories.run``."""
 
     d: int
     k: int

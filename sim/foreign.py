@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from sim import updates
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
+from metarep.sim import updates
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner
 
 Array = np.ndarray
 PRECISIONS = {"float32": 2.0**-23, "float64": 2.0**-52}

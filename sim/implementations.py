@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sim import metrics, samples, updates
-from sim.learners import LEARNERS
+from metarep.sim import metrics, updates
+from metarep.sim.learners import LEARNERS
+from metarep.sim.sampling import samples
 
 
 @dataclass(frozen=True)
@@ -15,9 +16,9 @@ class Implementation:
 
     Attributes:
         name: what reports call it.
-        step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``sim.updates.step``.
+        step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``metarep.sim.updates.step``.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
-        step_on_samples: a step on explicit data, as ``sim.samples.step_on_samples``; None if it has none.
+        step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has none.
         eps: unit of its rounding errors, from which tolerances are made.
         exact: whether ``step`` runs on object arrays of ``fractions.Fraction``.
         supported: ids of the learners it has.

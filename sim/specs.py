@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from sim.learners import Learner
+from metarep.sim.learners import Learner
 
 KEYS = tuple(field.name for field in fields(Learner))
 """What a spec may say; ``name`` is the file's unless it is given, ``adapts`` must be."""

@@ -14,11 +14,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sim.learners import get_learner
-from sim.problems import StartKind, check_dimensions, check_step_size, make_problem
-from sim.sampled_runs import run_sampled
-from sim.samples_in_law import check_sample_size
-from sim.trajectories import outcomes, run
+from metarep.sim.learners import get_learner
+from metarep.sim.problems import StartKind, check_dimensions, check_step_size, make_problem
+from metarep.sim.sampling.in_law import check_sample_size
+from metarep.sim.sampling.runs import run_sampled
+from metarep.sim.trajectories import outcomes, run
 
 RECORDS = 100
 """Distances recorded along a run, evenly spaced; the floor is taken over the last quarter of them."""
@@ -120,7 +120,7 @@ def grid(axes: dict[str, list[Any]]) -> list[SweepSetting]:
 
 
 def run_cell(cell: Cell, seed: int) -> tuple[list[Replicate], str]:
-    """Run a cell: its replicates, and how the samples were simulated (``sim.samples_in_law`` says why)."""
+    """Run a cell: its replicates, and how the samples were simulated (``metarep.sim.sampling.in_law`` says why)."""
     s, rng = cell.setting, cell.generator(seed)
     learner, trials = get_learner(s.learner), (cell.replicates,)
     problem = make_problem(s.d, s.k, s.n, s.alpha, rng, s.tasks, s.start, s.dist0, trials)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from sim.implementations import REFERENCE, Implementation
-from sim.learners import Learner
-from sim.problems import Problem, check_step_size
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import Learner
+from metarep.sim.problems import Problem, check_step_size
 
 Array = np.ndarray
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.learners import Learner
+from metarep.sim.learners import Learner
 
 Array = np.ndarray
 StepSize = Any  # a float, a Fraction, or an array over the batch axes

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.updates import batch_scalar
+from metarep.sim.updates import batch_scalar
 
 Array = np.ndarray
 

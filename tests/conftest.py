@@ -5,9 +5,9 @@ import secrets
 import hypothesis
 import pytest
 
-from sim.foreign import foreign_implementation, load_adapter
-from sim.implementations import Implementation
-from theory.engine import Profile
+from metarep.sim.foreign import foreign_implementation, load_adapter
+from metarep.sim.implementations import Implementation
+from metarep.theory.engine import Profile
 
 THOROUGH_EFFORT = 20.0
 

@@ -5,22 +5,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from reports.boundaries import BoundarySize, measure_boundaries
-from reports.experiments_chapter import CHAPTER_EXPERIMENTS
-from reports.figures import rendered
-from reports.gather import RateSetting, ReportProfile, Results, gather
-from reports.learners_chapter import LearnersResults, measure_widths
-from reports.own_claims import own_claims, own_records
-from reports.report import write_report
-from reports.samples_chapter import RECOVERY, FloorPoint, recovery_points
-from reports.study import Settings, example, record, study
-from reports.study_chapter import draw_examples, example_rows, examples_csv
-from sim.deviations import DEVIATIONS
-from sim.experiments import CurveResult, get_experiment, run_experiment
-from sim.learners import LEARNERS
-from theory.claims import catalogue
-from theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
-from theory.engine.selftest import FaultRow, concerns, used_claims, wrong_claim_row
+from metarep.reports.chapters.boundaries.data import BoundarySize, measure_boundaries
+from metarep.reports.chapters.experiments.section import CHAPTER_EXPERIMENTS
+from metarep.reports.chapters.learners.examples import draw_examples, example_rows, examples_csv
+from metarep.reports.chapters.learners.section import LearnersResults, measure_widths
+from metarep.reports.chapters.samples import RECOVERY, FloorPoint, recovery_points
+from metarep.reports.cli.own_claims import own_claims, own_records
+from metarep.reports.page.style import rendered
+from metarep.reports.report.document import write_report
+from metarep.reports.report.gather import RateSetting, ReportProfile, Results, gather
+from metarep.reports.study.study import Settings, example, record, study
+from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
+from metarep.sim.learners import LEARNERS
+from metarep.sim.mutants import DEVIATIONS
+from metarep.theory.claims import catalogue
+from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
+from metarep.theory.engine.mutants.selftest import FaultRow, concerns, used_claims, wrong_claim_row
 
 PROFILE = ReportProfile(
     "small",
@@ -35,9 +35,9 @@ BOUNDARY = BoundarySize(5, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
 REFUTED, ABOVE = "nothing-moves", "nothing-moves-twice"
 """The ids of the claim that is false and of the one that rests on it."""
 _OWN = f'''
-from sim.learners import LEARNERS
-from theory.claims.record import Claim, Comparison, Verdict, own
-from theory.claims.strategies import floats, outer_steps, step_arrays
+from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.record import Claim, Comparison, Verdict, own
+from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
 
 def still(instance, implementation):
     at = step_arrays(instance)

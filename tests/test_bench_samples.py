@@ -2,8 +2,8 @@
 
 import pytest
 
-from reports.bench_samples import AUTOGRAD, EXPLICIT, IN_LAW, compare_sampling
-from sim.learners import LEARNERS
+from metarep.reports.bench.samples import AUTOGRAD, EXPLICIT, IN_LAW, compare_sampling
+from metarep.sim.learners import LEARNERS
 
 
 def test_comparison_reports_every_learner_and_method():

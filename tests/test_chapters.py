@@ -10,29 +10,31 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from reports import blocks, boundaries, charts, pages
-from reports.boundaries import BoundarySize, NearPlane
-from reports.boundaries_chapter import boundaries_record, boundaries_section
-from reports.boundaries_figures import phase_chart
-from reports.experiments_chapter import (
+from metarep.reports.chapters.boundaries import data as boundaries
+from metarep.reports.chapters.boundaries.data import BoundarySize, NearPlane
+from metarep.reports.chapters.boundaries.figures import phase_chart
+from metarep.reports.chapters.boundaries.section import boundaries_record, boundaries_section
+from metarep.reports.chapters.experiments.section import (
     CRITERIA,
     VARIANTS,
     experiments_section,
     replication_records,
     replications,
 )
-from reports.figure_files import pictures
-from reports.figures import rendered
-from reports.output import as_json
-from reports.rates_chapter import grid_rates, looseness, rate_jobs, rates_section
-from reports.rates_table import RateRecord
-from reports.schema import part_schema
-from sim.experiments import CurveResult, get_experiment
-from sim.learners import LEARNERS, META_LEARNERS
-from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
-from sim.trajectories import CONVERGED_BELOW, Outcome, run
-from sim.updates import loss_after_adaptation
-from theory.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
+from metarep.reports.chapters.rates.section import grid_rates, looseness, rate_jobs, rates_section
+from metarep.reports.chapters.rates.table import RateRecord
+from metarep.reports.page import blocks, charts
+from metarep.reports.page import rendering as pages
+from metarep.reports.page.output import as_json
+from metarep.reports.page.style import rendered
+from metarep.reports.report.figure_files import pictures
+from metarep.reports.report.schema import part_schema
+from metarep.sim.experiments import CurveResult, get_experiment
+from metarep.sim.learners import LEARNERS, META_LEARNERS
+from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
+from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
+from metarep.sim.updates import loss_after_adaptation
+from metarep.theory.dynamics.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
 
 TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
 
@@ -311,7 +313,7 @@ def test_colours_of_shares():
 
 
 def test_cells_cover_the_plane_once():
-    from reports import figures
+    from metarep.reports.page import style as figures
 
     with figures.style():
         _, axes = charts.panel()

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.cli import run
-from sim import trajectories
-from sim.foreign import AdapterError, foreign_implementation, load_adapter
-from sim.implementations import REFERENCE, Implementation
-from sim.learners import LEARNERS
-from sim.problems import FixedTasks, Problem
-from theory.claims import catalogue, get_claim
-from theory.engine.check import CheckResult, Status, check_claim, check_implementation
-from theory.engine.diagnosis import diagnose
+from metarep.reports.cli.app import run
+from metarep.sim import trajectories
+from metarep.sim.foreign import AdapterError, foreign_implementation, load_adapter
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.sim.problems import FixedTasks, Problem
+from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.engine.foreign.checking import CheckResult, Status, check_claim, check_implementation
+from metarep.theory.engine.foreign.diagnosis import diagnose
 
 UPDATES = tuple(claim for claim in catalogue() if claim.id.startswith("update-"))
 
@@ -177,7 +177,7 @@ def test_unusable_adapters_get_one_line_with_their_own(
 def test_command_line(tmp_path: Path) -> None:
     wrong = RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body")
     (tmp_path / "wrong.py").write_text(wrong + '\nsupported = {"average-loss"}\n')
-    command = [sys.executable, "-m", "reports", "check", str(tmp_path / "wrong.py"), "--max-examples", "1", "--json"]
+    command = [sys.executable, "-m", "metarep", "check", str(tmp_path / "wrong.py"), "--max-examples", "1", "--json"]
     root = Path(__file__).parent.parent
     found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert found.returncode == 1, found.stderr
@@ -189,14 +189,14 @@ def test_command_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("module", ["with_autograd", "clone_adapt"])
 def test_shipped_adapters_conform(module: str) -> None:
-    adapter = foreign_implementation(load_adapter(f"reports.adapters.{module}"))
+    adapter = foreign_implementation(load_adapter(f"metarep.reports.adapters.{module}"))
     assert check_implementation(adapter, UPDATES, max_examples=4).conforming
 
 
 @pytest.mark.parametrize(("module", "extra"), [("with_torch", "torch"), ("with_jax", "jax")])
 def test_optional_adapters_conform(module: str, extra: str) -> None:
     pytest.importorskip(extra, reason=f"the optional extra {extra!r} is not installed")
-    adapter = foreign_implementation(load_adapter(f"reports.adapters.{module}"))
+    adapter = foreign_implementation(load_adapter(f"metarep.reports.adapters.{module}"))
     assert check_implementation(adapter, UPDATES, max_examples=4).conforming
 
 
@@ -280,8 +280,8 @@ def test_runs_frozen_at_zero_do_not_reach_the_adapter(tmp_path: Path) -> None:
 
 
 OWN = """
-from theory.claims.record import Claim, Comparison, Verdict, own
-from theory.claims.strategies import floats, outer_steps, step_arrays
+from metarep.theory.claims.record import Claim, Comparison, Verdict, own
+from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
 
 def check(instance, implementation):
     at = step_arrays(instance)

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from theory.claims import catalogue, check_catalogue, get_claim
-from theory.claims.record import Claim, Verdict
-from theory.claims.wrong import WRONG_CLAIMS
-from theory.engine import Profile, verify
+from metarep.theory.claims import catalogue, check_catalogue, get_claim
+from metarep.theory.claims.record import Claim, Verdict
+from metarep.theory.engine import Profile, verify
+from metarep.theory.engine.mutants.wrong_claims import WRONG_CLAIMS
 
 
 @pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)

@@ -10,16 +10,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from scipy.integrate import solve_ivp
 
-from sim.implementations import REFERENCE, Implementation
-from sim.learners import LEARNERS, META_LEARNERS, get_learner
-from sim.metrics import principal_sines, subspace_distance
-from sim.trajectories import Outcome, Trajectory, run
-from sim.updates import step
-from theory import rates
-from theory.adversary import polish, search_cells
-from theory.bounds import flow_log_distance, largest_flow_c
-from theory.claims import baseline, catalogue, constants, contraction, envelope, get_claim
-from theory.claims.balanced import (
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
+from metarep.sim.metrics import principal_sines, subspace_distance
+from metarep.sim.trajectories import Outcome, Trajectory, run
+from metarep.sim.updates import step
+from metarep.theory.claims import baseline, catalogue, constants, contraction, envelope, get_claim
+from metarep.theory.claims.adversary import polish, search_cells
+from metarep.theory.claims.balanced import (
     REGIONS,
     CyclingTasks,
     Setting,
@@ -32,10 +30,12 @@ from theory.claims.balanced import (
     settings_in,
     start_of,
 )
-from theory.claims.record import Claim, Verdict
-from theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays
-from theory.engine import Profile, verify
-from theory.rates import HeadMoments
+from metarep.theory.claims.record import Claim, Verdict
+from metarep.theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays
+from metarep.theory.dynamics import rates
+from metarep.theory.dynamics.bounds import flow_log_distance, largest_flow_c
+from metarep.theory.dynamics.rates import HeadMoments
+from metarep.theory.engine import Profile, verify
 
 EPS = float(np.finfo(float).eps)
 

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sim import metrics, updates
-from sim.implementations import REFERENCE
-from sim.learners import LEARNERS, get_learner
-from theory import alphabet as a
-from theory.alphabet import DIMENSIONS
-from theory.claims import fixed_points, get_claim, structure, symmetries
-from theory.claims.comparing import most_strained, run_together, supported
-from theory.claims.record import Comparison, Verdict
-from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
-from theory.engine import Profile, verify
-from theory.expressions import evaluate_expression, evaluate_words
-from theory.structure import split_update, stated_split
-from theory.words import Poly, identity
+from metarep.sim import metrics, updates
+from metarep.sim.implementations import REFERENCE
+from metarep.sim.learners import LEARNERS, get_learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.alphabet import DIMENSIONS
+from metarep.theory.calculus.expressions import evaluate_expression, evaluate_words
+from metarep.theory.calculus.words import Poly, identity
+from metarep.theory.claims import fixed_points, get_claim, structure, symmetries
+from metarep.theory.claims.comparing import most_strained, run_together, supported
+from metarep.theory.claims.record import Comparison, Verdict
+from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
+from metarep.theory.dynamics.structure import split_update, stated_split
+from metarep.theory.engine import Profile, verify
 
 UNHURRIED = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 few = settings(max_examples=15, suppress_health_check=UNHURRIED)
@@ -172,7 +172,7 @@ def test_rescaled_alpha_gains_powers_of_c():
 
 
 def test_moment_degrees_are_those_of_the_words():
-    from theory.structure import head_degree
+    from metarep.theory.dynamics.structure import head_degree
 
     assert {name: head_degree(LEARNERS[name]) for name in LEARNERS} == structure.MOMENT_DEGREES
 

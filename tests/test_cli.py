@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.cli import run
-from reports.entry import main
-from reports.rates_table import rates_problem
+from metarep.reports.chapters.rates.table import rates_problem
+from metarep.reports.cli.app import run
+from metarep.reports.cli.entry import main
 
 FIVE = ["anil", "fo-anil", "maml", "fo-maml", "average-loss"]
 
@@ -160,7 +160,7 @@ def test_a_bug_is_not_taken_for_bad_input(monkeypatch):
     def broken(*arguments, **options):
         raise ValueError("a bug")
 
-    monkeypatch.setattr("sim.trajectories.run", broken)
+    monkeypatch.setattr("metarep.sim.trajectories.run", broken)
     with pytest.raises(ValueError, match="a bug"):
         run(["simulate", "anil"])
 
@@ -184,7 +184,7 @@ def test_main_exits_with_the_code(monkeypatch):
 def test_as_a_module_into_a_closed_pipe():
     """A reader that leaves (``metarep derive maml | head -1``) is no error worth a traceback."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "reports", "derive", "maml"],
+        [sys.executable, "-m", "metarep", "derive", "maml"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -324,8 +324,8 @@ def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     """The exit code is that of the verdict: break the implementation and the claim falls."""
     from dataclasses import replace
 
-    from theory import claims
-    from theory.claims.record import Comparison
+    from metarep.theory import claims
+    from metarep.theory.claims.record import Comparison
 
     claim = claims.get_claim("update-fo-anil")
     false = replace(claim, proof=None, check=lambda instance, implementation: Comparison(1.0, 0.0, 0.5, "made false"))
@@ -338,7 +338,7 @@ def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
 
 
 def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch):
-    from theory.engine import selftest
+    from metarep.theory.engine.mutants import selftest
 
     def outcome(refuted_by):
         row = selftest.FaultRow("a-fault", "a cause", "what is wrong", refuted_by, ("update-anil",))
@@ -353,7 +353,7 @@ def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch):
 
 
 def test_bench_prints_ratios(capsys, monkeypatch):
-    from reports import bench
+    from metarep.reports.bench import bench
 
     quick = bench.ratios(scale=0.01)
     monkeypatch.setattr(bench, "ratios", lambda: quick)
@@ -413,7 +413,7 @@ def test_a_spec_that_exits_and_deeply_nested_json_are_bad_input(capsys, tmp_path
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_is_one_line():
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "reports", "derive", "anil"]
+        command = [sys.executable, "-m", "metarep", "derive", "anil"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("metarep: cannot write (No space left on device)")

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sim.learners import LEARNERS, Adapts, Learner
-from theory import alphabet as a
-from theory.derive import (
+from metarep.sim.learners import LEARNERS, Adapts, Learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.words import gradient
+from metarep.theory.dynamics.derive import (
     MOST_INNER_STEPS,
     adapted_loss,
     adjoint_program,
@@ -18,7 +19,6 @@ from theory.derive import (
     task_gradients,
     task_loss,
 )
-from theory.words import gradient
 
 SPECS = (
     *LEARNERS.values(),

@@ -5,15 +5,15 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sim.deviations import DEVIATIONS, Deviation, step_from_terms
-from sim.learners import LEARNERS
-from sim.updates import step
-from theory.claims import catalogue, get_claim
-from theory.claims.record import Verdict
-from theory.claims.wrong import WRONG_CLAIMS
-from theory.engine import Profile, verify
-from theory.engine.selftest import concerns, selftest, used_claims
-from theory.engine.theory_faults import THEORY_FAULTS
+from metarep.sim.learners import LEARNERS
+from metarep.sim.mutants import DEVIATIONS, Deviation, step_from_terms
+from metarep.sim.updates import step
+from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.claims.record import Verdict
+from metarep.theory.engine import Profile, verify
+from metarep.theory.engine.mutants.selftest import concerns, selftest, used_claims
+from metarep.theory.engine.mutants.theory_faults import THEORY_FAULTS
+from metarep.theory.engine.mutants.wrong_claims import WRONG_CLAIMS
 
 rng = np.random.default_rng(11)
 B, w, TARGETS = rng.standard_normal((2, 5, 3)), rng.standard_normal((2, 3)), rng.standard_normal((2, 5, 4))
@@ -65,8 +65,8 @@ def test_some_claim_refutes_it(deviation: Deviation) -> None:
 
 
 def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("theory.engine.selftest.WRONG_CLAIMS", WRONG_CLAIMS[:1])
-    monkeypatch.setattr("theory.engine.selftest.THEORY_FAULTS", THEORY_FAULTS[:1])
+    monkeypatch.setattr("metarep.theory.engine.mutants.selftest.WRONG_CLAIMS", WRONG_CLAIMS[:1])
+    monkeypatch.setattr("metarep.theory.engine.mutants.selftest.THEORY_FAULTS", THEORY_FAULTS[:1])
     distances = [claim.id for claim in catalogue() if "distance" in claim.needs]
     steps = [claim.id for claim in catalogue() if "step" in claim.needs]
     matrix = selftest(without=[*distances, *steps], effort=0.01)

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from sim.deviations import DEVIATIONS, scaled_step_sizes
-from sim.implementations import REFERENCE
-from theory.claims import catalogue, get_claim
-from theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
-from theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
-from theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
-from theory.engine.selftest import asks_no_implementation, theory_fault_row
-from theory.engine.theory_faults import THEORY_FAULTS
-from theory.proofs import Proof
-from theory.words import identity
+from metarep.sim.implementations import REFERENCE
+from metarep.sim.mutants import DEVIATIONS, scaled_step_sizes
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import identity
+from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
+from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
+from metarep.theory.engine.mutants.selftest import asks_no_implementation, theory_fault_row
+from metarep.theory.engine.mutants.theory_faults import THEORY_FAULTS
+from metarep.theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
 
 
 def inequality(check, **changes) -> Claim:
@@ -227,12 +227,12 @@ def test_every_claim_that_asks_no_implementation_is_refuted_by_a_fault_of_the_th
 
 def test_a_fault_of_the_theory_is_planted_and_taken_out() -> None:
     fault = next(fault for fault in THEORY_FAULTS if fault.function == "span_head_matrix")
-    rates, stability = (importlib.import_module(f"theory.claims.{name}") for name in ("rates", "stability"))
+    rates, stability = (importlib.import_module(f"metarep.theory.claims.{name}") for name in ("rates", "stability"))
     right = rates.span_head_matrix
     with fault.planted():
         assert rates.span_head_matrix is not right
         assert stability.span_head_matrix is not right
     assert rates.span_head_matrix is stability.span_head_matrix is right
     gone = replace(fault, function="nothing_known").planted()
-    with pytest.raises(ValueError, match="'G-longer' replaces nothing_known of theory"), gone:
+    with pytest.raises(ValueError, match="'G-longer' replaces nothing_known of metarep.theory"), gone:
         pass

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import theory.claims.samples as claims
-from sim.learners import LEARNERS
-from sim.metrics import principal_sines
-from sim.samples import sampled_gradients
-from sim.stationary import LongRun, long_run, mean_square_sine
-from theory.claims import get_claim
-from theory.claims.record import Verdict
-from theory.engine import Profile, verify
-from theory.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
-from theory.moments import head_moments, mean_gradients, mean_noise_moment
+import metarep.theory.claims.samples as claims
+from metarep.sim.learners import LEARNERS
+from metarep.sim.metrics import principal_sines
+from metarep.sim.sampling.samples import sampled_gradients
+from metarep.sim.sampling.stationary import LongRun, long_run, mean_square_sine
+from metarep.theory.claims import get_claim
+from metarep.theory.claims.record import Verdict
+from metarep.theory.dynamics.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
+from metarep.theory.dynamics.moments import head_moments, mean_gradients, mean_noise_moment
+from metarep.theory.engine import Profile, verify
 
 FO_ANIL = LEARNERS["fo-anil"]
 HEADS = 0.3 + np.random.default_rng(7).standard_normal((3, 9))

@@ -5,11 +5,11 @@ With a blank for the = pytest looks for its settings beside a file that is not i
 
 import pytest
 
-from sim.implementations import Implementation
-from theory.claims import catalogue
-from theory.claims.record import Claim
-from theory.engine import shown
-from theory.engine.check import Status, check_claim
+from metarep.sim.implementations import Implementation
+from metarep.theory.claims import catalogue
+from metarep.theory.claims.record import Claim
+from metarep.theory.engine import shown
+from metarep.theory.engine.foreign.checking import Status, check_claim
 
 ABOUT_STEPS = [claim for claim in catalogue() if claim.needs & {"step", "samples"} and claim.instances]
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import sympy
 
-from sim.learners import LEARNERS
-from theory import alphabet as a
-from theory.derive import derive
-from theory.isserlis import expectation, first_query, pairings, sample_covariance
-from theory.moments import (
+from metarep.sim.learners import LEARNERS
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.isserlis import expectation, first_query, pairings, sample_covariance
+from metarep.theory.calculus.traces import BB, BBBB, gradient_with_traces, trace, trace_values
+from metarep.theory.calculus.words import identity
+from metarep.theory.dynamics.derive import derive
+from metarep.theory.dynamics.moments import (
     adapted_head,
     directed_moment,
     evaluate,
@@ -24,8 +26,6 @@ from theory.moments import (
     noise_moment,
     sampled_task_gradients,
 )
-from theory.traces import BB, BBBB, gradient_with_traces, trace, trace_values
-from theory.words import identity
 
 ANILS = [LEARNERS["fo-anil"], LEARNERS["anil"]]
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from reports.cli import run
+from metarep.reports.cli.app import run
 
 RIGHT = """
-from sim.learners import LEARNERS
-from theory.claims.record import Claim, Comparison, Verdict, own
-from theory.claims.strategies import floats, outer_steps, step_arrays
+from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.record import Claim, Comparison, Verdict, own
+from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
 
 def check(instance, implementation):
     at = step_arrays(instance)
@@ -94,7 +94,7 @@ def test_a_check_that_raises_is_named_by_its_line_and_costs_no_report(
     def too_late(*arguments: object) -> None:
         raise AssertionError("the catalogue ran before the mistake showed")
 
-    monkeypatch.setattr("reports.gather.gather", too_late)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", too_late)
     assert f"mine.py:{number}:" in complaint(capsys, "report", "--out", "out", "--claims", "mine.py")
 
 

@@ -6,13 +6,14 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from reports import blocks as b
-from reports import figures, pages
-from reports.graph import FILE_STYLE
-from reports.wording import at_least, at_most, inline_html
-from theory.claims.record import Verdict
+from metarep.reports.chapters.claims.graph import FILE_STYLE
+from metarep.reports.page import blocks as b
+from metarep.reports.page import rendering as pages
+from metarep.reports.page import style as figures
+from metarep.reports.page.markup import at_least, at_most, inline_html
+from metarep.theory.claims.record import Verdict
 
-CSS = (files("reports") / "templates" / "report.css").read_text(encoding="utf-8")
+CSS = (files("metarep.reports.page") / "templates" / "report.css").read_text(encoding="utf-8")
 AA = 4.5
 """WCAG 2.2, success criterion 1.4.3: the least contrast of text."""
 

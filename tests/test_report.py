@@ -11,16 +11,18 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from reports import blocks, figures, pages
-from reports.cli import run
-from reports.figure_files import figure_files
-from reports.gather import RateSetting, ReportProfile, gather
-from reports.rates_table import RateRecord
-from reports.report import document, report_data, write_report
-from reports.schema import VARYING
-from reports.wording import breakable, inline_html, inline_markdown, inline_text, mathml, power
-from theory.claims import catalogue
-from theory.claims.record import Verdict
+from metarep.reports.chapters.rates.table import RateRecord
+from metarep.reports.cli.app import run
+from metarep.reports.page import blocks
+from metarep.reports.page import rendering as pages
+from metarep.reports.page import style as figures
+from metarep.reports.page.markup import breakable, inline_html, inline_markdown, inline_text, mathml, power
+from metarep.reports.report.document import document, report_data, write_report
+from metarep.reports.report.figure_files import figure_files
+from metarep.reports.report.gather import RateSetting, ReportProfile, gather
+from metarep.reports.report.schema import VARYING
+from metarep.theory.claims import catalogue
+from metarep.theory.claims.record import Verdict
 
 TINY = ReportProfile("tiny", 0.05, (RateSetting(20, 2, 10, 0.4, 0.4),), 2000, figure_steps=60)
 CLAIMS = ("update-fo-anil", "update-maml", "right-factor-fo-anil")
@@ -41,7 +43,7 @@ def out(results, tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are not drawn: that takes longest, and is not what is tested."""
-    for module in ("reports.charts", "reports.chapters"):
+    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.overview"):
         monkeypatch.setattr(f"{module}.rendered", lambda figure, form: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
@@ -191,7 +193,7 @@ def test_an_unexpected_verdict_stands_out(results, undrawn):
 
 def test_the_command_writes_a_report_and_replays_it(results, undrawn, tmp_path, capsys, monkeypatch):
     """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
-    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
     assert run(["report", "--out", "out"]) == 0
     assert "3 claims: 3 PROVED" in capsys.readouterr().out
@@ -210,7 +212,7 @@ def test_the_command_writes_a_report_and_replays_it(results, undrawn, tmp_path, 
     assert capsys.readouterr().err.startswith("metarep: ")
     # An unexpected verdict is exit code 1, and the report is written all the same.
     false = replace(results, claims=[{**results.claims[0], "status": "REFUTED", "as_expected": False}])
-    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: false)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: false)
     assert run(["report", "--out", "other"]) == 1
     assert (tmp_path / "other" / "report.html").is_file()
 

@@ -11,18 +11,23 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from reports.against import changed_line, changes
-from reports.cli import run
-from reports.experiment_figures import by_panel, drawn_envelope
-from reports.gather import RateSetting, ReportProfile, gather
-from reports.output import as_json, plain
-from reports.report import report_data, write_report
-from reports.samples_chapter import RecoveryPoint, RecoverySetting, SamplesResults, samples_record
-from reports.schema import SCHEMA_FILE, VARYING, part_schema, report_schema
-from sim.learners import LEARNERS
-from theory.claims import get_claim
-from theory.claims.record import Kind, Verdict
-from theory.engine.evidence import EvidenceKind
+from metarep.reports.chapters.experiments.figures import by_panel, drawn_envelope
+from metarep.reports.chapters.samples import (
+    RecoveryPoint,
+    RecoverySetting,
+    SamplesResults,
+    samples_record,
+)
+from metarep.reports.cli.app import run
+from metarep.reports.page.output import as_json, plain
+from metarep.reports.report.against import changed_line, changes
+from metarep.reports.report.document import report_data, write_report
+from metarep.reports.report.gather import RateSetting, ReportProfile, gather
+from metarep.reports.report.schema import SCHEMA_FILE, VARYING, part_schema, report_schema
+from metarep.sim.learners import LEARNERS
+from metarep.theory.claims import get_claim
+from metarep.theory.claims.record import Kind, Verdict
+from metarep.theory.engine.evidence import EvidenceKind
 
 TINY = ReportProfile("tiny", 0.02, (RateSetting(10, 2, 10, 0.4, 0.4),), 500, figure_steps=40)
 CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
@@ -42,7 +47,7 @@ def results():
 
 
 def stub_figures(patch: pytest.MonkeyPatch) -> None:
-    for module in ("reports.charts", "reports.chapters"):
+    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.overview"):
         patch.setattr(f"{module}.rendered", lambda figure, form: STUB)
 
 
@@ -171,8 +176,8 @@ def test_numbers_that_json_does_not_have_are_null(results):
 
 
 def test_finite_samples_have_the_published_shape():
-    from reports.samples_chapter import FloorPoint
-    from theory.claims.samples import FLOOR_SETTINGS
+    from metarep.reports.chapters.samples import FloorPoint
+    from metarep.theory.claims.samples import FLOOR_SETTINGS
 
     floor = FloorPoint(FLOOR_SETTINGS[0], 0.005, 1e-3, 1e-3, 2e-3, 1.1e-3, 1e-5)
     found = SamplesResults(0, (floor,), (), (RecoveryPoint("anil", 5, 80, (0.1, 0.2), 1),), RecoverySetting())
@@ -256,7 +261,7 @@ def test_the_data_are_what_is_drawn(out, results):
 @pytest.fixture
 def command(results, undrawn, monkeypatch, tmp_path):
     """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
-    monkeypatch.setattr("reports.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
     return lambda *words: run(["report", "--out", "new", *map(str, words)])
 
@@ -376,7 +381,7 @@ def test_plain_data_of_old_and_new_compare(results):
 # --- with one's own claims --------------------------------------------------------------------------------------------
 
 OWN = """
-from theory.claims.record import Claim, Measurement, Verdict, own
+from metarep.theory.claims.record import Claim, Measurement, Verdict, own
 
 CLAIMS = (
     Claim("mine", "Mine", "$1 = 1$.", own(), "nothing", Verdict.MEASURED, kind="measurement",

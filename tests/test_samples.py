@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.bench_samples import autograd_gradients
-from sim.learners import LEARNERS, Learner, get_learner
-from sim.samples import draw_samples, sampled_gradients, step_on_samples
-from sim.updates import outer_gradients
+from metarep.reports.bench.samples import autograd_gradients
+from metarep.sim.learners import LEARNERS, Learner, get_learner
+from metarep.sim.sampling.samples import draw_samples, sampled_gradients, step_on_samples
+from metarep.sim.updates import outer_gradients
 
 EPS = np.finfo(float).eps
 learners = pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)

@@ -2,19 +2,19 @@
 
 import math
 
+import equality_in_law as law
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports import equality_in_law as law
-from sim.gaussian_queries import Draws, first_query, fresh_directions, second_query
-from sim.learners import LEARNERS, Learner, get_learner
-from sim.metrics import subspace_distance
-from sim.sampled_runs import EXPLICIT, run_sampled
-from sim.samples_in_law import D_FREE, IN_FULL_SPACE, sampling_mode, step_in_law
-from sim.sampling_faults import SAMPLING_FAULTS
-from sim.updates import step
+from metarep.sim.learners import LEARNERS, Learner, get_learner
+from metarep.sim.metrics import subspace_distance
+from metarep.sim.sampling.faults import SAMPLING_FAULTS
+from metarep.sim.sampling.gaussian_queries import Draws, first_query, fresh_directions, second_query
+from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, sampling_mode, step_in_law
+from metarep.sim.sampling.runs import EXPLICIT, run_sampled
+from metarep.sim.updates import step
 
 EPS = np.finfo(float).eps
 learners = pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
@@ -421,7 +421,7 @@ def test_explicit_data_come_in_chunks(monkeypatch):
     B0, w0 = start(rng, 9, 2, trials=(2, 3))
     arguments = (get_learner("anil"), B0, w0, lambda t: np.ones((2, 2)), 0.1, 0.1, 3, 4, 0.5, 9, 2)
     whole = run_sampled(*arguments, np.random.default_rng(1), method="explicit")
-    monkeypatch.setattr("sim.sampled_runs.CHUNK_BYTES", 1)
+    monkeypatch.setattr("metarep.sim.sampling.runs.CHUNK_BYTES", 1)
     chunked = run_sampled(*arguments, np.random.default_rng(1), method="explicit")
     assert chunked.B.shape == whole.B.shape == (2, 3, 9, 2)
     assert len(np.unique(chunked.B[..., 0, 0])) == 6

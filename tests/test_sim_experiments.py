@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sim.experiments import EXPERIMENTS, Experiment, get_experiment, run_experiment, task_diversity
-from sim.learners import META_LEARNERS
-from sim.problems import make_problem
-from sim.trajectories import Outcome
+from metarep.sim.experiments import EXPERIMENTS, Experiment, get_experiment, run_experiment, task_diversity
+from metarep.sim.learners import META_LEARNERS
+from metarep.sim.problems import make_problem
+from metarep.sim.trajectories import Outcome
 
 
 def shortened(experiment: Experiment, steps: int, panels: tuple[str, ...] = ()) -> Experiment:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from sim.fitting import fit_rate
-from sim.learners import get_learner
-from sim.problems import make_problem
-from sim.trajectories import run
+from metarep.sim.fitting import fit_rate
+from metarep.sim.learners import get_learner
+from metarep.sim.problems import make_problem
+from metarep.sim.trajectories import run
 
 STEPS = np.arange(2001)
 

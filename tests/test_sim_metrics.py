@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from sim.metrics import principal_angles, principal_sines, subspace_distance
+from metarep.sim.metrics import principal_angles, principal_sines, subspace_distance
 
 EPS = float(np.finfo(float).eps)
 

@@ -7,9 +7,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.learners import LEARNERS
-from sim.metrics import principal_sines, subspace_distance
-from sim.problems import (
+from metarep.sim.learners import LEARNERS
+from metarep.sim.metrics import principal_sines, subspace_distance
+from metarep.sim.problems import (
     FixedTasks,
     FreshTasks,
     StartKind,
@@ -21,7 +21,7 @@ from sim.problems import (
     reduce,
     start,
 )
-from sim.trajectories import run
+from metarep.sim.trajectories import run
 
 EPS = float(np.finfo(float).eps)
 

@@ -4,11 +4,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from sim import metrics, updates
-from sim.implementations import REFERENCE, Implementation
-from sim.learners import LEARNERS, META_LEARNERS, get_learner
-from sim.problems import FixedTasks, Problem, make_problem
-from sim.trajectories import Outcome, run
+from metarep.sim import metrics, updates
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
+from metarep.sim.problems import FixedTasks, Problem, make_problem
+from metarep.sim.trajectories import Outcome, run
 
 FO_ANIL = get_learner("fo-anil")
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.interpreter import step
-from reports.study import EXAMPLES, example
-from sim.learners import LEARNERS, Learner
-from sim.specs import load_spec
-from sim.updates import outer_gradients
-from theory.derive import adjoint_program, derive, stated_program, task_gradients
-from theory.resolvent import gradient_with_G, reduce_G
-from theory.structure import stated_split
-from theory.words import identity
+from metarep.reports.study.interpreter import step
+from metarep.reports.study.study import EXAMPLES, example
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.specs import load_spec
+from metarep.sim.updates import outer_gradients
+from metarep.theory.calculus.resolvent import gradient_with_G, reduce_G
+from metarep.theory.calculus.words import identity
+from metarep.theory.dynamics.derive import adjoint_program, derive, stated_program, task_gradients
+from metarep.theory.dynamics.structure import stated_split
 
 VARIED = (
     Learner("ridge-3", "head", ridge=0.5, inner_steps=3, head_step=0.7),
@@ -67,7 +67,7 @@ def test_nothing_of_the_five_is_taken_for_a_variation(learner: Learner) -> None:
 
 
 def test_rule_for_G() -> None:
-    from theory import alphabet as a
+    from metarep.theory.calculus import alphabet as a
 
     gram = a.B.T * a.B
     assert reduce_G(a.G * gram, ridge=False) == identity("k")
@@ -89,8 +89,8 @@ def test_an_exact_head_needs_no_derivative_through_the_solve() -> None:
 
 
 def test_gradient_that_forgets_G_is_noticed() -> None:
-    from theory.derive import adapted_loss
-    from theory.words import gradient
+    from metarep.theory.calculus.words import gradient
+    from metarep.theory.dynamics.derive import adapted_loss
 
     loss = adapted_loss(VARIED[3])
     assert reduce_G(gradient(loss, "B"), ridge=True) != gradient_with_G(loss, "B", ridge=True)
@@ -129,7 +129,7 @@ def test_nonsense_is_one_line(settings: dict) -> None:
 def test_specs_from_files(tmp_path: Path) -> None:
     toml, python = tmp_path / "mine.toml", tmp_path / "mine.py"
     toml.write_text('adapts = "head"\ninner_steps = 3\nridge = 0.5\n')
-    python.write_text('from sim.learners import Learner\nLEARNER = Learner("own", "both", head_step=0.5)\n')
+    python.write_text('from metarep.sim.learners import Learner\nLEARNER = Learner("own", "both", head_step=0.5)\n')
     assert load_spec(toml) == Learner("mine", "head", inner_steps=3, ridge=0.5)
     assert load_spec(python) == Learner("own", "both", head_step=0.5)
     toml.write_text('adapts = "nothing"\n')

@@ -9,21 +9,27 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from reports.cli import run
-from reports.output import as_json
-from reports.schema import part_schema
-from reports.study import Settings, Study, example, record, study
-from reports.study_chapter import HEADER, draw_examples, draw_study, example_rows
-from sim.learners import LEARNERS, Learner
-from sim.problems import heads_with_spectrum
-from theory import alphabet as a
-from theory.derive import adapted_loss, derive, task_gradients
-from theory.expressions import evaluate_words
-from theory.linearise import span_head_matrix
-from theory.rates import local_spectrum
-from theory.structure import right_factor
-from theory.study import fixed_families, fixed_point_near, perpendicular_factor, restpoint_at, same_update_as
-from theory.words import Poly, identity
+from metarep.reports.chapters.learners.examples import HEADER, draw_examples, draw_study, example_rows
+from metarep.reports.cli.app import run
+from metarep.reports.page.output import as_json
+from metarep.reports.report.schema import part_schema
+from metarep.reports.study.study import Settings, Study, example, record, study
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.problems import heads_with_spectrum
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.words import Poly, identity
+from metarep.theory.dynamics.any_learner import (
+    fixed_families,
+    fixed_point_near,
+    perpendicular_factor,
+    restpoint_at,
+    same_update_as,
+)
+from metarep.theory.dynamics.derive import adapted_loss, derive, task_gradients
+from metarep.theory.dynamics.linearise import span_head_matrix
+from metarep.theory.dynamics.rates import local_spectrum
+from metarep.theory.dynamics.structure import right_factor
 
 QUICK = Settings(d=8, k=2, n=5, steps=240, trials=1, alpha=0.5, beta=0.5)
 KEYS = {"learner", "learns", "reason", "symbolic", "empirical", "relative_error", "spectrum"}
@@ -140,7 +146,7 @@ def test_factor_by_complex_step_is_that_of_the_words(name: str) -> None:
     learner = example(name)
     rng = np.random.default_rng(2)
     M, w, heads = rng.standard_normal((2, 2)), rng.standard_normal(2), rng.standard_normal((2, 4))
-    from theory.derive import exact_head_arrays, scalar_values
+    from metarep.theory.dynamics.derive import exact_head_arrays, scalar_values
 
     arrays = {"B": M, "w": w, "w_star_i": heads, "B_star": np.eye(2), **exact_head_arrays(learner, M)}
     words = evaluate_words(right_factor(learner), arrays, scalar_values(learner, 0.3, 0.2))
@@ -214,9 +220,9 @@ def test_bad_input_is_one_line_and_exit_code_2(
 
 def test_symbolic_side_knows_the_interpreter_not() -> None:
     """And the interpreter nothing that was derived: it imports no module of theory."""
-    import reports.interpreter
+    import metarep.reports.study.interpreter
 
-    text = Path(reports.interpreter.__file__).read_text(encoding="utf-8")
+    text = Path(metarep.reports.study.interpreter.__file__).read_text(encoding="utf-8")
     assert "theory" not in text
     assert task_gradients(example("exact-head"))[1] == Poly(("k", "1"))
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from reports.cli import run
-from reports.output import InputError
-from reports.sweep import design, parse_axis, read_sweep, run_sweep
-from reports.sweep_plots import slopes
-from sim.sweeps import Cell, SweepSetting, cells, run_cell
+from metarep.reports.cli.app import run
+from metarep.reports.page.output import InputError
+from metarep.reports.sweep.plots import slopes
+from metarep.reports.sweep.sweep import design, parse_axis, read_sweep, run_sweep
+from metarep.sim.sweeps import Cell, SweepSetting, cells, run_cell
 
 SETTINGS = [
     SweepSetting("fo-anil", d=20, k=2, n=3, m_in=5, m_out=m, sigma=0.1, steps=30, dist0=0.5) for m in (10, 40, 160)

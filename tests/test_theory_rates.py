@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import sympy
 
-from sim.implementations import REFERENCE
-from sim.learners import META_LEARNERS, get_learner
-from sim.updates import step
-from theory import gaussian_heads as gh
-from theory import rates
-from theory.claims import gaussian, get_claim, stability, width
-from theory.claims import rates as claims_rates
-from theory.claims.record import Comparison, Verdict
-from theory.engine import Profile, verify
-from theory.linearise import (
+from metarep.sim.implementations import REFERENCE
+from metarep.sim.learners import META_LEARNERS, get_learner
+from metarep.sim.updates import step
+from metarep.theory.calculus.words import identity
+from metarep.theory.claims import gaussian, get_claim, stability, width
+from metarep.theory.claims import rates as claims_rates
+from metarep.theory.claims.record import Comparison, Verdict
+from metarep.theory.dynamics import gaussian_heads as gh
+from metarep.theory.dynamics import rates
+from metarep.theory.dynamics.linearise import (
     evaluates_without_rotation,
     gradients_at_truth,
     linearise,
@@ -24,7 +24,7 @@ from theory.linearise import (
     stated_linearisation,
     symmetric_basis,
 )
-from theory.words import identity
+from metarep.theory.engine import Profile, verify
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.autograd_step import autograd_step
-from sim.learners import LEARNERS, Learner
-from sim.updates import step
-from theory.derive import derive
-from theory.expressions import evaluate_words
-from theory.words import Poly
+from metarep.reports.bench.autograd_step import autograd_step
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.updates import step
+from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.words import Poly
+from metarep.theory.dynamics.derive import derive
 
 EPS = float(np.finfo(float).eps)
 NAMES = sorted(LEARNERS)

@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-import theory.claims.width as claims
-from reports.figures import rendered
-from reports.width_figure import draw_widths, width_curves, widths_csv
-from sim.implementations import REFERENCE
-from sim.metrics import missing_distance, subspace_distance
-from sim.wide import mean_step, run_mean
-from theory.claims import get_claim
-from theory.claims.record import Verdict
-from theory.engine import Profile, verify
-from theory.width import gaussian_fourth_moment, learned_second_moment, unlearning_constant
+import metarep.theory.claims.width as claims
+from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
+from metarep.reports.page.style import rendered
+from metarep.sim.implementations import REFERENCE
+from metarep.sim.metrics import missing_distance, subspace_distance
+from metarep.sim.wide import mean_step, run_mean
+from metarep.theory.claims import get_claim
+from metarep.theory.claims.record import Verdict
+from metarep.theory.dynamics.width import gaussian_fourth_moment, learned_second_moment, unlearning_constant
+from metarep.theory.engine import Profile, verify
 
 
 def status(claim_id: str, implementation: Any = REFERENCE, examples: int = 12) -> Verdict:

@@ -9,9 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sympy.matrices.expressions import Transpose
 
-from theory import alphabet as a
-from theory.expressions import TaskMean, add, evaluate_words, latex, matrix_symbol, mul, text, to_sympy, to_words
-from theory.words import Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import (
+    TaskMean,
+    add,
+    evaluate_words,
+    latex,
+    matrix_symbol,
+    mul,
+    text,
+    to_sympy,
+    to_words,
+)
+from metarep.theory.calculus.words import Poly, Rule, find_letter, gradient, identity, letter, zero
 
 ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
 

@@ -1,4 +1,4 @@
-"""All five learners by autograd: ``metarep check reports.adapters.with_autograd``."""
+"""All five learners by autograd: ``metarep check metarep.reports.adapters.with_autograd``."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""All five learners by JAX (extra ``jax``): ``metarep check reports.adapters.with_jax``."""
+"""All five learners by JAX (extra ``jax``): ``metarep check metarep.reports.adapters.with_jax``."""
 
 from functools import partial
 

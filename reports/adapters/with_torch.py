@@ -1,4 +1,4 @@
-"""All five learners by PyTorch (extra ``torch``): ``metarep check reports.adapters.with_torch``."""
+"""All five learners by PyTorch (extra ``torch``): ``metarep check metarep.reports.adapters.with_torch``."""
 
 import torch  # pyright: ignore[reportMissingImports]
 

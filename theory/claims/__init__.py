@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from theory.claims.record import Claim
+from metarep.theory.claims.record import Claim
 
 
 @cache
@@ -12,7 +12,7 @@ def catalogue() -> tuple[Claim, ...]:
     Raises:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
-    from theory.claims import (
+    from metarep.theory.claims import (
         baseline,
         blind,
         constants,

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import Learner
-from sim.problems import FixedTasks, Problem
-from sim.trajectories import Trajectory, run
-from theory.claims.record import Instance
-from theory.claims.strategies import floats, reflected_identity, reflections, vector
-from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import Learner
+from metarep.sim.problems import FixedTasks, Problem
+from metarep.sim.trajectories import Trajectory, run
+from metarep.theory.claims.record import Instance
+from metarep.theory.claims.strategies import floats, reflected_identity, reflections, vector
+from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
 LARGEST_DIST = 0.94
 """Largest dist_0 drawn: E_0 = 0.9 − dist_0² is positive there."""
@@ -40,7 +40,7 @@ def heads_of(
     heads ‖s‖ = 1 is forced, and s is scaled to it (e_1 if zero).
 
     Raises:
-        ValueError: n < k, or a spectrum with zeros (see ``sim.problems.heads_with_spectrum`` for these).
+        ValueError: n < k, or a spectrum with zeros (see ``metarep.sim.problems.heads_with_spectrum`` for these).
     """
     root = np.sqrt(np.asarray(spectrum, dtype=float))
     k = root.size
@@ -264,7 +264,7 @@ def log_envelope(
 ) -> np.ndarray:
     """Logarithm of Π_{s=1}^{t−1} (1 − c αβE_0 λ_min(Ψ_{*,s})) at the recorded steps t: (T, batch). 0 where E_0 ≤ 0.
 
-    The same product as ``theory.rates.envelope``, for many c and settings at once.
+    The same product as ``metarep.theory.dynamics.rates.envelope``, for many c and settings at once.
     """
     margin = np.maximum(offset - setting.dist0**2, 0.0)
     gain = c * setting.alpha * setting.beta * margin

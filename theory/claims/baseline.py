@@ -8,16 +8,18 @@ these checks can tell.
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
-from sim.metrics import principal_sines
-from sim.problems import FixedTasks, Problem, make_problem
-from sim.trajectories import run
-from theory import alphabet as a
-from theory.claims.balanced import start_of
-from theory.claims.comparing import largest, step_scale
-from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
+from metarep.sim.metrics import principal_sines
+from metarep.sim.problems import FixedTasks, Problem, make_problem
+from metarep.sim.trajectories import run
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Poly, Rule
+from metarep.theory.claims.balanced import start_of
+from metarep.theory.claims.comparing import largest, step_scale
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -29,11 +31,9 @@ from theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from theory.claims.updates import TITLES
-from theory.derive import task_gradients
-from theory.proofs import Proof
-from theory.rates import average_loss_rate
-from theory.words import SCALARS, Poly, Rule
+from metarep.theory.claims.updates import TITLES
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.rates import average_loss_rate
 
 CHAPTER = "The baseline fails"
 AVERAGE = get_learner("average-loss")

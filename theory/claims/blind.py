@@ -12,15 +12,17 @@ from fractions import Fraction
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS
-from sim.problems import FixedTasks, Problem, StartKind, make_problem
-from sim.trajectories import Trajectory, run
-from sim.updates import loss_after_adaptation, residuals_after_adaptation
-from theory.claims.balanced import start_of
-from theory.claims.comparing import most_strained, run_together, same, step_scale, supported
-from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.sim.problems import FixedTasks, Problem, StartKind, make_problem
+from metarep.sim.trajectories import Trajectory, run
+from metarep.sim.updates import loss_after_adaptation, residuals_after_adaptation
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Rule
+from metarep.theory.claims.balanced import start_of
+from metarep.theory.claims.comparing import most_strained, run_together, same, step_scale, supported
+from metarep.theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -30,10 +32,8 @@ from theory.claims.strategies import (
     reflected_identity,
     reflections,
 )
-from theory.derive import adapted_loss, task_gradients
-from theory.proofs import Proof
-from theory.structure import stated_split
-from theory.words import SCALARS, Rule
+from metarep.theory.dynamics.derive import adapted_loss, task_gradients
+from metarep.theory.dynamics.structure import stated_split
 
 CHAPTER = "Where the theory stops"
 BOTH_MAMLS = ("maml", "fo-maml")

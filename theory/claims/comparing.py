@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
-from theory.claims.record import Comparison
-from theory.claims.strategies import StepArrays
-from theory.derive import derive
-from theory.expressions import evaluate_words
-from theory.words import Poly
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.words import Poly
+from metarep.theory.claims.record import Comparison
+from metarep.theory.claims.strategies import StepArrays
+from metarep.theory.dynamics.derive import derive
 
 ROUNDINGS_PER_WORD = 64
 """Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, META_LEARNERS, Learner
-from theory.adversary import polish, search_cells
-from theory.bounds import largest_flow_c
-from theory.claims.balanced import LARGEST_DIST, REGIONS, Region, largest_c, run_setting, setting_of
-from theory.claims.record import Claim, Instance, Measurement, Verdict, own
-from theory.claims.updates import TITLES
-from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.theory.claims.adversary import polish, search_cells
+from metarep.theory.claims.balanced import LARGEST_DIST, REGIONS, Region, largest_c, run_setting, setting_of
+from metarep.theory.claims.record import Claim, Instance, Measurement, Verdict, own
+from metarep.theory.claims.updates import TITLES
+from metarep.theory.dynamics.bounds import largest_flow_c
+from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
 CHAPTER = "Measured constants"
 

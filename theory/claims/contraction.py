@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner, get_learner
-from theory import alphabet as a
-from theory.claims.balanced import REGIONS, SIZES, Region, run_setting, setting_of, settings_in
-from theory.claims.comparing import largest, same, step_scale
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner, get_learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import evaluate_words, to_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Poly, Rule, identity
+from metarep.theory.claims.balanced import REGIONS, SIZES, Region, run_setting, setting_of, settings_in
+from metarep.theory.claims.comparing import largest, same, step_scale
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.strategies import (
     Numbers,
     array,
     floats,
@@ -24,11 +27,9 @@ from theory.claims.strategies import (
     step_sizes,
     vector,
 )
-from theory.claims.updates import TITLES
-from theory.derive import task_gradients
-from theory.expressions import evaluate_words, to_words
-from theory.proofs import Proof
-from theory.structure import (
+from metarep.theory.claims.updates import TITLES
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.structure import (
     PERPENDICULAR,
     TRUTH,
     adapted_head,
@@ -36,7 +37,6 @@ from theory.structure import (
     right_factor,
     stated_adapted_second_moment,
 )
-from theory.words import SCALARS, Poly, Rule, identity
 
 CHAPTER = "Contraction"
 BALANCE = (Rule("B'", "B", "", tuple(-1 if name == "alpha" else 0 for name in SCALARS)),)

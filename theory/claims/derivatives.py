@@ -15,13 +15,22 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import Learner
-from theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
-from theory.claims.record import Instance
-from theory.claims.strategies import Numbers, StepArrays, array, floats, matrix, reflected_identity, reflections, vector
-from theory.expressions import evaluate_words
-from theory.linearise import stated_linearisation
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import Learner
+from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
+from metarep.theory.claims.record import Instance
+from metarep.theory.claims.strategies import (
+    Numbers,
+    StepArrays,
+    array,
+    floats,
+    matrix,
+    reflected_identity,
+    reflections,
+    vector,
+)
+from metarep.theory.dynamics.linearise import stated_linearisation
 
 HALF_NODES = 6
 """m: exact up to degree 12 in ε. The largest is Exact MAML's: its adapted loss has degree 12 in (B, w), its gradient

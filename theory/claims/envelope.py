@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, META_LEARNERS, Learner
-from theory.claims.balanced import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.theory.claims.balanced import (
     REGIONS,
     SIZES,
     Setting,
@@ -19,9 +19,9 @@ from theory.claims.balanced import (
     setting_of,
     settings_in,
 )
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
-from theory.claims.updates import TITLES
-from theory.rates import ENVELOPE_C, ENVELOPE_OFFSET
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.updates import TITLES
+from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
 CHAPTER = "The envelope"
 STEPS = 200

@@ -6,12 +6,22 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, META_LEARNERS, Learner
-from theory import alphabet as a
-from theory.claims.comparing import ROUNDINGS_PER_WORD, most_strained, run_together, same, step_scale, supported
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import to_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Poly, Rule, zero
+from metarep.theory.claims.comparing import (
+    ROUNDINGS_PER_WORD,
+    most_strained,
+    run_together,
+    same,
+    step_scale,
+    supported,
+)
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -24,12 +34,9 @@ from theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from theory.claims.updates import ANY_STEP
-from theory.derive import stated_program, task_gradients
-from theory.expressions import to_words
-from theory.proofs import Proof
-from theory.structure import PERPENDICULAR, TRUTH
-from theory.words import SCALARS, Poly, Rule, zero
+from metarep.theory.claims.updates import ANY_STEP
+from metarep.theory.dynamics.derive import stated_program, task_gradients
+from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
 
 CHAPTER = "Special points"
 ANILS, MAMLS = ("anil", "fo-anil"), ("maml", "fo-maml")

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sympy import QQ, QQ_I
 from sympy.polys.matrices import DomainMatrix
 
-from sim.implementations import Implementation
-from theory import alphabet as a
-from theory.claims.comparing import largest, run_together, same
-from theory.claims.rates import compare_spectra
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
-from theory.claims.stability import CHAPTER, FO_MAML, with_meaning
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.rates import compare_spectra
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.stability import CHAPTER, FO_MAML, with_meaning
+from metarep.theory.claims.strategies import (
     Numbers,
     array,
     floats,
@@ -27,16 +27,16 @@ from theory.claims.strategies import (
     reflections,
     vector,
 )
-from theory.gaussian_heads import (
+from metarep.theory.dynamics.gaussian_heads import (
     determinant_proof,
     identity_covariance_proof,
     inertia_proof,
     parts_proof,
     stability_proof,
 )
-from theory.gaussian_heads import operator as operator_words
-from theory.linearise import on_span_and_head
-from theory.rates import fo_maml_operator, fo_maml_unstable_modes, gaussian_head_moments
+from metarep.theory.dynamics.gaussian_heads import operator as operator_words
+from metarep.theory.dynamics.linearise import on_span_and_head
+from metarep.theory.dynamics.rates import fo_maml_operator, fo_maml_unstable_modes, gaussian_head_moments
 
 WIDE_Q = floats(0.05, 3.0)
 LARGEST_K = 5

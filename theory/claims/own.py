@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from theory.claims.record import Claim
+from metarep.theory.claims.record import Claim
 
 
 def load_own_claims(path: str | os.PathLike[str], known: Sequence[Claim]) -> tuple[Claim, ...]:
@@ -24,7 +24,7 @@ def load_own_claims(path: str | os.PathLike[str], known: Sequence[Claim]) -> tup
             holds something else than claims, an id is taken, or a claim rests on one that does not come before it.
     """
     file = Path(path)
-    allowed = "a Python file with CLAIMS, a tuple of theory.claims.record.Claim"
+    allowed = "a Python file with CLAIMS, a tuple of metarep.theory.claims.record.Claim"
     if not file.is_file():
         raise ValueError(f"no file {str(path)!r}; allowed: {allowed}")
     full = str(file.resolve())

@@ -9,18 +9,33 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.fitting import fit_rate
-from sim.implementations import Implementation
-from sim.learners import META_LEARNERS, get_learner
-from sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
-from sim.trajectories import run
-from theory import alphabet as a
-from theory.claims.comparing import largest, same
-from theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
-from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import Numbers, array, floats, fractions, matrix, reflected_identity, reflections
-from theory.claims.updates import TITLES
-from theory.linearise import (
+from metarep.sim.fitting import fit_rate
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import META_LEARNERS, get_learner
+from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
+from metarep.sim.trajectories import run
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import gradient
+from metarep.theory.claims.comparing import largest, same
+from metarep.theory.claims.derivatives import (
+    central_difference,
+    difference_rounding,
+    neighbourhood,
+    neighbourhoods,
+)
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import (
+    Numbers,
+    array,
+    floats,
+    fractions,
+    matrix,
+    reflected_identity,
+    reflections,
+)
+from metarep.theory.claims.updates import TITLES
+from metarep.theory.dynamics.linearise import (
     evaluates_without_rotation,
     integer_basis,
     linearise,
@@ -28,10 +43,8 @@ from theory.linearise import (
     stated_linearisation,
     symmetric_basis,
 )
-from theory.proofs import Proof
-from theory.rates import local_spectrum, symbolic_rate
-from theory.spectra import EIGENVECTORS, SPAN_MATRICES, S_other, eigenmode, span_step
-from theory.words import gradient
+from metarep.theory.dynamics.rates import local_spectrum, symbolic_rate
+from metarep.theory.dynamics.spectra import EIGENVECTORS, SPAN_MATRICES, S_other, eigenmode, span_step
 
 CHAPTER = "Rates at the truth"
 

@@ -20,9 +20,9 @@ from typing import Any, Literal, get_args
 
 from hypothesis.strategies import SearchStrategy
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS
-from theory.proofs import Proof
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.theory.calculus.proofs import Proof
 
 Instance = Mapping[str, Any]
 """The drawn numbers of one instance, by the paper's symbols: ints, floats, fractions, strings and nested lists of

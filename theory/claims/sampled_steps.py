@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
-from theory.claims.comparing import ROUNDINGS_PER_WORD
-from theory.claims.derivatives import HALF_NODES, WEIGHTS, WIDTH
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
-from theory.claims.strategies import Numbers, array, floats, fractions, matrix, step_sizes, vector
-from theory.claims.updates import TITLES
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD
+from metarep.theory.claims.derivatives import HALF_NODES, WEIGHTS, WIDTH
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix, step_sizes, vector
+from metarep.theory.claims.updates import TITLES
 
 CHAPTER = "Finite samples"
 Array = np.ndarray

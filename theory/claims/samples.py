@@ -1,6 +1,6 @@
 """Claims about finite samples: mean updates and moments by Isserlis' theorem, and FO-ANIL's noise floor.
 
-Moments are checked through the hand-written simulator on explicit data (``sim.samples``) by *cubature*: Gaussian data
+Moments are checked through the hand-written simulator on explicit data (``metarep.sim.sampling.samples``) by *cubature*: Gaussian data
 are replaced by weighted rational points with the same moments up to the degree in which the data enter, so that the
 expectation is a finite sum, exact in fractions. The floor is measured with the simulator in law.
 """
@@ -15,18 +15,21 @@ from typing import Any, NamedTuple
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS
-from sim.samples import sampled_gradients
-from sim.samples_in_law import step_in_law
-from sim.stationary import LongRun, long_run
-from theory import alphabet as a
-from theory.claims.comparing import run_together, same
-from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import Numbers, array, floats, fractions, matrix, vector
-from theory.floor import Floor, mean_rest, predicted_floor, rough_floor, stationary_start
-from theory.isserlis import INNER, expectation, sample_covariance
-from theory.moments import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.sim.sampling.in_law import step_in_law
+from metarep.sim.sampling.samples import sampled_gradients
+from metarep.sim.sampling.stationary import LongRun, long_run
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.isserlis import INNER, expectation, sample_covariance
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.traces import gradient_with_traces, trace
+from metarep.theory.calculus.words import identity
+from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix, vector
+from metarep.theory.dynamics.floor import Floor, mean_rest, predicted_floor, rough_floor, stationary_start
+from metarep.theory.dynamics.moments import (
     expected_adapted_loss,
     mean_gradients,
     mean_noise_moment,
@@ -34,9 +37,6 @@ from theory.moments import (
     sampled_task_gradients,
     stated_mean_gradients,
 )
-from theory.proofs import Proof
-from theory.traces import gradient_with_traces, trace
-from theory.words import identity
 
 CHAPTER = "Finite samples"
 Array = np.ndarray
@@ -108,7 +108,7 @@ def paired_samples(inner: Sample, outer: Sample) -> tuple[Sample, Sample, Array]
 
 
 Gradients = Callable[..., tuple[Array, Array]]
-"""As ``sim.samples.sampled_gradients``."""
+"""As ``metarep.sim.sampling.samples.sampled_gradients``."""
 
 
 @st.composite
@@ -455,7 +455,7 @@ class FloorSetting(NamedTuple):
         return size / (self.alpha * float(np.linalg.eigvalsh(heads @ heads.T / self.n)[-1]))
 
     def arguments(self, size: float) -> tuple[Array, float, float, int, int, int, float]:
-        """(heads, α, β, d, m_in, m_out, σ), as ``theory.floor`` takes them."""
+        """(heads, α, β, d, m_in, m_out, σ), as ``metarep.theory.dynamics.floor`` takes them."""
         return self.heads(), self.alpha, self.beta(size), self.d, self.m_in, self.m_out, self.sigma
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from theory.claims.record import Claim, Comparison, Instance, Verdict, own, paper
-from theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
+from metarep.sim.implementations import Implementation
+from metarep.theory.claims.record import Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
 
 CHAPTER = "The setting"
 

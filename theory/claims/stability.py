@@ -6,16 +6,23 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import Learner, get_learner
-from sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
-from sim.trajectories import run
-from theory import alphabet as a
-from theory.claims.comparing import largest, run_together, same
-from theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
-from theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
-from theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import Learner, get_learner
+from metarep.sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
+from metarep.sim.trajectories import run
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Poly, Rule, identity, zero
+from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.derivatives import (
+    central_difference,
+    difference_rounding,
+    neighbourhood,
+    neighbourhoods,
+)
+from metarep.theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -26,27 +33,23 @@ from theory.claims.strategies import (
     reflections,
     vector,
 )
-from theory.derive import task_gradients
-from theory.gaussian_heads import (
-    one_dimensional_proof,
-)
-from theory.linearise import (
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.gaussian_heads import one_dimensional_proof
+from metarep.theory.dynamics.linearise import (
     integer_basis,
     linearise,
     span_head_matrix,
     stated_linearisation,
     symmetric_basis,
 )
-from theory.proofs import Proof
-from theory.rates import (
+from metarep.theory.dynamics.rates import (
     HeadMoments,
     fo_maml_operator,
     local_spectrum,
     step_size_threshold,
     third_moment,
 )
-from theory.structure import PERPENDICULAR, TRUTH
-from theory.words import SCALARS, Poly, Rule, identity, zero
+from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
 
 CHAPTER = "Stability of the truth"
 FO_MAML = "fo-maml"

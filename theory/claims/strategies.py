@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from theory.claims.record import Instance
+from metarep.theory.claims.record import Instance
 
 Numbers = Callable[[float, float], st.SearchStrategy[Any]]
 """``numbers(low, high)``: a strategy of floats or of fractions in that range."""

@@ -6,13 +6,23 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
-from sim.problems import FixedTasks, Problem, reduce
-from theory import alphabet as a
-from theory.claims.comparing import ROUNDINGS_PER_WORD, most_strained, run_together, same, step_scale, supported
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.problems import FixedTasks, Problem, reduce
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import evaluate_words, latex, to_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import Poly, Rule
+from metarep.theory.claims.comparing import (
+    ROUNDINGS_PER_WORD,
+    most_strained,
+    run_together,
+    same,
+    step_scale,
+    supported,
+)
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -26,11 +36,9 @@ from theory.claims.strategies import (
     step_sizes,
     vector,
 )
-from theory.claims.updates import ANY_STEP, TITLES, latex_name
-from theory.derive import derive, task_gradients
-from theory.expressions import evaluate_words, latex, to_words
-from theory.proofs import Proof
-from theory.structure import (
+from metarep.theory.claims.updates import ANY_STEP, TITLES, latex_name
+from metarep.theory.dynamics.derive import derive, task_gradients
+from metarep.theory.dynamics.structure import (
     PERPENDICULAR,
     TRUTH,
     adapted_head,
@@ -41,7 +49,6 @@ from theory.structure import (
     stated_cross_moment,
     stated_split,
 )
-from theory.words import Poly, Rule
 
 CHAPTER = "Structure of a step"
 ANY_STEP_OFF = f"{ANY_STEP}, $d > k$"

@@ -11,12 +11,21 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS
-from theory import alphabet as a
-from theory.claims.comparing import ROUNDINGS_PER_WORD, most_strained, run_together, same, step_scale, supported
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
-from theory.claims.strategies import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Poly, Rule
+from metarep.theory.claims.comparing import (
+    ROUNDINGS_PER_WORD,
+    most_strained,
+    run_together,
+    same,
+    step_scale,
+    supported,
+)
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     floats,
@@ -26,11 +35,9 @@ from theory.claims.strategies import (
     reflections,
     step_arrays,
 )
-from theory.claims.updates import ANY_STEP
-from theory.derive import task_gradients
-from theory.proofs import Proof
-from theory.structure import TRUTH
-from theory.words import SCALARS, Poly, Rule
+from metarep.theory.claims.updates import ANY_STEP
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.structure import TRUTH
 
 CHAPTER = "Symmetries"
 ALPHA, C = SCALARS.index("alpha"), SCALARS.index("c")

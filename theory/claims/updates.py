@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, Learner
-from theory import alphabet as a
-from theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale
-from theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
-from theory.claims.strategies import floats, fractions, outer_steps, step_arrays
-from theory.derive import adapted_loss, derive, stated_program, task_gradients
-from theory.expressions import latex, to_words
-from theory.proofs import Proof
-from theory.words import Poly, gradient, identity
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import latex, to_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import Poly, gradient, identity
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale
+from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
+from metarep.theory.dynamics.derive import adapted_loss, derive, stated_program, task_gradients
 
 CHAPTER = "The update maps"
 ANY_STEP = "any $d \\ge k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$, $\\alpha \\ne \\beta$"
@@ -73,7 +73,7 @@ def _statement(learner: Learner) -> str:
 
 def latex_name(name: str) -> str:
     """LaTeX of a letter by its registered name."""
-    from theory.words import find_letter
+    from metarep.theory.calculus.words import find_letter
 
     return find_letter(name).latex
 

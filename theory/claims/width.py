@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from sim.implementations import Implementation
-from sim.learners import LEARNERS, META_LEARNERS, Learner
-from sim.metrics import missing_distance
-from sim.problems import FixedTasks, Problem, heads_with_spectrum
-from sim.samples import sampled_gradients
-from sim.trajectories import run
-from sim.wide import mean_step, run_mean
-from theory import alphabet as a
-from theory.claims.comparing import (
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.sim.metrics import missing_distance
+from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum
+from metarep.sim.sampling.samples import sampled_gradients
+from metarep.sim.trajectories import run
+from metarep.sim.wide import mean_step, run_mean
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
+from metarep.theory.claims.comparing import (
     ROUNDINGS_PER_WORD,
     largest,
     most_strained,
@@ -24,8 +27,8 @@ from theory.claims.comparing import (
     step_scale,
     supported,
 )
-from theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
-from theory.claims.strategies import (
+from metarep.theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
     array,
@@ -37,12 +40,9 @@ from theory.claims.strategies import (
     step_sizes,
     vector,
 )
-from theory.derive import task_gradients
-from theory.expressions import evaluate_words
-from theory.proofs import Proof
-from theory.structure import PERPENDICULAR, right_factor
-from theory.width import learned_second_moment, mean_gradients, unlearning_constant
-from theory.words import SCALARS, Rule, identity, zero
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.structure import PERPENDICULAR, right_factor
+from metarep.theory.dynamics.width import learned_second_moment, mean_gradients, unlearning_constant
 
 CHAPTER = "Wider than the truth"
 YUKSEL = "the phenomenon is that of Yüksel, Boursier, Flammarion 2024 (ICLR)"

@@ -6,7 +6,7 @@ instances
 (Hypothesis searches for a counterexample, is driven toward the worst margin, and shrinks what it finds), a measurement.
 """
 
-from theory.engine.evidence import Evidence, Finding, Profile, decode, encode, shown
-from theory.engine.run import replay, verify
+from metarep.theory.engine.evidence import Evidence, Finding, Profile, decode, encode, shown
+from metarep.theory.engine.run import replay, verify
 
 __all__ = ["Evidence", "Finding", "Profile", "decode", "encode", "replay", "shown", "verify"]

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from theory.claims.record import Claim, Instance, Verdict
+from metarep.theory.claims.record import Claim, Instance, Verdict
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
@@ -98,11 +98,11 @@ class Finding:
         """Lines that say how to run the instance again."""
         if self.claim.check is None:
             return ["  to run it again, as a whole:", f"    metarep verify {self.claim.id}"]
-        lines, named = ["  to run it again:", "    from theory.engine import replay"], repr(self.claim.id)
+        lines, named = ["  to run it again:", "    from metarep.theory.engine import replay"], repr(self.claim.id)
         if file is not None:
             lines += [
-                "    from theory.claims import catalogue",
-                "    from theory.claims.own import load_own_claims",
+                "    from metarep.theory.claims import catalogue",
+                "    from metarep.theory.claims.own import load_own_claims",
                 f"    own = {{claim.id: claim for claim in load_own_claims({file!r}, catalogue())}}",
             ]
             named = f"own[{named}]"

@@ -5,11 +5,19 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from sim.implementations import REFERENCE, Implementation
-from theory.claims.record import Claim, Comparison, Measurement, Verdict
-from theory.engine.evidence import ALL_KINDS, EXACT_SHARE, Evidence, EvidenceKind, Finding, Profile, decode
-from theory.engine.search import searched, seed_of
-from theory.proofs import Proof
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.claims.record import Claim, Comparison, Measurement, Verdict
+from metarep.theory.engine.evidence import (
+    ALL_KINDS,
+    EXACT_SHARE,
+    Evidence,
+    EvidenceKind,
+    Finding,
+    Profile,
+    decode,
+)
+from metarep.theory.engine.search import searched, seed_of
 
 
 def _proof_evidence(proof: Proof) -> Evidence:
@@ -80,7 +88,7 @@ def replay(claim: str | Claim, instance: dict[str, Any], implementation: Impleme
     Raises:
         ValueError: no such claim, or one without a check on instances.
     """
-    from theory.claims import get_claim  # the catalogue's claims may use the engine's helpers
+    from metarep.theory.claims import get_claim  # the catalogue's claims may use the engine's helpers
 
     claim = get_claim(claim) if isinstance(claim, str) else claim
     if claim.check is None:

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from sim.foreign import AdapterError
-from sim.implementations import REFERENCE, Implementation
-from theory.claims.record import Check, Claim, ClaimError, Comparison, Instance, Verdict
-from theory.engine.evidence import Evidence, EvidenceKind, Profile
+from metarep.sim.foreign import AdapterError
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Instance, Verdict
+from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 
 try:
     from hypothesis.internal.conjecture import providers

@@ -1,0 +1,1 @@
+../../reports/metarep/__init__.py

@@ -1,5 +1,0 @@
-"""``python -m reports`` is ``metarep``."""
-
-from reports.entry import main
-
-main()

@@ -1,0 +1,1 @@
+"""The report's chapters, one module or folder each."""

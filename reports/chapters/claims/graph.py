@@ -1,0 +1,283 @@
+"""Drawings of how claims rest on each other, as SVG with links: all families by depth, one claim's ancestors alone.
+
+Colours are classes of the page's style (``verdict`` and the status), so that drawings follow light and dark; files get
+``FILE_STYLE``. Nodes are ordinary links, so the keyboard reaches them in reading order.
+"""
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from metarep.reports.chapters.claims.dependencies import (
+    Family,
+    Record,
+    ancestors,
+    families,
+    refuted_bases,
+)
+
+MARKS = {"PROVED": "P", "EXACT": "E", "SUPPORTED": "S", "MEASURED": "M", "REFUTED": "✕", "NOT_RUN": "?"}
+"""A letter in each node's disc, so that colour is not the only sign."""
+
+FILE_STYLE = """
+.deps{background:#fcfcfa;color:#1d2430;font-family:system-ui,sans-serif}
+.proved{--c:#0f6b46}.exact{--c:#17608f}.supported{--c:#5a4fa2}.measured{--c:#8a5a00}.refuted{--c:#b3261e}
+.not_run{--c:#59616e}.deps{--ground:#fcfcfa;--ink:#1d2430;--soft:#59616e;--edge:#c6c8c9;--refuted:#b3261e;--link:#0b5a8f}
+"""
+"""What a drawing needs where no page is around it."""
+
+STYLE = """
+.deps text{font-size:11px;fill:var(--ink)}
+.deps text.chapter{font-size:10px;font-weight:600;fill:var(--soft)}
+.deps a{cursor:pointer;text-decoration:none}
+.deps a:hover text,.deps a:focus-visible text{text-decoration:underline}
+.deps a:focus-visible{outline:2px solid var(--link);outline-offset:1px}
+.deps circle{fill:var(--c);stroke:var(--ground);stroke-width:1}
+.deps text.mark{font-size:8.5px;font-weight:700;fill:var(--ground);text-anchor:middle}
+.deps .label,.deps .chapter{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}
+.deps circle.ring{fill:none;stroke:var(--refuted);stroke-width:1.6}
+.deps .undermined .label,.deps .undermined text.note{fill:var(--refuted)}
+.deps .edge{fill:none;stroke:var(--edge);stroke-width:1}
+.deps .edge.broken{stroke:var(--refuted);stroke-dasharray:5 3}
+.deps:has(.node:hover) .edge,.deps:has(.node:focus-within) .edge{stroke-opacity:.35}
+"""
+"""Of every drawing, in pages and in files."""
+
+_LINE, _GAP, _CHAPTER = 13.0, 7.0, 16.0
+_DISC = 15.0
+_NARROW, _WIDE = frozenset("iljft-r"), frozenset("mw")
+_LONGEST = 20
+"""Letters of a label's line."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """An SVG element, its words for those who do not see it, and what it needs of style besides ``STYLE``."""
+
+    svg: str
+    alt: str
+    style: str = ""
+
+
+def as_file(drawing: Drawing, page: str) -> str:
+    """The drawing as a file of its own whose links lead to that page."""
+    style = f"<style>{FILE_STYLE}{STYLE}{drawing.style}</style>"
+    text = drawing.svg.replace('href="#', f'href="{page}#').replace(">", f">{style}", 1)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
+
+
+def label_width(text: str) -> float:
+    """How wide a label is in DejaVu Sans, the widest of the usual fonts: no reader's font sticks out."""
+    return sum(4.4 if letter in _NARROW else 10.6 if letter in _WIDE else 7.0 for letter in text)
+
+
+def _lines(label: str) -> list[str]:
+    """A label in lines broken behind hyphens."""
+    lines = [""]
+    for part in label.replace("-", "-\0").split("\0"):
+        if lines[-1] and len(lines[-1]) + len(part) > _LONGEST:
+            lines.append("")
+        lines[-1] += part
+    return lines
+
+
+def _verdict(status: str) -> str:
+    return status.lower().replace("_", " ")
+
+
+def _title(claim: Record, bad: Sequence[str]) -> str:
+    news = "" if claim["as_expected"] else f", expected {_verdict(claim['expected'])}"
+    carried = f"; rests on {', '.join(bad)}, which is refuted" if bad else ""
+    return f"{claim['id']}: {_verdict(claim['status'])}{news}{carried}"
+
+
+def _disc(claim: Record, x: float, y: float, bad: Sequence[str] = ()) -> str:
+    ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7.4"/>' if bad else ""
+    return ring + (
+        f'<g class="{claim["status"].lower()}"><circle cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
+        f'<text class="mark" x="{x:.1f}" y="{y + 3:.1f}">{MARKS[claim["status"]]}</text></g>'
+    )
+
+
+def _link(claim: Record, bad: Sequence[str], inside: str) -> str:
+    title = html.escape(_title(claim, bad))
+    broken = ' class="undermined"' if bad else ""
+    return f'<a href="#claim-{claim["id"]}" aria-label="{title}"{broken}><title>{title}</title>{inside}</a>'
+
+
+def _label(lines: Sequence[str], x: float, y: float) -> str:
+    spans = "".join(
+        f'<tspan x="{x:.1f}" y="{y + 4 + _LINE * place:.1f}">{html.escape(line)}</tspan>'
+        for place, line in enumerate(lines)
+    )
+    return f'<text class="label">{spans}</text>'
+
+
+# --- all claims -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a family is drawn: top left, width, height; its lines; how far its column reaches."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: tuple[str, ...]
+    reach: float = 0.0
+
+
+def _size(family: Family) -> tuple[tuple[str, ...], float, float]:
+    lines = tuple(_lines(family.label))
+    width = max(map(label_width, lines))
+    if len(family.members) == 1:
+        return lines, width + _DISC + 2, _LINE * len(lines)
+    return lines, max(width, _DISC * len(family.members)), _LINE * len(lines) + _DISC
+
+
+def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, float, float]], float, float]:
+    """(place of each family, chapter captions with their places, width, height): a column for each depth, in it the
+    chapters in their order."""
+    places: dict[int, _Place] = {}
+    captions = []
+    x, bottom = 8.0, 0.0
+    for depth in range(max(family.depth for family in found) + 1):
+        y, chapter, widest, column = 6.0, "", 0.0, []
+        for index, family in enumerate(found):
+            if family.depth != depth:
+                continue
+            if family.chapter != chapter:
+                chapter = family.chapter
+                y += 10.0 if y > 6.0 else 0.0
+                captions.append((chapter, x, y + 9))
+                widest = max(widest, 6.2 * len(chapter))
+                y += _CHAPTER
+            lines, width, height = _size(family)
+            places[index] = _Place(x, y, width, height, lines)
+            column.append(index)
+            widest = max(widest, width)
+            y += height + _GAP
+        for index in column:
+            places[index] = replace(places[index], reach=x + widest)
+        bottom = max(bottom, y)
+        x += widest + 40.0
+    return [places[index] for index in range(len(found))], captions, x - 34.0, bottom
+
+
+def _edge(below: _Place, above: _Place) -> str:
+    """From what is rested on to what rests on it: straight out of its column, so that no label of it is crossed, then a
+    curve."""
+    start, x1, y1 = below.x + below.width + 3, below.reach, below.y + _LINE / 2
+    x2, y2 = above.x - 4, above.y + _LINE / 2
+    bend = max(22.0, 0.4 * (x2 - x1))
+    out = f"H{x1:.0f}" if x1 > start else ""
+    return f"M{start:.0f} {y1:.0f}{out}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
+
+
+def claims_graph(claims: Sequence[Record]) -> Drawing | None:
+    """All claims that have relations, claims that differ in the learner alone as one node with a disc for each; None
+    where no claim has any.
+
+    Pointing at a node, or reaching it with the keyboard, brings out the edges below it.
+    """
+    found = families(claims)
+    if not found:
+        return None
+    bad = refuted_bases(claims)
+    places, captions, width, height = _layout(found)
+    over: dict[int, list[int]] = {index: [] for index in range(len(found))}
+    for index, family in enumerate(found):
+        for base in family.above:
+            over[base].append(index)
+    edges = []
+    for index, family in enumerate(found):
+        for base in family.rests_on:
+            wounded = bool(
+                {c["id"] for c in found[base].members if c["status"] == "REFUTED" or bad[c["id"]]}
+                & {name for c in family.members for name in c["rests_on"]}
+            )
+            seen_from = " ".join(f"u{node}" for node in (index, *over[index]))
+            kind = "edge broken" if wounded else "edge"
+            edges.append(f'<path class="{kind} {seen_from}" d="{_edge(places[base], places[index])}"/>')
+    nodes = [_node(index, family, places[index], bad) for index, family in enumerate(found)]
+    chapters = [f'<text class="chapter" x="{x:.1f}" y="{y:.1f}">{html.escape(text)}</text>' for text, x, y in captions]
+    refuted = [claim["id"] for claim in claims if claim["status"] == "REFUTED"]
+    drawn = sum(len(family.members) for family in found)
+    alt = f"{drawn} claims in {len(found)} nodes, in columns by how much they rest on; what each rests on is also "
+    alt += "listed in its section. " + (
+        f"Refuted: {', '.join(refuted)}; {sum(map(bool, bad.values()))} claims rest on refuted ones."
+        if refuted
+        else "None rests on a refuted claim."
+    )
+    style = "".join(
+        f".deps.all:has(.n{index}:hover) .u{index},.deps.all:has(.n{index}:focus-within) .u{index}"
+        "{stroke-opacity:1;stroke:var(--link)}\n"
+        for index, family in enumerate(found)
+        if family.rests_on
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="deps all" role="group" aria-label="{html.escape(alt)}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
+        f"<g>{''.join(edges)}</g>{''.join(chapters)}{''.join(nodes)}</svg>"
+    )
+    return Drawing(svg, alt, style)
+
+
+def _node(index: int, family: Family, place: _Place, bad: Mapping[str, Sequence[str]]) -> str:
+    y = place.y + _LINE / 2
+    if len(family.members) == 1:
+        (claim,) = family.members
+        inside = _disc(claim, place.x + 6, y, bad[claim["id"]]) + _label(place.lines, place.x + _DISC + 2, y)
+        return f'<g class="node n{index}">{_link(claim, bad[claim["id"]], inside)}</g>'
+    discs_at = place.y + _LINE * len(place.lines) + 7
+    discs = "".join(
+        _link(claim, bad[claim["id"]], _disc(claim, place.x + 6 + _DISC * order, discs_at, bad[claim["id"]]))
+        for order, claim in enumerate(family.members)
+    )
+    return f'<g class="node n{index}">{_label(place.lines, place.x, y)}{discs}</g>'
+
+
+# --- one claim --------------------------------------------------------------------------------------------------------
+
+
+def ancestors_graph(claims: Sequence[Record], claim_id: str) -> Drawing | None:
+    """A claim and all that it rests on, a line each, arcs beside them; None where it rests on nothing."""
+    above = ancestors(claims)[claim_id]
+    if not above:
+        return None
+    bad = refuted_bases(claims)
+    record = {claim["id"]: claim for claim in claims}
+    rows = [*above, claim_id]
+    at = {name: 12.0 + 20.0 * row for row, name in enumerate(rows)}
+    reach = {
+        (base, name): abs(rows.index(name) - rows.index(base))
+        for name in rows
+        for base in record[name]["rests_on"]
+        if base in at
+    }
+    left = 10.0 + 8.0 * min(max(reach.values(), default=1), 9)
+    arcs = []
+    for (base, name), span in reach.items():
+        out = left - 8 - 8.0 * min(span, 9)
+        wounded = record[base]["status"] == "REFUTED" or bad[base]
+        arcs.append(
+            f'<path class="edge{" broken" if wounded else ""}" d="M{left - 2:.0f} {at[base]:.0f}'
+            f'C{out:.0f} {at[base]:.0f} {out:.0f} {at[name]:.0f} {left - 2:.0f} {at[name]:.0f}"/>'
+        )
+    nodes = [
+        _link(
+            record[name],
+            bad[name],
+            _disc(record[name], left + 6, at[name], bad[name]) + _label([name], left + 18, at[name]),
+        )
+        for name in rows
+    ]
+    width, height = left + 22 + max(map(label_width, rows)), 24.0 + 20.0 * (len(rows) - 1)
+    alt = f"{claim_id} rests on {', '.join(above)}."
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="deps one" role="group" aria-label="{html.escape(alt)}" '
+        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
+        f"<g>{''.join(arcs)}</g>{''.join(nodes)}</svg>"
+    )
+    return Drawing(svg, alt)

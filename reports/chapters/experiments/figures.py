@@ -1,0 +1,221 @@
+"""The paper's experiments as figures and tables."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from metarep.reports.page import style as figures
+from metarep.reports.page.markup import LEARNER_TITLES
+from metarep.reports.page.output import as_csv
+from metarep.sim.experiments import CurveResult, Experiment
+from metarep.sim.learners import META_LEARNERS
+from metarep.theory.dynamics.rates import envelope, initial_margin
+
+Named = tuple[str, Figure]
+CSV_RECORDS = 250
+
+
+def experiment_csv(results: list[CurveResult]) -> str:
+    """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome; the envelope where a
+    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial."""
+    rows: list[tuple[Any, ...]] = [
+        (
+            r.panel,
+            r.curve.label,
+            r.curve.learner,
+            int(step),
+            trial,
+            float(f"{r.dist[i, trial]:.10g}"),
+            r.outcomes[trial].value,
+        )
+        for r in results
+        for trial in range(r.dist.shape[1])
+        for i, step in _thinned(r.steps)
+    ]
+    for r in _with_envelope(results):
+        bound = drawn_envelope(r)
+        rows += [
+            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.10g}"), "") for _, step in _thinned(r.steps)
+        ]
+    return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
+
+
+def _with_envelope(results: list[CurveResult]) -> list[CurveResult]:
+    """The first curve of every panel that has an envelope: its curves share the tasks."""
+    first = {result.panel: result for result in reversed(results)}
+    return [r for r in first.values() if r.diversity is not None and r.curve.setting.dist0 is not None]
+
+
+def _thinned(steps: np.ndarray) -> list[tuple[int, int]]:
+    """(place, step) of every m-th record and of the last."""
+    every = -(-len(steps) // CSV_RECORDS)
+    return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
+
+
+def summary(results: list[CurveResult]) -> list[dict[str, Any]]:
+    """Per curve: the median distance at the end (of the trials that did not diverge) and how many ended how."""
+    rows = []
+    for result in results:
+        last = result.dist[-1][np.isfinite(result.dist[-1])]
+        rows.append(
+            {
+                "panel": result.panel,
+                "curve": result.curve.label,
+                "learner": result.curve.learner,
+                "tasks": result.curve.setting.tasks,
+                "steps": result.curve.setting.steps,
+                "trials": result.curve.setting.trials,
+                "median_dist": float(np.median(last)) if last.size else None,
+                "largest_dist": float(last.max()) if last.size else None,
+                "smallest_dist": float(last.min()) if last.size else None,
+                "outcomes": dict(sorted(Counter(outcome.value for outcome in result.outcomes).items())),
+            }
+        )
+    return rows
+
+
+def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> list[Named]:
+    """The figures of an experiment by file name: its headline, and the same with the tasks kept."""
+    draw = {"figure-1": _figure_1, "section-6": _by_curve, "figure-4": _by_curve}[experiment.name]
+    return [
+        (experiment.name, draw(experiment, results, "")),
+        (f"{experiment.name}-fixed", draw(experiment, results, "-fixed")),
+    ]
+
+
+# --- Figure 1 ---------------------------------------------------------------------------------------------------------
+
+
+def envelopes(result: CurveResult) -> np.ndarray:
+    """The paper's envelope along a curve's tasks, (steps + 1, trials): the product of the steps' own factors."""
+    setting = result.curve.setting
+    if result.diversity is None or setting.dist0 is None:
+        raise ValueError(f"panel {result.panel!r} has no envelope; allowed: one run with diversity and dist0")
+    margin = initial_margin(setting.dist0)
+    factors = 1 - 0.5 * setting.alpha * setting.beta * margin * result.diversity
+    return np.stack([envelope(column) for column in factors.T], axis=1)
+
+
+def drawn_envelope(result: CurveResult) -> np.ndarray:
+    """The trials' envelopes as one line, (steps + 1,): their geometric mean."""
+    return np.exp(np.log(envelopes(result)).mean(1))
+
+
+def looseness(result: CurveResult) -> float:
+    """How many times faster than the envelope log dist falls from start to end, the median over the trials."""
+    bound = envelopes(result)[result.steps[-1]]
+    return float(np.median(np.log(result.dist[-1] / result.dist[0]) / np.log(bound)))
+
+
+def by_panel(results: list[CurveResult], panel: str) -> list[CurveResult]:
+    """The results of one panel, in its order."""
+    return [result for result in results if result.panel == panel]
+
+
+_FIGURE_1_PANELS = ("random", "envelope", "balanced")
+
+
+def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: str = "") -> list[Named]:
+    """The three panels of Figure 1 as figures of their own, for pages that lay them out by the width there is."""
+    panels = []
+    for name in _FIGURE_1_PANELS:
+        with figures.style():
+            figure = figures.new_figure(3.9, 3.5)
+            axes = figure.subplots()
+            _draw_panel(axes, experiment, results, name, suffix)
+            axes.set_ylabel("dist(B, B$_*$)")
+        panels.append((f"figure-1-{name}{suffix}", figure))
+    return panels
+
+
+def _figure_1(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
+    with figures.style():
+        figure = figures.new_figure(11.2, 3.7)
+        row = figure.subplots(1, 3, sharey=True)
+        for axes, name in zip(row, _FIGURE_1_PANELS, strict=True):
+            _draw_panel(axes, experiment, results, name, suffix)
+        row[0].set_ylabel("dist(B, B$_*$)")
+    return figure
+
+
+def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], name: str, suffix: str) -> None:
+    group = by_panel(results, name + suffix)
+    for place, result in enumerate(group):
+        if name == "balanced":
+            _draw_fates(axes, result)
+            continue
+        # First-order learners lie on their exact ones: dashes on top of full lines show both.
+        order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
+        title = LEARNER_TITLES[result.curve.learner]
+        figures.draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
+        figures.mark_divergence(
+            axes, result.steps, result.dist, result.diverged_at, figures.COLOURS[result.curve.learner]
+        )
+    lowest = figures.lowest_shown(
+        *(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix))
+    )
+    figures.log_axis(axes, lowest)
+    last = int(group[0].steps[-1])
+    axes.set_xlim(0, last)
+    axes.set_xticks(range(0, last + 1, 1000 if last > 1500 else 500))
+    axes.set_xlabel("outer step")
+    # From the edge of the ticks' labels: some titles are wider than the axes.
+    axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}", x=-0.1)
+    if name == "envelope":
+        bounds = drawn_envelope(group[0])
+        axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
+        axes.text(0.985 * last, bounds[-1] / 2.2, "envelope", ha="right", va="top")
+    if name == "random":
+        axes.legend(loc="lower left")
+
+
+def _draw_fates(axes: Any, result: CurveResult) -> None:
+    """Trials that diverged apart from those that did not."""
+    diverged = result.diverged_at >= 0
+    shown = np.where(result.dist > 0, result.dist, np.nan)
+    axes.plot(result.steps, shown[:, ~diverged], color=figures.COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85)
+    axes.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
+    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, figures.INK)
+    counts = f"{diverged.sum()} of {diverged.size} trials\ndiverge (×)"
+    axes.text(0.04, 0.06, counts, transform=axes.transAxes, ha="left", va="bottom")
+
+
+def _panel_title(experiment: Experiment, panel: str) -> str:
+    return next(p.title for p in experiment.panels if p.name == panel)
+
+
+# --- panels of curves -------------------------------------------------------------------------------------------------
+
+
+def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
+    """A row of panels per kind of panel, a column per learner; curves by their labels, medians over the trials."""
+    kinds = list(dict.fromkeys(_kind(p.name) for p in experiment.panels))
+    with figures.style():
+        figure = figures.new_figure(2.9 * len(META_LEARNERS) + 0.6, 3.0 * len(kinds) + 0.8)
+        grid = figure.subplots(len(kinds), len(META_LEARNERS), sharex=True, sharey=True, squeeze=False)
+        lowest = figures.lowest_shown(*(result.dist for result in results))
+        for row, kind in enumerate(kinds):
+            for column, learner in enumerate(META_LEARNERS):
+                axes = grid[row, column]
+                panel = f"{kind}-{learner}{suffix}" if kind else f"{learner}{suffix}"
+                for place, result in enumerate(by_panel(results, panel)):
+                    colour = figures.SERIES[place % len(figures.SERIES)]
+                    shown = np.where(result.dist > 0, result.dist, np.nan)
+                    axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.6)
+                    axes.plot(result.steps, figures.middle(shown), color=colour, label=result.curve.label)
+                    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, colour)
+                figures.log_axis(axes, lowest)
+                if row == 0:
+                    axes.set_title(LEARNER_TITLES[learner])
+                if row == len(kinds) - 1:
+                    axes.set_xlabel("outer step")
+            grid[row, 0].set_ylabel("dist(B, B$_*$)")
+            grid[row, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None)
+    return figure
+
+
+def _kind(panel: str) -> str:
+    """The part of a panel's name before the learner's: 'start', 'heads' or nothing."""
+    return panel.split("-")[0] if panel.split("-")[0] in ("start", "heads") else ""

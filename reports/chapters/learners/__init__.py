@@ -1,0 +1,1 @@
+"""Other learners than the paper's, and wider ones."""

@@ -1,0 +1,1 @@
+"""Symbolic against empirical rates."""

@@ -1,0 +1,66 @@
+"""A learner's derived update, arranged for readers: the outer step, the same averaged over the tasks, and its
+linearisation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from metarep.sim.learners import META_LEARNERS, Learner
+from metarep.theory.calculus.alphabet import matrix_symbol
+from metarep.theory.calculus.expressions import latex, text
+from metarep.theory.dynamics.derive import derive
+from metarep.theory.dynamics.linearise import stated_linearisation
+from metarep.theory.dynamics.structure import stated_split
+
+FormName = Literal["text", "latex"]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Equations under a heading, as (left side, right side); heading and remark hold formulas between dollar signs."""
+
+    heading: str
+    equations: tuple[tuple[str, str], ...]
+    remark: str = ""
+
+
+_WORDS = {
+    "text": {
+        "step": ("B⁺", "B N + β B_* C"),
+        "perpendicular": ("B_{*⊥}ᵀ B⁺", "B_{*⊥}ᵀ B N"),
+        "next": ("S⁺", "ω⁺", "Y⁺"),
+    },
+    "latex": {
+        "step": ("B^+", r"B N + \beta B_* C"),
+        "perpendicular": (r"B_{*\perp}^\top B^+", r"B_{*\perp}^\top B N"),
+        "next": ("S^+", r"\omega^+", "Y^+"),
+    },
+}
+
+
+def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...]:
+    """All that is derived for one of the paper's five, as text or LaTeX; the linearisation for the four that have
+    one."""
+    write, words = (text if form == "text" else latex), _WORDS[form]
+    split = stated_split(learner)
+    means = tuple((write(matrix_symbol(name)), write(value)) for name, value in split.definitions)
+    parts = [
+        Lines("One outer step, for all $d$, $k$ and $n$", tuple(derive(learner).lines(form))),
+        Lines(
+            "The same, averaged over the tasks",
+            (*means, ("N", write(split.N)), ("C", write(split.C)), words["step"], words["perpendicular"]),
+            r"The part of $B$ perpendicular to the truth is only ever multiplied from the right, by the $k \times k$ "
+            r"matrix $N$.",
+        ),
+    ]
+    if learner.name in META_LEARNERS:
+        near = stated_linearisation(learner)
+        parts.append(
+            Lines(
+                "To first order near the truth with $w = 0$",
+                tuple(zip(words["next"], (write(part) for part in (near.S, near.omega, near.Y)), strict=True)),
+                r"$S = I - \alpha M M^\top$ is the span's deviation, $\omega = \alpha^2 M w$ the head's, "
+                r"$Y = B_{*\perp}^\top B$ the perpendicular part; $B_*^\top B = M$ up to first order, and "
+                r"$\alpha M M^\top = I$ at the truth.",
+            )
+        )
+    return tuple(parts)

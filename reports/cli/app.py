@@ -1,0 +1,105 @@
+"""The command line: the app put together from its commands, and every bad input turned into one line and exit code
+2."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
+
+from metarep.reports import package_version
+from metarep.reports.cli import check, report, simulation, study, sweep, theory
+from metarep.reports.page.output import InputError
+
+# Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
+# errors
+# by way of the one that it exports.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+_ClickException: Any = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="metarep",
+    help="What is claimed about representation learning by MAML and ANIL: derived, simulated, checked, reported.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for module in (theory, simulation, sweep, study, check, report):
+    module.register(app)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"metarep {package_version()}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+_ALLOWED = (
+    (r"not one of (.+)$", r"\1"),
+    (r"valid integer|unable to parse string as an integer", "a whole number"),
+    (r"valid (number|float)", "a number"),
+    (r"missing argument|missing option", "it must be given"),
+)
+"""What is allowed, by what Typer's message says (its parameters' types do not tell in every version)."""
+
+
+def _usage_line(error: Any) -> str:
+    """What a usage error of Typer's says, as 'what was wrong; allowed: what is allowed'."""
+    wrong = " ".join(error.format_message().split()).rstrip(".")
+    wrong = wrong[:1].lower() + wrong[1:]
+    for pattern, allowed in _ALLOWED:
+        if match := re.search(pattern, wrong):
+            kind = match.expand(allowed)
+            if kind.startswith("a "):  # the rest of the message is the parser's, not the reader's
+                wrong = f"{wrong.split(': ')[0]}: not {kind}"
+            return f"{wrong}; allowed: {kind}"
+    context = getattr(error, "ctx", None)
+    return f"{wrong}; allowed: what '{context.command_path if context else 'metarep'} --help' says"
+
+
+def _complain(line: str) -> int:
+    print("metarep: " + " ".join(line.replace("; known: ", "; allowed: ").split()), file=sys.stderr)
+    return 2
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code: 0 fine, 1 a verdict other than the expected one, 2 the input was
+    wrong.
+
+    Args:
+        arguments: the words after ``metarep``; those of the process unless given.
+    """
+    try:
+        code = app(args=None if arguments is None else list(arguments), prog_name="metarep", standalone_mode=False)
+        sys.stdout.flush()
+    except InputError as error:
+        return _complain(str(error))
+    except _ClickException as error:
+        return _complain(_usage_line(error))
+    except MemoryError as error:
+        return _complain(f"not enough memory for these sizes ({str(error) or 'out of memory'}); allowed: smaller ones")
+    except typer.Abort:
+        print("metarep: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe left; so that the interpreter's last flush does not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:  # a full disk under a redirected output, and the like
+        with suppress(OSError):
+            sys.stdout.close()
+        return _complain(f"cannot write ({error.strerror or error}); allowed: an output that takes what is printed")
+    return code if isinstance(code, int) else 0

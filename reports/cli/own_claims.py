@@ -1,0 +1,89 @@
+"""Claims of a user's own file on the command line: the option, looking them up, verifying them."""
+
+import shlex
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarep.reports.page.output import InputError, Progress, checking_input
+
+if TYPE_CHECKING:
+    from metarep.theory.claims.record import Claim
+    from metarep.theory.engine import Finding, Profile
+
+OwnClaims = Annotated[
+    Path | None,
+    typer.Option(
+        "--claims", help="A Python file with CLAIMS of your own, besides the catalogue's.", show_default=False
+    ),
+]
+
+
+def own_claims(path: Path | None) -> "tuple[Claim, ...]":
+    """The claims of that file, none without a file; ``InputError`` if it is not a file of claims that go with ours."""
+    if path is None:
+        return ()
+    from metarep.theory.claims import catalogue
+    from metarep.theory.claims.own import load_own_claims
+
+    known = catalogue()
+    with checking_input():
+        return load_own_claims(path, known)
+
+
+def find_claim(claim_id: str, path: Path | None) -> "Claim":
+    """The claim of that id in the user's file or the catalogue; ``InputError`` if there is none."""
+    from metarep.theory.claims import get_claim
+
+    own = own_claims(path)
+    for claim in own:
+        if claim.id == claim_id:
+            return claim
+    try:
+        return get_claim(claim_id)
+    except ValueError as error:
+        if path is None:
+            raise InputError(str(error)) from error
+        raise InputError(
+            f"unknown claim {claim_id!r}; allowed: {', '.join(claim.id for claim in own)} of {path}, and what 'metarep "
+            "claims' lists"
+        ) from error
+
+
+def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
+    """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+    from metarep.theory.claims.record import ClaimError
+    from metarep.theory.engine import verify
+
+    try:
+        return verify(claim, profile=profile, examples=examples)
+    except ClaimError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        inside = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.resolve())]
+        if not inside:
+            raise
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"{path}:{inside[-1]}: checking {claim.id!r} raised {type(error).__name__}: {message}; allowed: functions "
+            "that run on every instance"
+        ) from error
+
+
+def own_records(
+    claims: "tuple[Claim, ...]", path: Path, effort: float, seed: int, told: Progress = lambda done, total: None
+) -> list[dict[str, Any]]:
+    """The user's claims verified as a report of that effort and seed does, as its records."""
+    from metarep.reports.report.records import claim_record
+    from metarep.theory.engine import Profile
+
+    records = []
+    for done, claim in enumerate(claims, start=1):
+        examples = max(1, round(claim.examples * effort))
+        file = shlex.quote(str(path))
+        command = f"metarep verify {claim.id} --claims {file} --examples {examples} --seed {seed}"
+        records.append(claim_record(verify_own(claim, path, Profile("report", effort, seed)), command))
+        told(done, len(claims))
+    return records

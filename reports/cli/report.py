@@ -1,0 +1,120 @@
+"""Commands that measure and tell: bench, report."""
+
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarep.reports.cli.options import Json, OutFolder, Seed
+from metarep.reports.cli.own_claims import OwnClaims, own_claims, own_records
+from metarep.reports.page.output import as_json, check_whole, make_folder, plain, print_table, progress_bar
+from metarep.reports.report.stored import stored_report
+
+
+class ProfileName(StrEnum):
+    """How much the report runs."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+def bench(
+    samples: Annotated[bool, typer.Option(help="Compare the ways to simulate finite samples as well.")] = True,
+    json: Json = False,
+) -> None:
+    """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
+    from metarep.reports.bench.bench import run_bench, sampling_ratios
+
+    with progress_bar("bench") as told:
+        result = run_bench(told)
+    if samples:
+        with progress_bar("bench: finite samples") as told:
+            result["ratios"] += sampling_ratios(told)
+    if json:
+        typer.echo(as_json(result))
+        return
+    print_table(
+        ("ratio", "median", "spread", "limit", "within"),
+        [
+            (
+                item["what"],
+                f"{item['median']:.3g}",
+                f"{item['lowest']:.3g} … {item['highest']:.3g}",
+                "—" if item["limit"] is None else f"{item['limit']:g}",
+                "—" if item["within"] is None else "yes" if item["within"] else "NO",
+            )
+            for item in result["ratios"]
+        ],
+        (1, 2, 3),
+    )
+
+
+def report(
+    out: OutFolder,
+    profile: Annotated[
+        ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
+    ] = ProfileName.QUICK,
+    seed: Seed = 0,
+    claims: OwnClaims = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="An older report.json: mark what changed since.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
+
+    Exit code 1 if a verdict is not the expected one; the report is written all the same.
+    """
+    check_whole("seed", seed, 0)
+    own = own_claims(claims)
+    old = None if against is None else stored_report(against)  # before anything is overwritten
+    make_folder(out / "figures")
+    from metarep.reports.report.against import changed_line, changes
+    from metarep.reports.report.document import report_data, unexpected, write_report
+    from metarep.reports.report.gather import PROFILES, gather
+
+    with progress_bar("report") as told:
+        size = PROFILES[profile.value]
+        # One's own claims first: a mistake in them shows at once, and costs no report.
+        records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
+        results = gather(size, seed, told)
+    if claims is not None:
+        results = replace(results, claims=[*results.claims, *records], own_claims=str(claims))
+    numbers = plain(report_data(results))
+    if old is not None:
+        results = replace(results, against=changes(old, numbers))
+    written = write_report(results, out)
+    news = list(unexpected(results))
+    if json:
+        typer.echo(
+            as_json(
+                {
+                    "files": [str(path) for path in written],
+                    "counts": numbers["counts"],
+                    "unexpected": [claim["id"] for claim in news],
+                    "seconds": results.run["seconds"],
+                    "against": results.against,
+                }
+            )
+        )
+    else:
+        counts = ", ".join(f"{n} {status}" for status, n in numbers["counts"].items())
+        typer.echo(f"{len(results.claims)} claims: {counts}")
+        for claim in news:
+            typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
+        if results.against is not None:
+            typer.echo(f"against {against}: {changed_line(results.against)}")
+            for item in results.against["verdicts"]:
+                typer.echo(f"  {item['claim']}: {item['before'] or 'not there'} -> {item['now'] or 'gone'}")
+        typer.echo("\n".join(f"wrote {path}" for path in written))
+    if news:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    for command in (bench, report):
+        app.command()(command)

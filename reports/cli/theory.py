@@ -1,0 +1,302 @@
+"""Commands about the theory: derive, claims, verify."""
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metarep.reports.cli.options import Form, Json, LearnerName, Seed
+from metarep.reports.cli.own_claims import OwnClaims, find_claim, verify_own
+from metarep.reports.page.markup import inline_text
+from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
+from metarep.reports.report.stored import stored_report
+
+if TYPE_CHECKING:
+    from metarep.theory.claims.record import Claim
+
+DEFAULT_REPORT = Path("out/report.json")
+
+
+def derive(
+    learner: LearnerName,
+    form: Annotated[Form, typer.Option("--format", help="Unicode text or LaTeX.")] = Form.TEXT,
+    json: Json = False,
+) -> None:
+    """Derive a learner's outer update for all dimensions, and print it line by line."""
+    from metarep.sim.learners import get_learner
+
+    with checking_input():
+        spec = get_learner(learner)
+    from metarep.reports.chapters.update_maps import derived_lines
+    from metarep.reports.page.markup import LEARNER_TITLES
+
+    parts = derived_lines(spec, form.value)
+    if json:
+        typer.echo(
+            as_json(
+                {
+                    "learner": learner,
+                    "format": form.value,
+                    "parts": [
+                        {"heading": part.heading, "equations": [list(pair) for pair in part.equations]}
+                        for part in parts
+                    ],
+                }
+            )
+        )
+        return
+    if form is Form.LATEX:
+        for part in parts:
+            typer.echo(f"% {LEARNER_TITLES[learner]}: {part.heading}")
+            body = " \\\\\n".join(f"  {left} &= {right}" for left, right in part.equations)
+            typer.echo(f"\\begin{{align*}}\n{body}\n\\end{{align*}}")
+        return
+    typer.echo(LEARNER_TITLES[learner])
+    for part in parts:
+        typer.echo(f"\n{inline_text(part.heading)}")
+        width = max(len(left) for left, _ in part.equations)
+        for left, right in part.equations:
+            typer.echo(f"  {left:>{width}} = {right}")
+        if part.remark:
+            typer.echo(f"  ({inline_text(part.remark)})")
+
+
+def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
+    """(status by claim, the report it is from): the named report, else the default place if there is one there."""
+    path = report or (DEFAULT_REPORT if DEFAULT_REPORT.is_file() else None)
+    if path is None:
+        return {}, None
+    return {record["id"]: record["status"] for record in stored_report(path)["claims"]}, path
+
+
+def claims(
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", help="The report.json to take statuses from [out/report.json].", show_default=False),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
+    json: Json = False,
+) -> None:
+    """List the catalogue with each claim's latest status, as the last report found it."""
+    if markdown:
+        from metarep.reports.chapters.claims.table import markdown_table
+
+        typer.echo(markdown_table())
+        return
+    statuses, path = _latest(report)
+    from metarep.theory.claims import catalogue
+
+    rows = [
+        {
+            "id": claim.id,
+            "chapter": claim.chapter,
+            "statement": claim.statement,
+            "source": str(claim.source),
+            "expected": claim.expected.value,
+            "status": statuses.get(claim.id, "NOT_RUN"),
+        }
+        for claim in catalogue()
+    ]
+    if json:
+        typer.echo(as_json({"report": None if path is None else str(path), "claims": rows}))
+        return
+    chapter = None
+    for row in rows:
+        if row["chapter"] != chapter:
+            chapter = row["chapter"]
+            typer.echo(f"\n{chapter}")
+        typer.echo(f"  {row['status']:<9} {row['id']}: {inline_text(row['statement'])} [{row['source']}]")
+    counts = Counter(row["status"] for row in rows)
+    typer.echo(f"\n{len(rows)} claims: {', '.join(f'{count} {status}' for status, count in counts.items())}")
+    typer.echo(
+        f"Statuses are those of {path}."
+        if path
+        else f"No report at {DEFAULT_REPORT}, so nothing is known to have run: 'metarep report --out out' runs all, "
+        "'metarep verify CLAIM' one."
+    )
+
+
+def verify(
+    claim: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim's id; 'metarep claims' lists them.")],
+    examples: Annotated[
+        int | None, typer.Option("--examples", help="Instances to check; the claim's own number unless given.")
+    ] = None,
+    seed: Seed = 0,
+    claims: OwnClaims = None,
+    replay: Annotated[
+        Path | None,
+        typer.Option("--replay", help="A report.json: check the instances stored there again.", show_default=False),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check one claim, or check an instance again that a report stored. Exit code 1 if the verdict is not the
+    expected one."""
+    check_whole("seed", seed, 0)
+    if examples is not None:
+        check_whole("examples", examples, 1, 10**7)
+    from metarep.theory.claims import catalogue
+
+    catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input
+    record = find_claim(claim, claims)
+    if replay is not None:
+        _replay(record, replay, json)
+        return
+    from metarep.reports.report.records import claim_record
+    from metarep.theory.engine import Profile
+    from metarep.theory.engine import verify as run
+
+    profile = Profile(seed=seed)
+    if claims is None:
+        finding = run(record, profile=profile, examples=examples)
+    else:
+        finding = verify_own(record, claims, profile, examples)
+    result = claim_record(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
+    if json:
+        typer.echo(as_json({"claim": result}))
+    else:
+        _print_finding(result, finding.seconds)
+        if finding.status != "PROVED" and finding.counterexample is not None:
+            told = finding.failure_message(None if claims is None else str(claims))
+            # The statement stands above already.
+            told = told.replace(f"  statement: {record.statement}\n", "", 1)
+            typer.echo("\n" + inline_text(told))
+    if not finding.as_expected:
+        raise typer.Exit(1)
+
+
+def _print_finding(result: dict[str, Any], seconds: float) -> None:
+    typer.echo(f"{result['id']}: {result['status']} (expected {result['expected']}), {seconds:.1f} s")
+    typer.echo(f"  {inline_text(result['statement'])}")
+    typer.echo(f"  source: {result['source']}")
+    typer.echo(f"  for:    {inline_text(result['hypotheses'])}")
+    if result["rests_on"]:
+        typer.echo(f"  rests on: {', '.join(result['rests_on'])}")
+    for item in result["evidence"]:
+        line = f"  {item['verdict']:<9} {item['kind']}"
+        if item["examples"]:
+            line += f", {item['examples']} instances"
+        if item["worst_margin"] is not None:
+            line += f", worst margin {item['worst_margin']:.3g}"
+        if item["strain"] and item["verdict"] != "REFUTED":
+            line += f", {item['strain']:.1%} of the tolerance used"
+        if item["estimate"] is not None:
+            line += f", {item['estimate']:.6g} ± {item['uncertainty']:.2g}"
+        typer.echo(line + (f": {item['why']}" if item["why"] else ""))
+        for step in item["steps"]:
+            typer.echo(f"              {step}")
+
+
+def _replay(claim: "Claim", path: Path, json: bool) -> None:
+    """Check the stored instances of a claim again: its counterexamples first, then the worst instances."""
+    from metarep.theory.engine import replay, shown
+
+    claim_id = claim.id
+    stored = [record for record in stored_report(path)["claims"] if record["id"] == claim_id]
+    if not stored:
+        raise InputError(f"{path} has no claim {claim_id!r}; allowed: a report.json that holds it")
+    instances = [
+        (what, item.get("kind"), item[what])
+        for what in ("counterexample", "instance")
+        for item in stored[0]["evidence"]
+        if isinstance(item.get(what), dict)
+    ]
+    if not instances or claim.check is None:
+        raise InputError(
+            f"{path} stores no instance of {claim_id!r} that can be checked by itself; allowed: a claim with one "
+            f"(metarep verify {claim_id} runs this one as a whole)"
+        )
+    rows = []
+    for what, kind, instance in instances:
+        try:
+            comparison = replay(claim, instance)
+        except (LookupError, TypeError, ValueError) as error:
+            # The file may have been edited, or written by another version whose instances had other fields.
+            raise InputError(
+                f"the {what} of {claim_id!r} in {path} cannot be checked ({type(error).__name__}: {error}); "
+                "allowed: one as this version writes it"
+            ) from error
+        rows.append(
+            {
+                "stored_as": what,
+                "kind": kind,
+                "holds": comparison.holds,
+                "value": float(comparison.value),
+                "bound": float(comparison.bound),
+                "tolerance": float(comparison.tolerance),
+                "margin": comparison.margin,
+                "why": comparison.why,
+                "instance": instance,
+            }
+        )
+    if json:
+        typer.echo(as_json({"claim": claim_id, "report": str(path), "replayed": rows}))
+    else:
+        for row in rows:
+            typer.echo(
+                f"{claim_id}, {row['stored_as']} ({row['kind']}): {'holds' if row['holds'] else 'VIOLATED'}; "
+                f"{row['why']}: {row['value']:.6g}, bound {row['bound']:.6g}, tolerance {row['tolerance']:.2g}"
+            )
+            for name, value in row["instance"].items():
+                typer.echo(f"    {name} = {shown(value)}")
+    expected_to_fail = claim.expected.value == "REFUTED"
+    if all(row["holds"] for row in rows) == expected_to_fail:
+        raise typer.Exit(1)
+
+
+def selftest(
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Leave this claim out, to see what goes unnoticed; repeatable."),
+    ] = None,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Test the tests: wrong implementations and wrong claims, each to be refuted. Exit code 1 if one survives."""
+    check_whole("seed", seed, 0)
+    import os
+
+    from metarep.theory.claims import catalogue, get_claim
+
+    catalogue()
+    with checking_input():
+        left_out = [get_claim(claim).id for claim in without or ()]
+    from metarep.reports.report.records import selftest_record
+    from metarep.theory.engine.mutants.selftest import selftest as run
+
+    with progress_bar("selftest") as told:
+        result = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
+    if json:
+        typer.echo(as_json(selftest_record(result)))
+    else:
+        print_table(
+            ("fault", "what is wrong", "refuted by", "claims that saw it"),
+            [
+                (
+                    row.fault,
+                    row.description,
+                    row.refuted_by[0] if row.found else "NOTHING",
+                    f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
+                )
+                for row in result.faults
+            ],
+            (3,),
+        )
+        print_table(
+            ("wrong claim", "refuted by", "because"),
+            [
+                (row.claim, "NOTHING", "") if row.evidence is None else (row.claim, row.evidence.kind, row.evidence.why)
+                for row in result.wrong_claims
+            ],
+        )
+        total = len(result.faults) + len(result.wrong_claims)
+        typer.echo(f"{total - len(result.survivors)} of {total} refuted")
+    if result.survivors:
+        raise typer.Exit(1)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the app."""
+    for command in (derive, claims, verify, selftest):
+        app.command()(command)

@@ -1,0 +1,112 @@
+"""What a report is made of: sections of blocks, stated once and written as a page or as Markdown.
+
+Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]], [label](link).
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A paragraph; ``lead`` ones are set larger."""
+
+    text: str
+    lead: bool = False
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list, one line each."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms with what is to be said of each."""
+
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Lines of LaTeX, (left side, right side)."""
+
+    lines: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; the columns in ``numeric`` are aligned to the right."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int] = frozenset()
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines to be typed or data to be copied."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption, and a file of
+    what is drawn (name, CSV text) beside them."""
+
+    panels: tuple[tuple[str, bytes], ...]
+    alt: str
+    caption: str = ""
+    data: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty), and
+    Markdown has ``words`` where there is no file."""
+
+    name: str
+    svg: str
+    style: str = ""
+    caption: str = ""
+    alt: str = ""
+    file: str = ""
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks behind a line that opens them."""
+
+    summary: str
+    blocks: tuple["Block", ...]
+
+
+Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list
+    of chapters says."""
+
+    anchor: str
+    title: str
+    blocks: tuple[Block, ...] = ()
+    sections: tuple["Section", ...] = ()
+    short: str = ""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report: a title, a line below it, blocks before the first section, sections, and data files beside (name,
+    text)."""
+
+    title: str
+    subtitle: str
+    opening: tuple[Block, ...]
+    sections: tuple[Section, ...]
+    files: dict[str, str] = field(default_factory=dict)

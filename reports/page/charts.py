@@ -1,0 +1,121 @@
+"""Charts of the report's chapters: figures with what is said of them and what they show as data; drawing cells."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from metarep.reports.page import blocks as b
+from metarep.reports.page.style import new_figure, rendered
+
+Array = np.ndarray
+PANEL = (3.9, 3.5)
+"""Inches of a panel that pages lay out beside others, or below them on a phone."""
+
+GOOD, BAD, OTHER, BOTH = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e"
+"""Fills for what converged or stayed, for what diverged or left, for neither, and where some do the one and some the
+other: colour-blind readers tell them apart."""
+ON_FILL = "#11151c"
+"""Lines and words on such fills, whatever the page's own ground is."""
+
+
+@dataclass(frozen=True, eq=False)
+class Chart:
+    """A figure of one or more panels (name, figure), its text for those who do not see it, its caption, its data."""
+
+    name: str
+    panels: tuple[tuple[str, Figure], ...]
+    alt: str
+    caption: str
+    header: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+    def picture(self) -> b.Picture:
+        """The block; the caption says where the data are."""
+        from metarep.reports.page.output import as_csv
+
+        panels = tuple((name, rendered(figure, "svg")) for name, figure in self.panels)
+        data = (f"{self.name}.csv", as_csv(self.header, self.rows))
+        return b.Picture(panels, self.alt, f"{self.caption} Data: `figures/{data[0]}`.", data)
+
+
+def panel() -> tuple[Figure, Any]:
+    """A figure of one panel; to be called within ``figures.style``."""
+    figure = new_figure(*PANEL)
+    return figure, figure.subplots()
+
+
+def share_colours(good: Array, bad: Array) -> Array:
+    """Colours (hex strings, shape of ``good``) of cells that are that share good, that share bad, neither for the rest.
+
+    Full colours where all is alike, tints where some is neither, ``BOTH`` where some is good and some is bad: a mixture
+    of the two colours would look like a third outcome.
+    """
+    good, bad = np.asarray(good, dtype=float), np.asarray(bad, dtype=float)
+    colours = np.full(good.shape, OTHER, dtype=object)
+    for place in np.ndindex(good.shape):
+        g, v = float(good[place]), float(bad[place])
+        if g > 0 and v > 0:
+            colours[place] = BOTH
+        elif g > 0 or v > 0:
+            colours[place] = _tint(GOOD if g > 0 else BAD, max(g, v))
+    return colours
+
+
+def _tint(colour: str, share: float) -> str:
+    mixed = share * np.array(to_rgb(colour)) + (1 - share) * np.array(to_rgb(OTHER))
+    red, green, blue = (float(part) for part in mixed)
+    return to_hex((red, green, blue))
+
+
+def edges(values: Sequence[float] | Array, log: bool) -> Array:
+    """Borders (m + 1,) of cells around evenly (or, ``log``, geometrically) spaced values (m,)."""
+    points = np.log(np.asarray(values, dtype=float)) if log else np.asarray(values, dtype=float)
+    middles = (points[1:] + points[:-1]) / 2
+    borders = np.concatenate([[2 * points[0] - middles[0]], middles, [2 * points[-1] - middles[-1]]])
+    return np.exp(borders) if log else borders
+
+
+def draw_cells(axes: Any, x_edges: Array, y_edges: Array, colours: Array) -> None:
+    """Rectangles (y, x) filled with these colours: one path for each colour, neighbours of one colour joined, so that
+    the file stays small."""
+    paths: dict[str, list[tuple[float, float, float, float]]] = {}
+    for row in range(colours.shape[0]):
+        first = 0
+        for column in range(1, colours.shape[1] + 1):
+            if column == colours.shape[1] or colours[row, column] != colours[row, first]:
+                box = (x_edges[first], x_edges[column], y_edges[row], y_edges[row + 1])
+                paths.setdefault(colours[row, first], []).append(box)
+                first = column
+    axes.set_xlim(x_edges[0], x_edges[-1])
+    axes.set_ylim(y_edges[0], y_edges[-1])
+    for colour in sorted(paths):
+        corners, codes = [], []
+        for left, right, low, high in paths[colour]:
+            corners += [(left, low), (right, low), (right, high), (left, high), (left, low)]
+            codes += [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+        # The border hides the hairlines that viewers leave between neighbours.
+        axes.add_patch(PathPatch(Path(corners, codes), facecolor=colour, edgecolor=colour, linewidth=0.4, zorder=1))
+
+
+def fill_legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
+    """A row of colours with their names below the panel."""
+    handles = [Patch(facecolor=colour, edgecolor="none", label=label) for colour, label in entries]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=len(entries), handlelength=1.0, columnspacing=1.2,
+        handletextpad=0.5,
+    )  # fmt: skip
+
+
+def plain_log(axis: Any, ticks: list[float]) -> None:
+    """Ticks of a logarithmic axis as ordinary numbers."""
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,188 @@
+"""How figures look: one colour per learner, one style, and files that are the same for the same data."""
+
+import html
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from metarep.reports.page.markup import LEARNER_TITLES
+
+INK = "#1d2430"
+"""Axes and words; pages put their own text colour in its place, so that figures follow light and dark."""
+
+COLOURS = {
+    "anil": "#0072b2",
+    "fo-anil": "#56b4e9",
+    "maml": "#d55e00",
+    "fo-maml": "#e69f00",
+    "average-loss": "#8b8f97",
+}
+"""From Okabe and Ito's palette, which colour-blind readers tell apart; each also has a dash of its own."""
+
+DASHES: dict[str, Any] = {
+    "anil": "solid",
+    "fo-anil": (0, (4, 4)),
+    "maml": "solid",
+    "fo-maml": (4, (4, 4)),
+    "average-loss": (0, (1, 1.2)),
+}
+WIDTHS = {"anil": 4.0, "maml": 1.5}
+"""Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate,
+show all."""
+
+ENVELOPE_COLOUR = "#009e73"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b8f97", "#7a5ea8")
+"""For lines that are not learners."""
+
+_STYLE: Any = {
+    "font.family": "sans-serif",
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.labelsize": 9.5,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.7,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "legend.handlelength": 2.4,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "svg.hashsalt": "metarep",
+    "svg.fonttype": "none",
+    "path.simplify": True,
+    "path.simplify_threshold": 0.3,
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Everything drawn inside looks alike, whatever the reader's own settings are."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE)
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, width and height in inches; to be called within ``style``."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def rendered(figure: Figure, form: str) -> bytes:
+    """The figure as the bytes of an svg or png file; equal figures give equal bytes. Files have a white ground."""
+    buffer = io.BytesIO()
+    with style():
+        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
+        figure.savefig(buffer, format=form, dpi=160, metadata=metadata, facecolor="white")
+    return buffer.getvalue()
+
+
+def _short(path: str) -> str:
+    """A path's coordinates to a hundredth of a point, which nobody sees, and no more spaces than it needs."""
+    rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path)
+    return re.sub(r"\s*\n\s*|(?<=[A-Za-z])\s+", "", rounded)
+
+
+def width(svg: bytes) -> float:
+    """How wide a figure is drawn, in points."""
+    found = re.search(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+)', svg)
+    return float(found[1]) if found else 0.0
+
+
+def inline_svg(svg: bytes, name: str, alt: str) -> str:
+    """An SVG file as an element inside a page: no ground of its own, the page's text colour and font, ids that no other
+    figure has and no more of them than it needs."""
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)
+    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.S)  # the figure's white ground
+    text = re.sub(r'\bd="([^"]+)"', lambda path: f'd="{_short(path[1])}"', text)
+    text = re.sub(r"font-family: [^;\"]*; ", "", text)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
+    text = re.sub(r' id="([^"]+)"', lambda i: f' id="{name}-{i[1]}"' if i[1] in used else "", text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = text.replace(INK, "currentColor")
+    text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1).strip()
+
+
+def log_axis(axes: Any, lowest: float, highest: float = 1.0) -> None:
+    """dist on a logarithmic axis of whole decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set_yscale("log")
+    decades = max(1, int(np.ceil(np.log10(highest / lowest))))
+    axes.set_ylim(lowest, highest * 10 ** (0.04 * decades))
+    axes.yaxis.set_major_locator(LogLocator(10, numticks=8))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+
+
+def middle(dist: np.ndarray) -> np.ndarray:
+    """Median over the trials (T, trials) -> (T,) of those that have not diverged; nan where all have."""
+    left = np.ma.masked_invalid(dist)
+    return np.ma.median(left, axis=1).filled(np.nan) if left.mask.any() else np.median(dist, axis=1)
+
+
+def lowest_shown(*curves: np.ndarray, floor: float = 1e-12) -> float:
+    """The decade below the smallest positive value of the curves, not below ``floor``."""
+    smallest = min((float(c[np.isfinite(c) & (c > 0)].min(initial=1.0)) for c in curves), default=1.0)
+    return max(floor, 10.0 ** np.floor(np.log10(max(smallest, 1e-300))))
+
+
+def draw_trials(axes: Any, learner: str, steps: np.ndarray, dist: np.ndarray, label: str = "", z: float = 2.0) -> None:
+    """One learner's trials (T, trials) as thin lines and their median as a thick one."""
+    colour = COLOURS[learner]
+    shown = np.where(dist > 0, dist, np.nan)
+    axes.plot(steps, shown, color=colour, alpha=0.28, linewidth=0.6, zorder=z - 1)
+    width = WIDTHS.get(learner, 1.7)
+    axes.plot(
+        steps, middle(shown), color=colour, linestyle=DASHES[learner], linewidth=width, zorder=z, label=label,
+        dash_capstyle="butt",
+    )  # fmt: skip
+
+
+def mark_divergence(axes: Any, steps: np.ndarray, dist: np.ndarray, diverged_at: np.ndarray, colour: str) -> None:
+    """A cross at the last finite distance of every trial that diverged."""
+    for trial in np.flatnonzero(diverged_at >= 0):
+        finite = np.flatnonzero(np.isfinite(dist[:, trial]) & (dist[:, trial] > 0))
+        if finite.size:
+            axes.plot(steps[finite[-1]], dist[finite[-1], trial], "x", color=colour, markersize=5, markeredgewidth=1.3)
+
+
+def draw_run(learner: str, steps: np.ndarray, dist: np.ndarray, diverged_at: np.ndarray) -> Figure:
+    """The distances of one simulation."""
+    with style():
+        figure = new_figure(6.4, 3.8)
+        axes = figure.subplots()
+        draw_trials(axes, learner, steps, dist)
+        mark_divergence(axes, steps, dist, diverged_at, COLOURS[learner])
+        log_axis(axes, lowest_shown(dist, floor=1e-300))
+        axes.set_xlabel("outer step")
+        axes.set_title(f"{LEARNER_TITLES[learner]}: distance to the ground-truth representation")
+    return figure

@@ -1,0 +1,1 @@
+"""The report: jobs gathered, one document, JSON and files."""

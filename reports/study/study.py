@@ -1,0 +1,348 @@
+"""A study of any learner: what is derived, what the interpreter's runs do, and the verdict that follows from both."""
+
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metarep.reports.study.interpreter import INTERPRETER
+from metarep.sim.fitting import RateFit, fit_rate
+from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.problems import (
+    FixedTasks,
+    Problem,
+    check_dimensions,
+    check_step_size,
+    heads_with_spectrum,
+    start,
+)
+from metarep.sim.specs import load_spec
+from metarep.sim.trajectories import CONVERGED_BELOW, Trajectory, run
+from metarep.theory.dynamics.any_learner import Derived, Restpoint, derived, fixed_point_near, moves_along_head_only
+
+STARTS: tuple[float | None, ...] = (0.1, 0.5, 0.9, None)
+"""dist_0 of the groups of starts, balanced; None is a random subspace. The nearest decides whether a learner learns."""
+EXAMPLES = ("boil", "anil-3", "maml-2", "ridge-anil", "ridge-head", "exact-head", "reptile-1", "reptile-2")
+"""The worked examples that ship, in the order in which a report shows them."""
+TITLES = {
+    "boil": "BOIL (body only)",
+    "anil-3": "ANIL, three inner steps",
+    "maml-2": "MAML, two inner steps",
+    "ridge-anil": "ANIL, ridge in the inner step",
+    "ridge-head": "ANIL, ridge head in closed form",
+    "exact-head": "Exact head solve (FedRep)",
+    "reptile-1": "Reptile, one inner step",
+    "reptile-2": "Reptile, two inner steps",
+}
+"""How the worked examples are called in tables and figures."""
+FLATTEST, STEEPEST = 0.6, 1.0
+"""Extreme eigenvalues of the tasks' Ψ_*: all directions matter, and no two alike."""
+_STOP_BELOW = 1e-250
+_AGREEMENT = 1e-2
+"""A run that has not converged yet is learning if its rate is the predicted one to this share of it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The problem that a learner is studied on: fixed tasks, infinite samples, w_0 = 0, balanced starts.
+
+    Attributes:
+        d, k, n: ambient dimension, dimension of the representation, tasks (n > k: MAML needs that many).
+        alpha, beta: step sizes.
+        head_mean: ‖w̄_*‖; Ψ_* = diag(1, ..., 0.6).
+        steps: outer steps. trials: starts of each group. seed: of all randomness.
+    """
+
+    d: int = 20
+    k: int = 3
+    n: int = 8
+    alpha: float = 0.3
+    beta: float = 0.3
+    head_mean: float = 0.25
+    steps: int = 1500
+    trials: int = 2
+    seed: int = 0
+
+
+def make_study_problem(settings: Settings) -> tuple[Problem, np.ndarray]:
+    """(problem with len(STARTS) × trials starts, heads (k, n)).
+
+    Raises:
+        ValueError: settings out of range.
+    """
+    d, k, n, alpha = settings.d, settings.k, settings.n, settings.alpha
+    check_dimensions(d, k, n)
+    if d < 2 * k:
+        raise ValueError(f"d is {d} with k = {k}; allowed: d >= 2k, so that starts at every distance exist")
+    check_step_size("alpha", alpha)
+    check_step_size("beta", settings.beta)
+    if settings.steps < 100:
+        raise ValueError(f"steps is {settings.steps}; allowed: a whole number, 100 or more")
+    if settings.trials < 1:
+        raise ValueError(f"trials is {settings.trials}; allowed: a whole number, 1 or more")
+    rng = np.random.default_rng(settings.seed)
+    spectrum = np.linspace(STEEPEST, FLATTEST, k)
+    heads = heads_with_spectrum(spectrum, n, rng, mean=np.full(k, settings.head_mean / np.sqrt(k)))
+    groups = [start("balanced", d, k, alpha, rng, dist0=dist0, trials=(settings.trials,)) for dist0 in STARTS]
+    B0 = np.concatenate(groups)
+    return Problem(d, np.eye(2 * k, k), FixedTasks(heads), B0, np.zeros((len(B0), k)), n), heads
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was found out about a learner.
+
+    Attributes:
+        learner, settings: what was studied, and on what.
+        derived: what holds for all d, k, n.
+        restpoint: where the nearest run comes to rest, with its spectrum; None if nowhere.
+        trajectory: the runs, groups of ``settings.trials`` in the order of ``STARTS``.
+        learned: for each group the share of runs whose dist fell below 1e-6.
+        learns: the verdict. reason: why, in a sentence or two.
+        symbolic: predicted rate; empirical: fitted rate; None where there is none.
+        relative_error: of the fitted rate's logarithm, |log empirical / log symbolic − 1|.
+        seconds: how long it took.
+    """
+
+    learner: Learner
+    settings: Settings
+    derived: Derived
+    restpoint: Restpoint | None
+    trajectory: Trajectory
+    learned: tuple[float, ...]
+    learns: bool
+    reason: str
+    symbolic: float | None
+    empirical: float | None
+    relative_error: float | None
+    seconds: float
+
+
+def find_spec(word: str) -> Learner:
+    """The learner called ``word`` (a worked example or one of the paper's five), or the one that the file specifies.
+
+    Raises:
+        ValueError: neither, or the file makes no learner.
+    """
+    if word in EXAMPLES:
+        return example(word)
+    if word in LEARNERS:
+        return LEARNERS[word]
+    if Path(word).suffix in (".toml", ".py"):
+        return load_spec(word)
+    known = ", ".join((*EXAMPLES, *LEARNERS))
+    raise ValueError(f"{word!r} is no learner; allowed: {known}, or a .toml or .py file with a spec")
+
+
+def example(name: str) -> Learner:
+    """The worked example of that name, from its file in this package."""
+    with resources.as_file(resources.files("metarep.reports.examples") / f"{name}.toml") as path:
+        return load_spec(path)
+
+
+def study(learner: Learner, settings: Settings | None = None, progress: Any = None) -> Study:
+    """Derive, simulate, compare, judge.
+
+    Args:
+        learner: any spec that can be derived.
+        settings: the problem.
+        progress: told the number of steps done.
+
+    Raises:
+        ValueError: settings out of range, or more inner steps than can be expanded.
+    """
+    settings = settings or Settings()
+    began = time.perf_counter()
+    problem, heads = make_study_problem(settings)
+    found = derived(learner)
+    trajectory = run(
+        learner, problem, settings.alpha, settings.beta, settings.steps,
+        implementation=INTERPRETER, stop_below=_STOP_BELOW, progress=progress,
+        observe={"size": lambda B, w, step: np.sqrt(np.square(B).sum((-2, -1)))},
+    )  # fmt: skip
+    near = _nearest_finite(trajectory, settings.trials)
+    if near is None:  # they all diverged, but may have come close before: look where they began, close to the truth
+        near, M, w = 0, problem.B0[0][: settings.k], problem.w0[0]
+    else:
+        M, w = trajectory.B[near][: settings.k], trajectory.w[near]
+    restpoint = fixed_point_near(learner, M, w, heads, settings.alpha, settings.beta)
+    fit = _fitted(trajectory, near)
+    lowest = np.nanmin(trajectory.dist, axis=0).reshape(len(STARTS), settings.trials)
+    learned = tuple(float(share) for share in (lowest <= CONVERGED_BELOW).mean(1))
+    symbolic = restpoint.rate if restpoint is not None and restpoint.attracts_perpendicular else None
+    error = None
+    if symbolic is not None and fit is not None and fit.rate > 0:
+        error = float(abs(np.log(fit.rate) / np.log(symbolic) - 1))
+    learns = learned[0] == 1 or (error is not None and error < _AGREEMENT)
+    has_rate = learns and symbolic is not None
+    return Study(
+        learner, settings, found, restpoint, trajectory, learned, learns,
+        _reason(learner, settings, found, restpoint, trajectory, learned, learns),
+        symbolic if has_rate else None,
+        fit.rate if has_rate and fit is not None else None,
+        error if has_rate else None,
+        time.perf_counter() - began,
+    )  # fmt: skip
+
+
+def _nearest_finite(trajectory: Trajectory, trials: int) -> int | None:
+    """Index of the first run from the nearest starts that did not diverge."""
+    kept = np.flatnonzero(~trajectory.diverged[:trials])
+    return int(kept[0]) if kept.size else None
+
+
+def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
+    try:
+        return fit_rate(trajectory.steps, trajectory.dist[:, index])
+    except ValueError:  # fewer points than a rate needs: the run ended at once
+        return None
+
+
+# --- the verdict in words ---------------------------------------------------------------------------------------------
+
+_ORDINALS = {1: "first moment", 2: "first two moments", 3: "first three moments"}
+
+
+def _moments(order: int) -> str:
+    return _ORDINALS.get(order, f"first {order} moments")
+
+
+def start_name(dist0: float | None) -> str:
+    """How a group of starts is called."""
+    return "random" if dist0 is None else f"dist_0 = {dist0:g}"
+
+
+def _from_where(learned: tuple[float, ...]) -> str:
+    if min(learned) == 1:
+        return "From every start tried, random ones too, the runs learned it."
+    if not any(learned):
+        return "No run had come to the truth when the steps ran out: they were falling at that rate."
+    shares = ", ".join(f"{share:.0%} from {start_name(d)}" for d, share in zip(STARTS, learned, strict=True))
+    return f"Runs that learned it: {shares}."
+
+
+def _reason(
+    learner: Learner,
+    settings: Settings,
+    found: Derived,
+    restpoint: Restpoint | None,
+    trajectory: Trajectory,
+    learned: tuple[float, ...],
+    learns: bool,
+) -> str:
+    parts = [_identity_of(learner, found)]
+    if learns:
+        parts += [_why_it_learns(restpoint, found, trajectory), _from_where(learned)]
+    else:
+        parts.append(_why_not(learner, found, restpoint, trajectory, settings.trials))
+    return " ".join(part for part in parts if part)
+
+
+def _identity_of(learner: Learner, found: Derived) -> str:
+    if len(found.same_as) == 1 and found.same_as[0] != learner.name:
+        return f"Its update is that of {found.same_as[0]}: equal normal forms."
+    if len(found.same_as) == 2:
+        return f"Its outer gradient is that of {found.same_as[0]} plus that of {found.same_as[1]}: equal normal forms."
+    return ""
+
+
+def _why_it_learns(restpoint: Restpoint | None, found: Derived, trajectory: Trajectory) -> str:
+    if trajectory.diverged[0]:
+        step = int(trajectory.diverged_at[0])
+        grows = ""
+        if restpoint is not None and not restpoint.stable:
+            grows = f": the fixed point is unstable, span and head grow by {restpoint.growth:.5g} a step"
+        return f"The perpendicular part contracts, but the run does not stay and diverges at step {step}{grows}."
+    if restpoint is None:
+        size = trajectory.observed["size"][:, 0]
+        return (
+            "It learns, but at no rate: there is no fixed point near where the runs end. The norm of B still grows "
+            f"({size[len(size) // 2]:.3g} half way, {size[-1]:.3g} at the end), and dist falls by "
+            f"{_late_factors(trajectory)}."
+        )
+    what = next((family.what for family in found.families if family.id == restpoint.family), "")
+    where = f"At its fixed points {what} (whatever the tasks)" if what else "At its fixed point for these tasks"
+    line = f"{where} the perpendicular part contracts in every direction."
+    if restpoint.turn > restpoint.tolerance:
+        line += f" It never rests: B turns within its column space by {restpoint.turn:.1g} rad a step, for ever."
+    if not restpoint.stable:
+        line += f" But the point is unstable: span and head grow by {restpoint.growth:.4g} a step."
+    elif restpoint.neutral:
+        neutral, size = restpoint.neutral, restpoint.span_head.size
+        line += f" {neutral} of {size} directions of span and head are neutral to first order."
+    return line
+
+
+def _late_factors(trajectory: Trajectory) -> str:
+    """By what factor a step dist falls in the third and in the last quarter of the nearest run."""
+    dist = trajectory.dist[:, 0]
+    length = len(dist) // 4
+    factors = [(dist[b] / dist[a]) ** (1 / (b - a)) for a, b in ((2 * length, 3 * length), (3 * length, len(dist) - 1))]
+    return f"a factor {factors[0]:.5g} a step in the run's third quarter and {factors[1]:.5g} in its last"
+
+
+def _why_not(learner: Learner, found: Derived, restpoint: Restpoint | None, trajectory: Trajectory, trials: int) -> str:
+    outcome = trajectory.outcome[0].message
+    if found.words[0] == 0:
+        return "The outer step never moves the representation."
+    if moves_along_head_only(learner):
+        return (
+            "N differs from I by a multiple of wwᵀ only: of the perpendicular part a step moves one direction of R^k, "
+            f"the head's, and the others stay (the update knows the heads' {_moments(found.moments)}). "
+            f"The nearest run {outcome}."
+        )
+    if trajectory.diverged[:trials].any():
+        step = int(trajectory.diverged_at[:trials].max())
+        return f"Runs from the nearest starts diverged (by step {step})."
+    if restpoint is None:
+        return f"No fixed point in the span of the truth was found near where the runs end; the nearest run {outcome}."
+    if not restpoint.attracts_perpendicular:
+        return (
+            f"Where it comes to rest the perpendicular part has factor {restpoint.rate:.6g}; the nearest run {outcome}."
+        )
+    return f"The nearest run {outcome}."
+
+
+# --- plain data -------------------------------------------------------------------------------------------------------
+
+
+def record(result: Study) -> dict[str, Any]:
+    """A study as plain data: {learner, learns, reason, symbolic, empirical, relative_error, spectrum} and details."""
+    rest, found = result.restpoint, result.derived
+    return {
+        "learner": result.learner.name,
+        "learns": result.learns,
+        "reason": result.reason,
+        "symbolic": result.symbolic,
+        "empirical": result.empirical,
+        "relative_error": result.relative_error,
+        "spectrum": None
+        if rest is None
+        else {
+            "perpendicular": _values(rest.perpendicular),
+            "span_and_head": _values(rest.span_head),
+            "stable": rest.stable,
+            "neutral": rest.neutral,
+            "turn": rest.turn,
+            "fixed_point": rest.family or "depends on the tasks",
+        },
+        "update": [list(line) for line in found.update],
+        "right_factor": found.factor,
+        "moments": found.moments,
+        "same_as": list(found.same_as),
+        "fixed_points": [{"id": f.id, "what": f.what} for f in found.families],
+        "starts": [
+            {"start": start_name(dist0), "share_learned": share}
+            for dist0, share in zip(STARTS, result.learned, strict=True)
+        ],
+        "settings": vars(result.settings),
+        "seconds": result.seconds,
+    }
+
+
+def _values(eigenvalues: np.ndarray) -> list[Any]:
+    real = np.abs(np.imag(eigenvalues)) <= 1e-12 * np.abs(eigenvalues)
+    return [float(v.real) if r else {"re": v.real, "im": v.imag} for v, r in zip(eigenvalues, real, strict=True)]

@@ -1,0 +1,1 @@
+"""Sweeps over many settings, and their figures."""

@@ -1,0 +1,383 @@
+"""Finite samples without data: steps with the exact law of those on data, at a cost free of m_in, m_out and d.
+
+The chain (B_t, w_t) of ``metarep.sim.sampling.samples`` with fresh data at every step is a Markov chain that sees its data only through
+a few queries (``metarep.sim.sampling.gaussian_queries``), and it sees R^d only through inner products. So its state is kept in reduced
+coordinates in which B_* = [I_k; 0]: the k coordinates along B_* and as many along col(B_{*⊥}ᵀB) as B has columns, k'. B
+is then (..., r, k') with r = min(d, k + k') rows, 2k for a learner as wide as the truth. One step is r coordinates of
+each fresh direction, a few outside coordinates (a Bartlett factor), and a QR factorisation that turns the perpendicular
+rows into k' again.
+
+Where the outside coordinates enter:
+  - both ANILs and average loss: no scalar of the step depends on them (all queried directions lie inside), so the
+    outside part of ∇_B is ΞᵀC with C known and Ξ standard normal and independent of it; only the R-factor of C matters,
+    hence no more than k' vectors Ξ;
+  - both MAMLs: the outer query's direction has an outside part (B_i = B − αhwᵀ), so all fresh directions (2 per task, 3
+    for the exact method) get outside coordinates, and the step is computed in r + (their number) dimensions.
+Own derivation; that the dynamics stay in col(B_0) + col(B_*) in the population is its model.
+"""
+
+import math
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+import numpy as np
+
+from metarep.sim.learners import Learner
+from metarep.sim.sampling.faults import NO_FAULTS, check_faults
+from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, row_dot, second_query
+from metarep.sim.sampling.samples import common_batch, mean_outer, times
+from metarep.sim.updates import StepSize, batch_scalar
+
+Array = np.ndarray
+
+D_FREE = "exact-in-law, d-free"
+IN_FULL_SPACE = "exact-in-law in R^d"
+
+
+class SamplingMode(NamedTuple):
+    """How finite samples are simulated (``D_FREE``, ``IN_FULL_SPACE`` or ``EXPLICIT``), and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+class _Setting(NamedTuple):
+    """What a step's functions share. Step size and noise broadcast against (..., n, 1)."""
+
+    alpha: Array
+    sigma: Array
+    m_in: int | None
+    m_out: int | None
+    tasks: int
+    inside: int
+    outside: int
+    batch: tuple[int, ...]
+    rng: np.random.Generator
+    faults: Collection[str]
+
+
+class _Gradient(NamedTuple):
+    """∇_B in the coordinates there are, ∇_w, and the factor C of outside rows ΞᵀC that ∇_B still lacks, or None."""
+
+    B: Array
+    w: Array
+    outside_factor: Array | None = None
+
+
+def _root_sum_of_squares(scales: Array) -> Array:
+    """(..., n, 1) -> (..., 1, 1): the standard deviation of a sum of independent normals."""
+    return np.sqrt(np.square(scales).sum(-2, keepdims=True))
+
+
+def _fresh_count(learner: Learner, tasks: int, m_in: int | None, m_out: int | None) -> int:
+    """Number of fresh normal directions of a MAML step."""
+    return tasks * ((m_out is not None) + (m_in is not None) * (1 if learner.first_order else 2))
+
+
+def _data_sets(s: _Setting, normals: Array, second: bool) -> tuple[Draws | None, Draws | None]:
+    """Inner and outer data sets from fresh normal directions (..., J, p), in the order inner, inner's second, outer."""
+    shape = (*s.batch, s.tasks, 1)
+    degrees_off = "first-degrees-of-freedom" in s.faults
+
+    def first_chi2(m: int) -> Array:
+        return np.full(shape, float(m)) if "frozen-chi-square" in s.faults else draw_chi2(m - degrees_off, shape, s.rng)
+
+    inner = outer = None
+    position = 0
+    if s.m_in is not None:
+        first, position = normals[..., : s.tasks, :], s.tasks
+        q = first_chi2(s.m_in)
+        if "one-sample-for-all-tasks" in s.faults:
+            first, q = first[..., :1, :], q[..., :1, :]
+        if second:
+            off = 0 if "second-degrees-of-freedom" in s.faults or "forgotten-sample" in s.faults else 1
+            q_second = draw_chi2(s.m_in - off, shape, s.rng)
+            fresh = normals[..., s.tasks : 2 * s.tasks, :]
+            if "second-inside-only" in s.faults:
+                fresh = np.where(np.arange(fresh.shape[-1]) < s.inside, fresh, 0.0)
+            if "second-repeats-first" in s.faults:
+                fresh = first
+            inner = Draws(s.m_in, q, first, q_second, fresh)
+            position = s.tasks if "outer-repeats-second" in s.faults else 2 * s.tasks
+        else:
+            inner = Draws(s.m_in, q, first)
+    if s.m_out is not None:
+        if "shared-draws" in s.faults and inner is not None:
+            outer = Draws(s.m_out, inner.first_chi2, inner.first_normal)
+        else:
+            outer = Draws(s.m_out, first_chi2(s.m_out), normals[..., position : position + s.tasks, :])
+    return inner, outer
+
+
+def _inside_data_sets(s: _Setting, inner: bool, second: bool) -> tuple[Draws | None, Draws | None]:
+    """Data sets of which only the inside coordinates matter."""
+    if not inner:
+        s = s._replace(m_in=None)
+    count = s.tasks * ((s.m_out is not None) + (s.m_in is not None) * (2 if second else 1))
+    return _data_sets(s, s.rng.standard_normal((*s.batch, count, s.inside)), second)
+
+
+def _average_loss(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
+    w_row = w[..., None, :]
+    _, outer = _inside_data_sets(s, inner=False, second=False)
+    v = first_query(outer, times(B, w_row) - theta, s.sigma, s.faults)
+    mean_v = v.gradient.mean(-2, keepdims=True)
+    factor = _root_sum_of_squares(v.scale) / s.tasks * w_row
+    return _Gradient(np.swapaxes(mean_v, -1, -2) * w_row, (mean_v @ B)[..., 0, :], factor)
+
+
+def _fo_anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
+    w_row = w[..., None, :]
+    inner, outer = _inside_data_sets(s, inner=True, second=False)
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
+    W = w_row - s.alpha * (h.gradient @ B)
+    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
+    return _Gradient(mean_outer(v.gradient, W), (v.gradient @ B).mean(-2), v.scale / s.tasks * W)
+
+
+def _anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
+    w_row = w[..., None, :]
+    inner, outer = _inside_data_sets(s, inner=True, second=True)
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
+    W = w_row - s.alpha * (h.gradient @ B)
+    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
+    G = v.gradient @ B
+    product, along_first, along_second = second_query(inner, h, times(B, G), s.faults)
+    if "second-inside-only" in s.faults:
+        along_second = np.zeros_like(along_second)
+    grad_B = mean_outer(v.gradient, W) - s.alpha * (
+        mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
+    )
+    # Rows of C: n of the outer ξ, n of the inner ξ (in h and in the Hessian product), one for all ξ' together (they all
+    # multiply w).
+    factors = (
+        v.scale * W,
+        s.alpha * (h.scale * G + along_first * w_row),
+        s.alpha * _root_sum_of_squares(along_second) * w_row,
+    )
+    rows = [np.broadcast_to(factor, (*s.batch, *factor.shape[-2:])) for factor in factors]
+    return _Gradient(grad_B, (G - s.alpha * (product @ B)).mean(-2), np.concatenate(rows, -2) / s.tasks)
+
+
+def _maml_data_sets(
+    s: _Setting, learner: Learner, B: Array, theta: Array
+) -> tuple[Array, Array, Draws | None, Draws | None]:
+    """B and targets with (zero) outside coordinates, and data sets with inside and outside coordinates."""
+    normals = fresh_directions(
+        _fresh_count(learner, s.tasks, s.m_in, s.m_out), s.inside, s.outside, s.batch, s.rng, s.faults
+    )
+    more = normals.shape[-1] - s.inside
+    if more:
+        B = np.concatenate([B, np.zeros((*B.shape[:-2], more, B.shape[-1]))], -2)
+        theta = np.concatenate([theta, np.zeros((*theta.shape[:-1], more))], -1)
+    return B, theta, *_data_sets(s, normals, second=not learner.first_order)
+
+
+def _fo_maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    w_row = w[..., None, :]
+    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
+    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults).gradient
+    W = w_row - s.alpha * (h @ B)
+    overlap = row_dot(w_row, W)
+    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
+    return _Gradient(mean_outer(v, W), (v @ B - s.alpha * w_row * row_dot(h, v)).mean(-2))
+
+
+def _maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    w_row = w[..., None, :]
+    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
+    first = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
+    h = first.gradient
+    W = w_row - s.alpha * (h @ B)
+    overlap = row_dot(w_row, W)
+    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
+    hv = row_dot(h, v)
+    G = v @ B - s.alpha * w_row * hv
+    product, _, _ = second_query(inner, first, overlap * v + times(B, G), s.faults)
+    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row)
+    return _Gradient(grad_B, (G - s.alpha * (hv * W + product @ B)).mean(-2))
+
+
+_INSIDE_GRADIENTS: dict[tuple[str, bool, int], Callable[[_Setting, Array, Array, Array], _Gradient]] = {
+    ("nothing", False, 0): _average_loss,
+    ("head", True, 1): _fo_anil,
+    ("head", False, 1): _anil,
+}
+_FULL_GRADIENTS: dict[tuple[str, bool, int], Callable[[_Setting, Learner, Array, Array, Array], _Gradient]] = {
+    ("both", True, 1): _fo_maml,
+    ("both", False, 1): _maml,
+}
+
+
+def _key(learner: Learner) -> tuple[str, bool, int]:
+    key = learner.plain_key
+    if key is None or (key not in _INSIDE_GRADIENTS and key not in _FULL_GRADIENTS):
+        raise ValueError(f"no sampler in law for {learner.name!r}; there is one for each of the paper's five")
+    return key
+
+
+def check_sample_size(name: str, m: float | None) -> int | None:
+    """A sample size as an int, or None for the population (None or ``math.inf``).
+
+    Raises:
+        ValueError: it is neither a whole number ≥ 1 nor infinite.
+    """
+    if m is None or (isinstance(m, (float, np.floating)) and m == math.inf):
+        return None
+    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
+        raise ValueError(f"{name} is {m!r}; allowed: a whole number, 1 or more, or None or math.inf for the population")
+    return int(m)
+
+
+def reduced_rows(d: int, k: int, width: int) -> int:
+    """Rows of B in reduced coordinates: min(d, k + k'), k' = ``width`` the learner's columns.
+
+    Raises:
+        ValueError: there is no such B_* or B: d < k, or d < k'.
+    """
+    if not 1 <= k <= d or not 1 <= width <= d:
+        raise ValueError(
+            f"d is {d} with k = {k} and {width} columns of B; allowed: d at least as large as both, all 1 or more"
+        )
+    return min(d, k + width)
+
+
+def sampling_mode(
+    learner: Learner, d: int, k: int, n: int, m_in: float | None, m_out: float | None, width: int | None = None
+) -> SamplingMode:
+    """Whether a step in law needs coordinates outside R^(k + k') at all, and whether fewer than there are.
+
+    The reduction of the outside to a Bartlett factor holds when it has at least as many dimensions as there are fresh
+    directions to represent; otherwise these are drawn in R^d as they are, which is as exact and no more expensive. Any
+    m ≥ 1 and σ ≥ 0 is fine.
+
+    Args:
+        learner: one of the paper's five.
+        d: dimension of the features.
+        k: dimension of the ground truth.
+        n: tasks.
+        m_in: inner samples per task; None or infinite for the population.
+        m_out: outer samples per task, likewise.
+        width: columns of B; k if None.
+
+    Raises:
+        ValueError: as ``step_in_law``.
+    """
+    width = k if width is None else width
+    rows = reduced_rows(d, k, width)
+    key, m_in, m_out = _key(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
+    if d <= k + width:
+        return SamplingMode(IN_FULL_SPACE, f"d = {d} is no more than the k + k' = {k + width} reduced coordinates")
+    if key in _FULL_GRADIENTS:
+        count = _fresh_count(learner, n, m_in, m_out)
+    else:
+        rows_of_factor = {"nothing": 1}.get(learner.adapts, n if learner.first_order else 2 * n + 1)
+        count = min(rows_of_factor, width)
+    if count > d - rows:
+        return SamplingMode(
+            IN_FULL_SPACE, f"the {d - rows} dimensions outside hold no {count} independent fresh directions"
+        )
+    return SamplingMode(D_FREE, f"{count} fresh directions stand for the {d - rows} dimensions outside")
+
+
+def step_in_law(
+    learner: Learner,
+    B: Array,
+    w: Array,
+    heads: Array,
+    alpha: StepSize,
+    beta: StepSize,
+    m_in: float | None,
+    m_out: float | None,
+    sigma: float | Array,
+    d: int,
+    rng: np.random.Generator,
+    faults: Collection[str] = NO_FAULTS,
+) -> tuple[Array, Array]:
+    """One outer step on fresh samples in law, in reduced coordinates: ``step_on_samples`` on ``draw_samples``, without
+    data.
+
+    Args:
+        learner: one of the paper's five one-step specs.
+        B: representation in reduced coordinates (B_* = [I_k; 0]), (..., min(d, k + k'), k').
+        w: head, (..., k').
+        heads: the tasks' heads w_{*,i} as columns, (..., k, n).
+        alpha: inner step size α, a scalar or over the batch axes.
+        beta: outer step size β, likewise.
+        m_in: inner samples per task, 1 or more; None or ``math.inf`` for the population. Unused by average loss.
+        m_out: outer samples per task, likewise.
+        sigma: standard deviation σ ≥ 0 of the label noise, a scalar or over the batch axes.
+        d: dimension of the features; the cost does not depend on it once it is above k + k' + (number of fresh
+            directions).
+        rng: the generator that is drawn from.
+        faults: names of planted faults (``metarep.sim.sampling.faults``), none for the right law.
+
+    Returns:
+        B_next (..., min(d, k + k'), k') and w_next (..., k'), in law the reduced coordinates of the step on data. For d
+        > k + k' the perpendicular rows are upper triangular: the coordinates are turned at each step, which changes no
+        inner product.
+
+    Raises:
+        ValueError: unknown learner, sample size, dimension, σ or shape.
+
+    Source: own derivation (module text).
+    """
+    key = _key(learner)
+    check_faults(faults)
+    if "swapped-sizes" in faults:
+        m_in, m_out = m_out, m_in
+    k, n = heads.shape[-2:]
+    width = B.shape[-1]
+    inside = reduced_rows(d, k, width)
+    if B.shape[-2] != inside or w.shape[-1] != width:
+        raise ValueError(
+            f"B has shape {B.shape} and w {w.shape}; allowed at d = {d}: (..., {inside}, k') and (..., k'), reduced"
+        )
+    sigma = np.asarray(sigma, float)
+    if not (np.isfinite(sigma).all() and (sigma >= 0).all()):
+        raise ValueError(f"sigma is {sigma}; allowed: finite numbers, 0 or more")
+    batch = common_batch(
+        B=B.shape[:-2],
+        w=w.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
+    )
+    s = _Setting(
+        batch_scalar(alpha, 2),
+        batch_scalar(sigma, 2),
+        check_sample_size("m_in", m_in),
+        check_sample_size("m_out", m_out),
+        n,
+        inside,
+        d if "outside-degrees-of-freedom" in faults and d > inside else d - inside,
+        batch,
+        rng,
+        faults,
+    )
+    theta = np.zeros((*heads.shape[:-2], n, inside))
+    theta[..., :k] = np.swapaxes(heads, -1, -2)
+    gradient = (
+        _INSIDE_GRADIENTS[key](s, B, w, theta)
+        if key in _INSIDE_GRADIENTS
+        else _FULL_GRADIENTS[key](s, learner, B, w, theta)
+    )
+    b = batch_scalar(beta, 2)
+    w_next = np.broadcast_to(w - batch_scalar(beta, 1) * gradient.w, (*batch, width))
+    B_next = np.broadcast_to(-b * gradient.B, (*batch, *gradient.B.shape[-2:])).copy()
+    B_next[..., :inside, :] += B
+    if s.outside == 0:
+        return B_next, w_next
+    perpendicular = B_next[..., k:, :]
+    factor = gradient.outside_factor
+    if factor is not None:
+        if factor.shape[-2] > width:
+            factor = np.asarray(np.linalg.qr(factor, mode="r"))
+        xi = fresh_directions(factor.shape[-2], 0, s.outside, batch, rng, faults)
+        perpendicular = np.concatenate([perpendicular, np.swapaxes(xi, -1, -2) @ (b * factor)], -2)
+    compressed = np.asarray(np.linalg.qr(perpendicular, mode="r"))
+    return np.concatenate([B_next[..., :k, :], compressed], -2), w_next

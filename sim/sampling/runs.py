@@ -1,0 +1,221 @@
+"""Trajectories on finite samples, fresh at every step: in law, or on explicit data."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from metarep.sim.learners import Learner
+from metarep.sim.metrics import subspace_distance
+from metarep.sim.problems import Tasks, check_step_size
+from metarep.sim.sampling.faults import NO_FAULTS
+from metarep.sim.sampling.in_law import SamplingMode, check_sample_size, reduced_rows, sampling_mode, step_in_law
+from metarep.sim.sampling.samples import common_batch, draw_samples, step_on_samples
+from metarep.sim.trajectories import DIVERGED_ABOVE
+from metarep.sim.updates import StepSize
+
+Array = np.ndarray
+
+EXPLICIT = "explicit data"
+CHUNK_BYTES = 2**25
+"""Explicit data are drawn for as many trials at a time as fit this many bytes; a few times that at the peak."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampledRun:
+    """Trajectories of a batch of trials on finite samples."""
+
+    steps: Array
+    """The recorded steps, (T,): 0, every ``record_every``-th, and the last."""
+    dist: Array
+    """dist(B_t, B_*) at these, (T, *batch); nan from a trial's divergence on."""
+    diverged: Array
+    """Which trials diverged, (*batch)."""
+    mode: SamplingMode
+    """How the samples were simulated, and why."""
+    B: Array
+    """Final B, reduced (*batch, min(d, k + k'), k'), on explicit data (*batch, d, k'); the last before a divergence."""
+    w: Array
+    """Final head (*batch, k'), likewise."""
+
+
+def step_on_drawn_samples(
+    learner: Learner,
+    B: Array,
+    w: Array,
+    heads: Array,
+    alpha: StepSize,
+    beta: StepSize,
+    m_in: int,
+    m_out: int,
+    sigma: float | Array,
+    rng: np.random.Generator,
+    shared: bool = False,
+) -> tuple[Array, Array]:
+    """One outer step on explicit fresh data, with B_* = [I_k; 0] in R^d; the counterpart of ``step_in_law``.
+
+    Args:
+        learner: one of the paper's five.
+        B: representation in R^d, (..., d, k').
+        w: head, (..., k').
+        heads: (..., k, n).
+        alpha: α, a scalar or over the batch axes.
+        beta: β, likewise.
+        m_in: inner samples per task.
+        m_out: outer samples per task.
+        sigma: σ ≥ 0, a scalar or over the batch axes.
+        rng: the generator that is drawn from.
+        shared: inner and outer sample are one and the same data.
+
+    Returns:
+        B_next (..., d, k') and w_next (..., k').
+
+    Raises:
+        ValueError: as ``draw_samples`` and ``sampled_gradients``.
+    """
+    d, width = B.shape[-2:]
+    k, n = heads.shape[-2:]
+    batch = common_batch(
+        B=B.shape[:-2],
+        w=w.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
+    )
+    trials = math.prod(batch)
+
+    def flat(array: StepSize, trailing: tuple[int, ...]) -> Array:
+        return np.broadcast_to(array, (*batch, *trailing)).reshape(trials, *trailing)
+
+    arrays = (
+        flat(B, (d, width)),
+        flat(w, (width,)),
+        flat(heads, (k, n)),
+        flat(alpha, ()),
+        flat(beta, ()),
+        flat(sigma, ()),
+    )
+    B_next, w_next = np.empty((trials, d, width)), np.empty((trials, width))
+    B_star = np.eye(d, k)
+    chunk = max(1, CHUNK_BYTES // (8 * n * d * (m_in + m_out)))
+    for start in range(0, trials, chunk):
+        part = slice(start, start + chunk)
+        B_part, w_part, heads_part, alpha_part, beta_part, sigma_part = (array[part] for array in arrays)
+        data = draw_samples(B_star, heads_part, m_in, m_out, sigma_part, rng, (len(w_part),), shared)
+        B_next[part], w_next[part] = step_on_samples(learner, B_part, w_part, *data, alpha_part, beta_part)
+    return B_next.reshape(*batch, d, width), w_next.reshape(*batch, width)
+
+
+def run_sampled(
+    learner: Learner,
+    B0: Array,
+    w0: Array,
+    tasks: Tasks,
+    alpha: StepSize,
+    beta: StepSize,
+    m_in: float | None,
+    m_out: float | None,
+    sigma: float | Array,
+    d: int,
+    steps: int,
+    rng: np.random.Generator,
+    record_every: int = 1,
+    method: Literal["in-law", "explicit"] = "in-law",
+    shared: bool = False,
+    faults: Collection[str] = NO_FAULTS,
+) -> SampledRun:
+    """Run a batch of trials on finite samples drawn afresh at every step.
+
+    Args:
+        learner: one of the paper's five.
+        B0: start in reduced coordinates, (..., min(d, k + k'), k'); see ``metarep.sim.problems.reduce``.
+        w0: (..., k').
+        tasks: step t (0, 1, ...) -> the heads (..., k, n) of that step's tasks; the same arrays each time for fixed
+            tasks.
+        alpha: α, a scalar or over the batch axes.
+        beta: β, likewise.
+        m_in: inner samples per task; None or ``math.inf`` for the population (in law only).
+        m_out: outer samples per task, likewise.
+        sigma: σ ≥ 0, a scalar or over the batch axes.
+        d: dimension of the features.
+        steps: number of outer steps, 0 or more.
+        rng: the generator that is drawn from.
+        record_every: dist is recorded at every so many steps.
+        method: ``in-law``, or ``explicit`` for the reference that draws all data.
+        shared: inner and outer sample are the same data (explicit only).
+        faults: planted faults of the sampler in law.
+
+    Returns:
+        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.trajectories.DIVERGED_ABOVE`` or anything is not
+        finite; it is frozen just before.
+
+    Raises:
+        ValueError: an argument is out of range, or an option belongs to the other method.
+    """
+    if method not in ("in-law", "explicit"):
+        raise ValueError(f"method is {method!r}; allowed: 'in-law' or 'explicit'")
+    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise ValueError(f"{name} is {value!r}; allowed: a whole number, {least} or more")
+    check_step_size("alpha", alpha)
+    check_step_size("beta", beta, zero_allowed=True)
+    heads = np.asarray(tasks(0), float)
+    k, n = heads.shape[-2:]
+    width = B0.shape[-1]
+    rows = reduced_rows(d, k, width)
+    if B0.shape[-2] != rows or w0.shape[-1] != width:
+        raise ValueError(
+            f"B0 has shape {B0.shape} and w0 {w0.shape}; allowed at d = {d}: (..., {rows}, k') and (..., k'), reduced"
+        )
+    batch = common_batch(
+        B0=B0.shape[:-2],
+        w0=w0.shape[:-1],
+        heads=heads.shape[:-2],
+        alpha=np.shape(alpha),
+        beta=np.shape(beta),
+        sigma=np.shape(sigma),
+    )
+    B = np.broadcast_to(np.asarray(B0, float), (*batch, rows, width))
+    w = np.broadcast_to(np.asarray(w0, float), (*batch, width))
+    sizes = check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
+    if method == "explicit":
+        if None in sizes:
+            raise ValueError(f"m_in is {m_in} and m_out is {m_out}; allowed on explicit data: whole numbers, 1 or more")
+        if faults:
+            raise ValueError("faults are planted in the sampler in law; allowed on explicit data: none")
+        mode = SamplingMode(EXPLICIT, "asked for")
+        B = np.concatenate([B, np.zeros((*batch, d - rows, width))], -2)
+    else:
+        if shared:
+            raise ValueError("shared is set with method 'in-law'; allowed: shared samples with method 'explicit'")
+        mode = sampling_mode(learner, d, k, n, *sizes, width=width)
+
+    def advance(heads: Array) -> tuple[Array, Array]:
+        if method == "explicit":
+            m_in, m_out = (m for m in sizes if m is not None)
+            return step_on_drawn_samples(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, rng, shared)
+        return step_in_law(learner, B, w, heads, alpha, beta, *sizes, sigma, d, rng, faults)
+
+    B_star = np.eye(B.shape[-2], k)
+    bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, float), batch)
+    diverged = np.zeros(batch, bool)
+    recorded, distances = [0], [subspace_distance(B, B_star)]
+    for t in range(steps):
+        if t:
+            heads = np.asarray(tasks(t), float)
+        if not diverged.all():
+            with np.errstate(over="ignore", invalid="ignore"):  # a diverging trial is reported, not warned of
+                B_next, w_next = advance(heads)
+                fine = (np.square(B_next).sum((-2, -1)) <= bound) & np.isfinite(w_next).all(-1)
+            diverged |= ~fine
+            if diverged.any():  # frozen at its last state, so that it stays finite
+                B_next = np.where(diverged[..., None, None], B, B_next)
+                w_next = np.where(diverged[..., None], w, w_next)
+            B, w = B_next, w_next
+        if (t + 1) % record_every == 0 or t + 1 == steps:
+            recorded.append(t + 1)
+            distances.append(np.where(diverged, np.nan, subspace_distance(B, B_star)))
+    return SampledRun(np.array(recorded), np.array(distances), diverged, mode, np.array(B), np.array(w))

@@ -1,0 +1,1 @@
+"""What follows from the learners' definition: derived updates, structure, linearisations, rates, moments."""

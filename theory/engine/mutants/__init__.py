@@ -1,0 +1,1 @@
+"""What is wrong on purpose, and the suite tried on it."""
