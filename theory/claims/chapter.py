@@ -60,11 +60,20 @@ def _proved(prove: Function, **variant: Any) -> Proof:
 
 
 class Chapter:
-    """A chapter of the catalogue: calling it makes a decorator that adds a claim; ``claims`` are those added so far."""
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module."""
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.claims: tuple[Claim, ...] = ()
+        self._by_module: dict[str, tuple[Claim, ...]] = {}
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those added so far, of a chapter in several modules in the order in which these were imported."""
+        return tuple(claim for claims in self._by_module.values() for claim in claims)
+
+    def claims_of(self, module: str) -> tuple[Claim, ...]:
+        """Those that the functions of the module of that name know."""
+        return self._by_module.get(module, ())
 
     def __call__(
         self,
@@ -116,8 +125,8 @@ class Chapter:
                 variants = each
             else:
                 variants = {name: {"learner": LEARNERS[name]} for name in each}
-            for suffix, variant in variants.items():
-                self.claims += (one(function, suffix, variant),)
+            added = tuple(one(function, suffix, variant) for suffix, variant in variants.items())
+            self._by_module[function.__module__] = self.claims_of(function.__module__) + added
             return function
 
         def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
