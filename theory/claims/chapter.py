@@ -93,6 +93,7 @@ class Chapter:
         self,
         expected: Verdict,
         *,
+        id: str = "",
         source: Source | Mapping[str, Source] | None = None,
         kind: Kind | None = None,
         given: str = "",
@@ -111,6 +112,7 @@ class Chapter:
 
         Args:
             expected: the verdict that would be no news.
+            id: the claim's, with «words» to be filled in, where it is not the function's name and the suffix.
             source: the paper's statement that it is or is about; by variant where they differ.
             kind: an identity unless given; a measurement's is known.
             given: the hypotheses, where the docstring does not have them (several claims share them).
@@ -162,7 +164,8 @@ class Chapter:
                 "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
             }
             return Claim(
-                id="-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
+                id=_filled(id, known)
+                or "-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
                 chapter=self.title,
                 statement=statement,
                 source=(source[suffix] if isinstance(source, Mapping) else source) or own(),

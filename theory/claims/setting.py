@@ -23,9 +23,7 @@ def _sines() -> st.SearchStrategy[float]:
 
 @st.composite
 def placed_subspaces(draw: st.DrawFn) -> Example:
-    """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, with a well-conditioned basis change
-    T.
-    """
+    """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, with a well-conditioned basis change T."""
     k = draw(st.integers(1, 3))
     d = draw(st.integers(2 * k, 8))
     sines = sorted(draw(st.lists(_sines(), min_size=k, max_size=k)), reverse=True)

@@ -80,21 +80,24 @@ def outer_steps(
     largest_d: int = 6,
     least_n: int = 2,
     least_codimension: int = 0,
+    with_share: bool = False,
 ) -> Example:
     """Any k, d ≥ k + ``least_codimension``, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β.
 
-    These are the hypotheses of an identity of one step.
+    These are the hypotheses of an identity of one step. ``with_share``: and a ``share`` in (0, 1] of what β may be.
     """
     k = draw(st.integers(1, largest_k))
     d = draw(st.integers(k + least_codimension, max(k + least_codimension, largest_d)))
     n = draw(st.integers(least_n, least_n + 3))
     alpha, beta = draw(step_sizes(numbers))
+    share = {"share": draw(numbers(1 / 8, 1))} if with_share else {}
     return {
         "d": d,
         "k": k,
         "n": n,
         "alpha": alpha,
         "beta": beta,
+        **share,
         "B": draw(matrix(numbers, d, k)),
         "w": draw(vector(numbers, k)),
         "heads": draw(matrix(numbers, k, n)),
