@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.expressions import evaluate_words, to_words
 from metarep.theory.calculus.proofs import Proof
@@ -31,7 +31,7 @@ from metarep.theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from metarep.theory.claims.structure.factors import IN_THE_INDUCTION
+from metarep.theory.claims.structure.factors import ABOUT, IN_THE_INDUCTION
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import (
     PERPENDICULAR,
@@ -332,7 +332,7 @@ def _balance_kept_words(learner: Learner) -> dict[str, str]:
 
 
 @exact_at_balance(
-    source=own(about="proof-of-theorem-1"),
+    source={name: own(about=ABOUT[name]) for name in META_LEARNERS},
     given=BALANCED_ANY.replace("$w$", "«head»"),
     each=("fo-anil", "anil", "fo-maml", "maml"),
     words=_balance_kept_words,
@@ -371,7 +371,7 @@ def _drift_words(learner: Learner) -> dict[str, Any]:
 
 
 @inequality(
-    source=own("the form of the bound", about="proof-of-theorem-1"),
+    source={name: own("the form of the bound", about=ABOUT[name]) for name in META_LEARNERS},
     each=("fo-anil", "anil", "fo-maml", "maml"),
     words=_drift_words,
     rests_on="balance-kept-«name»",

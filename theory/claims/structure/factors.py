@@ -29,9 +29,15 @@ from metarep.theory.dynamics.structure import (
 )
 
 ANY_STEP_OFF = f"{ANY_STEP}, $d > k$"
-IN_THE_INDUCTION = {
-    name: paper("proof-of-theorem-1") if name == "fo-anil" else own(about="proof-of-theorem-1") for name in LEARNERS
+ABOUT = {
+    "anil": "proof-of-theorem-1",
+    "fo-anil": "proof-of-theorem-1",
+    "maml": "theorem-maml",
+    "fo-maml": "theorem-maml",
+    "average-loss": "average-loss",
 }
+"""What of the paper a statement about a learner's step bears on."""
+IN_THE_INDUCTION = {name: paper(ABOUT[name]) if name == "fo-anil" else own(about=ABOUT[name]) for name in LEARNERS}
 """By learner, the source of a step of the induction: the paper has it for FO-ANIL, the others are worked out here."""
 
 of_a_step = partial(claim, Verdict.PROVED, given=ANY_STEP, exercises="step", draws=outer_steps, examples=24)
