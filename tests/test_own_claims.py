@@ -7,7 +7,6 @@ import pytest
 from metarep.reports.cli.app import run
 
 RIGHT = """
-from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.record import Claim, Comparison, Verdict, own
 from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
 
@@ -96,6 +95,22 @@ def test_a_check_that_raises_is_named_by_its_line_and_costs_no_report(
 
     monkeypatch.setattr("metarep.reports.report.gather.gather", too_late)
     assert f"mine.py:{number}:" in complaint(capsys, "report", "--out", "out", "--claims", "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (RIGHT.replace('id="mine"', 'id="update-anil"'), "the id 'update-anil' is taken"),
+        ("\nCLAIMS = 3", "mine.py:2: has CLAIMS of type int"),
+        ("CLAIMS = (3,)", "has CLAIMS that hold a int"),
+        ("CLAIMS = ()", "has CLAIMS that hold nothing"),
+        ("", "has no CLAIMS"),
+    ],
+)
+def test_a_file_without_claims_that_go_with_ours(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("mine.py").write_text(text)
+    assert said in complaint(capsys, "verify", "mine", "--claims", "mine.py")
+    assert "no file 'none.py'" in complaint(capsys, "verify", "mine", "--claims", "none.py")
 
 
 def test_an_unknown_claim_is_told_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from metarep.reports.cli.app import run
 from metarep.reports.page.output import InputError
+from metarep.reports.sweep.designs import design, parse_axis
 from metarep.reports.sweep.plots import slopes
-from metarep.reports.sweep.sweep import design, parse_axis, read_sweep, run_sweep
+from metarep.reports.sweep.sweep import read_sweep, run_sweep
 from metarep.sim.sweeps import Cell, SweepSetting, cells, run_cell
 
 SETTINGS = [

@@ -41,6 +41,12 @@ def _step_size(parameter: typer.CallbackParam, value: float) -> float:
     return value
 
 
+def _seed(value: int) -> int:
+    if value < 0:
+        raise InputError(f"seed is {value}; allowed: a whole number, 0 or more")
+    return value
+
+
 def output_path(text: str | Path) -> Path:
     """A path to write to; ``InputError`` if it is empty, which is no name for the folder one happens to be in."""
     if not str(text).strip():
@@ -48,16 +54,9 @@ def output_path(text: str | Path) -> Path:
     return Path(text)
 
 
-LearnerName = Annotated[
-    str, typer.Argument(metavar="LEARNER", help="anil, fo-anil, maml, fo-maml or average-loss.", show_default=False)
-]
-D = Annotated[int, typer.Option("--d", help="Ambient dimension d.")]
-K = Annotated[int, typer.Option("--k", help="Dimension k of the representation, at most d.")]
-N = Annotated[int, typer.Option("--n", help="Tasks a step, n.")]
-Alpha = Annotated[float, typer.Option("--alpha", help="Inner step size α > 0.", callback=_step_size)]
-Beta = Annotated[float, typer.Option("--beta", help="Outer step size β > 0.", callback=_step_size)]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+def option(words: str, *names: str) -> Any:
+    """An option with these words for help that shows no default; named after its parameter unless given names."""
+    return typer.Option(*names, help=words, show_default=False)
 
 
 def out_option(words: str) -> Any:
@@ -65,4 +64,16 @@ def out_option(words: str) -> Any:
     return typer.Option("--out", help=words, show_default=False, parser=output_path, metavar="PATH")
 
 
+LearnerName = Annotated[
+    str, typer.Argument(metavar="LEARNER", help="anil, fo-anil, maml, fo-maml or average-loss.", show_default=False)
+]
+D = Annotated[int, typer.Option(help="Ambient dimension d.")]
+K = Annotated[int, typer.Option(help="Dimension k of the representation, at most d.")]
+N = Annotated[int, typer.Option(help="Tasks a step, n.")]
+Alpha = Annotated[float, typer.Option(help="Inner step size α > 0.", callback=_step_size)]
+Beta = Annotated[float, typer.Option(help="Outer step size β > 0.", callback=_step_size)]
+Steps = Annotated[int, typer.Option(help="Outer steps.")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.", callback=_seed)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]
+OwnClaims = Annotated[Path | None, option("A Python file with CLAIMS of your own, besides the catalogue's.")]

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder, Seed
-from metarep.reports.cli.own_claims import OwnClaims, own_claims, own_records
-from metarep.reports.page.output import as_json, check_whole, make_folder, plain, print_table, progress_bar
+from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
+from metarep.reports.cli.own_claims import own_claims, own_records
+from metarep.reports.page.output import as_json, make_folder, plain, print_table, progress_bar
 from metarep.reports.report.stored import stored_report
 
 
@@ -25,13 +25,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
-    from metarep.reports.bench.bench import run_bench, sampling_ratios
+    from metarep.reports.bench.ratios import population_ratios, sampling_ratios
+    from metarep.reports.bench.timing import run_bench
 
+    wanted = [*population_ratios(), *(sampling_ratios() if samples else ())]
     with progress_bar("bench") as told:
-        result = run_bench(told)
-    if samples:
-        with progress_bar("bench: finite samples") as told:
-            result["ratios"] += sampling_ratios(told)
+        result = run_bench(wanted, told)
     if json:
         typer.echo(as_json(result))
         return
@@ -53,22 +52,16 @@ def bench(
 
 def report(
     out: OutFolder,
-    profile: Annotated[
-        ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
-    ] = ProfileName.QUICK,
+    profile: Annotated[ProfileName, typer.Option(help="quick: under 3 minutes; full: under 10.")] = ProfileName.QUICK,
     seed: Seed = 0,
     claims: OwnClaims = None,
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", help="An older report.json: mark what changed since.", show_default=False),
-    ] = None,
+    against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
 
     Exit code 1 if a verdict is not the expected one; the report is written all the same.
     """
-    check_whole("seed", seed, 0)
     own = own_claims(claims)
     old = None if against is None else stored_report(against)  # before anything is overwritten
     make_folder(out / "figures")
@@ -89,17 +82,14 @@ def report(
     written = write_report(results, out)
     news = list(unexpected(results))
     if json:
-        typer.echo(
-            as_json(
-                {
-                    "files": [str(path) for path in written],
-                    "counts": numbers["counts"],
-                    "unexpected": [claim["id"] for claim in news],
-                    "seconds": results.run["seconds"],
-                    "against": results.against,
-                }
-            )
-        )
+        summary = {
+            "files": [str(path) for path in written],
+            "counts": numbers["counts"],
+            "unexpected": [claim["id"] for claim in news],
+            "seconds": results.run["seconds"],
+            "against": results.against,
+        }
+        typer.echo(as_json(summary))
     else:
         counts = ", ".join(f"{n} {status}" for status, n in numbers["counts"].items())
         typer.echo(f"{len(results.claims)} claims: {counts}")
@@ -112,9 +102,3 @@ def report(
         typer.echo("\n".join(f"wrote {path}" for path in written))
     if news:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the app."""
-    for command in (bench, report):
-        app.command()(command)
