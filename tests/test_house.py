@@ -51,7 +51,7 @@ def test_only_claims_and_engine_see_the_simulator() -> None:
 
 
 def test_top_level_is_as_laid_down() -> None:
-    allowed = {"pyproject.toml", "README.md", "LICENSE", "CITATION.cff", *OURS}
+    allowed = {"pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff", *OURS}
     import subprocess
 
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)

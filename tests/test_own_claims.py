@@ -110,7 +110,7 @@ def test_a_check_that_raises_is_named_by_its_line_and_costs_no_report(
 def test_a_file_without_claims_that_go_with_ours(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("mine.py").write_text(text)
     assert said in complaint(capsys, "verify", "mine", "--claims", "mine.py")
-    assert "no file 'none.py'" in complaint(capsys, "verify", "mine", "--claims", "none.py")
+    assert "no file and no module 'none.py'" in complaint(capsys, "verify", "mine", "--claims", "none.py")
 
 
 def test_an_unknown_claim_is_told_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
