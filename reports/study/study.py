@@ -260,7 +260,7 @@ def _late_factors(trajectory: Trajectory) -> str:
 def _why_not(study: Study) -> str:
     found, restpoint, trajectory, trials = study.derived, study.restpoint, study.trajectory, study.settings.trials
     outcome = trajectory.outcome[0].message
-    if found.words[0] == 0:
+    if not found.moves:
         return "The outer step never moves the representation."
     if moves_along_head_only(study.learner):
         moments = {1: "first moment", 2: "first two moments", 3: "first three moments"}
