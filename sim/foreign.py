@@ -66,7 +66,7 @@ class Adapter:
     step_on_samples: Callable[..., Any] | None = None
 
 
-# --- loading ----------------------------------------------------------------------------------------------------------
+# --- loading
 
 
 def load_adapter(target: str) -> Adapter:
@@ -110,7 +110,7 @@ def _supported(code: UserCode) -> frozenset[str]:
     return frozenset(str(item) for item in ids)
 
 
-# --- calling ----------------------------------------------------------------------------------------------------------
+# --- calling
 
 
 def _called(

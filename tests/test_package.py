@@ -96,7 +96,7 @@ def test_wheel_and_sdist(tmp_path: Path) -> None:
     assert "right-factor-maml" in run(["-m", "metarep", "claims"], away, site)
 
 
-# --- the facade -------------------------------------------------------------------------------------------------------
+# --- the facade
 
 
 def test_importing_the_facade_costs_nothing() -> None:

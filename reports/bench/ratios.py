@@ -29,7 +29,7 @@ def _repeated(times: int, function: Callable[..., Any], *arguments: Any) -> Job:
     return job
 
 
-# --- population tasks -------------------------------------------------------------------------------------------------
+# --- population tasks
 
 
 def _problem(d: int, trials: tuple[int, ...] = ()) -> Problem:
@@ -74,7 +74,7 @@ def population_ratios(scale: float = 1.0) -> list[Ratio]:
     return wanted
 
 
-# --- finite samples ---------------------------------------------------------------------------------------------------
+# --- finite samples
 
 
 def _autograd_step(

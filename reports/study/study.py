@@ -195,7 +195,7 @@ def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
         return None
 
 
-# --- the verdict in words ---------------------------------------------------------------------------------------------
+# --- the verdict in words
 
 
 def start_name(dist0: float | None) -> str:
@@ -280,7 +280,7 @@ def _why_not(study: Study) -> str:
     return f"The nearest run {outcome}."
 
 
-# --- plain data -------------------------------------------------------------------------------------------------------
+# --- plain data
 
 
 def record(result: Study) -> dict[str, Any]:

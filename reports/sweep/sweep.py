@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS replicate (
 """
 
 
-# --- the file ---------------------------------------------------------------------------------------------------------
+# --- the file
 
 
 SQLITE = b"SQLite format 3\0"
@@ -111,7 +111,7 @@ def read_sweep(path: Path) -> list[SweepRow]:
     return [SweepRow(settings[row[0]], Replicate(*row[1:])) for row in found]
 
 
-# --- running ----------------------------------------------------------------------------------------------------------
+# --- running
 
 
 def _timed_cell(cell: Cell, seed: int) -> tuple[Cell, list[Replicate], str, float]:
