@@ -1,7 +1,7 @@
 """Somebody else's update maps, loaded from an adapter and wrapped so that the claims can be run against them.
 
 An adapter is a module with one function, ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, for one
-instance: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the
+example: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the
 outer loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has
 (all five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
 ``step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta)`` with X (n, m, d), y (n, m) and task loss
@@ -126,7 +126,7 @@ def _called(
     name = getattr(function, "__name__", "step")
     default_line = getattr(getattr(function, "__code__", None), "co_firstlineno", None) or adapter.code.line_of(name)
 
-    def wrong(what: str, allowed: str, error: BaseException | None = None) -> AdapterError:
+    def wrong(what: str, allowed: str, error: BaseException | None = None) -> UserCodeError:
         line = error and line_in(adapter.code.path, error)
         given = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
         return adapter.code.error(f"{name} {what} (learner {learner}, {given})", allowed, line or default_line)
@@ -188,10 +188,10 @@ def _probe(adapter: Adapter) -> float:
 
 
 def foreign_implementation(adapter: Adapter) -> Implementation:
-    """The adapter as something that claims can be checked against: its step on every instance of a batch in turn.
+    """The adapter as something that claims can be checked against: its step on every example of a batch in turn.
 
     Learners that it does not support are those of the reference, so that a claim about several is about those it has.
-    An instance of a batch whose B and w are zero is a fixed point of every learner (and how runs freeze what has
+    An example of a batch whose B and w are zero is a fixed point of every learner (and how runs freeze what has
     diverged): it is not passed on.
 
     Raises:
@@ -219,7 +219,7 @@ def foreign_implementation(adapter: Adapter) -> Implementation:
     on_samples = adapter.step_on_samples
 
     def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:
-        """One instance: claims about samples have no batch axes. ``given``: X_in, y_in, X_out, y_out, α, β."""
+        """One example: claims about samples have no batch axes. ``given``: X_in, y_in, X_out, y_out, α, β."""
         *data, alpha, beta = given
         arrays = {"B": B, "w": w, **dict(zip(("X_in", "y_in", "X_out", "y_out"), data, strict=True))}
         next_B, next_w = _called(adapter, on_samples or adapter.step, learner.name, arrays, alpha, beta)

@@ -77,8 +77,8 @@ def simulate(
         check_step_size("beta", beta)
         settings: dict[str, Any] = {"tasks": tasks.value, "start": start.value, "dist0": dist0, "trials": (trials,)}
         if problem is None:
-            given = (fallback if size is None else size for size, fallback in zip((d, k, n), FIGURE_1, strict=True))
-            drawn = make_problem(*given, alpha, rng, **settings)
+            d, k, n = (fallback if size is None else size for size, fallback in zip((d, k, n), FIGURE_1, strict=True))
+            drawn = make_problem(d, k, n, alpha, rng, **settings)
         else:
             drawn = reduce(load_problem(problem, alpha, rng, d=d, k=k, n=n, **settings))
     if out is not None:
@@ -203,7 +203,9 @@ def experiment(
     from metarep.reports.chapters.experiments.figures import experiment_csv, experiment_figures, summary
     from metarep.reports.page.style import rendered
 
-    files = {f"{each}.svg": rendered(figure, "svg") for each, figure in experiment_figures(chosen, results)}
+    files: dict[str, str | bytes] = {
+        f"{each}.svg": rendered(figure, "svg") for each, figure in experiment_figures(chosen, results)
+    }
     files[f"{name}.csv"] = experiment_csv(results)
     for file, content in files.items():
         write_file(out / file, content)

@@ -183,9 +183,10 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     if symbolic is not None and fit is not None and fit.rate > 0:
         error = float(abs(np.log(fit.rate) / np.log(symbolic) - 1))
     learns = learned[0] == 1 or (error is not None and error < _AGREEMENT)
-    rates = (symbolic, None if fit is None else fit.rate, error) if learns and symbolic is not None else (None,) * 3
+    symbolic, error = (symbolic, error) if learns else (None, None)
+    empirical = None if fit is None or symbolic is None else fit.rate
     seconds = time.perf_counter() - began
-    return Study(learner, settings, found, restpoint, trajectory, learned, learns, *rates, seconds)
+    return Study(learner, settings, found, restpoint, trajectory, learned, learns, symbolic, empirical, error, seconds)
 
 
 def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:

@@ -19,20 +19,18 @@ def load_own_claims(path: str | os.PathLike[str], known: Sequence[Claim]) -> tup
             holds something else than claims, an id is taken, or a claim rests on one that does not come before it.
     """
     code = load_user_code(path)
-    found = getattr(code.module, "CLAIMS", None)
+    found: object = getattr(code.module, "CLAIMS", None)
 
     def wrong(what: str, allowed: str) -> UserCodeError:
         return code.error(what, allowed, code.line_of("CLAIMS"))
 
-    claims = [claim for claim in found if isinstance(claim, Claim)] if isinstance(found, tuple | list) else []
+    allowed = "a Python file with CLAIMS, a tuple of metarep.theory.claims.record.Claim"
+    if not isinstance(found, tuple | list):
+        raise wrong("has no CLAIMS" if found is None else f"has CLAIMS of type {type(found).__name__}", allowed)
+    claims = [claim for claim in found if isinstance(claim, Claim)]
     if not claims or len(claims) < len(found):
-        what = f"CLAIMS of type {type(found).__name__}"
-        if found is None:
-            what = "no CLAIMS"
-        elif isinstance(found, tuple | list):
-            odd = [type(claim).__name__ for claim in found if not isinstance(claim, Claim)]
-            what = f"CLAIMS that hold {'a ' + odd[0] if odd else 'nothing'}"
-        raise wrong(f"has {what}", "a Python file with CLAIMS, a tuple of metarep.theory.claims.record.Claim")
+        odd = [f"a {type(claim).__name__}" for claim in found if not isinstance(claim, Claim)]
+        raise wrong(f"has CLAIMS that hold {odd[0] if odd else 'nothing'}", allowed)
     seen = {claim.id for claim in known}
     for claim in claims:
         if claim.id in seen:
