@@ -1,34 +1,11 @@
 """The options that several commands share, each stated once."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from metarep.reports.page.output import InputError
-
-
-class TasksKind(StrEnum):
-    """Tasks kept, or drawn afresh each step."""
-
-    FIXED = "fixed"
-    FRESH = "fresh"
-
-
-class StartKind(StrEnum):
-    """αB_0ᵀB_0 = I, or B_0ᵀB_0 = I."""
-
-    BALANCED = "balanced"
-    ORTHONORMAL = "orthonormal"
-
-
-class Form(StrEnum):
-    """How formulas are printed."""
-
-    TEXT = "text"
-    LATEX = "latex"
-
 
 STEP_SIZES = (1e-9, 1e9)
 """Step sizes that the command line takes: ‖B‖² is about 1/α, and beyond these bounds rounding errors times it, not the

@@ -1,9 +1,8 @@
 """Commands that measure and tell: bench, report."""
 
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,13 +10,6 @@ from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
 from metarep.reports.cli.own_claims import own_claims, own_records
 from metarep.reports.page.output import as_json, make_folder, plain, print_table, progress_bar
 from metarep.reports.report.stored import stored_report
-
-
-class ProfileName(StrEnum):
-    """How much the report runs."""
-
-    QUICK = "quick"
-    FULL = "full"
 
 
 def bench(
@@ -52,7 +44,9 @@ def bench(
 
 def report(
     out: OutFolder,
-    profile: Annotated[ProfileName, typer.Option(help="quick: under 3 minutes; full: under 10.")] = ProfileName.QUICK,
+    profile: Annotated[
+        Literal["quick", "full"], typer.Option(help="quick: under 3 minutes; full: under 10.")
+    ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,
     against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
@@ -70,7 +64,7 @@ def report(
     from metarep.reports.report.gather import PROFILES, gather
 
     with progress_bar("report") as told:
-        size = PROFILES[profile.value]
+        size = PROFILES[profile]
         # One's own claims first: a mistake in them shows at once, and costs no report.
         records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
         results = gather(size, seed, told)

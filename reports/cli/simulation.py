@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,9 +16,7 @@ from metarep.reports.cli.options import (
     N,
     OutFolder,
     Seed,
-    StartKind,
     Steps,
-    TasksKind,
     option,
     out_option,
 )
@@ -52,10 +50,12 @@ def simulate(
     steps: Steps = 1000,
     trials: Annotated[int, typer.Option(help="Runs, each with its own start and tasks.")] = 5,
     seed: Seed = 0,
-    tasks: Annotated[TasksKind, typer.Option(help="Keep the tasks, or draw them afresh each step.")] = TasksKind.FRESH,
+    tasks: Annotated[
+        Literal["fixed", "fresh"], typer.Option(help="Keep the tasks, or draw them afresh each step.")
+    ] = "fresh",
     start: Annotated[
-        StartKind, typer.Option(help="αB₀ᵀB₀ = I (balanced) or B₀ᵀB₀ = I (orthonormal).")
-    ] = StartKind.ORTHONORMAL,
+        Literal["balanced", "orthonormal"], typer.Option(help="αB₀ᵀB₀ = I (balanced) or B₀ᵀB₀ = I (orthonormal).")
+    ] = "orthonormal",
     dist0: Annotated[float | None, typer.Option(help="Distance of the start, 0 to 1; random unless given.")] = None,
     problem: Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0.")] = None,
     out: Annotated[Path | None, out_option("Write the distances: .csv, .npz, .png or .svg.")] = None,
@@ -75,7 +75,7 @@ def simulate(
         spec = get_learner(learner)
         check_step_size("alpha", alpha)
         check_step_size("beta", beta)
-        settings: dict[str, Any] = {"tasks": tasks.value, "start": start.value, "dist0": dist0, "trials": (trials,)}
+        settings: dict[str, Any] = {"tasks": tasks, "start": start, "dist0": dist0, "trials": (trials,)}
         if problem is None:
             d, k, n = (fallback if size is None else size for size, fallback in zip((d, k, n), FIGURE_1, strict=True))
             drawn = make_problem(d, k, n, alpha, rng, **settings)

@@ -1,9 +1,8 @@
 """Commands for many settings at once: sweep, plot."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -17,23 +16,6 @@ from metarep.reports.page.output import (
     progress_bar,
     write_file,
 )
-
-
-class BackendName(StrEnum):
-    """Where a sweep's cells run."""
-
-    LOKY = "loky"
-    DASK = "dask"
-
-
-class ValueName(StrEnum):
-    """What a plot shows of the replicates."""
-
-    CONVERGED = "converged"
-    DIVERGED = "diverged"
-    DIST = "dist"
-    FLOOR = "floor"
-
 
 AXIS = "One value, several with commas, or low:high:count; with --random also low:high."
 
@@ -63,7 +45,7 @@ def sweep(
     block: Annotated[int, typer.Option(help="Runs that are simulated as one batch.")] = 250,
     seed: Seed = 0,
     jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
-    backend: Annotated[BackendName, typer.Option(help="This machine, or a Dask cluster.")] = BackendName.LOKY,
+    backend: Annotated[Literal["loky", "dask"], typer.Option(help="This machine, or a Dask cluster.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler.")] = None,
     json: Json = False,
 ) -> None:
@@ -77,7 +59,7 @@ def sweep(
         check_whole("random", random, 1, MOST_SETTINGS)
     if jobs == 0 or jobs < -1:
         raise InputError(f"jobs is {jobs}; allowed: -1, or 1 or more")
-    if scheduler is not None and backend is not BackendName.DASK:
+    if scheduler is not None and backend != "dask":
         raise InputError("scheduler is given with the loky backend; allowed: with --backend dask")
     check_file(out)
 
@@ -86,7 +68,7 @@ def sweep(
     with progress_bar("sweep") as told:
         summary = run_sweep(
             out, settings, replicates, seed,
-            block=block, jobs=jobs, backend=backend.value, scheduler=scheduler, progress=told,
+            block=block, jobs=jobs, backend=backend, scheduler=scheduler, progress=told,
         )  # fmt: skip
     if json:
         typer.echo(as_json(asdict(summary)))
@@ -104,7 +86,9 @@ def plot(
     out: Annotated[Path, out_option("The figure: .svg or .png.")],
     x: Annotated[str, option("Axis of the sweep.")],
     y: Annotated[str | None, option("A second axis: a phase diagram. Without: slopes.")] = None,
-    value: Annotated[ValueName | None, option("What is shown [converged; floor for slopes].")] = None,
+    value: Annotated[
+        Literal["converged", "diverged", "dist", "floor"] | None, option("What is shown [converged; floor for slopes].")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Draw a phase diagram over two axes of a sweep, or the slopes along one."""
@@ -123,9 +107,9 @@ def plot(
         raise InputError(f"x and y are both {x}; allowed: two axes")
     found = []
     if y is None:
-        figure, found = slopes(rows, x, (value or ValueName.FLOOR).value)
+        figure, found = slopes(rows, x, value or "floor")
     else:
-        figure = phase_diagram(rows, x, y, (value or ValueName.CONVERGED).value)
+        figure = phase_diagram(rows, x, y, value or "converged")
     write_file(out, rendered(figure, out.suffix[1:]))
     if json:
         typer.echo(as_json({"file": str(out), "runs": len(rows), "slopes": [asdict(slope) for slope in found]}))

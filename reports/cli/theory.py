@@ -3,11 +3,11 @@
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Form, Json, LearnerName, OwnClaims, Seed, option
+from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, option
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
@@ -21,7 +21,7 @@ DEFAULT_REPORT = Path("out/report.json")
 
 def derive(
     learner: LearnerName,
-    form: Annotated[Form, typer.Option("--format", help="Unicode text or LaTeX.")] = Form.TEXT,
+    form: Annotated[Literal["text", "latex"], typer.Option("--format", help="Unicode text or LaTeX.")] = "text",
     json: Json = False,
 ) -> None:
     """Derive a learner's outer update for all dimensions, and print it line by line."""
@@ -32,12 +32,12 @@ def derive(
     from metarep.reports.chapters.update_maps import derived_lines
     from metarep.reports.page.markup import LEARNER_TITLES
 
-    parts = derived_lines(spec, form.value)
+    parts = derived_lines(spec, form)
     if json:
         record = [{"heading": part.heading, "equations": part.equations} for part in parts]
-        typer.echo(as_json({"learner": learner, "format": form.value, "parts": record}))
+        typer.echo(as_json({"learner": learner, "format": form, "parts": record}))
         return
-    if form is Form.LATEX:
+    if form == "latex":
         for part in parts:
             typer.echo(f"% {LEARNER_TITLES[learner]}: {part.heading}")
             body = " \\\\\n".join(f"  {left} &= {right}" for left, right in part.equations)
