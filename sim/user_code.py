@@ -44,12 +44,13 @@ class UserCode:
         except (OSError, ValueError, SyntaxError):
             return 1
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
-                return node.lineno
-            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-            names = {part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)}
-            aliases = [alias for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)]
-            if name in names | {alias.asname or alias.name for alias in aliases}:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names = {node.name}
+            else:
+                parts = tuple(ast.walk(node))
+                names = {part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
+                names |= {part.asname or part.name for part in parts if isinstance(part, ast.alias)}
+            if name in names:
                 return node.lineno
         return 1
 
