@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.page.output import InputError
+from metarep.reports.page.output import InputError, checking_input
 from metarep.sim.sweeps import SweepSetting, grid
 
 AXES = tuple(field.name for field in fields(SweepSetting))
@@ -40,21 +40,21 @@ def parse_axis(name: str, text: str) -> list[Any] | Range:
     """
     if name in WORDS:
         return [part.strip() for part in text.split(",")]
-    if ":" in text:
-        parts = text.split(":")
-        allowed = "low:high or low:high:count with low < high"
-        try:
-            low, high = (float(part) for part in parts[:2])
-            count = int(parts[2]) if len(parts) == 3 else None
-        except ValueError:
-            raise InputError(f"{name} is {text!r}; allowed: {allowed}") from None
-        positive = name not in GEOMETRIC or low > 0
-        if count is not None and count > MOST_SETTINGS:
-            raise InputError(f"{name} is {text!r}; allowed: {MOST_SETTINGS} values at most")
-        if len(parts) > 3 or not low < high or not positive or (count is not None and count < 2):
-            raise InputError(f"{name} is {text!r}; allowed: {allowed}")
-        return Range(low, high, count)
-    return [_number(name, part.strip()) for part in text.split(",")]
+    if ":" not in text:
+        return [_number(name, part.strip()) for part in text.split(",")]
+    wrong = InputError(f"{name} is {text!r}; allowed: low:high or low:high:count with low < high")
+    parts = text.split(":")
+    try:
+        low, high = (float(part) for part in parts[:2])
+        count = int(parts[2]) if len(parts) == 3 else None
+    except ValueError:
+        raise wrong from None
+    if count is not None and count > MOST_SETTINGS:
+        raise InputError(f"{name} is {text!r}; allowed: {MOST_SETTINGS} values at most")
+    positive = name not in GEOMETRIC or low > 0
+    if len(parts) > 3 or not low < high or not positive or (count is not None and count < 2):
+        raise wrong
+    return Range(low, high, count)
 
 
 def _number(name: str, text: str) -> Any:
@@ -67,9 +67,12 @@ def _number(name: str, text: str) -> Any:
         raise InputError(f"{name} is {text!r}; allowed: {kind}, several with commas, or low:high:count") from None
 
 
-def _spread(name: str, axis: Range, count: int) -> list[Any]:
-    spaced = np.geomspace if name in GEOMETRIC else np.linspace
-    values = spaced(axis.low, axis.high, count)
+def _listed(name: str, axis: list[Any] | Range) -> list[Any]:
+    if isinstance(axis, list):
+        return axis
+    if axis.count is None:
+        raise InputError(f"{name} is a range without a count; allowed: low:high:count, or a random design")
+    values = (np.geomspace if name in GEOMETRIC else np.linspace)(axis.low, axis.high, axis.count)
     return list(dict.fromkeys(round(value) for value in values)) if name in WHOLE else [float(v) for v in values]
 
 
@@ -90,22 +93,12 @@ def design(axes: dict[str, str], random: int | None, seed: int) -> list[SweepSet
         InputError: an axis or a setting makes no sense.
     """
     parsed = {name: parse_axis(name, text) for name, text in axes.items()}
-    try:
+    with checking_input():
         if random is not None:
             rng = np.random.default_rng([seed, 1])
-            return [
-                SweepSetting(**{name: _drawn(name, axis, rng) for name, axis in parsed.items()}) for _ in range(random)
-            ]
-        values: dict[str, list[Any]] = {}
-        for name, axis in parsed.items():
-            if isinstance(axis, Range):
-                if axis.count is None:
-                    raise InputError(f"{name} is a range without a count; allowed: low:high:count, or a random design")
-                values[name] = _spread(name, axis, axis.count)
-            else:
-                values[name] = axis
+            drawn = ({name: _drawn(name, axis, rng) for name, axis in parsed.items()} for _ in range(random))
+            return [SweepSetting(**values) for values in drawn]
+        values = {name: _listed(name, axis) for name, axis in parsed.items()}
         if (settings := prod(map(len, values.values()))) > MOST_SETTINGS:
             raise InputError(f"these axes have {settings} combinations; allowed: {MOST_SETTINGS} at most")
         return grid(values)
-    except ValueError as error:
-        raise InputError(str(error)) from error

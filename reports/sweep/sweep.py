@@ -101,12 +101,11 @@ def read_sweep(path: Path) -> list[SweepRow]:
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}; allowed: a file written by 'metarep sweep'")
-    query = (
-        "SELECT setting, number, outcome, dist_start, dist_end, floor FROM replicate JOIN cell ON cell = key "
-        "ORDER BY setting, number"
-    )
+    columns = "setting, number, outcome, dist_start, dist_end, floor"
     with _database(path) as connection:
-        found = connection.execute(query).fetchall()
+        found = connection.execute(
+            f"SELECT {columns} FROM replicate JOIN cell ON cell = key ORDER BY setting, number"
+        ).fetchall()
     settings = {text: SweepSetting(**json.loads(text)) for text in {row[0] for row in found}}
     return [SweepRow(settings[row[0]], Replicate(*row[1:])) for row in found]
 
@@ -129,15 +128,13 @@ def _workers(backend: Backend, scheduler: str | None) -> Iterator[None]:
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports]  # an optional extra
     except ImportError:
-        raise InputError(
-            "the dask backend needs Dask; allowed: pip install 'metarep[dask]', or --backend loky"
-        ) from None
+        allowed = "pip install 'metarep[dask]', or --backend loky"
+        raise InputError(f"the dask backend needs Dask; allowed: {allowed}") from None
     try:
         client = Client(scheduler, timeout="10s") if scheduler else Client(n_workers=2, threads_per_worker=1)
     except (OSError, TimeoutError, ValueError) as error:
-        raise InputError(
-            f"no Dask scheduler at {scheduler} ({type(error).__name__}); allowed: ADDRESS:PORT of one"
-        ) from error
+        what = f"no Dask scheduler at {scheduler} ({type(error).__name__})"
+        raise InputError(f"{what}; allowed: ADDRESS:PORT of one") from error
     with client, parallel_config(backend="dask"):
         yield
 
