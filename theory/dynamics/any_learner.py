@@ -81,9 +81,8 @@ def fixed_families(learner: Learner) -> tuple[Family, ...]:
     )
     found: list[Family] = []
     for name, what, at, rules in tried:
-        if (name == "balanced" and found and found[-1].id == "balanced-any-head") or not _rests_on_sample(
-            learner, name
-        ):
+        known = name == "balanced" and found and found[-1].id == "balanced-any-head"
+        if known or not _rests_on_sample(learner, name):
             continue
 
         def there(polynomial: Poly, at: dict[str, Poly] = at, rules: tuple[Rule, ...] = rules) -> Poly:
@@ -95,16 +94,22 @@ def fixed_families(learner: Learner) -> tuple[Family, ...]:
     return tuple(found)
 
 
+def _on_family(family: str, M: Array, w: Array, learner: Learner, alpha: float) -> tuple[Array, Array]:
+    """The point of the family nearest to (M, w)."""
+    if family == "any-span":
+        return M, w
+    if family == "unit-head":
+        return M, w / (max(float(np.linalg.norm(w)), 1e-300) * np.sqrt(alpha * learner.representation_step))
+    U, _, Vt = np.linalg.svd(M)
+    return U @ Vt / np.sqrt(alpha * learner.head_step), w if family == "balanced-any-head" else np.zeros_like(w)
+
+
 def _rests_on_sample(learner: Learner, family: str) -> bool:
     """Whether one arbitrary point of the family with arbitrary tasks is fixed: spares long words that do not vanish."""
     rng = np.random.default_rng(0)
     k, alpha = 2, 0.5
     M, w, heads = rng.standard_normal((k, k)), rng.standard_normal(k), rng.standard_normal((k, 3))
-    if family.startswith("balanced"):
-        M = np.linalg.qr(M)[0] / np.sqrt(alpha * learner.head_step)
-        w = w if family == "balanced-any-head" else 0 * w
-    elif family == "unit-head":
-        w = w / (np.linalg.norm(w) * np.sqrt(alpha * learner.representation_step))
+    M, w = _on_family(family, M, w, learner, alpha)
     next_M, next_w = derive(learner)(M, w, heads, alpha, 1.0)
     # Values of order 1 to 100, a few hundred roundings each: 1e-10 is far from both rounding and what does not vanish.
     return float(max(np.abs(next_M - M).max(), np.abs(next_w - w).max())) < 1e-10
@@ -299,16 +304,6 @@ _NEAR = 0.25
 """A point farther than this from where a run ended, relatively, is not where it ended."""
 
 
-def _on_family(family: Family, M: Array, w: Array, learner: Learner, alpha: float) -> tuple[Array, Array]:
-    """The point of the family nearest to (M, w)."""
-    if family.id == "any-span":
-        return M, w
-    if family.id == "unit-head":
-        return M, w / (max(float(np.linalg.norm(w)), 1e-300) * np.sqrt(alpha * learner.representation_step))
-    U, _, Vt = np.linalg.svd(M)
-    return U @ Vt / np.sqrt(alpha * learner.head_step), w if family.id == "balanced-any-head" else np.zeros_like(w)
-
-
 def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: float, beta: float) -> Restpoint | None:
     """The point at rest in the span near (M, w): of a family that is fixed for any tasks, else by Gauss–Newton.
 
@@ -328,7 +323,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
     point = np.concatenate([M.ravel(), w])
     near: list[tuple[float, Array, Array, str]] = []
     for family in fixed_families(learner):
-        nearest = _on_family(family, M, w, learner, alpha)
+        nearest = _on_family(family.id, M, w, learner, alpha)
         distance = float(np.linalg.norm(np.concatenate([nearest[0].ravel(), nearest[1]]) - point))
         if distance <= _NEAR * float(np.linalg.norm(point)):
             near.append((distance, *nearest, family.id))
@@ -342,8 +337,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
 
 
 def _at_rest_near(stepped: Callable[[Array], Array], x: Array) -> Array | None:
-    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest.
-    """
+    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest."""
     y, size = x.copy(), float(np.linalg.norm(x))
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
