@@ -104,11 +104,10 @@ def verdicts(results: Results) -> b.Section:
             b.Paragraph(
                 "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
                 "The worst margin of an inequality is the least (bound − value)/|bound| over its instances: 0 where "
-                "the "
-                "bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, a "
-                "few times eps × size × condition, is allowed for. Identities have no margin; of them it is said how "
-                "much of that allowance was used. Instances are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$: what "
-                "is said of any dimension and not proved was tried on those."
+                "the bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, "
+                "a few times eps × size × condition, is allowed for. Identities have no margin; of them it is said "
+                "how much of that allowance was used. Instances are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$: "
+                "what is said of any dimension and not proved was tried on those."
             ),
         ),
         tables,
@@ -289,12 +288,9 @@ def maps(results: Results) -> b.Section:
         (
             b.Paragraph(
                 r"Derived symbolically from the task loss $\frac12 \|Bw - \theta_i\|^2$, $\theta_i = B_* w_{*,i}$, "
-                r"for all "
-                r"dimensions at once, by expanding it into words of matrices and applying the product rule. Two "
-                r"formulas are "
-                r"equal for every $d$, $k$ and $n$ exactly when their normal forms coincide; the lines below were "
-                r"proved equal "
-                r"to the derived gradients that way."
+                "for all dimensions at once, by expanding it into words of matrices and applying the product rule. "
+                "Two formulas are equal for every $d$, $k$ and $n$ exactly when their normal forms coincide; the "
+                "lines below were proved equal to the derived gradients that way."
             ),
         ),
         tuple(sections),
@@ -351,25 +347,20 @@ def figure_1(results: Results) -> b.Section:
     ]
     caption = (
         rf"Distance to the truth with $d = {s.d}$, $k = n = {s.k}$, $\alpha = \beta = {s.alpha:g}$, tasks drawn "
-        rf"afresh at every step. "
-        f"Thick lines are medians over {s.trials} trials, thin lines the trials. "
-        f"(a) From a random orthonormal start; "
-        f"{'trials that do not reach ' + power(1e-6) + ': ' + ', '.join(late) + '; ' if late else ''}"
-        f"average loss ends no lower than {at_least(baseline['smallest_dist'], 3)}. "
-        rf"(b) From distance 0.93 with the paper's envelope, which is loose: $\log\,\mathrm{{dist}}$ falls about "
-        rf"{min(meta):.0f} times "
-        rf"as far as its bound, as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least "
-        rf"eigenvalue of "
-        r"$\Psi_{*,t}$ alone. "
-        f"(c) FO-MAML from {balanced['trials']} random balanced starts: {balanced['outcomes'].get('diverged', 0)} "
-        f"diverge. Data: `figures/figure-1.csv`."
+        f"afresh at every step. Thick lines are medians over {s.trials} trials, thin lines the trials. (a) From a "
+        "random orthonormal start; "
+        f"{'trials that do not reach ' + power(1e-6) + ': ' + ', '.join(late) + '; ' if late else ''}average loss "
+        f"ends no lower than {at_least(baseline['smallest_dist'], 3)}. (b) From distance 0.93 with the paper's "
+        rf"envelope, which is loose: $\log\,\mathrm{{dist}}$ falls about {min(meta):.0f} times as far as its bound, "
+        rf"as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least eigenvalue of $\Psi_{{*,t}}$ "
+        f"alone. (c) FO-MAML from {balanced['trials']} random balanced starts: "
+        f"{balanced['outcomes'].get('diverged', 0)} diverge. Data: `figures/figure-1.csv`."
     )
     panels = tuple((name, rendered(figure, "svg")) for name, figure in figure_1_panels(experiment, results.curves))
     alt = (
         "Three panels of distance against outer step on a logarithmic axis: the four meta-learners fall along "
-        "straight lines, "
-        "average loss stays near 1, the envelope falls far more slowly, and FO-MAML from random balanced starts "
-        "mostly diverges."
+        "straight lines, average loss stays near 1, the envelope falls far more slowly, and FO-MAML from random "
+        "balanced starts mostly diverges."
     )
     table = b.Table(
         ("panel", "learner", "median at the end (of those that did not diverge)", "outcomes"),

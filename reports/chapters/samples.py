@@ -350,12 +350,11 @@ def samples_section(results: SamplesResults) -> b.Section:
         "task: the four meta-learners fall as samples grow, average loss does not.",
         rf"Distance to the truth after {s.steps} steps, $d = {s.d}$, $k = {s.k}$, $n = {s.n}$, $\alpha = \beta = "
         rf"{s.alpha:g}$, $\sigma = {s.sigma:g}$, heads $N(0, I)$ drawn afresh at every step, from a balanced start at "
-        rf"distance {s.dist0:g}. Lines are medians over {s.trials} trials, bands their range. Average loss never gets "
+        f"distance {s.dist0:g}. Lines are medians over {s.trials} trials, bands their range. Average loss never gets "
         f"below {at_least(min(baseline, s.dist0), 2)}; it makes no use of inner samples. With {fewest} inner samples "
-        f"Exact ANIL ends "
-        f"{_median(results, 'anil', fewest) / _median(results, 'fo-anil', fewest):.1f} times as far from the truth as "
-        "FO-ANIL: the exact methods' gradients hold the inner sample's noise across the truth, the first-order "
-        "ones' only through the adapted parameters."
+        f"Exact ANIL ends {_median(results, 'anil', fewest) / _median(results, 'fo-anil', fewest):.1f} times as far "
+        "from the truth as FO-ANIL: the exact methods' gradients hold the inner sample's noise across the truth, the "
+        "first-order ones' only through the adapted parameters."
         + (f" Trials that diverged are left out: {diverged}." if diverged else "")
         + " Data: `figures/samples-recovery.csv`.",
         ("samples-recovery.csv", recovery_csv(results.recovery)),
@@ -366,9 +365,8 @@ def samples_section(results: SamplesResults) -> b.Section:
         "with the outer step size.",
         rf"Left: long runs at $\alpha\beta L_*^2 = {SMALL:g}$ in {len(results.floor)} settings. Right: one setting "
         rf"($d = {GROWTH_SETTING.d}$, $k = {GROWTH_SETTING.k}$) at growing $\beta$; at $\alpha\beta L_*^2 = "
-        rf"{largest.size:g}$ the plain "
-        f"equation is off by {_percent(largest.plain / largest.seen - 1)}, with the varying contraction by "
-        f"{_percent(largest.predicted / largest.seen - 1)}. Data: `figures/samples-floor.csv`.",
+        f"{largest.size:g}$ the plain equation is off by {_percent(largest.plain / largest.seen - 1)}, with the "
+        f"varying contraction by {_percent(largest.predicted / largest.seen - 1)}. Data: `figures/samples-floor.csv`.",
         ("samples-floor.csv", floor_csv((*results.floor, *results.growth))),
     )
     return b.Section(

@@ -99,14 +99,11 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
     learned = bool(falls) and max(falls) <= CONVERGED_BELOW
     lines = [
         f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
-        f"afresh at every "
-        f"step, the four meta-learners' median distance to the true representation falls to "
-        f"{at_most(max(falls, default=1.0))} or "
-        "below in the run of [Figure 1](#figure-1)."
+        "afresh at every step, the four meta-learners' median distance to the true representation falls to "
+        f"{at_most(max(falls, default=1.0))} or below in the run of [Figure 1](#figure-1)."
         + (f" Not in every trial, though: {_misses(missed)}." if missed else ""),
         f"**{'The baseline does not.' if baseline['smallest_dist'] > 0.5 else 'So does the baseline.'}** Minimising "
-        f"the average "
-        f"loss leaves the distance at {at_least(baseline['smallest_dist'], 3)} or above.",
+        f"the average loss leaves the distance at {at_least(baseline['smallest_dist'], 3)} or above.",
     ]
     if settled:
         lines.append(
@@ -119,12 +116,10 @@ def _opening(results: Results) -> tuple[b.Block, ...]:
         rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
         lines.append(
             "**FO-MAML is the exception.** With few fixed tasks, or heads with a large mean, its fixed point at the "
-            "truth "
-            "is unstable, which the paper does not say"
+            "truth is unstable, which the paper does not say"
             + (f": so {rows_of}" if unstable else "")
             + (
-                f"; runs agree with the predicted boundary at "
-                f"{near_agreement(results.boundaries)} "
+                f"; runs agree with the predicted boundary at {near_agreement(results.boundaries)} "
                 f"([boundaries](#boundaries-fo-maml)). {blind_sentence(results.boundaries)}"
                 if results.boundaries
                 else "."

@@ -79,12 +79,9 @@ def phase_chart(diagrams: list[PhaseDiagram]) -> Chart:
     caption = (
         f"Convergence over {x_name} and {y_name}: blue where the trials come to {power(CONVERGED_BELOW)} within "
         f"{first.steps} steps, orange where they diverge, grey where neither, tints where some of the {first.trials} "
-        f"trials do, yellow where "
-        r"some do the one and some the other. Dashed: the largest $\alpha\beta L_*^2$ at which the linearisation at "
-        r"the truth with $w = 0$ is stable. "
-        f"Dotted: where {first.steps} steps just suffice in the limit of small steps. Where both promise convergence "
-        f"it is "
-        f"seen in: {shares} of the trials"
+        r"trials do, yellow where some do the one and some the other. Dashed: the largest $\alpha\beta L_*^2$ at "
+        f"which the linearisation at the truth with $w = 0$ is stable. Dotted: where {first.steps} steps just suffice "
+        f"in the limit of small steps. Where both promise convergence it is seen in: {shares} of the trials"
         + ". Heads: random draws for which FO-MAML's truth is stable"
         + (rf", $\kappa_* = {KAPPA:g}$" if plane != "spread" else rf" at $\kappa_* = {KAPPA:g}$")
         + "; $k = 2$, $n = 4$, "
@@ -175,14 +172,12 @@ def constants_chart(details: dict[str, dict[str, Any]]) -> Chart:
     steps = next(iter(details.values()))["steps"]
     caption = (
         r"The largest $c$ with whose envelope $(1 - c\,\alpha\beta E_0\mu_*^2)^{t-1}$ the worst run that a search "
-        r"found "
-        rf"complies over {steps} steps (× where it diverged), fixed tasks. Blue: $c = \frac12$ survived; orange: it is "
-        "broken, and searched no further."
+        rf"found complies over {steps} steps (× where it diverged), fixed tasks. Blue: $c = \frac12$ survived; "
+        "orange: it is broken, and searched no further."
     )
     alt = (
         "Four tables, one for each meta-learner, of the largest constant that survived over αL and αβL²: it survives "
-        "at "
-        "small steps, for Exact MAML only at small αL."
+        "at small steps, for Exact MAML only at small αL."
     )
     return Chart("constants", tuple(panels), alt, caption, ("learner", "alpha L", "alpha beta L^2", "largest c"), rows)
 
@@ -235,9 +230,8 @@ def near_chart(gaussian: NearPlane, three: NearPlane, growth: GrowthLine) -> Cha
     )
     alt = (
         "Three panels. In the plane of Gaussian means the runs that stay fill the predicted ellipse; in the plane of "
-        "three "
-        "heads they stay where the predicted curve says; the measured growth lies on the predicted line, crossing 1 at "
-        "|m| = 1."
+        "three heads they stay where the predicted curve says; the measured growth lies on the predicted line, "
+        "crossing 1 at |m| = 1."
     )
     rows: list[tuple[Any, ...]] = [
         (name, float(x), float(y), plane.fate[i, j], float(plane.least[i, j]))
@@ -316,15 +310,12 @@ def far_chart(far: FarStarts) -> Chart:
     panels = (("fo-maml-far-head", _amplification_panel(far)), ("fo-maml-far-share", _far_share_panel(far)))
     off = float(np.abs(far.amplification / far.predicted - 1).max())
     caption = (
-        r"FO-MAML from far. (a) By how much a small head grows before it decays, from balance with all angles equal, "
-        rf"$\Psi_* = I$, no mean; lines: own prediction in the limit of small steps, "
-        rf"$\left(\frac{{1 - s^2}}{{1 - s_0^2}}\right)^{{k/2}} \frac{{s}}{{s_0}}$ with $s_0 = \mathrm{{dist}}_0$, "
-        rf"$s^2 = "
-        rf"\frac{{1}}{{k + 1}}$; at most {off:.0%} off. (b) Share of {far.trials} trials that diverge within "
-        rf"{far.steps} "
-        rf"steps, $d = {far.d}$, $k = n = {far.k}$, $\alpha = \beta = 0.1$, fresh tasks; the cross is for random "
-        rf"starts, "
-        f"at their median distance, {far.random_share:.0%}."
+        "FO-MAML from far. (a) By how much a small head grows before it decays, from balance with all angles equal, "
+        r"$\Psi_* = I$, no mean; lines: own prediction in the limit of small steps, $\left(\frac{1 - s^2}{1 - "
+        r"s_0^2}\right)^{k/2} \frac{s}{s_0}$ with $s_0 = \mathrm{dist}_0$, $s^2 = \frac{1}{k + 1}$; at most "
+        f"{off:.0%} off. (b) Share of {far.trials} trials that diverge within {far.steps} steps, $d = {far.d}$, $k = "
+        rf"n = {far.k}$, $\alpha = \beta = 0.1$, fresh tasks; the cross is for random starts, at their median "
+        f"distance, {far.random_share:.0%}."
     )
     alt = (
         "Two panels against one minus the distance at the start. The head's growth lies on the predicted lines, up to "
@@ -398,12 +389,9 @@ def scale_chart(runs: list[ScaleRuns]) -> Chart:
     first = runs[0]
     caption = (
         rf"Where {first.ends.shape[1]} runs from random subspaces end by the start's scale $\sqrt\alpha\|B_0\|$ ($1$ "
-        rf"is "
-        rf"balanced, $0.32$ orthonormal): $d = 100$, $k = 5$, $n = 10$ fixed tasks with $\Psi_* = I$, $\alpha = "
-        rf"\beta = "
-        rf"0.1$, {first.steps} steps. Blind: $\mathrm{{dist}} > \frac12$ while the loss after adaptation is below 1 "
-        rf"% of the "
-        "start's."
+        r"is balanced, $0.32$ orthonormal): $d = 100$, $k = 5$, $n = 10$ fixed tasks with $\Psi_* = I$, $\alpha = "
+        rf"\beta = 0.1$, {first.steps} steps. Blind: $\mathrm{{dist}} > \frac12$ while the loss after adaptation is "
+        "below 1 % of the start's."
         + "".join(
             f" {LEARNER_TITLES[r.learner]}'s truth itself is unstable for {r.unstable} of these draws of heads."
             for r in runs
@@ -412,8 +400,7 @@ def scale_chart(runs: list[ScaleRuns]) -> Chart:
     )
     alt = (
         "Four bar charts of outcomes against the scale of the start: both ANILs learn nearly everywhere, Exact MAML "
-        "ends "
-        "blind from small starts, FO-MAML diverges from small and from balanced ones."
+        "ends blind from small starts, FO-MAML diverges from small and from balanced ones."
     )
     rows = [
         (r.learner, float(scale), *(float(r.share(end)[place]) for end in ENDS))
@@ -449,13 +436,10 @@ def heads_chart(diversity: HeadLaws, mean: HeadLaws) -> Chart:
     slope = _slope(diversity)
     gone = [float(mean.values[i]) for i in np.flatnonzero(mean.diverged[META_LEARNERS.index("fo-maml")])]
     caption = (
-        rf"Steps until $\mathrm{{dist}} \le 10^{{-6}}$ from balance at $\mathrm{{dist}}_0 = 0.6$, $k = 3$, fixed "
-        rf"tasks, "
+        r"Steps until $\mathrm{dist} \le 10^{-6}$ from balance at $\mathrm{dist}_0 = 0.6$, $k = 3$, fixed tasks, "
         rf"$\alpha\beta = {diversity.product:g}$; grey: the rate $1 - \alpha\beta\mu_*^2$ alone. (a) Heads with the "
-        rf"moments "
-        rf"of $N(0, \mathrm{{diag}}(1, 1, \mu^2))$: steps grow as $\mu^{{{slope:.2f}}}$. (b) Of $N(m e_1, I)$, which "
-        rf"leaves "
-        r"$\mu_*$ as it is"
+        rf"moments of $N(0, \mathrm{{diag}}(1, 1, \mu^2))$: steps grow as $\mu^{{{slope:.2f}}}$. (b) Of $N(m e_1, "
+        r"I)$, which leaves $\mu_*$ as it is"
         + (
             rf"; crosses: FO-MAML diverges within {mean.steps} steps, from $m = {min(gone):g}$ on."
             if gone
@@ -536,9 +520,8 @@ def baseline_chart(runs: list[BaselineRuns]) -> Chart:
                 rf"or more"
             )
     caption = (
-        rf"Average loss from balanced starts at $\mathrm{{dist}}_0 = 0.9$, fixed tasks with heads $N(e_1, I)$, $n = "
-        rf"20$, "
-        rf"$d = 100$. {'; '.join(parts)}."
+        r"Average loss from balanced starts at $\mathrm{dist}_0 = 0.9$, fixed tasks with heads $N(e_1, I)$, $n = 20$, "
+        f"$d = 100$. {'; '.join(parts)}."
     )
     alt = (
         "Three panels of distance against outer step: for k = 1 straight lines fall as predicted, for k = 2 and 5 the "

@@ -50,9 +50,8 @@ def boundaries_section(parts: dict[Key, Any], claims: Claims) -> b.Section:
             "The baseline, for one dimension and for more",
             (
                 b.Paragraph(
-                    r"Average loss hears of the tasks through their mean alone. One direction it finds; from balance "
-                    r"with "
-                    r"fixed tasks and $k \ge 2$ it cannot come below the second principal sine of its start "
+                    "Average loss hears of the tasks through their mean alone. One direction it finds; from balance "
+                    r"with fixed tasks and $k \ge 2$ it cannot come below the second principal sine of its start "
                     f"({mention(claims, 'baseline-lower-bound')}, {mention(claims, 'baseline-control')})."
                 ),
                 baseline_chart(parts["boundary", "baseline"]).picture(),
@@ -90,15 +89,13 @@ def _headlines(gaussian: NearPlane, three: NearPlane, far: FarStarts, scale: lis
             "**FO-MAML can leave the truth once it has found it**, a result that the paper does not state: with heads "
             r"$N(\mu, \Sigma)$ where $\mu^\top\Sigma^{-1}\mu > 1$. Predicted stability and what runs do agree at "
             f"{seen} ([below](#boundaries-fo-maml)).",
-            "**FO-MAML can be lost before it gets there**: from balance far away its head first grows, for "
-            f"$k = {far.ks[-1]}$ up to {power(far.amplification[-1].max())} times at distance {1 - far.gaps[-1]:g}, "
-            f"and "
+            "**FO-MAML can be lost before it gets there**: from balance far away its head first grows, for $k = "
+            f"{far.ks[-1]}$ up to {power(far.amplification[-1].max())} times at distance {1 - far.gaps[-1]:g}, and "
             f"{round(far.random_share * far.trials)} of {far.trials} random balanced starts in $d = {far.d}$ diverge "
             f"within {far.steps} steps.",
             "**Exact MAML can solve every task and learn nothing**: its loss vanishes at points that are blind to "
             rf"$B_*$. Of its runs from starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ there end "
-            rf"{_count(maml, maml.scales[0])}, of "
-            rf"those from balance {_count(maml, 1.0)}; of the other learners' "
+            f"{_count(maml, maml.scales[0])}, of those from balance {_count(maml, 1.0)}; of the other learners' "
             f"{'none' if others == 0 else f'at most {others:.0%}'} ([below](#boundaries-blind)).",
         )
     )
@@ -119,27 +116,24 @@ def _fo_maml(parts: dict[Key, Any], claims: Claims, gaussian: NearPlane, three: 
         (
             b.Paragraph(
                 r"**At the truth.** Its step there is $(S, \omega)^+ = (S, \omega) - \alpha\beta\mathcal{L}(S, "
-                r"\omega)$ "
-                f"({mention(claims, 'fo-maml-operator')}), which grows whatever the step sizes where an eigenvalue of "
-                r"$\mathcal{L}$ has negative real part. For Gaussian heads that is where $\mu^\top\Sigma^{-1}\mu > 1$ "
-                f"({mention(claims, 'fo-maml-gaussian')}), for $k = 1$ where $m_2^2 < m_1 m_3$ "
-                f"({mention(claims, 'fo-maml-scalar')}). Only three moments of the heads matter, so that $2k$ heads "
-                r"$\mu \pm \sqrt k\,\Sigma^{1/2}e_i$ stand for infinitely many Gaussian ones exactly. "
-                f"Of the runs, {int(gaussian.diverged.sum())} of {gaussian.fate.size} in (a) and "
-                f"{int(three.diverged.sum())} of {three.fate.size} in (b) diverged; "
-                f"all of those had come within {_closest(gaussian, three)} of the truth before."
+                rf"\omega)$ ({mention(claims, 'fo-maml-operator')}), which grows whatever the step sizes where an "
+                r"eigenvalue of $\mathcal{L}$ has negative real part. For Gaussian heads that is where "
+                rf"$\mu^\top\Sigma^{{-1}}\mu > 1$ ({mention(claims, 'fo-maml-gaussian')}), for $k = 1$ where $m_2^2 < "
+                f"m_1 m_3$ ({mention(claims, 'fo-maml-scalar')}). Only three moments of the heads matter, so that "
+                r"$2k$ heads $\mu \pm \sqrt k\,\Sigma^{1/2}e_i$ stand for infinitely many Gaussian ones exactly. Of "
+                f"the runs, {int(gaussian.diverged.sum())} of {gaussian.fate.size} in (a) and "
+                f"{int(three.diverged.sum())} of {three.fate.size} in (b) diverged; all of those had come within "
+                f"{_closest(gaussian, three)} of the truth before."
             ),
             near_chart(gaussian, three, parts["boundary", "growth"]).picture(),
             *found,
             b.Paragraph(
                 r"**Far from it.** At balance the head grows by $1 + \alpha\beta\,\mathrm{tr}\,\Psi_*$ a step where "
-                rf"nothing of $B_*$ is seen ({mention(claims, 'fo-maml-far')}); the representation learns meanwhile, "
-                rf"and "
-                r"the head decays once $\mathrm{dist}^2 < \frac{1}{k + 1}$. What decides is by how much it has grown "
-                r"by "
-                r"then: about $(1 - \mathrm{dist}_0^2)^{-k/2}$, in $d$ dimensions easily $d^{k/2}$. Any head that is "
-                r"not "
-                "zero, as the noise of fresh tasks makes it, then reaches the size at which the linear regime ends."
+                f"nothing of $B_*$ is seen ({mention(claims, 'fo-maml-far')}); the representation learns meanwhile, "
+                r"and the head decays once $\mathrm{dist}^2 < \frac{1}{k + 1}$. What decides is by how much it has "
+                r"grown by then: about $(1 - \mathrm{dist}_0^2)^{-k/2}$, in $d$ dimensions easily $d^{k/2}$. Any head "
+                "that is not zero, as the noise of fresh tasks makes it, then reaches the size at which the linear "
+                "regime ends."
             ),
             far_chart(far).picture(),
         ),
@@ -164,11 +158,10 @@ def _blind(claims: Claims, scale: list[ScaleRuns]) -> b.Section:
         "The start's scale, and Exact MAML's blind points",
         (
             b.Paragraph(
-                r"Where $\alpha\|w\|^2 = 1$, one inner step of the representation alone solves any task, and $B_*$ "
-                r"is not "
-                rf"needed ({mention(claims, 'maml-blind-points')}). A small $B_0$ lets the head get there first "
-                f"({mention(claims, 'maml-ends-blind')}).{seen} A random orthonormal start, our "
-                r"choice for [Figure 1](#figure-1), is smaller than balance by $\sqrt\alpha$."
+                r"Where $\alpha\|w\|^2 = 1$, one inner step of the representation alone solves any task, and $B_*$ is "
+                f"not needed ({mention(claims, 'maml-blind-points')}). A small $B_0$ lets the head get there first "
+                f"({mention(claims, 'maml-ends-blind')}).{seen} A random orthonormal start, our choice for [Figure "
+                r"1](#figure-1), is smaller than balance by $\sqrt\alpha$."
             ),
             scale_chart(scale).picture(),
             *((b.Paragraph(f"Measured with the claim: {found['why']}."),) if found else ()),
@@ -184,22 +177,16 @@ def _phases(parts: dict[Key, Any]) -> b.Section:
         (
             b.Paragraph(
                 r"By the scaling symmetry $\alpha L_*$, $\beta/\alpha$, the shape of the heads and the start are all "
-                r"that "
-                r"matters. Beyond the dashed line the truth with $w = 0$ is unstable within $\mathrm{col}(B_*)$; the "
-                r"exact "
-                r"learners' distance can fall all the same, as it hears of $\mathrm{col}(B)$ alone while $B$ swings "
-                r"between "
-                r"two points within. Short of the line, with $\beta/\alpha$ large, the first-order learners are lost "
-                r"on "
-                r"the way, which the local theory does not see. Exact MAML needs small $\alpha L_*$ besides, as its "
-                r"head's "
-                "curvature grows with the heads' fourth moments."
+                r"that matters. Beyond the dashed line the truth with $w = 0$ is unstable within $\mathrm{col}(B_*)$; "
+                r"the exact learners' distance can fall all the same, as it hears of $\mathrm{col}(B)$ alone while "
+                r"$B$ swings between two points within. Short of the line, with $\beta/\alpha$ large, the first-order "
+                r"learners are lost on the way, which the local theory does not see. Exact MAML needs small $\alpha "
+                "L_*$ besides, as its head's curvature grows with the heads' fourth moments."
             ),
             *(chart.picture() for chart in charts),
             b.Paragraph(
                 rf"The envelope asks for $\mathrm{{dist}}_0^2 < {ENVELOPE_OFFSET:g}$ (the white line in the second "
-                rf"row of "
-                "maps); from balance the ANILs do not need it."
+                "row of maps); from balance the ANILs do not need it."
             ),
         ),
     )
@@ -231,10 +218,9 @@ def _constants(claims: Claims) -> tuple[b.Section, ...]:
         tuple(rows),
         frozenset({2, 3, 4}),
         r"Survived – broken: for every $\alpha L_*$ of the learner's region the envelope with $c = \frac12$ held up "
-        r"to the "
-        "one and failed at the other. Largest $c$: at small steps; no larger one is possible in the limit of small "
-        "steps "
-        "for runs of that length (closed form, $k = 1$). What survives a search may be broken by a longer one.",
+        "to the one and failed at the other. Largest $c$: at small steps; no larger one is possible in the limit of "
+        "small steps for runs of that length (closed form, $k = 1$). What survives a search may be broken by a longer "
+        "one.",
     )
     chart = (constants_chart(known).picture(),) if known else ()
     text = b.Paragraph(

@@ -143,9 +143,8 @@ CRITERIA: dict[str, tuple[Callable[[list[CurveResult], str], Replication], str]]
     "figure-4": (
         figure_4_replication,
         r"for each meta-learner the median distance at the end rises with $\mathrm{dist}_0$, from starts of either "
-        r"scale, "
-        "and compared with heads $N(0, I)$ larger heads end nearer and a weaker direction ends farther, by a factor of "
-        f"${AHEAD:g}$ or more",
+        "scale, and compared with heads $N(0, I)$ larger heads end nearer and a weaker direction ends farther, by a "
+        f"factor of ${AHEAD:g}$ or more",
     ),
 }
 """How it is decided whether an experiment replicates, and that in words."""
@@ -195,8 +194,7 @@ def curves_chart(experiment: Experiment, results: list[CurveResult], kind: str, 
     )
     alt = (
         f"Four panels, one for each meta-learner, of the median distance against outer step with {tasks}; at the end "
-        f"it "
-        f"lies between {_span(groups)}."
+        f"it lies between {_span(groups)}."
     )
     return Chart(name, tuple(panels), alt, caption, ("learner", "curve", "step", "median dist"), rows)
 
@@ -265,11 +263,9 @@ def experiments_section(runs: dict[str, list[CurveResult]], seed: int) -> b.Sect
     )
     blocks: list[b.Block] = [
         b.Paragraph(
-            r"The paper states dimensions, step sizes and laws of the heads, and averages over 5 trials; it "
-            r"publishes no "
-            r"code. What it leaves open decides much: with $n = k$ tasks that are kept, $\mu_*$ is that of one small "
-            r"sample "
-            "of heads, and the same number of steps is far too few."
+            "The paper states dimensions, step sizes and laws of the heads, and averages over 5 trials; it publishes "
+            r"no code. What it leaves open decides much: with $n = k$ tasks that are kept, $\mu_*$ is that of one "
+            "small sample of heads, and the same number of steps is far too few."
         ),
         table,
     ]
@@ -330,9 +326,8 @@ def _remarks(name: str, results: list[CurveResult]) -> tuple[b.Block, ...]:
         if slow > 0:
             return (
                 b.Paragraph(
-                    rf"Exact ANIL's mean exponent a step falls by a factor of {fast / slow:.1f} from $\mu = "
-                    rf"{most:g}$ to "
-                    rf"$\mu = {least:g}$ (with fixed tasks and the start left behind it would be $\mu^{{-2}}$, "
+                    rf"Exact ANIL's mean exponent a step falls by a factor of {fast / slow:.1f} from $\mu = {most:g}$ "
+                    rf"to $\mu = {least:g}$ (with fixed tasks and the start left behind it would be $\mu^{{-2}}$, "
                     f"{(most / least) ** 2:.1f})."
                 ),
             )

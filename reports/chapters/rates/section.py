@@ -88,12 +88,9 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
     gaps = [1 - r.symbolic for r in kept] or [1.0]
     caption = (
         rf"{len(kept)} runs: (a) $\log_{{10}}(1 - \mathrm{{rate}})$, as fitted to the run against $1 - "
-        rf"\alpha\beta\mu_*^2$, "
-        rf"over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. (b) Their relative "
-        rf"errors: "
-        f"median {_size(middle)}, at most {_bound(worst)} among the {len(settled)} runs that settled (full markers; 0 "
-        f"is "
-        f"drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
+        rf"\alpha\beta\mu_*^2$, over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. "
+        f"(b) Their relative errors: median {_size(middle)}, at most {_bound(worst)} among the {len(settled)} runs "
+        f"that settled (full markers; 0 is drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
     )
     alt = (
         "Two panels, a marker for each of the four meta-learners. The empirical rates lie on the identity line; their "
@@ -173,11 +170,10 @@ def tightness_chart(pairs: Sequence[tuple[float, RateRecord]]) -> Chart:
     extremes = f"{min(ratios):.2f} to {max(ratios):.0f}" if ratios else "none"
     caption = (
         r"How many times faster than the paper's envelope $(1 - c\,\alpha\beta E_0\mu_*^2)^{T-1}$ "
-        r"$\log\,\mathrm{dist}$ falls "
-        rf"in the end, $c = {ENVELOPE_C:g}$, $E_0 = {ENVELOPE_OFFSET:g} - \mathrm{{dist}}_0^2$ (both constants "
-        rf"quoted from "
-        rf"memory): {extremes}. Line: the limit of small steps, $\frac{{1}}{{c E_0}}$, never below "
-        f"{1 / (ENVELOPE_C * ENVELOPE_OFFSET):.2f}; it has no bound as $E_0$ vanishes."
+        rf"$\log\,\mathrm{{dist}}$ falls in the end, $c = {ENVELOPE_C:g}$, $E_0 = {ENVELOPE_OFFSET:g} - "
+        rf"\mathrm{{dist}}_0^2$ (both constants quoted from memory): {extremes}. Line: the limit of small steps, "
+        rf"$\frac{{1}}{{c E_0}}$, never below {1 / (ENVELOPE_C * ENVELOPE_OFFSET):.2f}; it has no bound as $E_0$ "
+        "vanishes."
     )
     alt = (
         "Ratio of the seen exponent to the envelope's against the distance at the start: the four meta-learners follow "
@@ -225,15 +221,12 @@ def rates_section(
     blocks: list[b.Block] = [
         b.Paragraph(
             r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from $N(0, "
-            r"I)$, "
-            r"from a balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ "
-            r"where that is stable; for average loss $1 - \beta w_\infty^2$ if $k = 1$, the limit of small steps, "
-            r"and no fall otherwise. **Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, "
-            r"with its "
-            r"standard "
-            r"error. **Relative error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta "
-            r"E_0 "
-            r"\mu_*^2$ with $E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
+            r"I)$, from a balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ "
+            r"where that is stable; for average loss $1 - \beta w_\infty^2$ if $k = 1$, the limit of small steps, and "
+            r"no fall otherwise. **Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, with "
+            r"its standard error. **Relative error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 "
+            r"\alpha\beta E_0 \mu_*^2$ with $E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the "
+            "paper."
         ),
         b.Items(tuple(f"**{outcome.capitalize()}**: {words}." for outcome, words in OUTCOME_MEANS.items())),
         agreement_chart(records).picture(),
