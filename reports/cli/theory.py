@@ -11,7 +11,6 @@ from metarep.reports.cli.options import Form, Json, LearnerName, Seed
 from metarep.reports.cli.own_claims import OwnClaims, find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
-from metarep.reports.report.stored import stored_report
 
 if TYPE_CHECKING:
     from metarep.theory.claims.record import Claim
@@ -68,7 +67,9 @@ def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
     path = report or (DEFAULT_REPORT if DEFAULT_REPORT.is_file() else None)
     if path is None:
         return {}, None
-    return {record["id"]: record["status"] for record in stored_report(path)["claims"]}, path
+    from metarep.reports.report.stored import stored_report
+
+    return {record.id: record.status for record in stored_report(path).claims}, path
 
 
 def claims(
@@ -143,7 +144,7 @@ def verify(
     if replay is not None:
         _replay(record, replay, json)
         return
-    from metarep.reports.report.records import claim_record
+    from metarep.reports.chapters.claims.records import claim_data
     from metarep.theory.engine import Profile
     from metarep.theory.engine import verify as run
 
@@ -152,7 +153,7 @@ def verify(
         finding = run(record, profile=profile, examples=examples)
     else:
         finding = verify_own(record, claims, profile, examples)
-    result = claim_record(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
+    result = claim_data(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
     else:
@@ -190,17 +191,18 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
 
 def _replay(claim: "Claim", path: Path, json: bool) -> None:
     """Check the stored instances of a claim again: its counterexamples first, then the worst instances."""
+    from metarep.reports.report.stored import stored_report
     from metarep.theory.engine import replay, shown
 
     claim_id = claim.id
-    stored = [record for record in stored_report(path)["claims"] if record["id"] == claim_id]
+    stored = [record for record in stored_report(path).claims if record.id == claim_id]
     if not stored:
         raise InputError(f"{path} has no claim {claim_id!r}; allowed: a report.json that holds it")
     instances = [
-        (what, item.get("kind"), item[what])
+        (what, item.kind, instance)
         for what in ("counterexample", "instance")
-        for item in stored[0]["evidence"]
-        if isinstance(item.get(what), dict)
+        for item in stored[0].evidence
+        if (instance := getattr(item, what)) is not None
     ]
     if not instances or claim.check is None:
         raise InputError(
@@ -262,7 +264,7 @@ def selftest(
     catalogue()
     with checking_input():
         left_out = [get_claim(claim).id for claim in without or ()]
-    from metarep.reports.report.records import selftest_record
+    from metarep.reports.chapters.mutants import selftest_record
     from metarep.theory.engine.mutants.selftest import selftest as run
 
     with progress_bar("selftest") as told:
