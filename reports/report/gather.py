@@ -28,10 +28,7 @@ def _timed(job: Job) -> tuple[Key, Any, float]:
 
 
 def gather(
-    profile: ReportProfile,
-    seed: int,
-    told: Progress = lambda done, total: None,
-    jobs: int | None = None,
+    profile: ReportProfile, seed: int, told: Progress = lambda done, total: None, jobs: int | None = None
 ) -> Results:
     """Run the jobs of all chapters.
 

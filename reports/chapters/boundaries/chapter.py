@@ -289,10 +289,7 @@ def boundaries_part(results: Results) -> BoundariesPart:
         return BoundariesPart(None)
     far = found.far
     record = BoundariesRecord(
-        {
-            "gaussian": NearRecord(*found.gaussian.agreement),
-            "three-heads": NearRecord(*found.three_heads.agreement),
-        },
+        {"gaussian": NearRecord(*found.gaussian.agreement), "three-heads": NearRecord(*found.three_heads.agreement)},
         FarRecord(
             tuple(
                 Amplification(k, float(far.amplification[i, -1]), float(far.predicted[i, -1]))

@@ -39,10 +39,7 @@ class BoundarySize:
     """Steps of the runs over the heads' means; twice as many at most over their diversity."""
 
 
-SIZES = {
-    "quick": BoundarySize(),
-    "full": BoundarySize(25, 6, 3000, 37, 8000, 40, 6000, 100, 4000, 17),
-}
+SIZES = {"quick": BoundarySize(), "full": BoundarySize(25, 6, 3000, 37, 8000, 40, 6000, 100, 4000, 17)}
 """By the report's profile. On one core about 20 s and 100 s."""
 
 

@@ -192,10 +192,7 @@ def _judged(name: str, found: dict[tuple[str, str], Replication]) -> list[b.Bloc
         + (f"; not so: {found[name, suffix].missing}." if found[name, suffix].missing else ".")
         for suffix, words in VARIANTS
     ]
-    return [
-        b.Paragraph(f"{_short(name)} replicates if {CRITERIA[name][1]}."),
-        b.Items(tuple(lines)),
-    ]
+    return [b.Paragraph(f"{_short(name)} replicates if {CRITERIA[name][1]}."), b.Items(tuple(lines))]
 
 
 def _experiment(

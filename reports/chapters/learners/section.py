@@ -3,13 +3,7 @@
 from dataclasses import dataclass
 
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
-from metarep.reports.chapters.learners.examples import (
-    HEADER,
-    draw_examples,
-    example_rows,
-    examples_csv,
-    study_examples,
-)
+from metarep.reports.chapters.learners.examples import HEADER, draw_examples, example_rows, examples_csv, study_examples
 from metarep.reports.chapters.learners.records import LearnerRecord, LearnersPart, learner_record
 from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
 from metarep.reports.page import blocks as b
