@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from metarep.reports.chapters.chapter import Alpha, Beta, Chapter, Count, D, K, LearnerName, N, Part, Results
+from metarep.reports.chapters.chapter import Alpha, Beta, Chapter, Count, D, K, LearnerName, N, Results
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link
 from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.page import blocks as b
@@ -38,7 +38,7 @@ CHANGES = ("changes",)
 
 @dataclass(frozen=True)
 class Before:
-    """The older report."""
+    """What is said of the older report."""
 
     profile: str
     """Its profile."""
@@ -94,7 +94,7 @@ class RateChange:
 
 @dataclass(frozen=True)
 class Alike:
-    """How many did not change."""
+    """Counts of what is alike."""
 
     verdicts: Count
     """How many verdicts."""
@@ -122,14 +122,6 @@ class Changes:
     """Rates that changed."""
     alike: Alike
     """How many did not change."""
-
-
-@dataclass(frozen=True)
-class ChangesPart(Part):
-    """What changed."""
-
-    against: Changes | None
-    """What changed since an older report (--against)."""
 
 
 def changes(old: Stored, new: Stored) -> Changes:
@@ -243,7 +235,7 @@ def changed_line(found: Changes) -> str:
 
 
 def changes_of(results: Results) -> Changes | None:
-    """What changed since an older report, if one was given."""
+    """What changed since an older report (--against)."""
     return results.parts.get(CHANGES)
 
 
@@ -292,9 +284,4 @@ def changes_section(results: Results) -> b.Section | None:
     return b.Section("changes", "What changed", tuple(blocks))
 
 
-def changes_part(results: Results) -> ChangesPart:
-    """What changed, None without an older report."""
-    return ChangesPart(changes_of(results))
-
-
-CHAPTER = Chapter(changes_section, record=changes_part)
+CHAPTER = Chapter(changes_section, record={"against": changes_of})

@@ -6,9 +6,9 @@ module with a ``CHAPTER`` and a line in that list.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from metarep.reports.chapters.claims.records import ClaimRecord
 from metarep.reports.page import blocks as b
@@ -20,15 +20,6 @@ Job = tuple[Key, Callable[..., Any], tuple[Any, ...]]
 
 
 # --- what goes into report.json ---------------------------------------------------------------------------------------
-
-
-class Part:
-    """A chapter's part of report.json: a dataclass each of whose fields is one of the report's.
-
-    Its JSON Schema is made from the types; what stands below a field describes it there.
-    """
-
-    __pydantic_config__ = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 Count = Annotated[int, Field(ge=0)]
@@ -65,7 +56,7 @@ class ReportProfile:
 
 @dataclass(frozen=True)
 class Run:
-    """When and how long: all that differs between equal runs."""
+    """Times of a run."""
 
     at: str
     """When it began, in UTC, ISO 8601."""
@@ -114,7 +105,8 @@ class Chapter:
         name: by which profiles have its size.
         sizes: how much it runs, by the profiles' names; empty if it runs nothing.
         jobs: what is run in a profile that has a size for it, the longest first.
-        record: its part of report.json.
+        record: its fields of report.json, each with the function that gives it. The JSON Schema is made from what the
+            function returns: its type, where what stands below a field describes it; and from the function's docstring.
         files: figures that stand in the folder of figures alone.
     """
 
@@ -122,10 +114,5 @@ class Chapter:
     name: str = ""
     sizes: Mapping[str, Any] = field(default_factory=dict)
     jobs: Callable[[ReportProfile, int], Iterable[Job]] = nothing_to_run
-    record: Callable[[Results], Part] | None = None
+    record: Mapping[str, Callable[[Results], Any]] = field(default_factory=dict)
     files: Callable[[Results], tuple[b.Picture, ...]] = lambda results: ()
-
-    @property
-    def part(self) -> type[Part] | None:
-        """The type of its part of report.json, if it has one."""
-        return None if self.record is None else get_type_hints(self.record)["return"]

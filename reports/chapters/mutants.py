@@ -4,7 +4,7 @@ import html
 from collections import Counter
 from dataclasses import dataclass
 
-from metarep.reports.chapters.chapter import Chapter, Job, Part, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import FILE_STYLE, label_width
@@ -228,14 +228,6 @@ class SelfTestRecord:
     """What nothing refuted."""
 
 
-@dataclass(frozen=True)
-class SelfTestPart(Part):
-    """The tests' own test."""
-
-    selftest: SelfTestRecord | None
-    """The tests' own test."""
-
-
 def selftest_record(result: SelfTest) -> SelfTestRecord:
     """The matrix fault × claim and the wrong claims."""
     wrong = tuple(
@@ -245,12 +237,16 @@ def selftest_record(result: SelfTest) -> SelfTestRecord:
     return SelfTestRecord(result.claims, result.faults, wrong, result.survivors)
 
 
-def selftest_part(results: Results) -> SelfTestPart:
-    """The matrix, None where it was not run."""
+def selftest_data(results: Results) -> SelfTestRecord | None:
+    """The tests' own test."""
     result = selftest_of(results)
-    return SelfTestPart(None if result is None else selftest_record(result))
+    return None if result is None else selftest_record(result)
 
 
 CHAPTER = Chapter(
-    faults_section, name=NAME, sizes={"quick": True, "full": False}, jobs=selftest_jobs, record=selftest_part
+    faults_section,
+    name=NAME,
+    sizes={"quick": True, "full": False},
+    jobs=selftest_jobs,
+    record={"selftest": selftest_data},
 )

@@ -1,18 +1,9 @@
 """The chapter on how to get the report again: command, versions, times."""
 
 import shlex
-from dataclasses import dataclass
 
-from metarep.reports.chapters.chapter import Chapter, Part, Results, Run
+from metarep.reports.chapters.chapter import Chapter, Results, Run
 from metarep.reports.page import blocks as b
-
-
-@dataclass(frozen=True)
-class RunPart(Part):
-    """Times."""
-
-    run: Run
-    """When and how long: all that differs between equal runs."""
 
 
 def reproduction_section(results: Results) -> b.Section:
@@ -37,9 +28,9 @@ def reproduction_section(results: Results) -> b.Section:
     return b.Section("reproduction", "How to get it again", blocks)
 
 
-def run_part(results: Results) -> RunPart:
-    """When and how long."""
-    return RunPart(results.run)
+def run_of(results: Results) -> Run:
+    """When and how long: all that differs between equal runs."""
+    return results.run
 
 
-CHAPTER = Chapter(reproduction_section, record=run_part)
+CHAPTER = Chapter(reproduction_section, record={"run": run_of})

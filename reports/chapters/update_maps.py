@@ -4,7 +4,7 @@ linearisation."""
 from dataclasses import dataclass
 from typing import Literal
 
-from metarep.reports.chapters.chapter import Chapter, Part, Results
+from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
@@ -74,30 +74,22 @@ def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...
 # --- the chapter ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class DerivedPart(Part):
-    """Derived updates."""
-
-    derived: dict[str, tuple[Lines, ...]]
+def derived(results: Results) -> dict[str, tuple[Lines, ...]]:
     """The derived updates by learner."""
-
-
-def derived_part(results: Results) -> DerivedPart:
-    """The five learners' derived updates."""
-    return DerivedPart({name: derived_lines(learner, "latex") for name, learner in LEARNERS.items()})
+    return {name: derived_lines(learner, "latex") for name, learner in LEARNERS.items()}
 
 
 def maps_section(results: Results) -> b.Section:
     """The five learners' derived updates."""
     sections = []
-    for name, learner in LEARNERS.items():
+    for name, parts_of in derived(results).items():
         parts = tuple(
             b.Section(
                 f"map-{name}-{place + 1}",
                 part.heading,
                 (b.Equations(part.equations), *([b.Paragraph(part.remark)] if part.remark else [])),
             )
-            for place, part in enumerate(derived_lines(learner, "latex"))
+            for place, part in enumerate(parts_of)
         )
         sections.append(b.Section(f"map-{name}", LEARNER_TITLES[name], (b.Code(f"metarep derive {name}"),), parts))
     return b.Section(
@@ -115,4 +107,4 @@ def maps_section(results: Results) -> b.Section:
     )
 
 
-CHAPTER = Chapter(maps_section, record=derived_part)
+CHAPTER = Chapter(maps_section, record={"derived": derived})

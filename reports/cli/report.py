@@ -88,7 +88,7 @@ def report(
     if old is not None:
         results = results.having({CHANGES: changes(old, comparable(results))})
     written = write_report(results, out)
-    news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results.claims)
+    news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     if json:
         typer.echo(
             as_json(

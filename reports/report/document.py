@@ -11,16 +11,7 @@ from metarep.reports.page.output import as_json, make_folder, plain, write_file
 from metarep.reports.page.rendering import html_page, markdown_page
 from metarep.reports.report.figure_files import FOLDER, figure_files
 from metarep.reports.report.opening import opening
-from metarep.reports.report.schema import (
-    FORMAT,
-    SCHEMA_FILE,
-    SCHEMA_LINE,
-    ChapterRecord,
-    FigureRecord,
-    HeadPart,
-    PagePart,
-    report_schema,
-)
+from metarep.reports.report.schema import FORMAT, SCHEMA_FILE, SCHEMA_LINE, ChapterRecord, FigureRecord, report_schema
 
 TITLE = "Do MAML and ANIL learn the representation?"
 
@@ -38,22 +29,23 @@ def document(results: Results) -> b.Document:
 
 def report_data(results: Results) -> dict[str, Any]:
     """The report's numbers as JSON has them; what differs between equal runs is under ``VARYING`` alone."""
-    profile = results.profile
-    head = HeadPart(FORMAT, profile.name, profile.effort, results.seed, results.versions)
-    data = plain(head)
-    for chapter in CHAPTERS:
-        if chapter.record is not None:
-            data |= plain(chapter.record(results))
-    return data
-
-
-def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> PagePart:
-    """What the page says besides the numbers: its answer in lines of Markdown, its chapters, its figures."""
-    answer = tuple(
-        inline_markdown(line) for block in page.opening if isinstance(block, b.Items) for line in block.items
+    return plain(
+        {
+            "format": FORMAT,
+            "profile": results.profile.name,
+            "effort": results.profile.effort,
+            "seed": results.seed,
+            "versions": results.versions,
+            **{name: function(results) for chapter in CHAPTERS for name, function in chapter.record.items()},
+        }
     )
-    chapters = tuple(ChapterRecord(section.anchor, section.title) for section in page.sections)
-    return PagePart(page.title, answer, chapters, figures)
+
+
+def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, Any]:
+    """What the page says besides the numbers: its answer in lines of Markdown, its chapters, its figures."""
+    lines = (line for block in page.opening if isinstance(block, b.Items) for line in block.items)
+    chapters = [ChapterRecord(section.anchor, section.title) for section in page.sections]
+    return {"title": page.title, "answer": [*map(inline_markdown, lines)], "chapters": chapters, "figures": figures}
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
@@ -67,7 +59,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     written = {
         "report.html": html_page(page),
         "report.md": markdown_page(page),
-        "report.json": as_json({**SCHEMA_LINE, **plain(page_data(page, figures)), **report_data(results)}) + "\n",
+        "report.json": as_json({**SCHEMA_LINE, **page_data(page, figures), **report_data(results)}) + "\n",
         SCHEMA_FILE: as_json(report_schema()) + "\n",
     }
     for name, content in written.items():

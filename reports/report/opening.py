@@ -19,7 +19,7 @@ from metarep.sim.trajectories import CONVERGED_BELOW
 
 def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
     """The answer, how many claims have each status, and the headline figure, which shows panels of the sections."""
-    counts = verdict_counts(results.claims)
+    counts = verdict_counts(results)
     tally = b.Table(tuple(f"[[{verdict}]]" for verdict in counts), (tuple(map(str, counts.values())),))
     return (_answer(results), tally, *_headline(sections))
 

@@ -4,17 +4,18 @@
 the claim (an example, a measurement's details) is open.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+import inspect
+from dataclasses import dataclass, make_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from metarep.reports.chapters.chapter import Count, Part
+from metarep.reports.chapters.chapter import Count
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.theory.claims.record import Verdict
 
-FORMAT: Literal[1] = 1
+FORMAT = 1
 """The number of report.json's format; another one whenever a field is added, dropped or changes its meaning."""
 VARYING = ("run",)
 """The fields in which reports of equal seeds, profiles and versions may differ."""
@@ -51,34 +52,35 @@ class FigureRecord:
     """Its caption, in Markdown."""
 
 
-@dataclass(frozen=True)
-class PagePart(Part):
-    """What the page says besides the numbers."""
+_OWN: tuple[tuple[str, Any, str], ...] = (
+    ("title", str, "The report's title."),
+    ("answer", tuple[str, ...], "What was found, in a few lines of Markdown."),
+    ("chapters", tuple[ChapterRecord, ...], "The chapters of report.html and report.md."),
+    ("figures", tuple[FigureRecord, ...], "The figures with their files, beside report.json."),
+    ("format", Literal[FORMAT], "Number of this format; another one whenever it changes."),
+    ("profile", str, "How much was run."),
+    ("effort", float, "By how much every claim's instances are multiplied."),
+    ("seed", Count, "Of all randomness."),
+    ("versions", dict[str, str], "Versions of what the numbers depend on."),
+)
+"""The fields that are no chapter's: name, type, description."""
 
-    title: str
-    """The report's title."""
-    answer: tuple[str, ...]
-    """What was found, in a few lines of Markdown."""
-    chapters: tuple[ChapterRecord, ...]
-    """The chapters of report.html and report.md."""
-    figures: tuple[FigureRecord, ...]
-    """The figures with their files, beside report.json."""
+
+_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
 
 
-@dataclass(frozen=True)
-class HeadPart(Part):
-    """What was run."""
-
-    format: Literal[1]
-    """Number of this format; another one whenever it changes."""
-    profile: str
-    """How much was run."""
-    effort: float
-    """By how much every claim's instances are multiplied."""
-    seed: Count
-    """Of all randomness."""
-    versions: dict[str, str]
-    """Versions of what the numbers depend on."""
+def _report_type() -> type:
+    """The dataclass of report.json: its own fields and those of the chapters."""
+    chapters = (
+        (name, get_type_hints(function)["return"], inspect.getdoc(function))
+        for chapter in CHAPTERS
+        for name, function in chapter.record.items()
+    )
+    return make_dataclass(
+        "Report",
+        [(name, Annotated[kind, Field(description=words)]) for name, kind, words in (*_OWN, *chapters)],
+        namespace={"__pydantic_config__": _CLOSED},
+    )
 
 
 class _Untitled(GenerateJsonSchema):
@@ -90,30 +92,22 @@ class _Untitled(GenerateJsonSchema):
 
 def report_schema() -> Schema:
     """The schema."""
-    parts = [PagePart, HeadPart, *(chapter.part for chapter in CHAPTERS if chapter.part is not None)]
-    _, found = TypeAdapter.json_schemas(
-        [(part, "serialization", TypeAdapter(part)) for part in parts], schema_generator=_Untitled
-    )
-    definitions = found["$defs"]
-    definitions["Verdict"] = {
+    found = TypeAdapter(_report_type()).json_schema(mode="serialization", schema_generator=_Untitled)
+    found["$defs"]["Verdict"] = {
         "description": "How strongly a claim is known; computed from the evidence, a counterexample beats all.",
         "oneOf": [{"const": verdict.value, "description": verdict.meaning} for verdict in Verdict],
     }
-    properties = {"$schema": {"const": SCHEMA_LINE["$schema"], "description": "This schema."}}
-    for part in parts:
-        properties |= definitions.pop(part.__name__)["properties"]
+    named = {"$schema": {"const": SCHEMA_LINE["$schema"], "description": "This schema."}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:metarep:report:{FORMAT}",
+        **found,
         "title": "A report of metarep",
-        "type": "object",
-        "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal "
-        f"seeds, profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a value "
-        "is null.",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-        "$defs": definitions,
+        "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal seeds, "
+        f"profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a value is "
+        "null.",
+        "properties": {**named, **found["properties"]},
+        "required": [*named, *found["required"]],
     }
 
 

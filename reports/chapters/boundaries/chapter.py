@@ -25,7 +25,6 @@ from metarep.reports.chapters.chapter import (
     Job,
     K,
     LearnerName,
-    Part,
     ReportProfile,
     Results,
     Share,
@@ -275,20 +274,12 @@ class BoundariesRecord:
     """By dimension of the representation."""
 
 
-@dataclass(frozen=True)
-class BoundariesPart(Part):
-    """Where the theory stops."""
-
-    boundaries: BoundariesRecord | None
+def boundaries_record(results: Results) -> BoundariesRecord | None:
     """Where the theory stops; the maps themselves are in the figures' data."""
-
-
-def boundaries_part(results: Results) -> BoundariesPart:
-    """The chapter's numbers, None where it was not run."""
     if (found := boundaries_of(results)) is None:
-        return BoundariesPart(None)
+        return None
     far = found.far
-    record = BoundariesRecord(
+    return BoundariesRecord(
         {"gaussian": NearRecord(*found.gaussian.agreement), "three-heads": NearRecord(*found.three_heads.agreement)},
         FarRecord(
             tuple(
@@ -306,7 +297,12 @@ def boundaries_part(results: Results) -> BoundariesPart:
         ),
         tuple(BaselineRecord(runs.k, float(runs.dist.min())) for runs in found.baseline),
     )
-    return BoundariesPart(record)
 
 
-CHAPTER = Chapter(boundaries_section, name=NAME, sizes=SIZES, jobs=boundary_jobs, record=boundaries_part)
+CHAPTER = Chapter(
+    boundaries_section,
+    name=NAME,
+    sizes=SIZES,
+    jobs=boundary_jobs,
+    record={"boundaries": boundaries_record},
+)

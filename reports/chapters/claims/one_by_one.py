@@ -3,11 +3,11 @@
 import math
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from metarep.reports.chapters.changes import changes_of, previous
-from metarep.reports.chapters.chapter import Chapter, Job, Part, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases
 from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
@@ -20,14 +20,6 @@ from metarep.theory.engine import Profile, shown, verify
 
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
-
-
-@dataclass(frozen=True)
-class ClaimsPart(Part):
-    """Claims."""
-
-    claims: tuple[ClaimRecord, ...]
-    """The claims, in the catalogue's order, then one's own."""
 
 
 def claim_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
@@ -44,10 +36,10 @@ def checked(claim_id: str, effort: float, seed: int) -> ClaimRecord:
     return claim_record(verify(claim, profile=Profile("report", effort, seed)), command)
 
 
-def claims_part(results: Results) -> ClaimsPart:
-    """The claims, each with the refuted ones that it rests on."""
+def listed(results: Results) -> tuple[ClaimRecord, ...]:
+    """The claims, in the catalogue's order, then one's own."""
     carried = refuted_bases(results.claims)
-    return ClaimsPart(tuple(replace(claim, rests_on_refuted=carried[claim.id]) for claim in results.claims))
+    return tuple(replace(claim, rests_on_refuted=carried[claim.id]) for claim in results.claims)
 
 
 def claims_section(results: Results) -> b.Section:
@@ -139,5 +131,9 @@ def _instance(instance: dict[str, Any]) -> str:
 
 
 CHAPTER = Chapter(
-    claims_section, name=NAME, sizes=dict.fromkeys(("quick", "full")), jobs=claim_jobs, record=claims_part
+    claims_section,
+    name=NAME,
+    sizes=dict.fromkeys(("quick", "full")),
+    jobs=claim_jobs,
+    record={"claims": listed},
 )

@@ -2,26 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from metarep.reports.chapters.changes import changes_of
-from metarep.reports.chapters.chapter import Chapter, Part, Results, Size
+from metarep.reports.chapters.chapter import Chapter, Results, Size
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, unexpected
 from metarep.reports.page import blocks as b
 from metarep.theory.claims.record import Verdict
 
 
-@dataclass(frozen=True)
-class VerdictsPart(Part):
-    """Statuses."""
-
-    counts: dict[Verdict, Size]
+def verdict_counts(results: Results) -> dict[Verdict, Size]:
     """How many claims have each status."""
-
-
-def verdict_counts(claims: Iterable[ClaimRecord]) -> dict[Verdict, int]:
-    """How many claims have each status, strongest first, without those that none has."""
-    counts = Counter(claim.status for claim in claims)
+    counts = Counter(claim.status for claim in results.claims)
     return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
 
 
@@ -41,7 +32,9 @@ def slug(title: str) -> str:
 def verdicts_section(results: Results) -> b.Section:
     """Counts, what the verdicts mean, and every claim in a line."""
     claims = results.claims
-    counts = tuple((f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(claims).items())
+    counts = tuple(
+        (f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(results).items()
+    )
     news = (
         b.Paragraph("Every verdict is the one that the catalogue expects.")
         if not unexpected(claims)
@@ -98,9 +91,4 @@ def _origin(claim: ClaimRecord) -> str:
     return "paper" if claim.from_paper else "own"
 
 
-def verdicts_part(results: Results) -> VerdictsPart:
-    """The counts."""
-    return VerdictsPart(verdict_counts(results.claims))
-
-
-CHAPTER = Chapter(verdicts_section, record=verdicts_part)
+CHAPTER = Chapter(verdicts_section, record={"counts": verdict_counts})

@@ -102,5 +102,9 @@ def figure_1_whole(results: Results) -> tuple[b.Picture, ...]:
 
 
 CHAPTER = Chapter(
-    figure_1_section, name=NAME, sizes=dict.fromkeys(("quick", "full")), jobs=figure_1_jobs, files=figure_1_whole
+    figure_1_section,
+    name=NAME,
+    sizes=dict.fromkeys(("quick", "full")),
+    jobs=figure_1_jobs,
+    files=figure_1_whole,
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.chapters.chapter import Chapter, Job, Part, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figure_1 import NAME as FIGURE_1
 from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, run_named, summary
@@ -38,16 +38,6 @@ class ReplicationRecord:
     """In words."""
     checks: dict[str, bool]
     """What was looked at, and whether it is as the paper says."""
-
-
-@dataclass(frozen=True)
-class ExperimentsPart(Part):
-    """The paper's experiments."""
-
-    experiments: dict[str, tuple[CurveSummary, ...]]
-    """The paper's experiments by name."""
-    replications: tuple[ReplicationRecord, ...]
-    """By experiment and choice of tasks."""
 
 
 def experiment_jobs(profile: ReportProfile, seed: int) -> list[Job]:
@@ -251,16 +241,17 @@ def _remarks(name: str, results: list[CurveResult]) -> tuple[b.Block, ...]:
     )
 
 
-def experiments_part(results: Results) -> ExperimentsPart:
-    """Where every trial ended, and the verdicts."""
+def summaries(results: Results) -> dict[str, tuple[CurveSummary, ...]]:
+    """The paper's experiments by name: where every curve ended."""
+    return {name: summary(curves) for name, curves in runs_of(results).items()}
+
+
+def replication_records(results: Results) -> tuple[ReplicationRecord, ...]:
+    """By experiment and choice of tasks, whether it replicates."""
     runs = runs_of(results)
-    judged = replications(runs) if len(runs) > 1 else {}
-    return ExperimentsPart(
-        {name: summary(curves) for name, curves in runs.items()},
-        tuple(
-            ReplicationRecord(name, dict(VARIANTS)[suffix], found.verdict, dict(found.checks))
-            for (name, suffix), found in judged.items()
-        ),
+    return tuple(
+        ReplicationRecord(name, dict(VARIANTS)[suffix], found.verdict, dict(found.checks))
+        for (name, suffix), found in (replications(runs) if len(runs) > 1 else {}).items()
     )
 
 
@@ -269,5 +260,5 @@ CHAPTER = Chapter(
     name=NAME,
     sizes=dict.fromkeys(("quick", "full")),
     jobs=experiment_jobs,
-    record=experiments_part,
+    record={"experiments": summaries, "replications": replication_records},
 )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from metarep.reports.chapters.chapter import Alpha, Beta, Count, D, K, N, Part, Size, Steps
+from metarep.reports.chapters.chapter import Alpha, Beta, Count, D, K, N, Size, Steps
 from metarep.reports.study.study import Study, record
 
 
@@ -60,7 +60,7 @@ class StartRecord:
 
 @dataclass(frozen=True)
 class SettingsRecord:
-    """The problem."""
+    """The problem of a study."""
 
     d: D
     k: K
@@ -108,14 +108,6 @@ class LearnerRecord:
     """By start."""
     settings: SettingsRecord
     """The problem."""
-
-
-@dataclass(frozen=True)
-class LearnersPart(Part):
-    """Other learners."""
-
-    learners: tuple[LearnerRecord, ...]
-    """Other learners."""
 
 
 def learner_record(study: Study) -> LearnerRecord:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.learners.examples import HEADER, draw_examples, example_rows, examples_csv, study_examples
-from metarep.reports.chapters.learners.records import LearnerRecord, LearnersPart, learner_record
+from metarep.reports.chapters.learners.records import LearnerRecord, learner_record
 from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
 from metarep.reports.page import blocks as b
 from metarep.reports.page.style import rendered
@@ -50,10 +50,10 @@ def learner_jobs(profile: ReportProfile, seed: int) -> list[Job]:
     return [(STUDIES, measure_examples, ()), (WIDTHS, measure_widths, (seed,))]
 
 
-def learners_part(results: Results) -> LearnersPart:
-    """The studies, none where they were not run."""
+def learner_records(results: Results) -> tuple[LearnerRecord, ...]:
+    """Other learners."""
     found: LearnersResults | None = results.parts.get(STUDIES)
-    return LearnersPart(found.records if found else ())
+    return found.records if found else ()
 
 
 def learners_section(gathered: Results) -> b.Section | None:
@@ -98,5 +98,9 @@ def learners_section(gathered: Results) -> b.Section | None:
 
 
 CHAPTER = Chapter(
-    learners_section, name=NAME, sizes=dict.fromkeys(("quick", "full")), jobs=learner_jobs, record=learners_part
+    learners_section,
+    name=NAME,
+    sizes=dict.fromkeys(("quick", "full")),
+    jobs=learner_jobs,
+    record={"learners": learner_records},
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.chapters.chapter import Chapter, Job, Part, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.rates.table import (
     HEADER,
     MOST_STEPS,
@@ -86,16 +86,6 @@ class RatesResults:
         return [(setting.dist0, record) for setting, group in (*self.table, *self.grid) for record in group]
 
 
-@dataclass(frozen=True)
-class RatesPart(Part):
-    """Rates."""
-
-    rates: tuple[RateRecord, ...]
-    """The rates table."""
-    rate_grid: tuple[RateRecord, ...]
-    """The further settings of the figures on rates."""
-
-
 def table_rate(learner: str, setting: RateSetting, seed: int, most_steps: int) -> RateRecord:
     """A learner's rates on a setting of the table."""
     d, k, n, alpha, beta, dist0 = setting
@@ -135,10 +125,14 @@ def rates_of(results: Results) -> RatesResults:
     )
 
 
-def rates_part(results: Results) -> RatesPart:
-    """All rates."""
-    found = rates_of(results)
-    return RatesPart(*(tuple(r for _, group in groups for r in group) for groups in (found.table, found.grid)))
+def table_records(results: Results) -> tuple[RateRecord, ...]:
+    """The rates table."""
+    return tuple(record for _, group in rates_of(results).table for record in group)
+
+
+def grid_records(results: Results) -> tuple[RateRecord, ...]:
+    """The further settings of the figures on rates."""
+    return tuple(record for _, group in rates_of(results).grid for record in group)
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -329,4 +323,10 @@ def _table_section(place: int, setting: RateSetting, records: Sequence[RateRecor
     return b.Section(f"rates-{place + 1}", title, (table, b.Code(command)))
 
 
-CHAPTER = Chapter(rates_section, name=NAME, sizes=SIZES, jobs=rate_jobs, record=rates_part)
+CHAPTER = Chapter(
+    rates_section,
+    name=NAME,
+    sizes=SIZES,
+    jobs=rate_jobs,
+    record={"rates": table_records, "rate_grid": grid_records},
+)

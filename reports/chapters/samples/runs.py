@@ -214,7 +214,7 @@ def samples_jobs(profile: ReportProfile, seed: int) -> list[Job]:
 
 
 def samples_of(results: Results) -> SamplesResults | None:
-    """What was run, None where it was not."""
+    """Finite samples: floors against theory, recovery against sample sizes."""
     if ("samples", "floor") not in results.parts:
         return None
     parts, size = results.parts, results.profile.sizes[NAME]

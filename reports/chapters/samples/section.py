@@ -1,13 +1,12 @@
 """The report's chapter on finite samples: FO-ANIL's noise floor against theory, recovery against sample sizes."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from metarep.reports.chapters.chapter import Chapter, Part, Results
+from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.chapters.samples.runs import (
     NAME,
     SIZES,
@@ -253,17 +252,4 @@ def samples_section(gathered: Results) -> b.Section | None:
     )
 
 
-@dataclass(frozen=True)
-class SamplesPart(Part):
-    """Finite samples."""
-
-    samples: SamplesResults | None
-    """Finite samples."""
-
-
-def samples_part(results: Results) -> SamplesPart:
-    """What the chapter shows, None where it was not run."""
-    return SamplesPart(samples_of(results))
-
-
-CHAPTER = Chapter(samples_section, name=NAME, sizes=SIZES, jobs=samples_jobs, record=samples_part)
+CHAPTER = Chapter(samples_section, name=NAME, sizes=SIZES, jobs=samples_jobs, record={"samples": samples_of})
