@@ -225,7 +225,7 @@ def rates(
             told(done, len(specs))
             records.append(rate_record(spec, problem, alpha, beta, dist0))
     if json:
-        typer.echo(as_json({"rates": [record.as_dict() for record in records]}))
+        typer.echo(as_json({"rates": records}))
         return
     from metarep.reports.chapters.rates.table import HEADER, OUTCOME_MEANS, row
 

@@ -37,8 +37,8 @@ def stored_report(path: Path) -> Stored:
         report = TypeAdapter(_Report).validate_json(read_file(path))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} is no report: {where or 'all of it'}: {first['msg']}; allowed: {ALLOWED}") from error
+        wrong = "not JSON" if first["type"] == "json_invalid" else f"no report: {'.'.join(map(str, first['loc']))}"
+        raise InputError(f"{path} is {wrong}: {first['msg']}; allowed: {ALLOWED}") from error
     return Stored(report.profile, report.seed, report.versions, report.claims, (*report.rates, *report.rate_grid))
 
 
