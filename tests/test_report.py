@@ -11,26 +11,29 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from metarep.reports.chapters.rates.table import RateRecord
+from metarep.reports.chapters.chapter import ReportProfile, Run
+from metarep.reports.chapters.rates.section import RatesSize
+from metarep.reports.chapters.rates.table import RateRecord, RateSetting
 from metarep.reports.cli.app import run
 from metarep.reports.page import blocks
 from metarep.reports.page import rendering as pages
-from metarep.reports.page import style as figures
 from metarep.reports.page.markup import breakable, inline_html, inline_markdown, inline_text, mathml, power
+from metarep.reports.page.style import INK, draw_run, inline_svg, middle, rendered
 from metarep.reports.report.document import document, report_data, write_report
 from metarep.reports.report.figure_files import figure_files
-from metarep.reports.report.gather import RateSetting, ReportProfile, gather
+from metarep.reports.report.gather import gather
 from metarep.reports.report.schema import VARYING
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Verdict
 
-TINY = ReportProfile("tiny", 0.05, (RateSetting(20, 2, 10, 0.4, 0.4),), 2000, figure_steps=60)
 CLAIMS = ("update-fo-anil", "update-maml", "right-factor-fo-anil")
+RATES = RatesSize((RateSetting(20, 2, 10, 0.4, 0.4),), 2000, ())
+TINY = ReportProfile("tiny", 0.05, {"figure-1": 60, "rates": RATES, "claims": CLAIMS})
 
 
 @pytest.fixture(scope="module")
 def results():
-    return gather(TINY, 3, claims=CLAIMS, jobs=1)
+    return gather(TINY, 3, jobs=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +46,7 @@ def out(results, tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Figures are not drawn: that takes longest, and is not what is tested."""
-    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.overview"):
+    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.experiments.figure_1"):
         monkeypatch.setattr(f"{module}.rendered", lambda figure, form: b'<svg xmlns="http://www.w3.org/2000/svg"/>')
 
 
@@ -164,8 +167,8 @@ def test_unknown_latex_is_refused():
 def test_the_markdown_says_the_same(out, results):
     text = (out / "report.md").read_text()
     for claim in results.claims:
-        assert claim["statement"] in text
-        assert f'<a id="claim-{claim["id"]}"></a>' in text
+        assert claim.statement in text
+        assert f'<a id="claim-{claim.id}"></a>' in text
     targets = set(re.findall(r'<a id="([^"]+)">', text))
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= targets
     for name in re.findall(r"\]\(figures/([^)]+)\)", text):
@@ -174,19 +177,24 @@ def test_the_markdown_says_the_same(out, results):
 
 def test_the_same_seed_gives_the_same_report(results):
     """Numbers, page, figures and their data: all but what ``VARYING`` lists, and that is when and how long."""
-    again = gather(TINY, 3, claims=CLAIMS, jobs=1)
+    again = gather(TINY, 3, jobs=1)
     one, other = (report_data(r) for r in (results, again))
     assert {name for name in one if one[name] != other[name]} <= set(VARYING) == {"run"}
-    timeless = [replace(r, run={}) for r in (results, again)]
+    timeless = [replace(r, run=Run("", 0.0, {})) for r in (results, again)]
     pages_of = [document(r) for r in timeless]
     assert pages.html_page(pages_of[0]) == pages.html_page(pages_of[1])
     files = [figure_files(page, r)[1] for page, r in zip(pages_of, timeless, strict=True)]
     assert files[0] == files[1]
 
 
+def unexpected(results):
+    """The same results with a claim refuted."""
+    bad = replace(results.claims[0], status=Verdict.REFUTED, as_expected=False)
+    return results.having({("claim", bad.id): bad})
+
+
 def test_an_unexpected_verdict_stands_out(results, undrawn):
-    claims = [{**results.claims[0], "status": "REFUTED", "as_expected": False}, *results.claims[1:]]
-    page = pages.html_page(document(replace(results, claims=claims)))
+    page = pages.html_page(document(unexpected(results)))
     assert "1 of 3 is not as expected" in page
     assert "refuted" in page
 
@@ -211,7 +219,7 @@ def test_the_command_writes_a_report_and_replays_it(results, undrawn, tmp_path, 
     assert run(["verify", "update-maml", "--replay", "bad.json"]) == 2
     assert capsys.readouterr().err.startswith("metarep: ")
     # An unexpected verdict is exit code 1, and the report is written all the same.
-    false = replace(results, claims=[{**results.claims[0], "status": "REFUTED", "as_expected": False}])
+    false = unexpected(results)
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: false)
     assert run(["report", "--out", "other"]) == 1
     assert (tmp_path / "other" / "report.html").is_file()
@@ -254,15 +262,15 @@ def test_a_table_cell_may_hold_a_norm():
 
 def test_equal_figures_give_equal_bytes_and_ids_of_their_own():
     steps, dist = np.arange(5), np.geomspace(1, 1e-3, 5)[:, None] * np.ones((1, 2))
-    one, other = (figures.rendered(figures.draw_run("maml", steps, dist, np.array([-1, -1])), "svg") for _ in range(2))
+    one, other = (rendered(draw_run("maml", steps, dist, np.array([-1, -1])), "svg") for _ in range(2))
     assert one == other
-    inline = [figures.inline_svg(one, name, "a run") for name in ("x", "y")]
+    inline = [inline_svg(one, name, "a run") for name in ("x", "y")]
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in inline]
     assert not ids[0] & ids[1]
-    assert figures.INK not in inline[0]
+    assert INK not in inline[0]
     assert 'aria-label="a run"' in inline[0]
 
 
 def test_the_median_leaves_out_what_diverged():
     dist = np.array([[1.0, 1.0, 1.0], [0.5, np.nan, 0.1], [np.nan, np.nan, np.nan]])
-    np.testing.assert_array_equal(figures.middle(dist), [1.0, 0.3, np.nan])
+    np.testing.assert_array_equal(middle(dist), [1.0, 0.3, np.nan])

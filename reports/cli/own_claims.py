@@ -2,11 +2,12 @@
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from metarep.reports.page.output import InputError, Progress, checking_input
 
 if TYPE_CHECKING:
+    from metarep.reports.chapters.claims.records import ClaimRecord
     from metarep.theory.claims.record import Claim
     from metarep.theory.engine import Finding, Profile
 
@@ -55,9 +56,9 @@ def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | N
 
 def own_records(
     claims: "tuple[Claim, ...]", path: Path, effort: float, seed: int, told: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+) -> "list[ClaimRecord]":
     """The user's claims verified as a report of that effort and seed does, as its records."""
-    from metarep.reports.report.records import claim_record
+    from metarep.reports.chapters.claims.records import claim_record
     from metarep.theory.engine import Profile
 
     records = []

@@ -1,6 +1,5 @@
 """Commands that measure and tell: bench, report."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,8 +7,7 @@ import typer
 
 from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
 from metarep.reports.cli.own_claims import own_claims, own_records
-from metarep.reports.page.output import as_json, make_folder, plain, print_table, progress_bar
-from metarep.reports.report.stored import stored_report
+from metarep.reports.page.output import as_json, make_folder, print_table, progress_bar
 
 
 def bench(
@@ -57,11 +55,15 @@ def report(
     Exit code 1 if a verdict is not the expected one; the report is written all the same.
     """
     own = own_claims(claims)
+    from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
+    from metarep.reports.chapters.claims.records import unexpected
+    from metarep.reports.chapters.claims.verdicts import verdict_counts
+    from metarep.reports.report.document import write_report
+    from metarep.reports.report.gather import PROFILES, gather
+    from metarep.reports.report.stored import comparable, stored_report
+
     old = None if against is None else stored_report(against)  # before anything is overwritten
     make_folder(out / "figures")
-    from metarep.reports.report.against import changed_line, changes
-    from metarep.reports.report.document import report_data, unexpected, write_report
-    from metarep.reports.report.gather import PROFILES, gather
 
     with progress_bar("report") as told:
         size = PROFILES[profile]
@@ -69,30 +71,29 @@ def report(
         records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
         results = gather(size, seed, told)
     if claims is not None:
-        results = replace(results, claims=[*results.claims, *records], own_claims=str(claims))
-    numbers = plain(report_data(results))
+        results = results.having({("claim", record.id): record for record in records}, own_claims=str(claims))
     if old is not None:
-        results = replace(results, against=changes(old, numbers))
+        results = results.having({CHANGES: changes(old, comparable(results))})
     written = write_report(results, out)
-    news = list(unexpected(results))
+    news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     if json:
         summary = {
             "files": [str(path) for path in written],
-            "counts": numbers["counts"],
-            "unexpected": [claim["id"] for claim in news],
-            "seconds": results.run["seconds"],
-            "against": results.against,
+            "counts": counted,
+            "unexpected": [claim.id for claim in news],
+            "seconds": results.run.seconds,
+            "against": changed,
         }
         typer.echo(as_json(summary))
     else:
-        counts = ", ".join(f"{n} {status}" for status, n in numbers["counts"].items())
+        counts = ", ".join(f"{n} {status}" for status, n in counted.items())
         typer.echo(f"{len(results.claims)} claims: {counts}")
         for claim in news:
-            typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
-        if results.against is not None:
-            typer.echo(f"against {against}: {changed_line(results.against)}")
-            for item in results.against["verdicts"]:
-                typer.echo(f"  {item['claim']}: {item['before'] or 'not there'} -> {item['now'] or 'gone'}")
+            typer.echo(f"  {claim.id}: {claim.status}, expected {claim.expected}")
+        if changed is not None:
+            typer.echo(f"against {against}: {changed_line(changed)}")
+            for item in changed.verdicts:
+                typer.echo(f"  {item.claim}: {item.before or 'not there'} -> {item.now or 'gone'}")
         typer.echo("\n".join(f"wrote {path}" for path in written))
     if news:
         raise typer.Exit(1)

@@ -178,7 +178,7 @@ def rates(
             told(done, len(specs))
             records.append(rate_record(spec, problem, alpha, beta, dist0))
     if json:
-        typer.echo(as_json({"rates": [record.as_dict() for record in records]}))
+        typer.echo(as_json({"rates": records}))
         return
     print_table(HEADER, [row(record) for record in records], (1, 2, 3, 4, 5))
     seen = {record.outcome for record in records}
@@ -220,10 +220,10 @@ def experiment(
         ("panel", "curve", "median dist at the end", "outcomes"),
         [
             (
-                item["panel"],
-                item["curve"],
-                "—" if item["median_dist"] is None else f"{item['median_dist']:.3g}",
-                ", ".join(f"{count} {outcome}" for outcome, count in item["outcomes"].items()),
+                item.panel,
+                item.curve,
+                "—" if item.median_dist is None else f"{item.median_dist:.3g}",
+                ", ".join(f"{count} {outcome}" for outcome, count in item.outcomes.items()),
             )
             for item in rows
         ],

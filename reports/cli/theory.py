@@ -11,7 +11,6 @@ from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, opti
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
-from metarep.reports.report.stored import stored_report
 
 if TYPE_CHECKING:
     from metarep.theory.claims.record import Claim
@@ -58,7 +57,9 @@ def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
     path = report or (DEFAULT_REPORT if DEFAULT_REPORT.is_file() else None)
     if path is None:
         return {}, None
-    return {record["id"]: record["status"] for record in stored_report(path)["claims"]}, path
+    from metarep.reports.report.stored import stored_report
+
+    return {record.id: record.status for record in stored_report(path).claims}, path
 
 
 def claims(
@@ -126,7 +127,7 @@ def verify(
     if replay is not None:
         _replay(record, replay, json)
         return
-    from metarep.reports.report.records import claim_record
+    from metarep.reports.chapters.claims.records import claim_data
     from metarep.theory.engine import Profile
     from metarep.theory.engine import verify as run
 
@@ -135,7 +136,7 @@ def verify(
         finding = run(record, profile=profile, examples=examples)
     else:
         finding = verify_own(record, claims, profile, examples)
-    result = claim_record(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
+    result = claim_data(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
     else:
@@ -172,22 +173,27 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
 
 def _replay(claim: "Claim", path: Path, json: bool) -> None:
     """Check the stored examples of a claim again: its counterexamples first, then the worst ones."""
+    from metarep.reports.report.stored import stored_report
     from metarep.theory.engine import replay, shown
 
-    stored = next((record for record in stored_report(path)["claims"] if record["id"] == claim.id), None)
+    stored = next((record for record in stored_report(path).claims if record.id == claim.id), None)
     if stored is None:
         raise InputError(f"{path} has no claim {claim.id!r}; allowed: a report.json that holds it")
-    kinds = ("counterexample", "instance")
-    found = [(what, item) for what in kinds for item in stored["evidence"] if isinstance(item.get(what), dict)]
+    found = [
+        (what, item.kind, example)
+        for what in ("counterexample", "instance")
+        for item in stored.evidence
+        if (example := getattr(item, what)) is not None
+    ]
     if not found or claim.check is None:
         raise InputError(
             f"{path} stores no example of {claim.id!r} that can be checked by itself; allowed: a claim with one "
             f"(metarep verify {claim.id} runs this one as a whole)"
         )
     rows = []
-    for what, item in found:
+    for what, kind, example in found:
         try:
-            comparison = replay(claim, item[what])
+            comparison = replay(claim, example)
         except (LookupError, TypeError, ValueError) as error:
             # The file may have been edited, or written by another version whose examples had other fields.
             raise InputError(
@@ -197,14 +203,14 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
         rows.append(
             {
                 "stored_as": what,
-                "kind": item.get("kind"),
+                "kind": kind,
                 "holds": comparison.holds,
                 "value": float(comparison.value),
                 "bound": float(comparison.bound),
                 "tolerance": float(comparison.tolerance),
                 "margin": comparison.margin,
                 "why": comparison.why,
-                "instance": item[what],
+                "instance": example,
             }
         )
     if json:
@@ -237,7 +243,7 @@ def selftest(
     catalogue()
     with checking_input():
         left_out = [get_claim(claim).id for claim in without or ()]
-    from metarep.reports.report.records import selftest_record
+    from metarep.reports.chapters.mutants import selftest_record
     from metarep.theory.engine.mutants.selftest import selftest as run
 
     with progress_bar("selftest") as told:
