@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -311,8 +312,6 @@ def test_verify_prints_what_is_known(capsys):
 
 def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     """The exit code is that of the verdict: break the implementation and the claim falls."""
-    from dataclasses import replace
-
     from metarep.theory import claims
     from metarep.theory.claims.record import Comparison
 
@@ -339,6 +338,24 @@ def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch, complain
     monkeypatch.setattr(selftest, "selftest", outcome(()))
     assert "NOTHING" in output(capsys, "selftest", code=1)
     assert "no-such-claim" in complaint("selftest", "--without", "no-such-claim")
+
+
+def test_experiment(capsys, tmp_path, monkeypatch):
+    """All its curves, cut short."""
+    from metarep.sim import experiments
+
+    chosen = experiments.get_experiment("figure-1")
+    panels = tuple(
+        replace(panel, curves=tuple(replace(c, setting=replace(c.setting, steps=20, trials=2)) for c in panel.curves))
+        for panel in chosen.panels
+    )
+    monkeypatch.setattr(experiments, "get_experiment", lambda name: replace(chosen, panels=panels))
+    result = data(capsys, "experiment", "figure-1", "--out", tmp_path)
+    assert {(item["panel"], item["curve"]) for item in result["curves"]} == {
+        (panel.name, curve.label) for panel in panels for curve in panel.curves
+    }
+    assert all(Path(file).stat().st_size for file in result["files"])
+    assert panels[0].curves[0].label in output(capsys, "experiment", "figure-1", "--out", tmp_path)
 
 
 def test_bench_prints_ratios(capsys, monkeypatch):

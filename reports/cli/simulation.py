@@ -212,8 +212,8 @@ def experiment(
     written = [str(out / file) for file in files]
     rows = summary(results)
     if json:
-        told_of = {"finding": chosen.finding, "choices": list(chosen.choices), "curves": rows, "files": written}
-        typer.echo(as_json({"experiment": name, "seed": seed, **told_of}))
+        found = {"finding": chosen.finding, "choices": list(chosen.choices), "curves": rows, "files": written}
+        typer.echo(as_json({"experiment": name, "seed": seed, **found}))
         return
     typer.echo(f"{chosen.title}\nThe paper: {chosen.finding}")
     print_table(
