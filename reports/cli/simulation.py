@@ -93,37 +93,34 @@ def simulate(
     diverged_at = trajectory.diverged_at.reshape(-1)
     if out is not None:
         _write_run(out, learner, trajectory.steps, dist, outcomes, diverged_at)
+    rows = [
+        {
+            "trial": trial,
+            "outcome": outcome,
+            "dist0": dist[0, trial],
+            "dist": dist[-1, trial],
+            "diverged_at": diverged_at[trial] if diverged_at[trial] >= 0 else None,
+        }
+        for trial, outcome in enumerate(outcomes)
+    ]
     if json:
-        rows = [
-            {
-                "trial": trial,
-                "outcome": outcome,
-                "dist0": dist[0, trial],
-                "dist": dist[-1, trial],
-                "diverged_at": diverged_at[trial] if diverged_at[trial] >= 0 else None,
-            }
-            for trial, outcome in enumerate(outcomes)
-        ]
         sizes = {"d": drawn.d, "k": drawn.k, "n": drawn.n, "alpha": alpha, "beta": beta, "steps": steps, "seed": seed}
         typer.echo(as_json({"learner": learner, **sizes, "trials": rows, "out": out}))
         return
-    rows = [
-        (
-            str(trial),
-            f"{dist[0, trial]:.4g}",
-            f"{dist[-1, trial]:.4g}",
-            outcome + (f" at step {diverged_at[trial]}" if diverged_at[trial] >= 0 else ""),
-        )
-        for trial, outcome in enumerate(outcomes)
-    ]
     print_table(
-        ("trial", "dist at the start", f"dist after {trajectory.steps[-1]} steps", "outcome"), rows[:20], (0, 1, 2)
+        ("trial", "dist at the start", f"dist after {trajectory.steps[-1]} steps", "outcome"),
+        [(str(row["trial"]), f"{row['dist0']:.4g}", f"{row['dist']:.4g}", _outcome(row)) for row in rows[:20]],
+        (0, 1, 2),
     )
     if len(rows) > 20:
         typer.echo(f"... and {len(rows) - 20} more")
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes).items())))
     if out is not None:
         typer.echo(f"wrote {out}")
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    return row["outcome"] + ("" if row["diverged_at"] is None else f" at step {row['diverged_at']}")
 
 
 def _write_run(out: Path, learner: str, steps: Any, dist: Any, outcomes: list[str], diverged_at: Any) -> None:

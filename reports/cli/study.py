@@ -1,12 +1,15 @@
 """The command that studies a learner of one's own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, out_option
 from metarep.reports.page.output import as_json, checking_input, make_folder, print_table, progress_bar, write_file
+
+if TYPE_CHECKING:
+    from metarep.reports.study.study import Study
 
 
 def study(
@@ -31,7 +34,7 @@ def study(
     """
     import numpy as np
 
-    from metarep.reports.study.study import STARTS, Settings, find_spec, make_study_problem, record, start_name
+    from metarep.reports.study.study import Settings, find_spec, make_study_problem, record
     from metarep.reports.study.study import study as run
     from metarep.theory.dynamics.derive import adapted_parameters
 
@@ -58,7 +61,15 @@ def study(
     if json:
         typer.echo(as_json(record(result)))
         return
-    typer.echo(f"{learner.name}: {'learns' if result.learns else 'does not learn'} the representation")
+    _print_study(result)
+    for path in written:
+        typer.echo(f"wrote {path}")
+
+
+def _print_study(result: "Study") -> None:
+    from metarep.reports.study.study import STARTS, start_name
+
+    typer.echo(f"{result.learner.name}: {'learns' if result.learns else 'does not learn'} the representation")
     typer.echo(f"  {result.reason}")
     if result.symbolic is not None:
         empirical = "none fitted" if result.empirical is None else f"{result.empirical:.8f}"
@@ -82,8 +93,6 @@ def study(
     typer.echo("")
     shares = [(start_name(dist0), f"{share:.0%}") for dist0, share in zip(STARTS, result.learned, strict=True)]
     print_table(("start", "learned"), shares, (1,))
-    for path in written:
-        typer.echo(f"wrote {path}")
 
 
 def _listed(values: object) -> str:
