@@ -1,5 +1,5 @@
-"""A report with every chapter, made in half a minute: short runs, few instances, and a refuted claim with another that
-rests on it."""
+"""Small reports: one with every chapter, made in half a minute (short runs, few examples, a refuted claim with another
+that rests on it), and one of three claims."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +45,15 @@ PROFILE = ReportProfile(
 RECOVERY = RecoverySetting(steps=30, trials=2)
 MADE_UP = {"samples": SamplesSize(recovery=RECOVERY), "faults": True, "learners": None}
 """Sizes of chapters whose results are made up here, at least in part."""
+
+TINY_CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
+
+
+def tiny_results() -> Results:
+    """A report of three claims, a few rates and a short Figure 1, made in seconds."""
+    rates = RatesSize((RateSetting(10, 2, 10, 0.4, 0.4),), 500, ())
+    return gather(ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS}), 1, jobs=1)
+
 
 REFUTED, ABOVE = "nothing-moves", "nothing-moves-twice"
 """The ids of the claim that is false and of the one that rests on it."""

@@ -21,7 +21,6 @@ from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.page import blocks, charts
 from metarep.reports.page import rendering as pages
 from metarep.reports.page.output import plain
-from metarep.reports.page.style import rendered
 from metarep.reports.report.figure_files import pictures
 from metarep.reports.report.schema import part_schema
 from metarep.sim.experiments import CurveResult, get_experiment
@@ -39,21 +38,11 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.fixture
-def few_drawn(monkeypatch):
-    """Every fifth panel is really rendered: drawing all of them takes far longer than all the rest."""
-    count = iter(range(10_000))
-    stub = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
-    monkeypatch.setattr(
-        charts, "rendered", lambda figure, form: rendered(figure, form) if next(count) % 5 == 0 else stub
-    )
-
-
 def check_section(section: blocks.Section | None) -> str:
     """Every figure has a text, a caption, data and proper files; nothing of LaTeX is left; returns the page."""
     assert section is not None
     document = blocks.Document("t", "s", (), (section,))
-    found = list(pictures(document))
+    found = list(pictures(section))
     assert found
     names = [name for picture in found for name, _ in picture.panels]
     assert len(names) == len(set(names))
@@ -100,7 +89,6 @@ def check_record(tested: Chapter, results: Results) -> dict:
     return part
 
 
-@pytest.mark.usefixtures("few_drawn")
 def test_the_boundaries_chapter():
     bare = results_of(chapter.CHAPTER, TINY)
     region = {
@@ -124,7 +112,7 @@ def test_the_boundaries_chapter():
 
 def _panel_names(section: blocks.Section | None) -> Iterator[str]:
     assert section is not None
-    for picture in pictures(blocks.Document("t", "s", (), (section,))):
+    for picture in pictures(section):
         yield from (name for name, _ in picture.panels)
 
 
@@ -204,7 +192,6 @@ def test_divergence_is_no_replication():
     assert CRITERIA["section-6"][0](gone, "").verdict == "does not replicate"
 
 
-@pytest.mark.usefixtures("few_drawn")
 def test_the_experiments_chapter():
     runs = {name: made_up(name, as_the_paper_says) for name in CRITERIA}
     profile = ReportProfile("tiny", 1.0, {"experiments": None})

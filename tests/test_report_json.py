@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from small_report import TINY_CLAIMS, tiny_results
 
 from metarep.reports.chapters.changes import Stored, changed_line, changes
-from metarep.reports.chapters.chapter import ReportProfile
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.chapters.experiments.figures import by_panel, drawn_envelope
-from metarep.reports.chapters.rates.section import RatesSize, rates_of
-from metarep.reports.chapters.rates.table import RateRecord, RateSetting
+from metarep.reports.chapters.rates.section import rates_of
+from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.chapters.samples.runs import (
     FloorPoint,
     FloorSizes,
@@ -28,17 +28,11 @@ from metarep.reports.chapters.samples.runs import (
 from metarep.reports.cli.app import run
 from metarep.reports.page.output import as_json
 from metarep.reports.report.document import report_data, write_report
-from metarep.reports.report.gather import gather
 from metarep.reports.report.schema import SCHEMA_FILE, VARYING, part_schema, report_schema
 from metarep.reports.report.stored import comparable, stored_report
 from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.samples import FLOOR_SETTINGS
-
-CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
-RATES = RatesSize((RateSetting(10, 2, 10, 0.4, 0.4),), 500, ())
-TINY = ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": RATES, "claims": CLAIMS})
-STUB = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
 
 
 def strictly(text: str) -> Any:
@@ -50,26 +44,13 @@ def strictly(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def results():
-    return gather(TINY, 1, jobs=1)
-
-
-def stub_figures(patch: pytest.MonkeyPatch) -> None:
-    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.experiments.figure_1"):
-        patch.setattr(f"{module}.rendered", lambda figure, form: STUB)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Figures are not drawn, which takes longest; their names, words and data are there."""
-    stub_figures(monkeypatch)
+    return tiny_results()
 
 
 @pytest.fixture(scope="module")
 def out(results, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        stub_figures(patch)
-        folder = tmp_path_factory.mktemp("report")
-        write_report(results, folder)
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results, folder)
     return folder
 
 
@@ -201,7 +182,7 @@ def test_page_markdown_and_json_have_the_same_claims_chapters_and_figures(out, r
     on_page, in_text = (set(re.findall(pattern, found)) for pattern, found in (
         (r'\bid="([^"]+)"', page), (r'<a id="([^"]+)">', text),
     ))  # fmt: skip
-    assert [claim["id"] for claim in report["claims"]] == list(CLAIMS)
+    assert [claim["id"] for claim in report["claims"]] == list(TINY_CLAIMS)
     for claim in report["claims"]:
         assert f"claim-{claim['id']}" in on_page & in_text
         assert claim["statement"] in text
@@ -264,7 +245,7 @@ def test_the_data_are_what_is_drawn(out, results):
 
 
 @pytest.fixture
-def command(results, undrawn, monkeypatch, tmp_path):
+def command(results, monkeypatch, tmp_path):
     """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
@@ -385,7 +366,7 @@ def test_what_counts_as_a_change(old, new, changed):
     assert ("nothing changed" in changed_line(found)) == (not changed)
 
 
-def test_what_is_written_compares_with_what_was_gathered(results, undrawn, tmp_path):
+def test_what_is_written_compares_with_what_was_gathered(results, tmp_path):
     """A rate that is not a number is null in the report and must not count as changed."""
     odd = odd_rates(results)
     write_report(odd, tmp_path)
@@ -409,7 +390,7 @@ def test_claims_of_ones_own_stand_behind_the_others(command, validator, tmp_path
     assert command("--claims", "my claims.py") == 0
     report = strictly((tmp_path / "new" / "report.json").read_text())
     validator.validate(report)
-    assert [claim["id"] for claim in report["claims"]] == [*CLAIMS, "mine"]
+    assert [claim["id"] for claim in report["claims"]] == [*TINY_CLAIMS, "mine"]
     assert report["claims"][-1]["command"].startswith("metarep verify mine --claims 'my claims.py' ")
     text = (tmp_path / "new" / "report.md").read_text()
     assert '<a id="claim-mine"></a>' in text

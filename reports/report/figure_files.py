@@ -67,13 +67,6 @@ def blocks_of(section: b.Section) -> Iterator[b.Block]:
         yield from blocks_of(below)
 
 
-def every_block(page: b.Document) -> Iterator[b.Block]:
-    """Every block of a document, in its order."""
-    yield from flat(page.opening)
-    for section in page.sections:
-        yield from blocks_of(section)
-
-
-def pictures(page: b.Document) -> Iterator[b.Picture]:
-    """Every figure of a document, in its order."""
-    return (block for block in every_block(page) if isinstance(block, b.Picture))
+def pictures(section: b.Section) -> Iterator[b.Picture]:
+    """Every figure of a section, in its order."""
+    return (block for block in blocks_of(section) if isinstance(block, b.Picture))

@@ -12,7 +12,7 @@ from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel,
 from metarep.reports.chapters.rates.section import rates_of
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
-from metarep.reports.report.figure_files import TOP_PREFIX, blocks_of
+from metarep.reports.report.figure_files import TOP_PREFIX, pictures
 from metarep.sim.learners import META_LEARNERS
 from metarep.sim.trajectories import CONVERGED_BELOW
 
@@ -35,13 +35,7 @@ HEADLINE = {
 
 def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
     """The headline figure: panels of the chapters' figures once more."""
-    panels = {
-        name: svg
-        for section in sections
-        for block in blocks_of(section)
-        if isinstance(block, b.Picture)
-        for name, svg in block.panels
-    }
+    panels = {name: svg for section in sections for picture in pictures(section) for name, svg in picture.panels}
     found = {name: text for name, text in HEADLINE.items() if name in panels}
     if not found:
         return ()

@@ -103,9 +103,9 @@ def report_schema() -> Schema:
         "$id": f"urn:metarep:report:{FORMAT}",
         **found,
         "title": "A report of metarep",
-        "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal seeds, "
-        f"profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a value is "
-        "null.",
+        "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal "
+        f"seeds, profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a "
+        "value is null.",
         "properties": {**named, **found["properties"]},
         "required": [*named, *found["required"]],
     }

@@ -107,7 +107,7 @@ def _evidence_line(item: EvidenceRecord) -> str:
         parts.append(f"worst margin {item.worst_margin:.3g}")
     if item.strain and item.verdict != Verdict.REFUTED:
         parts.append(f"at most {100 * item.strain:.2g} % of the tolerance for rounding used")
-    if item.estimate is not None:
+    if item.estimate is not None and item.uncertainty is not None:
         parts.append(_estimate(item.estimate, item.uncertainty))
     if item.why:
         parts.append(plain_line(item.why))

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from metarep.reports.chapters.chapter import Alpha, Beta, D, K, LearnerName, N
 from metarep.sim.fitting import fit_rate
-from metarep.sim.learners import META_LEARNERS, Learner, get_learner
+from metarep.sim.learners import META_LEARNERS, Learner
 from metarep.sim.problems import Problem, check_step_size, make_problem
 from metarep.sim.trajectories import Outcome, run
 from metarep.theory.dynamics.linearise import span_head_matrix, symmetric_basis
@@ -163,19 +163,6 @@ def _measured_growth(
     except ValueError:
         return None, None
     return 1 / fit.rate, fit.standard_error / fit.rate**2
-
-
-def rates_table(
-    learners: tuple[str, ...], d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float
-) -> list[RateRecord]:
-    """A row for each learner, all on the same problem.
-
-    Raises:
-        ValueError: arguments out of range, an unknown learner.
-    """
-    specs = [get_learner(name) for name in learners]
-    problem = rates_problem(d, k, n, alpha, beta, seed, dist0)
-    return [rate_record(learner, problem, alpha, beta, dist0) for learner in specs]
 
 
 # --- as a table of words ----------------------------------------------------------------------------------------------
