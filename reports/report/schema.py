@@ -59,7 +59,7 @@ _OWN: tuple[tuple[str, Any, str], ...] = (
     ("figures", tuple[FigureRecord, ...], "The figures with their files, beside report.json."),
     ("format", Literal[FORMAT], "Number of this format; another one whenever it changes."),
     ("profile", str, "How much was run."),
-    ("effort", float, "By how much every claim's instances are multiplied."),
+    ("effort", float, "By how much every claim's examples are multiplied."),
     ("seed", Count, "Of all randomness."),
     ("versions", dict[str, str], "Versions of what the numbers depend on."),
 )

@@ -48,9 +48,6 @@ def baseline_runs(seed: int, size: BoundarySize) -> list[BaselineRuns]:
     return found
 
 
-# --- figure -----------------------------------------------------------------------------------------------------------
-
-
 def baseline_chart(runs: list[BaselineRuns]) -> Chart:
     """Average loss for several k, a panel each: dist of the trials, and what bounds it."""
     panels = tuple((f"baseline-{r.k}", _baseline_panel(r)) for r in runs)

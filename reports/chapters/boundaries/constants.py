@@ -55,9 +55,6 @@ def _constants_panel(axes: Any, name: str, found: dict[str, Any], table: Array) 
     axes.set_title(LEARNER_TITLES[name])
 
 
-# --- text -------------------------------------------------------------------------------------------------------------
-
-
 def constants_sections(claims: Sequence[ClaimRecord]) -> tuple[b.Section, ...]:
     """One section, none where nothing was measured."""
     regions = {name: measured(claims, f"constant-region-{name}") for name in META_LEARNERS}

@@ -98,9 +98,6 @@ def far_starts(seed: int, size: BoundarySize) -> FarStarts:
     )  # fmt: skip
 
 
-# --- figure -----------------------------------------------------------------------------------------------------------
-
-
 def far_chart(far: FarStarts) -> Chart:
     """FO-MAML from far: the head's growth as predicted and as seen, and how often it ends in divergence."""
     panels = (("fo-maml-far-head", _amplification_panel(far)), ("fo-maml-far-share", _far_share_panel(far)))

@@ -60,9 +60,6 @@ def head_laws(kind: str, seed: int, size: BoundarySize) -> HeadLaws:
     return HeadLaws(kind, values, np.array(arrival), np.array(diverged), predicted, steps, alpha * beta)
 
 
-# --- figure -----------------------------------------------------------------------------------------------------------
-
-
 def heads_chart(diversity: HeadLaws, mean: HeadLaws) -> Chart:
     """Steps to the truth against the weight of the least direction and against the mean of the heads."""
     panels = (("heads-diversity", _heads_panel(diversity)), ("heads-mean", _heads_panel(mean)))
@@ -130,9 +127,6 @@ def _heads_panel(axes: Any, law: HeadLaws) -> None:
         axes.set_ylim(0, 1.6 * float(np.nanmax(law.arrival)))
         axes.set_xlabel("mean m")
         axes.set_title("(b) Mean of the heads")
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
 
 
 def heads_section(diversity: HeadLaws, mean: HeadLaws) -> b.Section:

@@ -74,9 +74,6 @@ def scale_runs(learner_name: str, seed: int, size: BoundarySize) -> ScaleRuns:
     return ScaleRuns(learner_name, scales, ends, middle, unstable, size.scale_steps)
 
 
-# --- figure -----------------------------------------------------------------------------------------------------------
-
-
 _END_COLOURS = {"learned": GOOD, "blind": "#cc79a7", "neither": OTHER, "diverged": BAD}
 
 
@@ -120,9 +117,6 @@ def _scale_panel(axes: Any, runs: ScaleRuns) -> None:
     axes.set_ylim(0, 1)
     axes.set_title(LEARNER_TITLES[runs.learner])
     fill_legend(axes, [(_END_COLOURS[end], end) for end in ENDS])
-
-
-# --- text -------------------------------------------------------------------------------------------------------------
 
 
 def blind_sentence(maml: ScaleRuns) -> str:

@@ -22,12 +22,12 @@ class EvidenceRecord:
     verdict: Verdict
     """What this evidence alone amounts to."""
     examples: Annotated[int, Field(ge=0)]
-    """Instances checked; 0 for a proof, which speaks of all."""
+    """Examples checked; 0 for a proof, which speaks of all."""
     worst_margin: float | None
     """The least (bound − value)/|bound| seen, for inequalities; negative where the bound was exceeded. Null for
     identities, proofs and measurements."""
     instance: dict[str, Any] | None
-    """The instance with the worst margin, else one of them: by the paper's symbols; fractions are strings 'p/q', arrays
+    """The example with the worst margin, else one of them: by the paper's symbols; fractions are strings 'p/q', arrays
     nested lists."""
     counterexample: dict[str, Any] | None
     """The smallest counterexample found: by the paper's symbols; fractions are strings 'p/q', arrays nested lists; null
@@ -44,6 +44,10 @@ class EvidenceRecord:
     """The steps of the proof."""
     details: dict[str, Any]
     """What else a measurement has to show."""
+
+
+EXAMPLES = ("instance", "counterexample", "details")
+"""Fields of evidence that hold drawn numbers."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ClaimRecord:
     kind: Kind
     """What is checked: that two sides are equal, a bound, or a number."""
     learners: tuple[Annotated[str, Field(json_schema_extra={"enum": list(LEARNERS)})], ...]
-    """The learners that its instances exercise."""
+    """The learners that its examples exercise."""
     rests_on: tuple[str, ...]
     """Ids of the claims that it uses."""
     remark: str
@@ -86,20 +90,8 @@ class ClaimRecord:
 
 def evidence_record(item: Evidence) -> EvidenceRecord:
     """One piece of evidence with its examples as plain data."""
-    return EvidenceRecord(
-        item.kind,
-        item.verdict,
-        item.examples,
-        item.worst_margin,
-        None if item.instance is None else encode(dict(item.instance)),
-        None if item.counterexample is None else encode(dict(item.counterexample)),
-        item.why,
-        item.strain,
-        item.estimate,
-        item.uncertainty,
-        item.steps,
-        encode(dict(item.details)),
-    )
+    plain_fields = {name: encode(dict(value)) for name in EXAMPLES if (value := getattr(item, name)) is not None}
+    return EvidenceRecord(**{**vars(item), **plain_fields})
 
 
 def claim_record(finding: Finding, command: str = "") -> ClaimRecord:

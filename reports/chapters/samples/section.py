@@ -18,9 +18,9 @@ from metarep.reports.chapters.samples.runs import (
     samples_of,
 )
 from metarep.reports.page import blocks as b
+from metarep.reports.page.charts import Chart
 from metarep.reports.page.markup import LEARNER_TITLES, at_least
-from metarep.reports.page.output import as_csv
-from metarep.reports.page.style import COLOURS, DASHES, INK, WIDTHS, new_figure, rendered, style
+from metarep.reports.page.style import COLOURS, DASHES, INK, WIDTHS, new_figure, style
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.samples import GROWTH_SETTING, SMALL, FloorSetting
 
@@ -128,36 +128,10 @@ def _symbol(name: str) -> str:
 # --- the chapter ------------------------------------------------------------------------------------------------------
 
 
-def floor_csv(points: tuple[FloorPoint, ...]) -> str:
-    """One row per long run."""
-    header = (
-        "d", "k", "n", "alpha", "m_in", "m_out", "sigma", "heads_mean", "heads_spread", "heads_seed", "alpha_beta_L2",
-        "beta", "predicted", "predicted_plain", "rough", "seen", "standard_error",
-    )  # fmt: skip
-    rows: list[tuple[Any, ...]] = [
-        (
-            *(getattr(p.setting, name) for name in FloorSetting._fields),
-            p.size, p.setting.beta, p.predicted, p.plain, p.rough, p.seen, p.standard_error,
-        )
-        for p in points
-    ]  # fmt: skip
-    return as_csv(header, rows)
-
-
-def recovery_csv(points: tuple[RecoveryPoint, ...]) -> str:
-    """One row per trial that did not diverge; ``diverged`` counts the others of the same learner and sizes."""
-    rows: list[tuple[Any, ...]] = [
-        (p.learner, p.m_in, p.m_out, trial, dist, p.diverged) for p in points for trial, dist in enumerate(p.dist)
-    ]
-    return as_csv(("learner", "m_in", "m_out", "trial", "dist", "diverged"), rows)
-
-
-def _figures(results: SamplesResults) -> dict[str, Figure]:
-    return {
-        "samples-floor": floor_figure(results.floor),
-        "samples-growth": growth_figure(results.growth),
-        "samples-recovery": recovery_figure(results.recovery, results.recovery_setting),
-    }
+_FLOOR_HEADER = (
+    "d", "k", "n", "alpha", "m_in", "m_out", "sigma", "heads_mean", "heads_spread", "heads_seed", "alpha_beta_L2",
+    "beta", "predicted", "predicted_plain", "rough", "seen", "standard_error",
+)  # fmt: skip
 
 
 def _median(results: SamplesResults, learner: str, m_in: int) -> float:
@@ -175,7 +149,6 @@ def samples_section(gathered: Results) -> b.Section | None:
     """The chapter: floor against theory, and recovery against sample sizes."""
     if (results := samples_of(gathered)) is None:
         return None
-    panels = {name: rendered(figure, "svg") for name, figure in _figures(results).items()}
     s = results.recovery_setting
     worst = max(results.floor, key=lambda p: abs(p.predicted / p.seen - 1))
     rough = [p.rough / p.seen - 1 for p in results.floor]
@@ -203,8 +176,9 @@ def samples_section(gathered: Results) -> b.Section | None:
     runs = s.trials * len({(p.m_in, p.m_out) for p in results.recovery})
     diverged = ", ".join(f"{count} of {runs} of {LEARNER_TITLES[name]}" for name, count in lost.items() if count)
     fewest = min(s.sizes)
-    recovery = b.Picture(
-        (("samples-recovery", panels["samples-recovery"]),),
+    recovery = Chart(
+        "samples-recovery",
+        (("samples-recovery", recovery_figure(results.recovery, s)),),
         "Two panels of the final distance on logarithmic axes, against the inner and against the outer samples per "
         "task: the four meta-learners fall as samples grow, average loss does not.",
         rf"Distance to the truth after {s.steps} steps, $d = {s.d}$, $k = {s.k}$, $n = {s.n}$, $\alpha = \beta = "
@@ -214,19 +188,28 @@ def samples_section(gathered: Results) -> b.Section | None:
         f"Exact ANIL ends {_median(results, 'anil', fewest) / _median(results, 'fo-anil', fewest):.1f} times as far "
         "from the truth as FO-ANIL: the exact methods' gradients hold the inner sample's noise across the truth, the "
         "first-order ones' only through the adapted parameters."
-        + (f" Trials that diverged are left out: {diverged}." if diverged else "")
-        + " Data: `figures/samples-recovery.csv`.",
-        ("samples-recovery.csv", recovery_csv(results.recovery)),
+        + (f" Trials that diverged are left out: {diverged}." if diverged else ""),
+        ("learner", "m_in", "m_out", "trial", "dist", "diverged"),
+        [(p.learner, p.m_in, p.m_out, i, dist, p.diverged) for p in results.recovery for i, dist in enumerate(p.dist)],
     )
-    floor = b.Picture(
-        tuple((name, panels[name]) for name in ("samples-floor", "samples-growth")),
+    floor_rows: list[tuple[Any, ...]] = [
+        (
+            *(getattr(p.setting, name) for name in FloorSetting._fields),
+            p.size, p.setting.beta, p.predicted, p.plain, p.rough, p.seen, p.standard_error,
+        )
+        for p in (*results.floor, *results.growth)
+    ]  # fmt: skip
+    floor = Chart(
+        "samples-floor",
+        (("samples-floor", floor_figure(results.floor)), ("samples-growth", growth_figure(results.growth))),
         "Two panels: seen against predicted floors lie on the line of identity; the predictions' relative errors grow "
         "with the outer step size.",
         rf"Left: long runs at $\alpha\beta L_*^2 = {SMALL:g}$ in {len(results.floor)} settings. Right: one setting "
         rf"($d = {GROWTH_SETTING.d}$, $k = {GROWTH_SETTING.k}$) at growing $\beta$; at $\alpha\beta L_*^2 = "
         f"{largest.size:g}$ the plain equation is off by {_percent(largest.plain / largest.seen - 1)}, with the "
-        f"varying contraction by {_percent(largest.predicted / largest.seen - 1)}. Data: `figures/samples-floor.csv`.",
-        ("samples-floor.csv", floor_csv((*results.floor, *results.growth))),
+        f"varying contraction by {_percent(largest.predicted / largest.seen - 1)}.",
+        _FLOOR_HEADER,
+        floor_rows,
     )
     return b.Section(
         "samples",
@@ -245,9 +228,9 @@ def samples_section(gathered: Results) -> b.Section | None:
                 r"$\frac{\alpha\beta(d-k)s^2}{2 n m_{out}}$ is off by "
                 f"{_percent(min(rough))} to {_percent(max(rough))} in the same settings."
             ),
-            floor,
+            floor.picture(),
             b.Details("The settings", (table,)),
-            recovery,
+            recovery.picture(),
         ),
     )
 
