@@ -22,7 +22,6 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         fixed_points,
         gaussian,
-        rates,
         sampled_steps,
         samples,
         setting,
@@ -32,6 +31,7 @@ def catalogue() -> tuple[Claim, ...]:
         updates,
         width,
     )
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
 
     chapters = (
         setting,
@@ -40,7 +40,9 @@ def catalogue() -> tuple[Claim, ...]:
         symmetries,
         fixed_points,
         contraction,
-        rates,
+        linearisation,
+        spectra,
+        trajectories,
         stability,
         gaussian,
         blind,

@@ -14,7 +14,7 @@ from sympy.polys.matrices import DomainMatrix
 from metarep.sim.implementations import Implementation
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.claims.comparing import largest, run_together, same
-from metarep.theory.claims.rates import compare_spectra
+from metarep.theory.claims.rates.spectra import compare_spectra
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import CHAPTER, FO_MAML, with_meaning
 from metarep.theory.claims.strategies import (

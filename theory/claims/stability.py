@@ -20,7 +20,8 @@ from metarep.theory.claims.derivatives import (
     neighbourhood,
     neighbourhoods,
 )
-from metarep.theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
+from metarep.theory.claims.rates.linearisation import AT_TRUTH, NO_HEAD
+from metarep.theory.claims.rates.spectra import compare_spectra, heads_and_steps
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -36,8 +37,8 @@ from metarep.theory.claims.strategies import (
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.gaussian_heads import one_dimensional_proof
 from metarep.theory.dynamics.linearise import (
-    integer_basis,
     linearise,
+    span_bases,
     span_head_matrix,
     stated_linearisation,
     symmetric_basis,
@@ -309,9 +310,9 @@ def _applied(heads: np.ndarray) -> np.ndarray:
     """𝓛 by its formula, on each of the basis matrices and vectors; fractions."""
     k, n = heads.shape
     mean, second = heads.sum(-1) / n, heads @ heads.T / n
-    span = [S @ second + second @ S for S in integer_basis(k)]
+    span = [S @ second + second @ S for S in span_bases(k, True)[0]]
     span += [-2 * (heads * heads[i]) @ heads.T / n for i in range(k)]  # −2T(e_i)
-    head = [-(S @ mean) for S in integer_basis(k)] + list(second)
+    head = [-(S @ mean) for S in span_bases(k, True)[0]] + list(second)
     return np.concatenate([np.array(span)[:, *np.triu_indices(k)], np.array(head)], axis=1).T
 
 

@@ -4,6 +4,7 @@ Each chapter's wrong claims stand beside its right ones in the same form, or her
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,9 +13,10 @@ from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims import baseline, catalogue, contraction, envelope, gaussian, stability
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.rates.trajectories import local_ratio
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
@@ -73,11 +75,7 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
     )  # fmt: skip
 
 
-_BY_ID = {
-    claim.id: claim
-    for chapter in (contraction, envelope, baseline, rates, stability, gaussian)
-    for claim in chapter.CLAIMS
-}
+_BY_ID = {claim.id: claim for claim in catalogue()}
 
 WRONG_CONTRACTION = (
     _wrong(
@@ -123,7 +121,7 @@ WRONG_RATES = (
         _BY_ID["local-ratio-fo-anil"],
         "wrong-local-rate-5-percent",
         r"FO-ANIL: near the truth $\mathrm{dist}$ falls by $1 - 1.05\,\alpha\beta\mu_*^2$ a step.",
-        rates.ratio_check("fo-anil", speed=1.05),
+        partial(local_ratio, learner=get_learner("fo-anil"), speed=1.05),
     ),
 )
 
