@@ -21,17 +21,16 @@ def catalogue() -> tuple[Claim, ...]:
         contraction,
         envelope,
         fixed_points,
-        gaussian,
         sampled_steps,
         samples,
         setting,
-        stability,
         structure,
         symmetries,
         updates,
         width,
     )
     from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, thresholds
 
     chapters = (
         setting,
@@ -43,7 +42,9 @@ def catalogue() -> tuple[Claim, ...]:
         linearisation,
         spectra,
         trajectories,
-        stability,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
         blind,
         envelope,

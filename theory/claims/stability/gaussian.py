@@ -1,0 +1,523 @@
+"""FO-MAML at the truth when the heads are Gaussian: the parts, the determinant and the spectrum of its operator, and
+that the truth is stable exactly where μᵀΣ⁻¹μ < 1.
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+from hypothesis import strategies as st
+from sympy import QQ, QQ_I
+from sympy.polys.matrices import DomainMatrix
+
+from metarep.sim.implementations import Implementation
+from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.rates.spectra import compare_spectra
+from metarep.theory.claims.record import Comparison, Example, Verdict, own
+from metarep.theory.claims.stability import claim
+from metarep.theory.claims.strategies import (
+    Numbers,
+    array,
+    floats,
+    fractions,
+    matrix,
+    reflected_identity,
+    reflections,
+    vector,
+)
+from metarep.theory.dynamics.gaussian_heads import (
+    determinant_proof,
+    identity_covariance_proof,
+    inertia_proof,
+    parts_proof,
+    stability_proof,
+)
+from metarep.theory.dynamics.rates import fo_maml_operator, fo_maml_unstable_modes, gaussian_head_moments
+
+WIDE_Q = floats(0.05, 3.0)
+LARGEST_K = 5
+"""Largest k of the examples in floats; 3 of those in fractions."""
+
+GAUSSIAN = (
+    r"infinitely many tasks, heads from $N(\mu, \Sigma)$, $\Sigma > 0$; $w = 0$; small steps; any $k$ "
+    rf"(in floats $k \le {LARGEST_K}$, in fractions $k \le 3$)"
+)
+
+
+# --- laws in floats, and in rational arithmetic
+
+
+def near_one(most: float, sides: tuple[int, ...] = (-1, 1)) -> st.SearchStrategy[float]:
+    """Values of q at logarithmic distances of 1, from 0.001 to ``most``."""
+    return st.tuples(st.sampled_from(sides), floats(-3.0, float(np.log10(most)))).map(
+        lambda drawn: 1 + drawn[0] * float(10 ** drawn[1])
+    )
+
+
+@st.composite
+def gaussian_laws(
+    draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, decades: float = 2.0
+) -> Example:
+    """N(μ, Σ): Σ with eigenvalues within 10^±decades in a random frame, μ with a chosen q = μᵀΣ⁻¹μ."""
+    k = draw(st.integers(1, LARGEST_K))
+    direction = draw(vector(floats, k))
+    direction[0] = draw(floats(0.25, 2.0))
+    return {
+        "k": k,
+        "log10 Sigma": [draw(floats(-decades, decades)) for _ in range(k)],
+        "frame": draw(reflections(floats, k)),
+        "direction": direction,
+        "q": draw(shares),
+    }
+
+
+@st.composite
+def exact_laws(draw: st.DrawFn, least_delta: float = -2.0) -> Example:
+    """μ and D = Σ − μμᵀ in fractions, D by its eigenvalues δ in a frame that is a product of reflections."""
+    k = draw(st.integers(1, 3))
+    return {
+        "k": k,
+        "delta": draw(st.lists(fractions(least_delta, 2.0), min_size=k, max_size=k)),
+        "frame": draw(reflections(fractions, k)),
+        "mu": draw(vector(fractions, k)),
+    }
+
+
+def gaussian_law(example: Example) -> tuple[np.ndarray, np.ndarray]:
+    """(μ, Σ) of a ``gaussian_laws`` example, μ = √q Σ^{1/2}·unit vector, or of an ``exact_laws`` one."""
+    frame = reflected_identity(example["frame"])
+    if "delta" in example:
+        mean = frame @ array(example["mu"])
+        return mean, (frame * array(example["delta"])) @ frame.T + np.outer(mean, mean)
+    deviations = 10 ** (np.array(example["log10 Sigma"]) / 2)
+    unit = np.array(example["direction"])
+    mean = frame @ (deviations * unit) * np.sqrt(example["q"]) / np.linalg.norm(unit)
+    return mean, (frame * deviations**2) @ frame.T
+
+
+def _balanced_operator(
+    mean: np.ndarray, covariance: np.ndarray, fo_maml_operator: Callable, gaussian_head_moments: Callable
+) -> np.ndarray:
+    """𝓛 of N(μ, Σ) scaled to heads of size one, which scales 𝓛 by a similarity and a factor."""
+    size = np.sqrt(np.trace(covariance) + mean @ mean)
+    return fo_maml_operator(*gaussian_head_moments(mean / size, covariance / size**2))
+
+
+def _real_parts(operator: np.ndarray) -> tuple[np.ndarray, float]:
+    """Real parts of the eigenvalues, and how far rounding errors move these."""
+    values, vectors = np.linalg.eig(operator)
+    # Bauer and Fike: eigenvalues are off by eps‖𝓛‖ times the eigenvectors' condition, and never by more than the
+    # N-th root says.
+    condition = min(float(np.linalg.cond(vectors)), 1e12)
+    return np.real(values), 8 * np.finfo(float).eps * len(operator) * float(np.linalg.norm(operator)) * condition
+
+
+_rational = np.vectorize(lambda value: QQ_I(QQ(value.numerator, value.denominator), 0), otypes=[object])
+"""Fractions as SymPy's Gaussian rationals."""
+
+
+def _matrix(entries: np.ndarray) -> DomainMatrix:
+    return DomainMatrix(entries.tolist(), entries.shape, QQ_I)
+
+
+def _exact_determinant(entries: np.ndarray) -> Any:
+    return _matrix(entries).det()
+
+
+def _exact_solution(entries: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.array(_matrix(entries).lu_solve(_matrix(right[:, None])).to_list(), dtype=object)[:, 0]
+
+
+def _parts(value: Any) -> tuple[Fraction, Fraction]:
+    """Real and imaginary part of a Gaussian rational."""
+    real, imaginary = (Fraction(int(part.numerator), int(part.denominator)) for part in (value.x, value.y))
+    return real, imaginary
+
+
+# --- the operator taken apart
+
+
+@st.composite
+def moved_laws(draw: st.DrawFn, numbers: Numbers) -> Example:
+    """N(μ, D + μμᵀ) with any symmetric D, and a point (S, ω)."""
+    k = draw(st.integers(1, 3))
+    drawn = {"mu": draw(vector(numbers, k)), "D": draw(matrix(numbers, k, k)), "S": draw(matrix(numbers, k, k))}
+    return {"k": k, **drawn, "omega": draw(vector(numbers, k))}
+
+
+@claim(
+    Verdict.PROVED,
+    source=own("Isserlis' third moment"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on="fo-maml-operator",
+    draws=moved_laws,
+    proof=parts_proof,
+    examples=40,
+)
+def fo_maml_gaussian_parts(
+    example: Example, implementation: Implementation, *, gaussian_head_moments=gaussian_head_moments
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$, with $D = \Sigma - \mu\mu^\top$, $R = S - (\mu^\top\omega) I$ and
+    $\rho = R\mu - \Sigma\omega$, FO-MAML's operator is $\mathcal{L}(S, \omega) = (X, -\rho)$,
+    $X = DR + RD + 2(\rho\mu^\top + \mu\rho^\top)$, and along it $\frac12\langle R, DR + RD\rangle + 2\|\rho\|^2$ grows
+    by $\|X\|^2 + 4\rho^\top\Sigma\rho + (\mu^\top\rho)\,\mathrm{tr} X$.
+
+    Everything below about Gaussian heads follows from this.
+    """
+    mean, omega = array(example["mu"]), array(example["omega"])
+    D, S = (array(example[name]) + array(example[name]).T for name in ("D", "S"))
+    covariance = D + np.outer(mean, mean)
+    first, second, third = gaussian_head_moments(mean, covariance)
+    moved_S = S @ second + second @ S - 2 * (third @ omega)
+    moved_omega = second @ omega - S @ first
+
+    def reduced(S: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        R = S - (mean @ omega) * np.eye(len(mean), dtype=int)
+        return R, R @ mean - covariance @ omega
+
+    R, rho = reduced(S, omega)
+    X = D @ R + R @ D + 2 * (np.outer(rho, mean) + np.outer(mean, rho))
+    later_R, later_rho = reduced(moved_S, moved_omega)
+    gain = ((D @ R + R @ D) * later_R).sum() + 4 * (rho @ later_rho)
+    stated = (X * X).sum() + 4 * (rho @ covariance @ rho) + (mean @ rho) * np.trace(X)
+    # Nine letters of size k or k² in every word at most, their entries at most r; fractions have no rounding at all.
+    r = 1 + float(max(largest(part) for part in (mean, omega, S, D, covariance)))
+    return same(
+        run_together(moved_S - X, moved_omega + rho, np.array([gain])),
+        run_together(0 * X, 0 * rho, np.array([stated])),
+        len(mean) ** 6 * r**9,
+        implementation.eps,
+        "𝓛(S, ω) minus (X, −ρ), and the form's growth minus the stated one, largest entry",
+    )
+
+
+@claim(
+    Verdict.EXACT,
+    source=own("the operator taken apart"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on="fo-maml-gaussian-parts",
+    floats=gaussian_laws,
+    fractions=exact_laws,
+    proof=determinant_proof,
+)
+def fo_maml_gaussian_determinant(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$ FO-MAML's operator has $\det\mathcal{L} = \det\Sigma \prod_{i \le j}(\delta_i +
+    \delta_j)$, $\delta_i$ the eigenvalues of $\Sigma - \mu\mu^\top$.
+
+    For every $k$ by the steps of its proof, of which the determinants of shears are by hand; in exact arithmetic for
+    $k \le 3$ and any symmetric $D$.
+    """
+    mean, covariance = gaussian_law(example)
+    rows, cols = np.triu_indices(example["k"])
+    if mean.dtype == object:
+        operator = fo_maml_operator(*gaussian_head_moments(mean, covariance))
+        delta = _rational(example["delta"])
+        predicted = _exact_determinant(_rational(covariance)) * np.prod(delta[rows] + delta[cols])
+        difference = _parts(_exact_determinant(_rational(operator)) - predicted)
+        return Comparison(max(map(abs, difference)), 0, 0, "det 𝓛 minus det Σ times the pairs' product")
+    size2 = np.trace(covariance) + mean @ mean
+    operator = _balanced_operator(mean, covariance, fo_maml_operator, gaussian_head_moments)
+    delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
+    predicted = float(np.linalg.det(covariance / size2) * np.prod(delta[rows] + delta[cols]))
+    # A determinant is a sum of products of N entries; perturbing the matrix by eps relatively moves it by
+    # eps·N·‖𝓛‖·‖adj 𝓛‖, ≤ the product of the N − 1 largest singular values. The right side likewise: each factor is
+    # known to eps absolutely (sizes are one).
+    singular = np.linalg.svd(operator, compute_uv=False)
+    adjugate = float(np.prod(singular[:-1]))
+    sums = np.sort(np.abs(np.concatenate([delta[rows] + delta[cols], np.linalg.eigvalsh(covariance / size2)])))
+    other = float(np.sum([np.prod(np.delete(sums, i)) for i in range(len(sums))]))
+    return Comparison(
+        abs(float(np.linalg.det(operator)) - predicted),
+        0,
+        64 * implementation.eps * len(operator) * (adjugate * singular[0] + other),
+        "det 𝓛 minus det Σ times the pairs' product (heads scaled to size one)",
+    )
+
+
+# --- the characteristic equation
+
+
+@st.composite
+def shifted_operators(draw: st.DrawFn) -> Example:
+    """A law with μᵀΣ⁻¹μ < 1 and a complex s with Re s > 0."""
+    law = draw(gaussian_laws(floats(0.05, 0.999)))
+    return {**law, "Re s": draw(floats(0.125, 8.0)), "Im s": draw(floats(-8.0, 8.0))}
+
+
+@st.composite
+def exact_shifted_operators(draw: st.DrawFn) -> Example:
+    """A law with δ > 0 (so μᵀΣ⁻¹μ < 1) and a complex s with Re s ≥ 0."""
+    law = draw(exact_laws(1 / 12))
+    return {**law, "Re s": draw(fractions(0.0, 4.0)), "Im s": draw(fractions(-4.0, 4.0))}
+
+
+def _product_form(
+    s: Any, delta: np.ndarray, mu: np.ndarray, determinant: Callable, solution: Callable
+) -> tuple[Any, np.ndarray, Any, Any]:
+    """(det(𝓛 + s), W, κ, g) as stated, in numbers of any kind."""
+    pairs = s + delta[:, None] + delta
+    W = np.diag(s + delta + 2 * (s / pairs * mu**2).sum(-1)) + 2 * np.outer(mu, mu) * s / pairs
+    kappa, g = np.sum(mu**2 / (2 * delta + s)), mu @ solution(W, mu)
+    rows, cols = np.triu_indices(mu.size)
+    factor = (1 + 10 * kappa + 8 * kappa * g) / (1 + 8 * kappa)
+    return np.prod(pairs[rows, cols]) * determinant(W) * factor, W, kappa, g
+
+
+@claim(
+    Verdict.EXACT,
+    source=own("the operator taken apart; elimination of the span"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on="fo-maml-gaussian-parts",
+    floats=shifted_operators,
+    fractions=exact_shifted_operators,
+    proof=stability_proof,
+    examples=40,
+)
+def fo_maml_gaussian_characteristic(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$ with $\mu^\top\Sigma^{-1}\mu < 1$ and $\mathrm{Re}\, s \ge 0$: $\det(\mathcal{L} + s)
+    = \prod_{i \le j}(\delta_i + \delta_j + s) \det W(s)\, \frac{1 + 10\kappa + 8\kappa g}{1 + 8\kappa}$, $\delta_i$ the
+    eigenvalues of $\Sigma - \mu\mu^\top$, $\kappa = \sum_j \frac{\mu_j^2}{2\delta_j + s}$, $g = \mu^\top W^{-1}\mu$, in
+    the eigenbasis of $\Sigma - \mu\mu^\top$; $W$, $\kappa$ and $g$ have non-negative real part.
+
+    $W = s + D + 2\,\mathrm{diag}_i(\sum_j \mu_j^2 H_{ij}) + 2 (\mu_i\mu_j H_{ij})_{ij}$ with
+    $H_{ij} = \frac{s}{s + \delta_i + \delta_j}$.
+    """
+    mean, covariance = gaussian_law(example)
+    if mean.dtype == object:
+        operator = _rational(fo_maml_operator(*gaussian_head_moments(mean, covariance)))
+        s = np.array(QQ_I(*(QQ(part.numerator, part.denominator) for part in (example["Re s"], example["Im s"]))))
+        seen = _exact_determinant(operator + np.diag([s[()]] * len(operator)))
+        delta, mu = _rational(example["delta"]), _rational(example["mu"])
+        predicted, _, kappa, g = _product_form(s, delta, mu, _exact_determinant, _exact_solution)
+        difference, below = _parts(seen - predicted), min(_parts(part)[0] for part in (kappa, g))
+        if below < 0:
+            return Comparison(-below, 0, 0, "minus the least real part of κ and g")
+        return Comparison(max(map(abs, difference)), 0, 0, "det(𝓛 + s) minus its product form")
+    size = np.sqrt(np.trace(covariance) + mean @ mean)
+    mean, covariance, k = mean / size, covariance / size**2, example["k"]
+    s = complex(example["Re s"], example["Im s"])
+    shifted = fo_maml_operator(*gaussian_head_moments(mean, covariance)) + s * np.eye(k * (k + 1) // 2 + k)
+    delta, frame = np.linalg.eigh(covariance - np.outer(mean, mean))
+    predicted, W, kappa, g = _product_form(s, delta, frame.T @ mean, np.linalg.det, np.linalg.solve)
+    # Heads have size one and Re s ≥ 1/8: the terms of W's diagonal, of δ + s, of κ and of 1/κ + 10 + 8g have positive
+    # real parts, so nothing cancels; a determinant is off by eps × N × condition.
+    conditions = float(np.linalg.cond(shifted)) + float(np.linalg.cond(W))
+    tolerance = 64 * implementation.eps * len(shifted) * conditions
+    ratio = complex(np.linalg.det(shifted) / predicted)
+    least = min(kappa.real, g.real, float(np.linalg.eigvalsh((W + W.conj().T) / 2)[0]))
+    if least < -tolerance:
+        return Comparison(-least, 0, tolerance, "minus the least real part of κ, g and W")
+    return Comparison(
+        abs(ratio - 1), 0, tolerance, "det(𝓛 + s) over its product form, minus 1 (heads scaled to size one)"
+    )
+
+
+# --- where the truth is stable
+
+
+def _least_real_part(
+    example: Example, fo_maml_operator: Callable, gaussian_head_moments: Callable
+) -> tuple[float, float]:
+    """(least real part of 𝓛's eigenvalues, the tolerance of that), both over |q − 1| λ_min(Σ), which is their size."""
+    mean, covariance = gaussian_law(example)
+    values, tolerance = _real_parts(_balanced_operator(mean, covariance, fo_maml_operator, gaussian_head_moments))
+    size = np.trace(covariance) + mean @ mean
+    unit = abs(example["q"] - 1) * float(np.linalg.eigvalsh(covariance)[0]) / size
+    return float(values.min()) / unit, tolerance / unit
+
+
+@claim(
+    Verdict.SUPPORTED,
+    kind="inequality",
+    source=own("passivity of the eigenvalue equation"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on="fo-maml-gaussian-characteristic",
+    floats=lambda: gaussian_laws(near_one(0.95, (-1,)), decades=1.0),
+    examples=80,
+)
+def fo_maml_gaussian_stable(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$ with $\mu^\top\Sigma^{-1}\mu < 1$ all eigenvalues of $\mathcal{L}$ have positive real
+    part: the truth is stable under FO-MAML, whatever $k$.
+
+    Follows, for every $k$, from the characteristic equation: $1/\kappa + 10 + 8 g = 0$ has no solution with
+    $\mathrm{Re}\, s \ge 0$, as $\kappa$ and $g$ have non-negative real part there.
+
+    «stable»
+    """
+    least, tolerance = _least_real_part(example, fo_maml_operator, gaussian_head_moments)
+    return Comparison(1 - least, 1.0, tolerance, "1 − least real part of 𝓛's eigenvalues over |q − 1| λ_min(Σ)")
+
+
+@claim(
+    Verdict.SUPPORTED,
+    source=own("an indefinite Lyapunov form; inertia theorem of Ostrowski and Schneider 1962"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on=("fo-maml-gaussian-parts", "fo-maml-gaussian-determinant"),
+    floats=lambda: gaussian_laws(st.one_of(floats(1.05, 3.0), floats(0.05, 0.95))),
+    proof=inertia_proof,
+)
+def fo_maml_gaussian_count(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+    fo_maml_unstable_modes=fo_maml_unstable_modes,
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$ with $k\mu^\top\Sigma^{-1}\mu < 16$ exactly as many eigenvalues of $\mathcal{L}$ have
+    negative real part as there are pairs $i \le j$ with $\delta_i + \delta_j < 0$, $\delta_i$ the eigenvalues of
+    $\Sigma - \mu\mu^\top$ (none of which is zero). So for $k < 16$ the truth turns unstable exactly where
+    $\mu^\top\Sigma^{-1}\mu$ exceeds $1$.
+
+    «stable»
+    """
+    mean, covariance = gaussian_law(example)
+    size2 = np.trace(covariance) + mean @ mean
+    values, blur = _real_parts(_balanced_operator(mean, covariance, fo_maml_operator, gaussian_head_moments))
+    delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
+    rows, cols = np.triu_indices(example["k"])
+    undecided = int(np.sum(np.abs(values) <= blur)) + int(
+        np.sum(np.abs(delta[rows] + delta[cols]) <= 64 * np.finfo(float).eps)
+    )
+    seen = int(np.sum(values < -blur))
+    predicted = fo_maml_unstable_modes(mean, covariance)
+    why = f"{seen} unstable modes seen, {predicted} pairs; {undecided} too close to call"
+    return Comparison(abs(seen - predicted), 0, undecided, why)
+
+
+@claim(
+    Verdict.SUPPORTED,
+    kind="inequality",
+    source=own(about="theorem-maml"),
+    given=GAUSSIAN,
+    learners=["fo-maml"],
+    rests_on=("fo-maml-gaussian-stable", "fo-maml-gaussian-count"),
+    floats=lambda: gaussian_laws(st.one_of(near_one(0.25), floats(1.25, 20.0)), decades=1.0),
+    examples=120,
+)
+def fo_maml_gaussian(
+    example: Example,
+    implementation: Implementation,
+    *,
+    limit: float = 1.0,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+) -> Comparison:
+    r"""For heads $N(\mu, \Sigma)$ the truth is stable under FO-MAML (small steps) where $\mu^\top\Sigma^{-1}\mu < 1$
+    and unstable where $\mu^\top\Sigma^{-1}\mu > 1$.
+
+    Stability follows from the characteristic equation for every $k$. Instability follows from the count where
+    $k\mu^\top\Sigma^{-1}\mu < 16$, and from the determinant's sign where the number of pairs with
+    $\delta_i + \delta_j < 0$ is odd; elsewhere it is only seen. Complex eigenvalues do occur.
+
+    «stable»
+    """
+    least, tolerance = _least_real_part(example, fo_maml_operator, gaussian_head_moments)
+    return Comparison(
+        1 - least if example["q"] < limit else 1 + least,
+        1.0,
+        tolerance,
+        "1 − least real part of 𝓛's eigenvalues, over |q − 1| λ_min(Σ), where q is below the limit; 1 + it above",
+    )
+
+
+@claim(
+    Verdict.SUPPORTED,
+    given=GAUSSIAN + r", $k\mu^\top\Sigma^{-1}\mu$ beyond $16$ included",
+    learners=["fo-maml"],
+    rests_on="fo-maml-gaussian-count",
+    floats=lambda: gaussian_laws(floats(3.0, 200.0)),
+)
+def fo_maml_gaussian_many(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+    fo_maml_unstable_modes=fo_maml_unstable_modes,
+) -> Comparison:
+    r"""The count of unstable modes for heads $N(\mu, \Sigma)$, pairs $i \le j$ with $\delta_i + \delta_j < 0$, holds
+    for any $\mu^\top\Sigma^{-1}\mu$.
+
+    Seen only: that no complex pair crosses the imaginary axis is argued where kμᵀΣ⁻¹μ < 16.
+
+    «stable»
+    """
+    return fo_maml_gaussian_count(
+        example,
+        implementation,
+        fo_maml_operator=fo_maml_operator,
+        gaussian_head_moments=gaussian_head_moments,
+        fo_maml_unstable_modes=fo_maml_unstable_modes,
+    )
+
+
+@st.composite
+def shifted_laws(draw: st.DrawFn, numbers: Numbers) -> Example:
+    """N(m e_1, I)."""
+    return {"k": draw(st.integers(1, 4 if numbers is fractions else 5)), "m": draw(numbers(0.0, 4.0))}
+
+
+@claim(
+    Verdict.EXACT,
+    learners=["fo-maml"],
+    rests_on="fo-maml-gaussian-parts",
+    draws=shifted_laws,
+    proof=identity_covariance_proof,
+    examples=30,
+)
+def fo_maml_gaussian_identity(
+    example: Example,
+    implementation: Implementation,
+    *,
+    fo_maml_operator=fo_maml_operator,
+    gaussian_head_moments=gaussian_head_moments,
+) -> Comparison:
+    r"""For heads $N(m e_1, I)$, any $k$, the truth is stable under FO-MAML (small steps) where $|m| < 1$ and unstable
+    where $|m| > 1$: $\mathcal{L}$ splits into a block with determinant $2(1 - m^2)$, $k - 1$ blocks with determinant
+    $2 - m^2$, all with positive trace, and eigenvalues $2$.
+
+    Given: infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$
+
+    «stable»
+    """
+    k, m = example["k"], example["m"]
+    unit = np.eye(k, dtype=int) * m**0
+    operator = fo_maml_operator(*gaussian_head_moments(m * unit[0], unit))
+    if isinstance(m, Fraction):
+        rows = [[QQ(value.numerator, value.denominator) for value in row] for row in operator]
+        x, square = sympy.Symbol("x"), sympy.Rational(m.numerator, m.denominator) ** 2
+        blocks = (x**2 - 3 * (1 + square) * x + 2 * (1 - square)) * (x - 2) ** (k * (k - 1) // 2)
+        stated = sympy.Poly(blocks * (x**2 - (3 + square) * x + 2 - square) ** (k - 1), x)
+        seen = DomainMatrix(rows, (len(rows), len(rows)), QQ).charpoly()
+        off = max(abs(Fraction(str(p)) - Fraction(str(q))) for p, q in zip(seen, stated.all_coeffs(), strict=True))
+        return Comparison(off, 0, 0, "characteristic polynomial of 𝓛 minus the blocks', largest coefficient")
+    first = np.roots([1.0, -3 * (1 + m**2), 2 * (1 - m**2)])
+    side = np.roots([1.0, -(3 + m**2), 2 - m**2])
+    values = np.concatenate([first, np.repeat(side, k - 1), np.full(k * (k - 1) // 2, 2.0)])
+    return compare_spectra(operator, values, implementation.eps, "power sums of 𝓛 minus those of the blocks' roots")
