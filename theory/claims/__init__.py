@@ -30,7 +30,7 @@ def catalogue() -> tuple[Claim, ...]:
         width,
     )
     from metarep.theory.claims.rates import linearisation, spectra, trajectories
-    from metarep.theory.claims.stability import far, fo_maml, gaussian, thresholds
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
 
     chapters = (
         setting,
@@ -46,6 +46,7 @@ def catalogue() -> tuple[Claim, ...]:
         fo_maml,
         far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
         baseline,

@@ -6,7 +6,6 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import make_problem
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
@@ -16,19 +15,10 @@ from metarep.theory.claims.comparing import largest
 from metarep.theory.claims.derivatives import central_difference, difference_rounding
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.stability import claim
-from metarep.theory.claims.strategies import (
-    Numbers,
-    StepArrays,
-    array,
-    matrix,
-    reflected_identity,
-    reflections,
-    vector,
-)
+from metarep.theory.claims.stability.fo_maml import FO_MAML
+from metarep.theory.claims.strategies import Numbers, StepArrays, array, matrix, reflected_identity, reflections, vector
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
-
-FO_MAML = LEARNERS["fo-maml"]
 
 
 def _far_proof(proof: Proof) -> None:

@@ -27,6 +27,7 @@ from metarep.theory.dynamics.linearise import linearise, span_head_matrix, state
 from metarep.theory.dynamics.rates import HeadMoments, fo_maml_operator, third_moment
 
 FO_MAML = LEARNERS["fo-maml"]
+of_fo_maml = partial(claim, learners=["fo-maml"])
 
 
 def _of_heads(heads: np.ndarray, fo_maml_operator: Callable, third_moment: Callable) -> np.ndarray:
@@ -48,11 +49,10 @@ def _operator_proof(proof: Proof) -> None:
     proof.equal("the same as stated for the rates, ω⁺", deviation, derived.omega)
 
 
-@claim(
+@of_fo_maml(
     Verdict.PROVED,
     source=own("the derived step differentiated at the truth", about="theorem-maml"),
     given=AT_TRUTH + NO_HEAD,
-    learners=["fo-maml"],
     rests_on="span-rate-fo-maml",
     draws=heads_and_steps,
     proof=_operator_proof,
@@ -84,10 +84,9 @@ def _fo_maml_operator(
     return same(G, stated, scale, implementation.eps, "G − (1 − αβ𝓛), largest entry")
 
 
-@claim(
+@of_fo_maml(
     Verdict.PROVED,
     source=own("an average over pairs"),
-    learners=["fo-maml"],
     rests_on="fo-maml-operator",
     floats=scalar_heads,
     fractions=partial(heads_and_steps, fractions, largest_k=1),
@@ -129,10 +128,9 @@ def _few_tasks_proof(proof: Proof) -> None:
         proof.equal(f"{name} and what it was", proof.rewritten(at, "ωᵀw_{*,i} = 1", rule), before)
 
 
-@claim(
+@of_fo_maml(
     Verdict.PROVED,
     given=AT_TRUTH + NO_HEAD,
-    learners=["fo-maml"],
     exercises="step",
     rests_on="fo-maml-operator",
     floats=neighbourhoods,
@@ -169,11 +167,10 @@ def fo_maml_few_tasks(example: Example, implementation: Implementation) -> Compa
 TWO_HEADS_STARTS = 8
 
 
-@claim(
+@of_fo_maml(
     Verdict.MEASURED,
     source=own(about="theorem-maml"),
     given=f"as stated; the start and {TWO_HEADS_STARTS - 1} that differ from it by rounding errors",
-    learners=["fo-maml"],
     exercises=("step", "distance"),
     rests_on="fo-maml-scalar",
     examples=1,
@@ -246,10 +243,9 @@ def _boundary(least: Callable[[float], float]) -> float:
     return high
 
 
-@claim(
+@of_fo_maml(
     Verdict.SUPPORTED,
     kind="inequality",
-    learners=["fo-maml"],
     exercises="step",
     rests_on="fo-maml-operator",
     floats=heads_near_boundary,
@@ -303,13 +299,7 @@ DRAWS = ((5, 5, 0.954), (20, 5, 0.178), (100, 5, 0.0))
 DRAWS_TAKEN = 300
 
 
-@claim(
-    Verdict.MEASURED,
-    source=own(about="figure-1"),
-    learners=["fo-maml"],
-    rests_on="fo-maml-operator",
-    examples=DRAWS_TAKEN,
-)
+@of_fo_maml(Verdict.MEASURED, source=own(about="figure-1"), rests_on="fo-maml-operator", examples=DRAWS_TAKEN)
 def fo_maml_finite_draws(
     implementation: Implementation,
     seed: int,

@@ -18,7 +18,7 @@ from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.rates.trajectories import local_ratio
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
-from metarep.theory.claims.stability.gaussian import fo_maml_gaussian
+from metarep.theory.claims.stability.gaussian_border import fo_maml_gaussian
 from metarep.theory.claims.stability.thresholds import threshold
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
