@@ -1,5 +1,6 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -20,24 +21,27 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        fixed_points,
         sampled_steps,
         samples,
         setting,
-        structure,
         symmetries,
         updates,
         width,
     )
     from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.special_points import fixed, moving
     from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
+    from metarep.theory.claims.structure import factors, moments, reduction
 
     chapters = (
         setting,
         updates,
-        structure,
+        factors,
+        reduction,
+        moments,
         symmetries,
-        fixed_points,
+        fixed,
+        moving,
         contraction,
         linearisation,
         spectra,
@@ -61,8 +65,8 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def claims_in(module: ModuleType) -> tuple[Claim, ...]:
-    """A module's claims: those that it adds to its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
-    chapter = getattr(module, "claim", None)
+    """A module's claims: those that it adds to its or its folder's ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None) or getattr(sys.modules[module.__package__ or ""], "claim", None)
     return chapter.claims_of(module.__name__) if isinstance(chapter, Chapter) else module.CLAIMS
 
 

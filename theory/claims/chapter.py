@@ -14,19 +14,21 @@
 
 The docstring's first paragraph is the statement, the one that begins with "Given:" the hypotheses, the others the
 remark. The function's name is the claim's id. What it is, its first parameter says: ``proof`` (it fills a ``Proof``),
-``example`` (a check), ``implementation`` (a measurement).
+``example`` (a check), ``implementation`` (a measurement). A check that makes several comparisons yields them: the one
+that uses most of its tolerance counts.
 """
 
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims import strategies
-from metarep.theory.claims.record import Claim, Kind, Source, Verdict, own
+from metarep.theory.claims.comparing import most_strained
+from metarep.theory.claims.record import Claim, Comparison, Kind, Source, Verdict, own
 
 TITLES = {
     "anil": "Exact ANIL",
@@ -59,6 +61,18 @@ def _proved(prove: Function, **variant: Any) -> Proof:
     return proof
 
 
+def _check(function: Function) -> Function:
+    """The check of a function that returns a comparison, or yields several."""
+    if not inspect.isgeneratorfunction(function):
+        return function
+
+    @wraps(function)
+    def worst(*at: Any, **named: Any) -> Comparison:
+        return most_strained(function(*at, **named))
+
+    return worst
+
+
 class Chapter:
     """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module.
 
@@ -85,6 +99,7 @@ class Chapter:
         self,
         expected: Verdict,
         *,
+        id: str = "",
         source: Source | Mapping[str, Source] | None = None,
         kind: Kind | None = None,
         given: str = "",
@@ -103,6 +118,7 @@ class Chapter:
 
         Args:
             expected: the verdict that would be no news.
+            id: the claim's, with «words» to be filled in, where it is not the function's name and the suffix.
             source: the paper's statement that it is or is about; by variant where they differ.
             kind: an identity unless given; a measurement's is known.
             given: the hypotheses, where the docstring does not have them (several claims share them).
@@ -147,14 +163,16 @@ class Chapter:
                     f"{function.__name__} begins with {role!r}; allowed: proof (a proof), example (a check), "
                     "implementation (a measurement)"
                 )
-            bound = partial(function, **variant) if variant else function
+            known_by = _check(function)
+            bound = partial(known_by, **variant) if variant else known_by
             prove = function if role == "proof" else proof
             by_kind: dict[str, Function | None] = {
                 "floats": _strategy(floats, variant) or _strategy(draws, variant, strategies.floats),
                 "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
             }
             return Claim(
-                id="-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
+                id=_filled(id, known)
+                or "-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
                 chapter=self.title,
                 statement=statement,
                 source=(source[suffix] if isinstance(source, Mapping) else source) or own(),

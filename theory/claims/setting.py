@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.record import Comparison, Example, Verdict, paper
+from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
 
 claim = Chapter("The setting")
@@ -23,8 +23,7 @@ def _sines() -> st.SearchStrategy[float]:
 
 @st.composite
 def placed_subspaces(draw: st.DrawFn) -> Example:
-    """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, with a well-conditioned basis change T.
-    """
+    """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, T a well-conditioned basis change."""
     k = draw(st.integers(1, 3))
     d = draw(st.integers(2 * k, 8))
     sines = sorted(draw(st.lists(_sines(), min_size=k, max_size=k)), reverse=True)
@@ -79,7 +78,7 @@ def distance_is_largest_sine(example: Example, implementation: Implementation) -
     )
 
 
-@claim(Verdict.SUPPORTED, exercises="distance", floats=placed_subspaces)
+@claim(Verdict.SUPPORTED, source=own(about="setting"), exercises="distance", floats=placed_subspaces)
 def distance_is_basis_free(example: Example, implementation: Implementation) -> Comparison:
     r"""$\mathrm{dist}(B, B_*)$ depends on the two column spaces only: replacing $B$ by $BT$ ($T$ invertible) or $B_*$
     by $B_*Q$ ($Q$ orthogonal) does not change it.
@@ -114,7 +113,7 @@ def reduced_subspaces(draw: st.DrawFn) -> Example:
     }
 
 
-@claim(Verdict.SUPPORTED, exercises="distance", floats=reduced_subspaces)
+@claim(Verdict.SUPPORTED, source=own(about="setting"), exercises="distance", floats=reduced_subspaces)
 def distance_keeps_small_sines(example: Example, implementation: Implementation) -> Comparison:
     r"""In reduced coordinates, where $B_* = [I; 0]$ and $B_{*\perp}^\top B$ is a block of its own, the largest
     principal sine keeps its full relative precision however small it is, down to $10^{-300}$.

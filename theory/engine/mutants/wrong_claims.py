@@ -84,20 +84,20 @@ WRONG_CONTRACTION = (
         _BY_ID["one-step-contraction-rate"],
         "wrong-one-step-rate-with-largest-eigenvalue",
         r"FO-ANIL: $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\max}(\Psi))\, \|B_{*\perp}^\top B\|$.",
-        contraction.rate_check(which=-1),
+        partial(contraction.one_step_contraction_rate, which=-1),
     ),
     _wrong(
         _BY_ID["head-diversity-lower"],
         "wrong-head-diversity-without-distance",
         r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
-        contraction.diversity_check("lower", with_distance=False),
+        partial(contraction.head_diversity_lower, with_distance=False),
     ),
     *(
         _wrong(
             _BY_ID[id_],
             f"wrong-{id_}-with-c-3",
             rf"{TITLES[id_.split('-', 1)[1]]}: the envelope holds with $c = 3$.",
-            envelope.envelope_check(LEARNERS[id_.split("-", 1)[1]], c=3.0),
+            partial(envelope.envelope, learner=LEARNERS[id_.split("-", 1)[1]], c=3.0),
         )
         for id_ in ("envelope-fo-anil", "envelope-maml")
     ),
