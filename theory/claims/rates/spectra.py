@@ -1,5 +1,6 @@
 """Spectra at the truth: of the linearisation on span and head, and of the whole step's Jacobian."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from functools import partial
 from math import comb
@@ -11,9 +12,9 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
-from metarep.theory.calculus.words import gradient
+from metarep.theory.calculus.words import Rule, gradient, letter, scalar_powers
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import largest, most_strained, same
+from metarep.theory.claims.comparing import largest, same
 from metarep.theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import ANY_HEAD, AT_TRUTH, NO_HEAD
@@ -21,7 +22,6 @@ from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix
 from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 from metarep.theory.dynamics.rates import local_spectrum
-from metarep.theory.dynamics.spectra import EIGENVECTORS, SPAN_MATRICES, S_other, eigenmode, span_step
 
 
 @st.composite
@@ -85,14 +85,22 @@ def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
     )
 
 
+_x, _y, _K = letter("x", "s", "1", "x", "x"), letter("y", "s", "1", "y", "y"), letter("K", "s", "s", "K", "K")
+_EIGENVECTORS = (Rule("K'", "x", "x", scalar_powers(c=1)), Rule("K'", "y", "y", scalar_powers(c=2)))
+"""Kᵀx = c x, Kᵀy = c² y. An equation that is affine in each of two eigenvalues and holds for c and c² holds for any
+two, since 1, c and c² are independent polynomials."""
+
+
 def _span_spectrum_proof(proof: Proof, learner: Learner) -> None:
-    factor, matrix_words = SPAN_MATRICES[learner.name]
-    moved = span_step(factor)
-    with_heads = proof.substituted("K, the matrix of the heads, into S⁺", moved.substitute({"K": matrix_words}))
+    """S⁺ = S − f αβ(SK + KᵀS), K as words under an average over tasks, and what it makes of xyᵀ + yxᵀ."""
+    miss = a.h - a.w_star
+    factor, heads = (1, -miss * a.w_star.T) if learner.first_order else (2, miss * miss.T)
+    moved = a.S - (a.S * _K + _K.T * a.S).scaled(factor, alpha=1, beta=1)
+    with_heads = proof.substituted("K, the matrix of the heads, into S⁺", moved.substitute({"K": heads}))
     proof.equal("S⁺ as derived and through K", linearise(learner, True).S, with_heads)
-    mode = eigenmode()
+    mode = _x * _y.T + _y * _x.T
     at_mode = proof.substituted("S = xyᵀ + yxᵀ with eigenvectors of Kᵀ to c and c²", moved.substitute({"S": mode}))
-    at_mode = proof.rewritten(at_mode, "Kᵀx = c x, Kᵀy = c² y", *EIGENVECTORS)
+    at_mode = proof.rewritten(at_mode, "Kᵀx = c x, Kᵀy = c² y", *_EIGENVECTORS)
     rates = mode.scaled(factor, alpha=1, beta=1, c=1) + mode.scaled(factor, alpha=1, beta=1, c=2)
     proof.equal("S⁺ and the mode times its eigenvalue", at_mode, mode - rates)
 
@@ -145,12 +153,15 @@ def span_spectrum(
     return compare_spectra(rate, predicted, implementation.eps, why, size)
 
 
+_S_other = letter("S_other", "s", "s", "S'", "S'", symmetry=1)
+
+
 def _energy_proof(proof: Proof) -> None:
     """The operator as D times the gradient of a sum of squares, word by word."""
     derived = linearise(LEARNERS["maml"])
     miss = a.S * a.w_star - (a.omega.T * a.w_star) * a.w_star
     energy = proof.expanded("½‖Sw_i − (ωᵀw_i)w_i‖²", (miss.T * miss) * Fraction(1, 2))
-    along = miss.T * (S_other * a.w_star)
+    along = miss.T * (_S_other * a.w_star)
     proof.equal("the energy's derivative along S', the trace of S' miss w_iᵀ", energy.polarise({"S": "S_other"}), along)
     pulled = miss * a.w_star.T
     proof.equal("S⁺ = S − 4αβ ∇_S", derived.S, a.S - (pulled + pulled.T).scaled(2, alpha=1, beta=1))
@@ -211,7 +222,9 @@ def span_spectrum_maml(
     floats=partial(neighbourhoods, most_beyond=2),
     examples=25,
 )
-def jacobian_spectrum(example: Example, implementation: Implementation, *, local_spectrum=local_spectrum) -> Comparison:
+def jacobian_spectrum(
+    example: Example, implementation: Implementation, *, local_spectrum=local_spectrum
+) -> Iterator[Comparison]:
     r"""The Jacobian of one outer step at the truth with $w = 0$ has the eigenvalues $1 - \alpha\beta\lambda_j$, each
     $d - k$ times, $1$ for the $\frac{k(k-1)}{2}$ rotations, and those of the linearisation on $(S, \omega)$, for all
     four learners.
@@ -223,7 +236,6 @@ def jacobian_spectrum(example: Example, implementation: Implementation, *, local
     size, rate = d * k + k, at.alpha * at.beta
     dB = np.concatenate([np.eye(d * k).reshape(-1, d, k), np.zeros((k, d, k))])
     dw = np.concatenate([np.zeros((d * k, k)), np.eye(k)])
-    comparisons = []
     for name in META_LEARNERS:
         learner = LEARNERS[name]
         next_B, next_w = central_difference(implementation, learner, at, dB, dw)
@@ -240,5 +252,4 @@ def jacobian_spectrum(example: Example, implementation: Implementation, *, local
         off = power_sums(G / norm, size) - sums_of_powers((1 - values) / rate / norm, size)
         tolerance = size**2 * (rounding + 8 * implementation.eps / rate * (1 + 1 / rate**0.5)) / norm
         why = f"power sums of {TITLES[name]}'s Jacobian minus those predicted"
-        comparisons.append(Comparison(float(np.abs(off).max()), 0, tolerance, why))
-    return most_strained(comparisons)
+        yield Comparison(float(np.abs(off).max()), 0, tolerance, why)

@@ -34,10 +34,6 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
     }
 
 
-RATIO_STEPS = 12
-TINY_ANGLE = 1e-20
-
-
 @claim(
     Verdict.SUPPORTED,
     source={name: own("the linearisation iterated", THEOREM[name]) for name in META_LEARNERS},
@@ -59,19 +55,19 @@ def local_ratio(
 
     In coordinates that keep the perpendicular part as its own factor, so that an angle of 1e-20 has all its digits.
     """
-    k, n, alpha = example["k"], example["n"], example["alpha"]
+    k, n, alpha, steps = example["k"], example["n"], example["alpha"], 12
     heads = heads_with_spectrum(example["spectrum"], n, np.random.default_rng(example["seed"]))
     beta = example["alpha beta L^2"] / alpha
     M = reflected_identity(example["turn"]) / np.sqrt(alpha)
-    Y = TINY_ANGLE * (np.eye(k) + 0.25 * array(example["Y"]))
+    Y = 1e-20 * (np.eye(k) + 0.25 * array(example["Y"]))
     w = alpha * (M.T @ np.array(example["h"]))
     problem = Problem(2 * k, np.eye(2 * k, k), FixedTasks(heads), np.concatenate([M, Y @ M]), w, n)
-    seen = run(learner, problem, alpha, beta, RATIO_STEPS, implementation=implementation).dist
-    if len(seen) <= RATIO_STEPS:  # it diverged on the way: no distance to compare
+    seen = run(learner, problem, alpha, beta, steps, implementation=implementation).dist
+    if len(seen) <= steps:  # it diverged on the way: no distance to compare
         return Comparison(float("nan"), 0, 0, "the trajectory diverged")
     contraction = np.eye(k) - speed * alpha * beta * (heads @ heads.T) / n
     powers = [Y]
-    for _ in range(RATIO_STEPS):
+    for _ in range(steps):
         powers.append(powers[-1] @ contraction)
     predicted = np.linalg.norm(np.stack(powers), 2, axis=(-2, -1))
     # Second order: angles of 1e-20 leave 1e-40. What remains is rounding: in each step it moves S and w by some
@@ -80,12 +76,12 @@ def local_ratio(
     # product, which bounds how far Y y may shrink.
     size = 1 + float(np.abs(heads).max()) + float(np.abs(example["h"]).max())
     growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
-    amplified = max(1.0, growth) ** RATIO_STEPS * (1 + alpha**3 * beta * size**4)
+    amplified = max(1.0, growth) ** steps * (1 + alpha**3 * beta * size**4)
     shrink = float(np.linalg.norm(Y, 2) / predicted[-1])
     return Comparison(
         float(np.abs(seen / predicted - 1).max()),
         0,
-        16 * implementation.eps * k * n * size**2 * RATIO_STEPS**2 * amplified * shrink,
+        16 * implementation.eps * k * n * size**2 * steps**2 * amplified * shrink,
         "largest relative deviation of dist_t from the prediction",
     )
 

@@ -72,9 +72,7 @@ def _fo_maml_operator(
 
     So for small steps the truth is stable if the eigenvalues of $\mathcal{L}$ that are not zero have positive real
     part, and unstable if one has a negative real part. For few tasks one is zero (fo-maml-few-tasks): verdicts need a
-    tolerance.
-
-    «stable»
+    tolerance. «stable»
     """
     heads, alpha, beta, k = array(example["heads"]), example["alpha"], example["beta"], example["k"]
     G = span_head_matrix(FO_MAML, heads, alpha, beta)
@@ -104,9 +102,7 @@ def fo_maml_scalar(
 
     So (two eigenvalues with a positive sum) the truth is stable under FO-MAML with small steps where $m_2^2 > m_1 m_3$
     and unstable where $m_2^2 < m_1 m_3$: for any heads of one sign that are not all equal. For Gaussian heads the
-    border is $\mu^2 = \sigma^2$. At equality, as for a single task, one eigenvalue is zero.
-
-    «stable»
+    border is $\mu^2 = \sigma^2$. At equality, as for a single task, one eigenvalue is zero. «stable»
     """
     heads, n = array(example["heads"]), example["n"]
     operator = _of_heads(heads, fo_maml_operator, third_moment)
@@ -181,9 +177,7 @@ def fo_maml_two_heads(implementation: Implementation, seed: int, effort: float) 
     $10^{-25}$.
 
     The step of the blow-up depends on rounding only weakly: the unstable mode is excited by the square of the
-    perpendicular part.
-
-    «stable»
+    perpendicular part. «stable»
     """
     rng = np.random.default_rng(0)  # d = 2, k = 1: the start is determined but for signs
     start = make_problem(2, 1, 2, 0.1, rng, dist0=0.6)

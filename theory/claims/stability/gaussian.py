@@ -218,17 +218,12 @@ def fo_maml_gaussian_determinant(
 
 
 @st.composite
-def shifted_operators(draw: st.DrawFn) -> Example:
-    """A law with μᵀΣ⁻¹μ < 1 and a complex s with Re s > 0."""
-    law = draw(gaussian_laws(floats(0.05, 0.999)))
-    return {**law, "Re s": draw(floats(0.125, 8.0)), "Im s": draw(floats(-8.0, 8.0))}
-
-
-@st.composite
-def exact_shifted_operators(draw: st.DrawFn) -> Example:
-    """A law with δ > 0 (so μᵀΣ⁻¹μ < 1) and a complex s with Re s ≥ 0."""
-    law = draw(exact_laws(1 / 12))
-    return {**law, "Re s": draw(fractions(0.0, 4.0)), "Im s": draw(fractions(-4.0, 4.0))}
+def shifted_operators(draw: st.DrawFn, numbers: Numbers) -> Example:
+    """A law with μᵀΣ⁻¹μ < 1 (in fractions by δ > 0) and a complex s with Re s > 0 (in fractions ≥ 0)."""
+    exact = numbers is fractions
+    law = draw(exact_laws(1 / 12) if exact else gaussian_laws(floats(0.05, 0.999)))
+    least, most = (0.0, 4.0) if exact else (0.125, 8.0)
+    return {**law, "Re s": draw(numbers(least, most)), "Im s": draw(numbers(-most, most))}
 
 
 def _product_form(
@@ -247,8 +242,7 @@ def _product_form(
     Verdict.EXACT,
     source=own("the operator taken apart; elimination of the span"),
     rests_on="fo-maml-gaussian-parts",
-    floats=shifted_operators,
-    fractions=exact_shifted_operators,
+    draws=shifted_operators,
     proof=stability_proof,
     examples=40,
 )

@@ -71,9 +71,7 @@ def fo_maml_gaussian_stable(
     part: the truth is stable under FO-MAML, whatever $k$.
 
     Follows, for every $k$, from the characteristic equation: $1/\kappa + 10 + 8 g = 0$ has no solution with
-    $\mathrm{Re}\, s \ge 0$, as $\kappa$ and $g$ have non-negative real part there.
-
-    «stable»
+    $\mathrm{Re}\, s \ge 0$, as $\kappa$ and $g$ have non-negative real part there. «stable»
     """
     least, tolerance = _least_real_part(example, fo_maml_operator, gaussian_head_moments)
     return Comparison(1 - least, 1.0, tolerance, "1 − least real part of 𝓛's eigenvalues over |q − 1| λ_min(Σ)")
@@ -135,10 +133,8 @@ def fo_maml_gaussian(
     and unstable where $\mu^\top\Sigma^{-1}\mu > 1$.
 
     Stability follows from the characteristic equation for every $k$. Instability follows from the count where
-    $k\mu^\top\Sigma^{-1}\mu < 16$, and from the determinant's sign where the number of pairs with
-    $\delta_i + \delta_j < 0$ is odd; elsewhere it is only seen. Complex eigenvalues do occur.
-
-    «stable»
+    $k\mu^\top\Sigma^{-1}\mu < 16$, and from the determinant's sign where the number of pairs with $\delta_i + \delta_j
+    < 0$ is odd; elsewhere it is only seen. Complex eigenvalues do occur. «stable»
     """
     least, tolerance = _least_real_part(example, fo_maml_operator, gaussian_head_moments)
     return Comparison(
@@ -166,9 +162,7 @@ def fo_maml_gaussian_many(
     r"""The count of unstable modes for heads $N(\mu, \Sigma)$, pairs $i \le j$ with $\delta_i + \delta_j < 0$, holds
     for any $\mu^\top\Sigma^{-1}\mu$.
 
-    Seen only: that no complex pair crosses the imaginary axis is argued where kμᵀΣ⁻¹μ < 16.
-
-    «stable»
+    Seen only: that no complex pair crosses the imaginary axis is argued where kμᵀΣ⁻¹μ < 16. «stable»
     """
     return fo_maml_gaussian_count(
         example,

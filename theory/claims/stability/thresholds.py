@@ -83,9 +83,6 @@ def step_sizes_at_threshold(draw: st.DrawFn) -> Example:
     }
 
 
-THRESHOLD_STEPS = 6
-
-
 @claim(
     Verdict.SUPPORTED,
     kind="inequality",
@@ -105,11 +102,9 @@ def threshold(
     Checked from 2 % off on either side.
 
     Follows from the proved spectrum, whose extreme eigenvalue is that of i = j = 1; here it is seen on both sides in
-    trajectories that start 1e-7 beside the truth.
-
-    «stable»
+    trajectories that start 1e-7 beside the truth. «stable»
     """
-    limit = limit or step_size_threshold(learner)
+    limit, steps = limit or step_size_threshold(learner), 6
     assert limit is not None
     heads, alpha, k = array(example["heads"]), example["alpha"], example["k"]
     values, vectors = np.linalg.eigh(heads @ heads.T / example["n"])
@@ -118,14 +113,14 @@ def threshold(
     top = np.outer(vectors[:, -1], vectors[:, -1])
     S = top if grows else top + array(example["S"]) + array(example["S"]).T
     start = np.concatenate([np.tensordot(symmetric_basis(k), S, axes=((1, 2), (0, 1))), np.zeros(k)])
-    end = follow(learner, heads, alpha, beta, start, THRESHOLD_STEPS, implementation)
+    end = follow(learner, heads, alpha, beta, start, steps, implementation)
     size = k * (k + 1) // 2
     ratio = float(np.linalg.norm(end[:size]) / np.linalg.norm(start[:size]))
     # Second order: the perturbation times ‖S‖ ≤ 13, and rounding, eps over it, in each of the steps, with the words'
     # coefficients (some 10) and (αβL_*²) ≤ 1.25. At 2 % from the threshold the factor |1 − 2·share| differs from 1 by
     # 4 %, far more; below it the step does not expand any S.
     scale = 1 + float(np.abs(S).max()) * k
-    tolerance = left_out(implementation.eps) * scale * 32 * THRESHOLD_STEPS
+    tolerance = left_out(implementation.eps) * scale * 32 * steps
     return growth_comparison(ratio, grows, "growth of the span (its inverse beyond the threshold)", tolerance)
 
 
@@ -183,9 +178,7 @@ def others_stable(example: Example, implementation: Implementation, *, local_spe
     eigenvalue exceeds $1$ in modulus where
     $\alpha\beta\max(8 L_*^2, 2\alpha^2 L_*^2 \max_i\|w_{*,i}\|^2) \le 2$.
 
-    Follows from the proved spectra and from Exact MAML's energy. Neutral directions have modulus exactly 1.
-
-    «stable»
+    Follows from the proved spectra and from Exact MAML's energy. Neutral directions have modulus exactly 1. «stable»
     """
     heads, alpha = array(example["heads"]), example["alpha"]
     top = HeadMoments.of(heads).L ** 2
@@ -217,9 +210,6 @@ def scalar_heads(draw: st.DrawFn) -> Example:
     }
 
 
-LARGE_HEAD_STEPS = 8
-
-
 @claim(
     Verdict.SUPPORTED,
     source=own("the spectrum of the linearisation"),
@@ -237,19 +227,19 @@ def fo_anil_large_head(example: Example, implementation: Implementation) -> Comp
 
     «stable»
     """
-    heads, alpha = array(example["heads"]), example["alpha"]
+    heads, alpha, steps = array(example["heads"]), example["alpha"], 8
     m_1, m_2 = float(heads.mean()), float((heads**2).mean())
     beta = example["alpha beta m_2"] / (alpha * m_2)
     h = np.array([example["h over its bound"] / np.sqrt(alpha * beta)])
-    end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), LARGE_HEAD_STEPS, implementation, h)
+    end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), steps, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     # Second order in S: relatively the perturbation × αβ times the sizes of the linear terms, m_2, |h m_1| and h², at
     # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows
     # like the rest, at most by the largest factor, which is below 1.6.
-    reach = max(1.0, abs(factor)) ** (2 * LARGE_HEAD_STEPS)
+    reach = max(1.0, abs(factor)) ** (2 * steps)
     return Comparison(
-        abs(float(end[0]) - factor**LARGE_HEAD_STEPS),
+        abs(float(end[0]) - factor**steps),
         0,
-        16 * left_out(implementation.eps) * LARGE_HEAD_STEPS * reach,
+        16 * left_out(implementation.eps) * steps * reach,
         "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8",
     )
