@@ -222,8 +222,3 @@ def span_head_matrix(
     arrays = {"w_star_i": heads, "h": 0 * heads[:, 0] if head is None else head}
     scalars = scalar_values(learner, alpha, beta)
     return on_span_and_head(linear.S, linear.omega, k, arrays, scalars, heads.dtype == object)
-
-
-def evaluates_without_rotation(linear: Linearisation) -> bool:
-    """Whether S⁺, ω⁺ and Y⁺ do not depend on the rotation A, so that (S, ω) is a system of its own."""
-    return not any("A" in part.letters() for part in (linear.S, linear.omega, linear.Y))
