@@ -16,7 +16,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule, identity
 from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import largest, same, step_scale
+from metarep.theory.claims.comparing import largest, run_together, same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -104,19 +104,15 @@ def _truth_spectrum(example: Example) -> np.ndarray:
     return np.linalg.eigvalsh(heads @ heads.T / heads.shape[1])
 
 
-def _norm(matrix_: np.ndarray) -> float:
-    return float(np.linalg.norm(matrix_, 2))
-
-
 def _shrinks(
     learner: Learner, example: Example, implementation: Implementation, factor: float, bound: str
 ) -> Comparison:
     """‖B_{*⊥}ᵀB⁺‖ against ``factor`` times ‖B_{*⊥}ᵀB‖. It has d k entries, each a sum over d entries of B⁺."""
     at = step_arrays(example)
-    after = _norm(at.B_perp.T @ at.stepped(implementation, learner)[0])
+    before, after = (np.linalg.norm(at.B_perp.T @ B, 2) for B in (at.B, at.stepped(implementation, learner)[0]))
     rounding = float(64 * implementation.eps * step_scale(learner, at) * at.B.shape[0] * np.sqrt(at.B.shape[1]))
     why = f"norm of the perpendicular part after the step against {bound} times before"
-    return Comparison(after, factor * _norm(at.B_perp.T @ at.B), rounding, why)
+    return Comparison(after, factor * before, rounding, why)
 
 
 # --- one-step bound
@@ -145,7 +141,8 @@ def one_step_bound(example: Example, implementation: Implementation, learner: Le
 
     Follows from the right factor; for $k = 1$ it is an equality, so the worst margin is rounding.
     """
-    return _shrinks(learner, example, implementation, _norm(_word_value(right_factor(learner), example)), "‖N‖")
+    factor = float(np.linalg.norm(_word_value(right_factor(learner), example), 2))
+    return _shrinks(learner, example, implementation, factor, "‖N‖")
 
 
 @bounded(source=paper("proof-of-theorem-1"), learners=("fo-anil",), rests_on="one-step-contraction", examples=60)
@@ -348,12 +345,10 @@ def balance_kept(example: Example, implementation: Implementation, learner: Lear
     at = step_arrays(balanced_example({**example, "w": head}))
     stepped, head_after = at.stepped(implementation, learner)
     change = stepped - at.B
-    off = largest(stepped.T @ stepped - at.B.T @ at.B - change.T @ change)
-    if any_head:
-        off = largest(np.array([off, largest(head_after - at.w)]))
+    off = [stepped.T @ stepped - at.B.T @ at.B - change.T @ change, *([head_after - at.w] if any_head else [])]
     scale = step_scale(learner, at)
     return Comparison(
-        off,
+        largest(run_together(*off)),
         0,
         0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
         "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
@@ -364,10 +359,8 @@ DRIFT_STEPS = 200
 
 
 def _drift_words(learner: Learner) -> dict[str, Any]:
-    known = {"steps": DRIFT_STEPS, "region": REGIONS[learner.name].latex, "sizes": SIZES}
-    if learner.name == "maml":
-        return {**known, "bound": r"(3 (\alpha L_*)^2 + \alpha\beta L_*^2)\, \mathrm{dist}(B_0, B_*)^2"}
-    return {**known, "bound": r"\alpha\beta L_*^2\, \mathrm{dist}(B_0, B_*)^2"}
+    gain = r"(3 (\alpha L_*)^2 + \alpha\beta L_*^2)" if learner.name == "maml" else r"\alpha\beta L_*^2"
+    return {"gain": gain, "steps": DRIFT_STEPS, "region": REGIONS[learner.name].latex, "sizes": SIZES}
 
 
 @inequality(
@@ -379,7 +372,7 @@ def _drift_words(learner: Learner) -> dict[str, Any]:
     examples=50,
 )
 def balance_bounded(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""«title» from balance: $\|I - \alpha B_t^\top B_t\| \le «bound»$ for $t \le «steps»$.
+    r"""«title» from balance: $\|I - \alpha B_t^\top B_t\| \le «gain»\, \mathrm{dist}(B_0, B_*)^2$ for $t \le «steps»$.
 
     Given: fixed tasks, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, «region», $\mathrm{dist}(B_0, B_*) \le 0.94$, «sizes», any
     $\Psi_*$ with $\kappa_*^2 \le 100$, any head mean

@@ -117,10 +117,10 @@ def stability_proof(proof: Proof) -> None:
     """D > 0 implies that every eigenvalue of 𝓛 has positive real part, for all k.
 
     Let 𝓛(S, ω) = −s(S, ω) with Re s ≥ 0. Then ρ = sω, so J_D R + sR = −s(2(ωμᵀ + μωᵀ) + (μᵀω)I) and (Σ + s)ω = Rμ. In
-    D's eigenbasis solve the first for R (δ_i + δ_j + s ≠ 0) and put it into the second: (W(s) + b(s)μᵀ)ω = 0 with, H_ij
-    = s/(s + δ_i + δ_j), W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real part ≥ D >
-    0, so ω ≠ 0 needs 1 + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s), κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is 1 + 10κ + 8κg = 0, or
-    1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥ 0.
+    D's eigenbasis solve the first for R (δ_i + δ_j + s ≠ 0) and put it into the second: (W(s) + b(s)μᵀ)ω = 0 with,
+    H_ij = s/(s + δ_i + δ_j), W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real
+    part ≥ D > 0, so ω ≠ 0 needs 1 + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s), κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is
+    1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥ 0.
     """
     _taken_apart(proof)
     R_, rho_ = reduced(a.S, a.omega)

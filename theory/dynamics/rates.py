@@ -25,8 +25,8 @@ ENVELOPE_OFFSET = 0.9
 class HeadMoments:
     """Moments of the tasks' heads and the paper's constants made of them.
 
-    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*, η_* =
-    ‖w̄_*‖. Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
+    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*,
+    η_* = ‖w̄_*‖. Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
     """
 
     mean: np.ndarray

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -253,7 +254,7 @@ def _origin_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name} and 0", at_origin)
 
 
-@special(tuple(LEARNERS), draws=lambda numbers: outer_steps(numbers, largest_k=2, largest_d=4), proof=_origin_proof)
+@special(tuple(LEARNERS), draws=partial(outer_steps, largest_k=2, largest_d=4), proof=_origin_proof)
 def fixed_point_origin(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks.
 

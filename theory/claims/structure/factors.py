@@ -93,17 +93,13 @@ def _right_factor_proof(proof: Proof, learner: Learner) -> None:
     proof.equal("B_{*⊥}ᵀB⁺ and B_{*⊥}ᵀB N", off, stated)
 
 
-def _steps_off(numbers: Numbers) -> st.SearchStrategy[Example]:
-    return outer_steps(numbers, least_codimension=1)
-
-
 @of_a_step(
     source=IN_THE_INDUCTION,
     given=ANY_STEP_OFF,
     each=LEARNERS,
     words=lambda learner: _split_words(learner, "N"),
     rests_on="update-«name»",
-    draws=_steps_off,
+    draws=partial(outer_steps, least_codimension=1),
     proof=_right_factor_proof,
 )
 def right_factor(example: Example, implementation: Implementation, learner: Learner) -> Comparison:

@@ -1,8 +1,7 @@
 """Where a step can go: the span of the start and the truth, and the 2k coordinates in which that is all there is."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from metarep.sim.problems import FixedTasks, Problem, reduce
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale, supported
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, largest, run_together, same, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -65,32 +64,14 @@ def few_steps(
     }
 
 
-@dataclass(frozen=True)
-class ConfinedStart:
-    """Arrays of a ``few_steps`` example: ``at`` in R^d; the first 2k columns of ``frame`` span col(B_0) + col(B_*)."""
-
-    at: StepArrays
-    frame: np.ndarray
-    reduced_B: np.ndarray
-
-    @property
-    def beyond(self) -> np.ndarray:
-        """Orthonormal columns perpendicular to col(B_0) and col(B_*), (d, d − 2k)."""
-        return self.frame[:, len(self.reduced_B) :]
-
-
-def confined_start(example: Example) -> ConfinedStart:
-    """Turn a ``few_steps`` example into arrays."""
+def confined_start(example: Example) -> tuple[StepArrays, np.ndarray, np.ndarray]:
+    """Turn a ``few_steps`` example into arrays: the point in R^d, its B in the 2k coordinates (2k, k), and orthonormal
+    columns perpendicular to col(B_0) and col(B_*), (d, d − 2k).
+    """
     frame, k = reflected_identity(example["frame"]), example["k"]
     reduced = np.concatenate([array(example["X"]), array(example["Y"])])
     at = arrays_at(example, frame, k, frame[:, : 2 * k] @ reduced, example["alpha"], example["beta"])
-    return ConfinedStart(at, frame, reduced)
-
-
-def _largest(matrix: np.ndarray) -> Any:
-    if matrix.dtype == object:
-        return max(abs(entry) for entry in matrix.flat)
-    return float(np.abs(matrix).max())  # NaN stays NaN, which no bound allows
+    return at, reduced, frame[:, 2 * k :]
 
 
 def _confinement_proof(proof: Proof) -> None:
@@ -119,10 +100,9 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
     So, by induction, $\mathrm{col}(B_t) \subset \mathrm{col}(B_0) + \mathrm{col}(B_*)$ for every $t$: a trajectory is
     one step after the other, whatever the tasks of each. The instances take up to three steps.
     """
-    start = confined_start(example)
-    beyond = start.beyond
+    start, _, beyond = confined_start(example)
     for learner in supported(implementation):
-        at = start.at
+        at = start
         # An error made in one step is multiplied by the next right factor N, which is stated, so it can be followed up.
         error = implementation.eps * ROUNDINGS_PER_WORD * (float(np.abs(at.B).max()) if not at.exact else 0.0)
         for _ in range(example["steps"]):
@@ -131,9 +111,9 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
                 factor, _ = stated_factors(learner, at)
                 error = error * column_sums(factor) + implementation.eps * ROUNDINGS_PER_WORD * scale
             B, w = at.stepped(implementation, learner)
-            at = StepArrays(B, w, at.heads, at.B_star, at.B_perp, at.alpha, at.beta)
+            at = replace(at, B=B, w=w)
         yield Comparison(
-            _largest(beyond.T @ at.B),
+            largest(beyond.T @ at.B),
             0,
             error * column_sums(beyond),
             f"{learner.name}: part of B_{example['steps']} beyond col(B_0) + col(B_*), largest entry",
@@ -182,11 +162,10 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
     $B_t^\top B_t$, and with them the distance, do not depend on $d$. The instances take two steps exactly, one in
     floats (the second would multiply the first one's rounding by its derivative).
     """
-    start = confined_start(example)
-    at, k = start.at, example["k"]
-    if at.exact:
-        truth, reduced = np.eye(2 * k, k, dtype=int).astype(object), start.reduced_B
-    else:
+    at, X_and_Y, _ = confined_start(example)
+    k = example["k"]
+    truth, reduced = np.eye(2 * k, k, dtype=int).astype(object), X_and_Y
+    if not at.exact:
         problem = reduce(Problem(example["d"], at.B_star, FixedTasks(at.heads), at.B, at.w, example["n"]))
         truth, reduced = problem.B_star, problem.B0
     for learner in supported(implementation):
@@ -196,7 +175,7 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
             small, small_head = implementation.step(learner, small, small_head, truth @ at.heads, at.alpha, at.beta)
         # The rows of |frame|·[|X|; |Y|] are bounded by the column sums of [|X|; |Y|], since no entry of the frame
         # exceeds 1: that bounds the moduli of the full and of the reduced coordinates at once. Gram matrices square it.
-        letters = np.ones((len(full), k)) * float(np.abs(start.reduced_B).sum(0).max())
+        letters = np.ones((len(full), k)) * float(np.abs(X_and_Y).sum(0).max())
         scale = 0.0 if at.exact else step_scale(learner, replace(at, B=letters))
         yield same(
             run_together(full.T @ full, at.B_star.T @ full, head),
