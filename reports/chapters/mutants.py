@@ -2,14 +2,30 @@
 
 import html
 from collections import Counter
+from dataclasses import dataclass
 
-from metarep.reports.chapters.claims.facts import Claims
-from metarep.reports.chapters.claims.graph import FILE_STYLE, label_width
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record
 from metarep.reports.page import blocks as b
+from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
+from metarep.reports.page.output import as_csv
+from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue
 from metarep.theory.engine import shown
-from metarep.theory.engine.mutants.selftest import SelfTest
+from metarep.theory.engine.mutants.selftest import (
+    DEFAULT_EFFORT,
+    FaultRow,
+    SelfTest,
+    assembled,
+    fault_row,
+    used_claims,
+    wrong_claim_row,
+)
+from metarep.theory.engine.mutants.wrong_claims import WRONG_CLAIMS
+
+NAME = "faults"
+"""A profile's size of this chapter: whether the matrix is a quick one."""
 
 
 def _chapters(claims: tuple[str, ...]) -> dict[str, str]:
@@ -77,11 +93,20 @@ def matrix(result: SelfTest) -> b.Graph:
         "A row for each fault, a column for each claim, by chapter. Full: the claim refutes the fault; hollow: it "
         "exercises what the fault changes and does not see it; empty: it does not speak of it."
     )
-    return b.Graph("faults-matrix", svg, MATRIX_STYLE, caption, alt, file)
+    cells = [
+        (row.fault, claim, answer)
+        for row in result.faults
+        for answer, claims in (("yes", row.refuted_by), ("no", row.survived))
+        for claim in claims
+    ]
+    data = ("faults-matrix.csv", as_csv(("fault", "claim", "refutes it"), cells))
+    return b.Graph("faults-matrix", svg, MATRIX_STYLE, caption, alt, file, data=data)
 
 
-def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) -> b.Section:
+def faults_section(results: Results) -> b.Section | None:
     """The matrix fault × claim; the faults and the claims by name; the wrong claims with how they were refuted."""
+    if (result := selftest_of(results)) is None:
+        return None
     rows = tuple(
         (
             f"`{row.fault}`",
@@ -103,10 +128,10 @@ def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) ->
     scope = (
         "Claims whose every instance is a long run are left out here, and few instances are tried; the full profile "
         "and `metarep selftest` leave nothing out."
-        if quick
+        if results.profile.sizes[NAME]
         else "Every claim that exercises what a fault changes is tried."
     )
-    known = {record["id"] for record in records}
+    known = {claim.id for claim in results.claims}
     by_name = tuple(
         (
             f"`{row.fault}`",
@@ -153,7 +178,75 @@ def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) ->
                 "Wrong claims, and what refutes each",
                 (b.Table(("claim", "statement", "refuted by", "counterexample"), wrong_rows),),
             ),
-            b.Code(f"metarep selftest --seed {seed}"),
+            b.Code(f"metarep selftest --seed {results.seed}"),
         ),
         short="Faults",
     )
+
+
+# --- what is run, and the chapter's part of report.json ---------------------------------------------------------------
+
+
+def selftest_jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """A job a fault, and a job a wrong claim."""
+    quick = profile.sizes[NAME]
+    used = used_claims(quick=quick)
+    jobs: list[Job] = [(("fault", name), fault_row, (name, used, DEFAULT_EFFORT, seed, quick)) for name in DEVIATIONS]
+    jobs += [(("wrong claim", str(place)), wrong_claim_row, (place, seed)) for place in range(len(WRONG_CLAIMS))]
+    return jobs
+
+
+def selftest_of(results: Results) -> SelfTest | None:
+    """The matrix, None where it was not run."""
+    rows = [row for key, row in results.parts.items() if key[0] in ("fault", "wrong claim")]
+    return assembled(rows, used_claims()) if rows else None
+
+
+@dataclass(frozen=True)
+class WrongClaimRecord:
+    """A wrong claim."""
+
+    claim: str
+    """Its name."""
+    statement: str
+    """What it says."""
+    evidence: EvidenceRecord | None
+    """What refutes it; null if nothing does."""
+
+
+@dataclass(frozen=True)
+class SelfTestRecord:
+    """The tests' own test."""
+
+    claims: tuple[str, ...]
+    """The claims tried."""
+    faults: tuple[FaultRow, ...]
+    """The wrong implementations."""
+    wrong_claims: tuple[WrongClaimRecord, ...]
+    """The wrong claims."""
+    survivors: tuple[str, ...]
+    """What nothing refuted."""
+
+
+def selftest_record(result: SelfTest) -> SelfTestRecord:
+    """The matrix fault × claim and the wrong claims."""
+    wrong = tuple(
+        WrongClaimRecord(row.claim, row.statement, None if row.evidence is None else evidence_record(row.evidence))
+        for row in result.wrong_claims
+    )
+    return SelfTestRecord(result.claims, result.faults, wrong, result.survivors)
+
+
+def selftest_data(results: Results) -> SelfTestRecord | None:
+    """The tests' own test."""
+    result = selftest_of(results)
+    return None if result is None else selftest_record(result)
+
+
+CHAPTER = Chapter(
+    faults_section,
+    name=NAME,
+    sizes={"quick": True, "full": False},
+    jobs=selftest_jobs,
+    record={"selftest": selftest_data},
+)

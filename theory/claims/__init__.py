@@ -21,17 +21,16 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        gaussian,
-        rates,
         sampled_steps,
         samples,
         setting,
-        stability,
         symmetries,
         updates,
         width,
     )
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
     from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
     from metarep.theory.claims.structure import factors, moments, reduction
 
     chapters = (
@@ -44,9 +43,14 @@ def catalogue() -> tuple[Claim, ...]:
         fixed,
         moving,
         contraction,
-        rates,
-        stability,
+        linearisation,
+        spectra,
+        trajectories,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
         baseline,

@@ -40,10 +40,15 @@ class FaultRow:
     """One wrong implementation, or fault of the theory, against the claims that speak of what it changes."""
 
     fault: str
+    """Its name."""
     cause: str
+    """The kind of mistake."""
     description: str
+    """What is wrong."""
     refuted_by: tuple[str, ...]
+    """Claims that see it."""
     survived: tuple[str, ...]
+    """Claims that exercise what it changes and do not."""
 
     @property
     def found(self) -> bool:

@@ -13,10 +13,13 @@ from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, catalogue, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims import baseline, catalogue, contraction, envelope
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.rates.trajectories import local_ratio
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
+from metarep.theory.claims.stability.gaussian_border import fo_maml_gaussian
+from metarep.theory.claims.stability.thresholds import threshold
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
 from metarep.theory.dynamics.structure import right_factor
@@ -120,7 +123,7 @@ WRONG_RATES = (
         _BY_ID["local-ratio-fo-anil"],
         "wrong-local-rate-5-percent",
         r"FO-ANIL: near the truth $\mathrm{dist}$ falls by $1 - 1.05\,\alpha\beta\mu_*^2$ a step.",
-        rates.ratio_check("fo-anil", speed=1.05),
+        partial(local_ratio, learner=get_learner("fo-anil"), speed=1.05),
     ),
 )
 
@@ -129,7 +132,7 @@ WRONG_STABILITY = (
         _BY_ID["threshold-anil"],
         "wrong-anil-threshold-1",
         r"Exact ANIL is stable at the truth if and only if $\alpha\beta L_*^2 < 1$.",
-        stability.threshold_check("anil", threshold=1.0),
+        partial(threshold, learner=get_learner("anil"), limit=1.0),
     ),
     *(
         _wrong(
@@ -137,7 +140,7 @@ WRONG_STABILITY = (
             f"wrong-gaussian-limit-{round(100 * limit)}-percent",
             r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth where "
             rf"$\mu^\top\Sigma^{{-1}}\mu < {limit:g}$, and unstable beyond.",
-            gaussian.gaussian_check(limit),
+            partial(fo_maml_gaussian, limit=limit),
         )
         for limit in (0.98, 1.02)
     ),
