@@ -285,10 +285,10 @@ def experiment(
         ("panel", "curve", "median dist at the end", "outcomes"),
         [
             (
-                item["panel"],
-                item["curve"],
-                "—" if item["median_dist"] is None else f"{item['median_dist']:.3g}",
-                ", ".join(f"{count} {outcome}" for outcome, count in item["outcomes"].items()),
+                item.panel,
+                item.curve,
+                "—" if item.median_dist is None else f"{item.median_dist:.3g}",
+                ", ".join(f"{count} {outcome}" for outcome, count in item.outcomes.items()),
             )
             for item in rows
         ],
