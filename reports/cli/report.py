@@ -1,21 +1,13 @@
 """Commands that measure and tell: bench, report."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder, Seed
-from metarep.reports.cli.own_claims import OwnClaims, own_claims, own_records
-from metarep.reports.page.output import as_json, check_whole, make_folder, print_table, progress_bar
-
-
-class ProfileName(StrEnum):
-    """How much the report runs."""
-
-    QUICK = "quick"
-    FULL = "full"
+from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
+from metarep.reports.cli.own_claims import own_claims, own_records
+from metarep.reports.page.output import as_json, make_folder, print_table, progress_bar
 
 
 def bench(
@@ -23,13 +15,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
-    from metarep.reports.bench.bench import run_bench, sampling_ratios
+    from metarep.reports.bench.ratios import population_ratios, sampling_ratios
+    from metarep.reports.bench.timing import run_bench
 
+    wanted = [*population_ratios(), *(sampling_ratios() if samples else ())]
     with progress_bar("bench") as told:
-        result = run_bench(told)
-    if samples:
-        with progress_bar("bench: finite samples") as told:
-            result["ratios"] += sampling_ratios(told)
+        result = run_bench(wanted, told)
     if json:
         typer.echo(as_json(result))
         return
@@ -52,21 +43,17 @@ def bench(
 def report(
     out: OutFolder,
     profile: Annotated[
-        ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
-    ] = ProfileName.QUICK,
+        Literal["quick", "full"], typer.Option(help="quick: under 3 minutes; full: under 10.")
+    ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", help="An older report.json: mark what changed since.", show_default=False),
-    ] = None,
+    against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
 
     Exit code 1 if a verdict is not the expected one; the report is written all the same.
     """
-    check_whole("seed", seed, 0)
     own = own_claims(claims)
     from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
     from metarep.reports.chapters.claims.records import unexpected
@@ -79,7 +66,7 @@ def report(
     make_folder(out / "figures")
 
     with progress_bar("report") as told:
-        size = PROFILES[profile.value]
+        size = PROFILES[profile]
         # One's own claims first: a mistake in them shows at once, and costs no report.
         records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
         results = gather(size, seed, told)
@@ -90,17 +77,14 @@ def report(
     written = write_report(results, out)
     news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     if json:
-        typer.echo(
-            as_json(
-                {
-                    "files": [str(path) for path in written],
-                    "counts": counted,
-                    "unexpected": [claim.id for claim in news],
-                    "seconds": results.run.seconds,
-                    "against": changed,
-                }
-            )
-        )
+        summary = {
+            "files": [str(path) for path in written],
+            "counts": counted,
+            "unexpected": [claim.id for claim in news],
+            "seconds": results.run.seconds,
+            "against": changed,
+        }
+        typer.echo(as_json(summary))
     else:
         counts = ", ".join(f"{n} {status}" for status, n in counted.items())
         typer.echo(f"{len(results.claims)} claims: {counts}")
@@ -113,9 +97,3 @@ def report(
         typer.echo("\n".join(f"wrote {path}" for path in written))
     if news:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the app."""
-    for command in (bench, report):
-        app.command()(command)

@@ -1,7 +1,10 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
+import sys
 from functools import cache
+from types import ModuleType
 
+from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.record import Claim
 
 
@@ -18,29 +21,36 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        fixed_points,
-        gaussian,
-        rates,
         sampled_steps,
         samples,
         setting,
-        stability,
-        structure,
         symmetries,
         updates,
         width,
     )
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
+    from metarep.theory.claims.structure import factors, moments, reduction
 
     chapters = (
         setting,
         updates,
-        structure,
+        factors,
+        reduction,
+        moments,
         symmetries,
-        fixed_points,
+        fixed,
+        moving,
         contraction,
-        rates,
-        stability,
+        linearisation,
+        spectra,
+        trajectories,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
         baseline,
@@ -49,9 +59,15 @@ def catalogue() -> tuple[Claim, ...]:
         samples,
         constants,
     )
-    claims = tuple(claim for chapter in chapters for claim in chapter.CLAIMS)
+    claims = tuple(claim for module in chapters for claim in claims_in(module))
     check_catalogue(claims)
     return claims
+
+
+def claims_in(module: ModuleType) -> tuple[Claim, ...]:
+    """A module's claims: those that it adds to its or its folder's ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None) or getattr(sys.modules[module.__package__ or ""], "claim", None)
+    return chapter.claims_of(module.__name__) if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

@@ -1,10 +1,8 @@
 """Closed-form rates at the truth, local stability, and the paper's envelope, for given heads and step sizes.
 
-At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*,
-for all four
-meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step wherever
-the fixed
-point is stable. The envelope is Theorem 1 of Collins et al. 2022 and its MAML counterpart.
+At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*, for
+all four meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step
+wherever the fixed point is stable. The envelope is Theorem 1 of Collins et al. 2022 and its MAML counterpart.
 """
 
 from dataclasses import dataclass
@@ -14,7 +12,7 @@ import numpy as np
 from metarep.sim.learners import META_LEARNERS, Learner, get_learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.dynamics.derive import scalar_values
-from metarep.theory.dynamics.linearise import linearise, span_head_matrix, symmetric_basis
+from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 
 ENVELOPE_C = 0.5
 """The envelope's c. Quoted from memory of the paper, hence a parameter everywhere."""
@@ -27,9 +25,8 @@ ENVELOPE_OFFSET = 0.9
 class HeadMoments:
     """Moments of the tasks' heads and the paper's constants made of them.
 
-    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*, η_* =
-    ‖w̄_*‖.
-    Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
+    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*,
+    η_* = ‖w̄_*‖. Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
     """
 
     mean: np.ndarray
@@ -72,8 +69,7 @@ class LocalSpectrum:
     """Eigenvalues of one outer step at the truth with fixed tasks.
 
     ``perpendicular`` (k,): factors of B_{*⊥}ᵀB, 1 − αβλ_j, ascending λ_j first. ``span_head``: eigenvalues of the map
-    on
-    (S, ω), complex, largest modulus first, the neutral rotations left out.
+    on (S, ω), complex, largest modulus first, the neutral rotations left out.
     """
 
     perpendicular: np.ndarray
@@ -115,8 +111,7 @@ def local_spectrum(
     values = np.linalg.eigvals(matrix)
     values = values[np.argsort(-np.abs(values), kind="stable")]
     # A neutral eigenvalue may be defective (FO-ANIL: the span drives the neutral head), and a double one moves by the
-    # square
-    # root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
+    # square root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
     change = float(np.linalg.norm(matrix - np.eye(len(matrix)), 2))
     tolerance = np.sqrt(np.finfo(float).eps * len(matrix)) * change
     perpendicular = 1 - alpha * beta * moments.spectrum[::-1]
@@ -172,23 +167,21 @@ def gaussian_head_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.
 
 
 def fo_maml_operator(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
-    """Matrix of 𝓛(S, ω) = (SΨ_* + Ψ_*S − 2T(ω), Ψ_*ω − Sw̄_*) in an orthonormal basis of (S, ω).
+    """Matrix of 𝓛(S, ω) = (SΨ_* + Ψ_*S − 2T(ω), Ψ_*ω − Sw̄_*).
 
     FO-MAML's step near the truth is (S, ω) ↦ (S, ω) − αβ𝓛(S, ω); T(ω) = (1/n) Σ (ωᵀw_{*,i})w_{*,i}w_{*,i}ᵀ. Own
     derivation.
 
     Args:
-        first, second, third: the heads' moments w̄_* (k,), Ψ_* (k, k), third (k, k, k).
+        first, second, third: the heads' moments w̄_* (k,), Ψ_* (k, k), third (k, k, k); floats or fractions.
 
     Returns:
-        Square matrix of size k(k+1)/2 + k.
+        Square matrix of size k(k+1)/2 + k, in the basis of (S, ω) that ``span_bases`` names.
     """
-    k = first.size
-    basis = symmetric_basis(k)
-    on_span = basis @ second + second @ basis
-    spans = np.einsum("xab,yab->yx", on_span, basis)
+    basis, dual = span_bases(first.size, second.dtype == object)
+    spans = np.einsum("xab,yab->yx", basis @ second + second @ basis, dual)
     head_from_span = -(basis @ first).T
-    span_from_head = -2 * np.einsum("abc,yab->yc", third, basis)
+    span_from_head = -2 * np.einsum("abc,yab->yc", third, dual)
     return np.block([[spans, span_from_head], [head_from_span, second]])
 
 
