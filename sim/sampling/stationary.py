@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarep.sim.batches import StepSize
 from metarep.sim.learners import Learner
 from metarep.sim.sampling.in_law import step_in_law
-from metarep.sim.updates import StepSize
 
 Array = np.ndarray
 
