@@ -50,8 +50,8 @@ def anything(instance, implementation):
 
 def claim(name, check, *rests_on):
     return Claim(name, "Our own", r"$\\|B^+ - B\\| \\le 0$.", own(), "anything", Verdict.SUPPORTED, kind="inequality",
-                 learners=("fo-anil",), needs=frozenset({{"step"}}), rests_on=rests_on,
-                 instances=lambda: outer_steps(floats), check=check)
+                 learners=("fo-anil",), exercises=frozenset({{"step"}}), rests_on=rests_on,
+                 floats=lambda: outer_steps(floats), check=check)
 
 CLAIMS = (claim("{REFUTED}", still, "update-fo-anil"), claim("{ABOVE}", anything, "{REFUTED}"))
 '''

@@ -289,7 +289,7 @@ def check(instance, implementation):
 
 CLAIMS = (
     Claim("mine", "Mine", "$0 \\\\le \\\\max |B|$.", own(), "anything", Verdict.SUPPORTED, kind="inequality",
-          learners=("anil",), needs=frozenset({"step"}), instances=lambda: outer_steps(floats), check=check),
+          learners=("anil",), exercises=frozenset({"step"}), floats=lambda: outer_steps(floats), check=check),
 )
 """
 

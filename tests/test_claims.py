@@ -37,10 +37,10 @@ def test_record_is_complete(claim: Claim) -> None:
     assert claim.expected not in (Verdict.NOT_RUN,)
     if claim.kind == "identity" and claim.expected == Verdict.PROVED:
         assert claim.proof is not None
-        assert claim.rationals is not None, "a proved identity is also checked exactly"
+        assert claim.fractions is not None, "a proved identity is also checked exactly"
     if claim.kind == "inequality":
         assert claim.expected != Verdict.PROVED, "an inequality is SUPPORTED; it says what it rests on"
-    if "step" in claim.needs:
+    if "step" in claim.exercises:
         assert claim.learners
 
 

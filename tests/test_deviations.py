@@ -67,8 +67,8 @@ def test_some_claim_refutes_it(deviation: Deviation) -> None:
 def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metarep.theory.engine.mutants.selftest.WRONG_CLAIMS", WRONG_CLAIMS[:1])
     monkeypatch.setattr("metarep.theory.engine.mutants.selftest.THEORY_FAULTS", THEORY_FAULTS[:1])
-    distances = [claim.id for claim in catalogue() if "distance" in claim.needs]
-    steps = [claim.id for claim in catalogue() if "step" in claim.needs]
+    distances = [claim.id for claim in catalogue() if "distance" in claim.exercises]
+    steps = [claim.id for claim in catalogue() if "step" in claim.exercises]
     matrix = selftest(without=[*distances, *steps], effort=0.01)
     assert set(matrix.survivors) >= set(DEVIATIONS)
     with pytest.raises(ValueError, match="unknown claim nonsense"):

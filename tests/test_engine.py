@@ -30,7 +30,7 @@ def inequality(check, **changes) -> Claim:
         "hypotheses": "$0 \\le x \\le 10$",
         "expected": Verdict.SUPPORTED,
         "kind": "inequality",
-        "instances": lambda: st.floats(0, 10).map(lambda x: {"x": x}),
+        "floats": lambda: st.floats(0, 10).map(lambda x: {"x": x}),
         "check": check,
         "examples": 200,
     }
@@ -78,7 +78,7 @@ def test_what_nothing_could_violate_is_a_violation(bound: float, tolerance: floa
 
 def test_exact_instances_have_no_tolerance() -> None:
     numbers = st.sampled_from([Fraction(1, 3)]).map(lambda x: {"x": x})
-    claim = inequality(lambda at, _: Comparison(0, 0, Fraction(1, 10**9)), instances=None, rationals=lambda: numbers)
+    claim = inequality(lambda at, _: Comparison(0, 0, Fraction(1, 10**9)), floats=None, fractions=lambda: numbers)
     with pytest.raises(ValueError, match="has a tolerance for fractions; allowed: 0"):
         verify(claim)
 
@@ -88,7 +88,7 @@ def test_an_error_on_what_a_step_returned_is_a_violation_and_a_claims_own_is_rai
         values = [0.0, 0.5] if implementation.name == "reference" else []
         return Comparison(values[at["i"]], 1.0, 0.0)
 
-    claim = inequality(careful, instances=lambda: st.just({"i": 1}))
+    claim = inequality(careful, floats=lambda: st.just({"i": 1}))
     other = replace(REFERENCE, name="other")
     assert verify(claim).status == Verdict.SUPPORTED
     assert verify(claim, other).status == Verdict.REFUTED
@@ -116,7 +116,7 @@ def test_steps_by_hand_support_and_do_not_prove() -> None:
         proof.argued("the rest is in a book")
         return proof
 
-    (evidence,) = verify(inequality(None, instances=None, proof=argued, kind="identity")).evidence
+    (evidence,) = verify(inequality(None, floats=None, proof=argued, kind="identity")).evidence
     assert evidence.verdict == Verdict.SUPPORTED
     assert "by hand: the rest is in a book" in evidence.why
     assert evidence.steps[-1] == "by hand: the rest is in a book"
@@ -124,7 +124,7 @@ def test_steps_by_hand_support_and_do_not_prove() -> None:
 
 def test_an_estimate_that_is_no_number_refutes() -> None:
     nothing = Measurement(float("nan"), 0.1, 3, "toy")
-    assert verify(inequality(None, instances=None, kind="measurement", measure=lambda *_: nothing)).status == "REFUTED"
+    assert verify(inequality(None, floats=None, kind="measurement", measure=lambda *_: nothing)).status == "REFUTED"
 
 
 def test_this_hypothesis_lets_local_constants_be_kept_out() -> None:
@@ -137,14 +137,14 @@ def test_failing_proof_and_contradicting_measurement_refute() -> None:
         proof.equal("I = 2I", identity("k"), identity("k") * 2)
         return proof
 
-    nothing = inequality(None, instances=None, proof=wrong, kind="identity")
+    nothing = inequality(None, floats=None, proof=wrong, kind="identity")
     finding = verify(nothing)
     assert finding.status == Verdict.REFUTED
     assert "left − right = −I" in finding.evidence[0].why
-    empty = inequality(None, instances=None, proof=Proof, kind="identity")
+    empty = inequality(None, floats=None, proof=Proof, kind="identity")
     assert verify(empty).status == Verdict.REFUTED, "a proof that compares nothing proves nothing"
     measured = inequality(
-        None, instances=None, kind="measurement", measure=lambda *_: Measurement(1.0, 0.1, 3, "toy", consistent=False)
+        None, floats=None, kind="measurement", measure=lambda *_: Measurement(1.0, 0.1, 3, "toy", consistent=False)
     )
     assert verify(measured).status == Verdict.REFUTED
 
@@ -152,7 +152,7 @@ def test_failing_proof_and_contradicting_measurement_refute() -> None:
 def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
     def measured(consistent: bool) -> Claim:
         found = Measurement(1.0, 0.1, 3, "toy", consistent=consistent, counterexample={"k": 1, "heads": [1.0, 2.0]})
-        return inequality(None, instances=None, kind="measurement", measure=lambda *_: found)
+        return inequality(None, floats=None, kind="measurement", measure=lambda *_: found)
 
     finding = verify(measured(consistent=False))
     assert finding.counterexample is not None
@@ -168,9 +168,9 @@ def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
 
 def test_claim_without_a_check_is_refused() -> None:
     with pytest.raises(ValueError, match="neither proof nor check"):
-        inequality(None, instances=None)
+        inequality(None, floats=None)
     with pytest.raises(ValueError, match="goes with"):
-        inequality(lambda at, _: Comparison(0, 0, 0), instances=None)
+        inequality(lambda at, _: Comparison(0, 0, 0), floats=None)
 
 
 def test_two_runs_in_a_row_give_the_same_evidence() -> None:

@@ -11,7 +11,7 @@ from metarep.theory.claims.record import Claim
 from metarep.theory.engine import shown
 from metarep.theory.engine.foreign.checking import Status, check_claim
 
-ABOUT_STEPS = [claim for claim in catalogue() if claim.needs & {"step", "samples"} and claim.instances]
+ABOUT_STEPS = [claim for claim in catalogue() if claim.exercises & {"step", "samples"} and claim.floats]
 
 
 @pytest.mark.parametrize("claim", ABOUT_STEPS, ids=lambda claim: claim.id)

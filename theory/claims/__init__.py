@@ -1,7 +1,9 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
 from functools import cache
+from types import ModuleType
 
+from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.record import Claim
 
 
@@ -49,9 +51,15 @@ def catalogue() -> tuple[Claim, ...]:
         samples,
         constants,
     )
-    claims = tuple(claim for chapter in chapters for claim in chapter.CLAIMS)
+    claims = tuple(claim for module in chapters for claim in claims_in(module))
     check_catalogue(claims)
     return claims
+
+
+def claims_in(module: ModuleType) -> tuple[Claim, ...]:
+    """A module's claims: those of its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None)
+    return chapter.claims if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

@@ -18,7 +18,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import Trajectory, run
-from metarep.theory.claims.record import Instance
+from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import floats, reflected_identity, reflections, vector
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
@@ -124,7 +124,7 @@ class Setting:
     smallest: np.ndarray
 
 
-def setting_of(instances: Sequence[Instance], steps: np.ndarray) -> Setting:
+def setting_of(instances: Sequence[Example], steps: np.ndarray) -> Setting:
     """A batch of settings with the same k, d, n and period.
 
     Args:
@@ -157,7 +157,7 @@ def setting_of(instances: Sequence[Instance], steps: np.ndarray) -> Setting:
     return Setting(problem, alpha, beta, dist0, np.broadcast_to(tasks.smallest, (sets.shape[1], len(alpha))))
 
 
-def one_direction_setting(instance: Instance) -> Setting:
+def one_direction_setting(instance: Example) -> Setting:
     """The setting of an instance with k = 1 by keys heads, alpha_L (αL_*), step (αβL_*²), dist_0; a batch of one.
 
     The heads are scaled to L_* = 1.
@@ -222,7 +222,7 @@ def settings_in(
     largest_k: int = 3,
     most_pairs: int = 6,
     most_dist: float = LARGEST_DIST,
-) -> Instance:
+) -> Example:
     """Settings in ``region``: one to ``most_pairs`` pairs (αL_*, αβL_*²) for the same start and tasks.
 
     k ≤ largest_k, k < d ≤ 2k + 1, n ≥ k, spectra of Ψ_* in [1/100, 1] with L_* = 1, any head mean, any principal angles

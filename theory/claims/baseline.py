@@ -17,8 +17,9 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule
 from metarep.theory.claims.balanced import start_of
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import largest, step_scale
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -31,7 +32,6 @@ from metarep.theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from metarep.theory.claims.updates import TITLES
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.rates import average_loss_rate
 
@@ -79,7 +79,7 @@ def _one_direction_proof() -> Proof:
 
 
 @st.composite
-def balanced_baseline(draw: st.DrawFn, numbers: Numbers = floats, steps: int = 3) -> Instance:
+def balanced_baseline(draw: st.DrawFn, numbers: Numbers = floats, steps: int = 3) -> Example:
     """B_0 = a·(orthonormal columns), w_0 = γB_0ᵀθ̄, any heads, and a factor on all heads at every step."""
     k = draw(st.integers(2, 3))
     d = draw(st.integers(k, 5))
@@ -103,7 +103,7 @@ def _mean_target(at: StepArrays) -> np.ndarray:
     return at.targets.sum(-1) / at.targets.shape[-1]
 
 
-def _start(instance: Instance) -> StepArrays:
+def _start(instance: Example) -> StepArrays:
     """Arrays at the balanced start."""
     B = instance["a"] * reflected_identity(instance["columns"])[:, : instance["k"]]
     at = step_arrays({**instance, "B": B.tolist(), "w": [0] * instance["k"]})
@@ -112,7 +112,7 @@ def _start(instance: Instance) -> StepArrays:
     )
 
 
-def _one_direction_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _one_direction_check(instance: Example, implementation: Implementation) -> Comparison:
     at = _start(instance)
     u = at.B.T @ _mean_target(at)
     length = u @ u
@@ -141,7 +141,7 @@ BOUND_STEPS = 300
 
 
 @st.composite
-def baseline_runs(draw: st.DrawFn) -> Instance:
+def baseline_runs(draw: st.DrawFn) -> Example:
     """Balanced starts with two positive principal sines or more, task means along one direction, w_0 = γB_0ᵀθ̄."""
     k = draw(st.integers(2, 4))
     d = draw(st.integers(k + 2, 2 * k + 1))
@@ -166,7 +166,7 @@ def _condition(B: np.ndarray, w: np.ndarray, step: int) -> float:
 def lower_bound_check(which: int = 1, steps: int = BOUND_STEPS) -> Check:
     """σ_{which+1}(B_{*⊥}ᵀB̂_0) against the least dist along the run. ``which=0`` (σ_1) is a wrong claim."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         k, scale = instance["k"], instance["a"]
         basis = start_of(instance["sines"], instance["orientation"], instance["d"])
         mean = array(instance["mean"])
@@ -243,7 +243,7 @@ def _stationary_proof() -> Proof:
 
 
 @st.composite
-def centred_heads(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def centred_heads(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """Any B; heads that add up to zero (the last is minus the sum of the others); w = 0."""
     k = draw(st.integers(1, 3))
     d = draw(st.integers(k, 5))
@@ -262,7 +262,7 @@ def centred_heads(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
     }
 
 
-def _stationary_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _stationary_check(instance: Example, implementation: Implementation) -> Comparison:
     at = step_arrays(instance)
     B, w = implementation.step(AVERAGE, at.B, at.w, at.targets, at.alpha, at.beta)
     moved = np.concatenate([(B - at.B).ravel(), w - at.w])
@@ -277,7 +277,7 @@ FALLS = 10.0
 
 
 @st.composite
-def one_dimensional(draw: st.DrawFn) -> Instance:
+def one_dimensional(draw: st.DrawFn) -> Example:
     """k = 1, balanced start, dist_0 < 1; αη_*, and βs with s = (1/α² + 4η_*²)^{1/2}, the limit of ‖B‖² + w²."""
     return {
         "alpha_eta": draw(floats(0.5, 4.0)),
@@ -291,7 +291,7 @@ def one_dimensional(draw: st.DrawFn) -> Instance:
 def control_check(speed: float = 1.0) -> Check:
     """How fast the baseline learns for k = 1 against βw_∞², times ``speed`` (1 unless for a wrong claim)."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         alpha, sine = instance["alpha"], instance["sine"]
         eta = instance["alpha_eta"] / alpha
         beta = instance["resolution"] / float(np.sqrt(1 / alpha**2 + 4 * eta**2))
@@ -325,7 +325,7 @@ unstable, is seen to go beyond 2."""
 
 
 @st.composite
-def poor_tasks(draw: st.DrawFn) -> Instance:
+def poor_tasks(draw: st.DrawFn) -> Example:
     """Heads in the first r < k coordinates (one task set, or two in turn), one entry at least ½ (it is positive by the
     symmetry of signs); 2k ≤ d ≤ 2k + 2; B_0, B_{*⊥}ᵀB_0 of full rank.
 
@@ -361,7 +361,7 @@ def least_share(X: np.ndarray, Y: np.ndarray) -> float:
     return float(np.linalg.svd(basis[X.shape[0] :], compute_uv=False)[-1])
 
 
-def poor_problem(learner: Learner, instance: Instance) -> tuple[Problem, float, float]:
+def poor_problem(learner: Learner, instance: Example) -> tuple[Problem, float, float]:
     """The instance's problem in R^d, α and β; L_* = 1 for the larger of the two task sets."""
     d, k, r = instance["d"], instance["k"], instance["r"]
     basis = start_of(instance["sines"], instance["orientation"], d)
@@ -396,7 +396,7 @@ def _horizon(learner: Learner, problem: Problem, alpha: float, beta: float, step
 def diversity_check(learner: Learner, steps: int = DIVERSITY_STEPS) -> Check:
     """min_y ‖Yy‖/‖[X; Y]y‖ against the least dist along the run, every tenth step and the last."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         k, r = instance["k"], instance["r"]
         problem, alpha, beta = poor_problem(learner, instance)
         stays = _horizon(learner, problem, alpha, beta, steps)
@@ -508,9 +508,9 @@ def _diversity_claim(name: str) -> Claim:
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(name,),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=(f"right-factor-{name}",),
-        instances=lambda: poor_tasks(),
+        floats=lambda: poor_tasks(),
         check=diversity_check(LEARNERS[name]),
         examples=30,
         remark=r"Follows from the right factor: $[X; Y]$ is multiplied by the same $N$ as $Y$, and some direction "
@@ -531,11 +531,11 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses="any $d \\ge k$, heads, $\\beta$; the tasks' mean is multiplied by any number at every step",
         expected=Verdict.PROVED,
         learners=("average-loss",),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("update-average-loss",),
         proof=_one_direction_proof,
-        instances=lambda: balanced_baseline(floats),
-        rationals=lambda: balanced_baseline(fractions),
+        floats=lambda: balanced_baseline(floats),
+        fractions=lambda: balanced_baseline(fractions),
         check=_one_direction_check,
         examples=40,
         remark=r"So, by induction, from such a $B_0$ and $w_0 \parallel u$, with task means along one direction, "
@@ -554,9 +554,9 @@ CLAIMS: tuple[Claim, ...] = (
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=("average-loss",),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=("baseline-one-direction",),
-        instances=baseline_runs,
+        floats=baseline_runs,
         check=lower_bound_check(),
         examples=40,
         remark="Follows from the one direction for every step size; larger ones multiply rounding errors beside it, "
@@ -574,7 +574,7 @@ CLAIMS: tuple[Claim, ...] = (
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=("average-loss",),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=("right-factor-average-loss",),
         measure=_fresh_measure,
         examples=1,
@@ -589,11 +589,11 @@ CLAIMS: tuple[Claim, ...] = (
         hypotheses="any $d \\ge k$, $n \\ge 2$, $B$, $\\beta$, any heads that add up to zero",
         expected=Verdict.PROVED,
         learners=("average-loss",),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("update-average-loss",),
         proof=_stationary_proof,
-        instances=lambda: centred_heads(floats),
-        rationals=lambda: centred_heads(fractions),
+        floats=lambda: centred_heads(floats),
+        fractions=lambda: centred_heads(fractions),
         check=_stationary_check,
         examples=40,
     ),
@@ -610,9 +610,9 @@ CLAIMS: tuple[Claim, ...] = (
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=("average-loss",),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=("update-average-loss",),
-        instances=one_dimensional,
+        floats=one_dimensional,
         check=control_check(),
         examples=12,
         remark="A check by which the baseline also fails here would be wrong. The value is that of gradient flow, "
@@ -632,7 +632,7 @@ CLAIMS: tuple[Claim, ...] = (
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=META_LEARNERS,
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         measure=_narrow_measure,
         remark="No proof is known for $d \\le k + \\mathrm{rank}(\\Psi_*)$. The least value falls with the number "
         "of starts: the statement is that dist "

@@ -21,7 +21,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.comparing import most_strained, run_together, same, step_scale, supported
-from metarep.theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -57,7 +57,7 @@ def _proof() -> Proof:
 
 
 @st.composite
-def blind_points(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def blind_points(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """α = 1/q², w of length q, B with Bw = 0 and B_*ᵀB = 0 (zero for k = 1), any heads."""
     k = draw(st.integers(1, 3))
     d = draw(st.integers(k + 1, 7))
@@ -75,7 +75,7 @@ def blind_points(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
     }
 
 
-def _point(instance: Instance) -> StepArrays:
+def _point(instance: Example) -> StepArrays:
     """The arrays of a ``blind_points`` instance."""
     k, q = instance["k"], instance["q"]
     frame, turn = reflected_identity(instance["frame"]), reflected_identity(instance["turn"])
@@ -87,7 +87,7 @@ def _point(instance: Instance) -> StepArrays:
     return StepArrays(B - np.outer(B @ unit, unit), unit * q, heads, B_star, B_perp, alpha, instance["beta"])
 
 
-def _check(instance: Instance, implementation: Implementation) -> Comparison:
+def _check(instance: Example, implementation: Implementation) -> Comparison:
     at = _point(instance)
     after = residuals_after_adaptation(LEARNERS["maml"], at.B, at.w, at.targets, at.alpha)
     scale = step_scale(LEARNERS["maml"], at)
@@ -244,11 +244,11 @@ CLAIMS = (
         hypotheses=r"any $d > k$, any heads, $\alpha\|w\|^2 = 1$, $B w = 0$, $B^\top B_* = 0$",
         expected=Verdict.PROVED,
         learners=BOTH_MAMLS,
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("update-maml", "update-fo-maml"),
         proof=_proof,
-        instances=blind_points,
-        rationals=lambda: blind_points(fractions),
+        floats=blind_points,
+        fractions=lambda: blind_points(fractions),
         check=_check,
         examples=40,
         remark=(
@@ -271,7 +271,7 @@ CLAIMS = (
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=("maml", "anil"),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("maml-blind-points",),
         measure=_measure,
         examples=1,
@@ -297,7 +297,7 @@ CLAIMS = (
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=("maml", "anil"),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=("right-factor-maml", "local-rate-maml"),
         measure=_few_measure,
         examples=1,

@@ -15,8 +15,8 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.claims.adversary import polish, search_cells
 from metarep.theory.claims.balanced import LARGEST_DIST, REGIONS, Region, largest_c, run_setting, setting_of
-from metarep.theory.claims.record import Claim, Instance, Measurement, Verdict, own
-from metarep.theory.claims.updates import TITLES
+from metarep.theory.claims.chapter import TITLES
+from metarep.theory.claims.record import Claim, Example, Measurement, Verdict, own
 from metarep.theory.dynamics.bounds import largest_flow_c
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
@@ -140,7 +140,7 @@ def _polished(
     instance: dict[str, Any],
     region: Region,
     effort: float,
-) -> tuple[float, Instance, int]:
+) -> tuple[float, Example, int]:
     """Nelder–Mead from an instance, over its coordinates and αL_* in the region: (largest c, instance, evaluations)."""
     shape = instance["k"], instance["n"]
     adversary = _Adversary(learner, implementation, shape, period, REGION_STEPS)
@@ -275,7 +275,7 @@ def _boundary(table: np.ndarray) -> list[tuple[float, float]]:
     ]
 
 
-def _plain(instance: Instance | None) -> dict[str, Any] | None:
+def _plain(instance: Example | None) -> dict[str, Any] | None:
     """Without the coordinates in the cube, which only the search needs."""
     return None if instance is None else {key: value for key, value in instance.items() if key != "point"}
 
@@ -351,7 +351,7 @@ def _claims(name: str, period: int) -> tuple[Claim, Claim]:
         "expected": Verdict.MEASURED,
         "kind": "measurement",
         "learners": (name,),
-        "needs": frozenset({"step", "distance"}),
+        "exercises": frozenset({"step", "distance"}),
         "rests_on": (envelope,),
         "remark": "What survives a search may be broken by a better one: the upper end of a bracket is certain, "
         "the lower is not. "

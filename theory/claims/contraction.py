@@ -13,8 +13,9 @@ from metarep.theory.calculus.expressions import evaluate_words, to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule, identity
 from metarep.theory.claims.balanced import REGIONS, SIZES, Region, run_setting, setting_of, settings_in
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import largest, same, step_scale
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import (
     Numbers,
     array,
@@ -27,7 +28,6 @@ from metarep.theory.claims.strategies import (
     step_sizes,
     vector,
 )
-from metarep.theory.claims.updates import TITLES
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import (
     PERPENDICULAR,
@@ -49,7 +49,7 @@ ADAPTED = ("anil", "fo-anil")
 
 
 @st.composite
-def perpendicular_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def perpendicular_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """As ``outer_steps`` but d > k, so that there is a perpendicular part; ``share`` in (0, 1] is of what β may be."""
     k = draw(st.integers(1, 3))
     d = draw(st.integers(k + 1, 6))
@@ -70,7 +70,7 @@ def perpendicular_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
 
 
 @st.composite
-def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, largest_d: int = 6) -> Instance:
+def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, largest_d: int = 6) -> Example:
     """B = a·(k orthonormal columns), α = 1/a² (so αBᵀB = I, exactly for fractions), any w, heads and frame, d > k.
 
     ``share`` gives αβL_*² where a claim wants it, in (0, 1].
@@ -92,7 +92,7 @@ def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, largest_d: int = 
     }
 
 
-def balanced_instance(instance: Instance, beta: Any = None) -> Instance:
+def balanced_instance(instance: Example, beta: Any = None) -> Example:
     """The ``outer_steps`` form of a ``balanced_steps`` instance: B and α worked out."""
     scale = instance["a"]
     B = scale * reflected_identity(instance["columns"])[:, : instance["k"]]
@@ -104,13 +104,13 @@ def balanced_instance(instance: Instance, beta: Any = None) -> Instance:
     }
 
 
-def _moments(instance: Instance) -> np.ndarray:
+def _moments(instance: Example) -> np.ndarray:
     """Ψ_* of an instance's heads."""
     heads = array(instance["heads"])
     return heads @ heads.T / heads.shape[1]
 
 
-def _word_value(words: Poly, instance: Instance) -> np.ndarray:
+def _word_value(words: Poly, instance: Example) -> np.ndarray:
     """Value of words in B, w, B_*, w_{*,i} on an instance, averaged over its tasks."""
     at = step_arrays(instance)
     arrays = {"B": at.B, "w": at.w, "B_star": at.B_star, "w_star_i": at.heads}
@@ -121,7 +121,7 @@ def _norm(matrix_: np.ndarray) -> float:
     return float(np.linalg.norm(matrix_, 2))
 
 
-def _one_step(learner: Learner, instance: Instance, implementation: Implementation) -> tuple[float, float, float]:
+def _one_step(learner: Learner, instance: Example, implementation: Implementation) -> tuple[float, float, float]:
     """‖B_{*⊥}ᵀB⁺‖, ‖B_{*⊥}ᵀB‖, and the rounding error of the former: d k entries, each a sum over d entries of B⁺."""
     at = step_arrays(instance)
     stepped, _ = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
@@ -133,7 +133,7 @@ def _one_step(learner: Learner, instance: Instance, implementation: Implementati
 
 
 def _norm_bound_check(learner: Learner) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         after, before, rounding = _one_step(learner, instance, implementation)
         factor = _norm(_word_value(right_factor(learner), instance))
         return Comparison(
@@ -143,7 +143,7 @@ def _norm_bound_check(learner: Learner) -> Check:
     return check
 
 
-def adapted_second_moment(instance: Instance) -> np.ndarray:
+def adapted_second_moment(instance: Example) -> np.ndarray:
     """Ψ = (1/n) Σ w_i w_iᵀ of the adapted heads, from the derived words."""
     head = adapted_head(get_learner("fo-anil"))
     return _word_value(head * head.T, instance)
@@ -153,7 +153,7 @@ def rate_check(which: int = 0, allowed: float = 2.0) -> Check:
     """FO-ANIL's step against 1 − βλ(Ψ), λ the ``which``-th eigenvalue, at β(λ_min + λ_max) = share·allowed."""
     learner = get_learner("fo-anil")
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         values = np.linalg.eigvalsh(adapted_second_moment(instance))
         total = float(values[0] + values[-1])
         # With all adapted heads zero (total is rounding) any β will do: λ_min = 0 then.
@@ -176,7 +176,7 @@ def diversity_check(side: str, with_distance: bool = True) -> Check:
     ``with_distance=False`` leaves the factor 1 − dist² out: a wrong claim.
     """
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         balanced = balanced_instance(instance)
         at = step_arrays(balanced)
         values = np.linalg.eigvalsh(adapted_second_moment(balanced))
@@ -198,7 +198,7 @@ def diversity_check(side: str, with_distance: bool = True) -> Check:
 
 
 def _balanced_step_check(learner: Learner) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         of_truth = np.linalg.eigvalsh(_moments(instance))
         alpha = 1 / instance["a"] ** 2
         # αβL_*² = share ≤ 1; heads that are all zero leave β free
@@ -244,7 +244,7 @@ def _balanced_second_moment() -> Poly:
 def _balanced_heads_check(learner: Learner) -> Check:
     factor = identity("k") - _balanced_second_moment().scaled(beta=1)
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         balanced = balanced_instance(instance)
         at = step_arrays(balanced)
         stepped, _ = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
@@ -277,7 +277,7 @@ def _balance_kept_proof(learner: Learner, at_zero: bool) -> Proof:
 
 
 def _balance_kept_check(learner: Learner, at_zero: bool) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         head = [0 * entry for entry in instance["w"]] if at_zero else instance["w"]
         at = step_arrays(balanced_instance({**instance, "w": head}))
         stepped, head_after = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
@@ -306,7 +306,7 @@ def _drift_bound(learner: Learner, region: Region) -> tuple[str, Any]:
 def _balance_bounded_check(learner: Learner, region: Region) -> Check:
     _, bound_of = _drift_bound(learner, region)
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         steps = np.array(instance["steps"])
         setting = setting_of([instance], steps)
         eye, alpha = np.eye(instance["k"]), setting.alpha[:, None, None]
@@ -342,14 +342,14 @@ def _norm_claim(learner: Learner) -> Claim:
         statement=f"One step of {TITLES[name]}: "
         rf"$\|B_{{*\perp}}^\top B^+\| \le {psi}\, \|B_{{*\perp}}^\top B\|$"
         + ("." if name == "fo-anil" else ", $N$ the learner's right factor."),
-        source=paper("proof of Theorem 1") if name == "fo-anil" else own(),
+        source=paper("proof-of-theorem-1") if name == "fo-anil" else own(),
         hypotheses=ANY + ", any $\\alpha \\ne \\beta$",
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"right-factor-{name}",),
-        instances=lambda: perpendicular_steps(floats),
+        floats=lambda: perpendicular_steps(floats),
         check=_norm_bound_check(learner),
         examples=40,
         remark="Follows from the right factor; for $k = 1$ it is an equality, so the worst margin is rounding.",
@@ -370,11 +370,11 @@ def _balance_kept_claim(name: str) -> Claim:
         hypotheses=BALANCED_ANY.replace("$w$, ", "$w = 0$, ") if at_zero else BALANCED_ANY,
         expected=Verdict.PROVED,
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"update-{name}",),
         proof=lambda: _balance_kept_proof(learner, at_zero),
-        instances=lambda: balanced_steps(floats),
-        rationals=lambda: balanced_steps(fractions, 5),
+        floats=lambda: balanced_steps(floats),
+        fractions=lambda: balanced_steps(fractions, 5),
         check=_balance_kept_check(learner, at_zero),
         examples=40,
     )
@@ -394,9 +394,9 @@ def _balance_bounded_claim(name: str) -> Claim:
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"balance-kept-{name}",),
-        instances=lambda: settings_in(region),
+        floats=lambda: settings_in(region),
         check=_balance_bounded_check(learner, region),
         examples=50,
         remark="Observed, not proved. A step loses balance to second order, and the span part decays; "
@@ -412,14 +412,14 @@ CLAIMS: tuple[Claim, ...] = (
         chapter=CHAPTER,
         statement=r"FO-ANIL with $\beta(\lambda_{\min} + \lambda_{\max})(\Psi) \le 2$: "
         r"$\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\min}(\Psi))\, \|B_{*\perp}^\top B\|$.",
-        source=paper("proof of Theorem 1"),
+        source=paper("proof-of-theorem-1"),
         hypotheses=ANY + r", $\beta = 2x/(\lambda_{\min} + \lambda_{\max})(\Psi)$ with $0 < x \le 1$",
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=("fo-anil",),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("one-step-contraction",),
-        instances=lambda: perpendicular_steps(floats),
+        floats=lambda: perpendicular_steps(floats),
         check=rate_check(),
         examples=60,
     ),
@@ -430,15 +430,15 @@ CLAIMS: tuple[Claim, ...] = (
             statement=r"At $\alpha B^\top B = I$ the adapted heads are $w_i = \alpha B^\top \theta_i$ whatever $w$, "
             r"$\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$, and a step of "
             rf"{TITLES[name]} multiplies $B_{{*\perp}}^\top B$ by $I - \beta\Psi$.",
-            source=paper("proof of Theorem 1") if name == "fo-anil" else own(),
+            source=paper("proof-of-theorem-1") if name == "fo-anil" else own(),
             hypotheses=BALANCED_ANY,
             expected=Verdict.PROVED,
             learners=(name,),
-            needs=frozenset({"step"}),
+            exercises=frozenset({"step"}),
             rests_on=(f"right-factor-{name}",),
             proof=lambda learner=LEARNERS[name]: _balanced_factor_proof(learner),
-            instances=lambda: balanced_steps(floats),
-            rationals=lambda: balanced_steps(fractions, 5),
+            floats=lambda: balanced_steps(floats),
+            fractions=lambda: balanced_steps(fractions, 5),
             check=_balanced_heads_check(LEARNERS[name]),
             examples=40,
         )
@@ -450,14 +450,14 @@ CLAIMS: tuple[Claim, ...] = (
         statement=r"At $\alpha B^\top B = I$, for any $w$: "
         r"$\lambda_{\min}(\Psi) \ge \alpha\mu_*^2 (1 - \mathrm{dist}(B, B_*)^2)$. "
         "Adapting the head makes every direction contract.",
-        source=paper("proof of Theorem 1"),
+        source=paper("proof-of-theorem-1"),
         hypotheses=BALANCED_ANY,
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=("fo-anil",),
-        needs=frozenset({"distance"}),
+        exercises=frozenset({"distance"}),
         rests_on=("balanced-heads-fo-anil",),
-        instances=lambda: balanced_steps(floats),
+        floats=lambda: balanced_steps(floats),
         check=diversity_check("lower"),
         remark=r"Follows from $\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$: "
         r"the least singular value of $B_*^\top\hat B$ is the cosine of the largest angle.",
@@ -466,13 +466,13 @@ CLAIMS: tuple[Claim, ...] = (
         id="head-diversity-upper",
         chapter=CHAPTER,
         statement=r"At $\alpha B^\top B = I$, for any $w$: $\lambda_{\max}(\Psi) \le \alpha L_*^2$.",
-        source=paper("proof of Theorem 1"),
+        source=paper("proof-of-theorem-1"),
         hypotheses=BALANCED_ANY,
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=("fo-anil",),
         rests_on=("balanced-heads-fo-anil",),
-        instances=lambda: balanced_steps(floats),
+        floats=lambda: balanced_steps(floats),
         check=diversity_check("upper"),
         remark=r"Follows from $\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$; an equality at the truth.",
     ),
@@ -483,14 +483,14 @@ CLAIMS: tuple[Claim, ...] = (
             statement=rf"At $\alpha B^\top B = I$, any $w$, $\alpha\beta L_*^2 \le 1$: a step of {TITLES[name]} "
             r"shrinks $\|B_{*\perp}^\top B\|$ at least by the factor $1 - \alpha\beta\mu_*^2 (1 - \mathrm{dist}(B, "
             r"B_*)^2)$.",
-            source=paper("proof of Theorem 1") if name == "fo-anil" else own(),
+            source=paper("proof-of-theorem-1") if name == "fo-anil" else own(),
             hypotheses=BALANCED_ANY + r", $0 < \alpha\beta L_*^2 \le 1$",
             expected=Verdict.SUPPORTED,
             kind="inequality",
             learners=(name,),
-            needs=frozenset({"step", "distance"}),
+            exercises=frozenset({"step", "distance"}),
             rests_on=(f"balanced-heads-{name}", "head-diversity-lower", "head-diversity-upper"),
-            instances=lambda: balanced_steps(floats),
+            floats=lambda: balanced_steps(floats),
             check=_balanced_step_check(LEARNERS[name]),
             examples=40,
         )

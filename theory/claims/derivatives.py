@@ -19,7 +19,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
-from metarep.theory.claims.record import Instance
+from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -112,7 +112,7 @@ def neighbourhoods(
     largest_k: int = 3,
     most_beyond: int = 3,
     least_beyond: int = 0,
-) -> Instance:
+) -> Example:
     """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a
     direction (S, A, ω, Y).
 
@@ -178,7 +178,7 @@ class Neighbourhood:
         return evaluate_words(S, arrays, scalars), evaluate_words(omega, arrays, scalars)[..., 0], beyond
 
 
-def neighbourhood(instance: Instance) -> Neighbourhood:
+def neighbourhood(instance: Example) -> Neighbourhood:
     """Turn a ``neighbourhoods`` instance into arrays."""
     d, k, c = instance["d"], instance["k"], instance["c"]
     frame, turn = reflected_identity(instance["frame"]), reflected_identity(instance["turn"])

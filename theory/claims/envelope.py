@@ -19,8 +19,8 @@ from metarep.theory.claims.balanced import (
     setting_of,
     settings_in,
 )
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
-from metarep.theory.claims.updates import TITLES
+from metarep.theory.claims.chapter import TITLES
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own, paper
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
 CHAPTER = "The envelope"
@@ -34,7 +34,7 @@ QUOTED = (
 )
 
 
-def _setting(instance: Instance) -> Setting:
+def _setting(instance: Example) -> Setting:
     return setting_of([instance], np.array(instance["steps"]))
 
 
@@ -43,11 +43,11 @@ def envelope_check(
     c: float = ENVELOPE_C,
     offset: float = ENVELOPE_OFFSET,
     steps: int = STEPS,
-    read: Callable[[Instance], Setting] = _setting,
+    read: Callable[[Example], Setting] = _setting,
 ) -> Check:
     """c against the largest c with which the runs stay below the envelope at every t ≤ steps; the worst run counts."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         setting = read(instance)
         trajectory = run_setting(learner, setting, steps, implementation)
         # dist is good to a few eps × the condition of B, below 1/√(1 − ‖I − αBᵀB‖) ≤ 2 here; the envelope is a product
@@ -76,23 +76,23 @@ def envelope_claim(learner: Learner, *, changing: bool, c: float = ENVELOPE_C, i
     else:
         bound = rf"(1 - {shown} \alpha\beta E_0 \mu_*^2)^{{t-1}}"
         tasks = "fixed tasks"
-    other = "MAML counterpart of Theorem 1" if learner.name in ("maml", "fo-maml") else "Theorem 1"
+    other = "theorem-maml" if learner.name in ("maml", "fo-maml") else "theorem-1"
     return Claim(
         id=id_ or f"envelope-{'changing-' if changing else ''}{learner.name}",
         chapter=CHAPTER,
         statement=rf"{title} from balance with {'changing' if changing else 'fixed'} tasks: "
         rf"$\mathrm{{dist}}(B_t, B_*) \le {bound}$, $E_0 = 0.9 - \mathrm{{dist}}(B_0, B_*)^2$, "
         rf"for $1 \le t \le {STEPS}$.",
-        source=paper(f"{other}, with the factor of each step's own tasks: our reading") if changing else paper(other),
+        source=paper(other, "with the factor of each step's own tasks: our reading") if changing else paper(other),
         hypotheses=rf"{tasks}, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, {region.latex}, "
         rf"$0.05 \le \mathrm{{dist}}(B_0, B_*) \le 0.94$, {SIZES}, any head means, "
         r"any $\Psi_*$ with $\kappa_*^2 \le 100$",
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(learner.name,),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=RESTS_ON[learner.name],
-        instances=lambda: settings_in(region, MOST_SETS if changing else 1),
+        floats=lambda: settings_in(region, MOST_SETS if changing else 1),
         check=envelope_check(learner, c),
         examples=30 if changing else 40,
         remark=QUOTED
@@ -127,7 +127,7 @@ OUTSIDE_STEPS = 300
 
 
 @st.composite
-def two_heads(draw: st.DrawFn) -> Instance:
+def two_heads(draw: st.DrawFn) -> Example:
     """k = 1 and two tasks, whose heads are of one sign and different, in FO-MAML's region. The simplest diverges."""
     return {
         "heads": [1, draw(st.integers(2, 8))],
@@ -138,7 +138,7 @@ def two_heads(draw: st.DrawFn) -> Instance:
 
 
 @st.composite
-def rare_task(draw: st.DrawFn, pairs: tuple[tuple[float, float], ...], starts: tuple[float, ...]) -> Instance:
+def rare_task(draw: st.DrawFn, pairs: tuple[tuple[float, float], ...], starts: tuple[float, ...]) -> Example:
     """k = 1 and n tasks, all of them zero but one: heads as far from Gaussian as they get. ``pairs``: αL_*, αβL_*²."""
     alpha_L, step = draw(st.sampled_from(pairs))
     return {
@@ -150,7 +150,7 @@ def rare_task(draw: st.DrawFn, pairs: tuple[tuple[float, float], ...], starts: t
 
 
 @st.composite
-def many_directions(draw: st.DrawFn, least: int, most: int, pair: tuple[float, float]) -> Instance:
+def many_directions(draw: st.DrawFn, least: int, most: int, pair: tuple[float, float]) -> Example:
     """Ψ_* = I in many dimensions, all principal sines 0.94, heads of a small mean. ``pair``: αL_*, αβL_*²."""
     k = draw(st.integers(least, most))
     still = [[0.0] * k]
@@ -175,7 +175,7 @@ def _guess(
     remark: str,
     steps: int,
     instances: Callable,
-    read: Callable[[Instance], Setting] = one_direction_setting,
+    read: Callable[[Example], Setting] = one_direction_setting,
 ) -> Claim:
     return Claim(
         id=id_,
@@ -186,8 +186,8 @@ def _guess(
         expected=Verdict.REFUTED,
         kind="inequality",
         learners=(name,),
-        needs=frozenset({"step", "distance"}),
-        instances=instances,
+        exercises=frozenset({"step", "distance"}),
+        floats=instances,
         check=envelope_check(LEARNERS[name], steps=steps, read=read),
         examples=4,
         remark=remark,

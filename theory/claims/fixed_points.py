@@ -20,8 +20,9 @@ from metarep.theory.claims.comparing import (
     step_scale,
     supported,
 )
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import (
+    ANY_STEP,
     Numbers,
     StepArrays,
     array,
@@ -34,7 +35,6 @@ from metarep.theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from metarep.theory.claims.updates import ANY_STEP
 from metarep.theory.dynamics.derive import stated_program, task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
 
@@ -55,7 +55,7 @@ ROUNDINGS_AT_TRUTH = 4 * ROUNDINGS_PER_WORD
 
 
 @st.composite
-def truths(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def truths(draw: st.DrawFn, numbers: Numbers) -> Example:
     """B = B_*M with αMMᵀ = I, exactly so for fractions: α = 1/q², M = q·(first s rows of an orthogonal k×k), k ≥ s."""
     s = draw(st.integers(1, 2))
     k = draw(st.integers(s, s + 1))
@@ -76,7 +76,7 @@ def truths(draw: st.DrawFn, numbers: Numbers) -> Instance:
     }
 
 
-def truth_arrays(instance: Instance) -> StepArrays:
+def truth_arrays(instance: Example) -> StepArrays:
     """Turn a ``truths`` instance into arrays; α = 1/q², β = ratio·α."""
     frame, s, q = reflected_identity(instance["frame"]), instance["s"], instance["q"]
     M = q * reflected_identity(instance["turn"])[:s]
@@ -93,7 +93,7 @@ def truth_arrays(instance: Instance) -> StepArrays:
 
 
 @st.composite
-def balanced_points(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def balanced_points(draw: st.DrawFn, numbers: Numbers) -> Example:
     """αBᵀB = I, exactly so for fractions: α = 1/q², B = q·(first k columns of an orthogonal d×d); any B_*, heads, w."""
     k = draw(st.integers(1, 2))
     d = draw(st.integers(k + 1, 4))
@@ -112,7 +112,7 @@ def balanced_points(draw: st.DrawFn, numbers: Numbers) -> Instance:
     }
 
 
-def balanced_arrays(instance: Instance) -> StepArrays:
+def balanced_arrays(instance: Example) -> StepArrays:
     """Turn a ``balanced_points`` instance into arrays; α = 1/q², β = ratio·α."""
     frame, k, q = reflected_identity(instance["frame"]), instance["k"], instance["q"]
     alpha = 1 / (q * q)
@@ -127,7 +127,7 @@ def balanced_arrays(instance: Instance) -> StepArrays:
     )
 
 
-Read = Callable[[Instance], StepArrays]
+Read = Callable[[Example], StepArrays]
 Predict = Callable[[Learner, StepArrays], tuple[np.ndarray, np.ndarray]]
 
 
@@ -136,7 +136,7 @@ def predicted_check(
 ) -> Check:
     """The implementation's step against a predicted one, for each learner; ``zero_head`` sets w to zero first."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         at = read(instance)
         if zero_head:
             at = replace(at, w=0 * at.w)
@@ -164,7 +164,7 @@ def _claim(
     statement: str,
     hypotheses: str,
     proof: Callable[[], Proof],
-    instances: Callable[[Numbers], st.SearchStrategy[Instance]],
+    instances: Callable[[Numbers], st.SearchStrategy[Example]],
     check: Check,
     remark: str = "",
 ) -> Claim:
@@ -176,11 +176,11 @@ def _claim(
         hypotheses=hypotheses,
         expected=Verdict.PROVED,
         learners=names,
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=tuple(f"update-{name}" for name in names),
         proof=proof,
-        instances=lambda: instances(floats),
-        rationals=lambda: instances(fractions),
+        floats=lambda: instances(floats),
+        fractions=lambda: instances(fractions),
         check=check,
         examples=24,
         remark=remark,
@@ -294,7 +294,7 @@ def _origin_proof() -> Proof:
     return proof
 
 
-def _origin_arrays(instance: Instance) -> StepArrays:
+def _origin_arrays(instance: Example) -> StepArrays:
     at = step_arrays(instance)
     return replace(at, B=0 * at.B, w=0 * at.w)
 
@@ -325,7 +325,7 @@ def _zero_loss_proof() -> Proof:
 
 
 @st.composite
-def zero_loss_points(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def zero_loss_points(draw: st.DrawFn, numbers: Numbers) -> Example:
     """k = 1, B = b u, w ≠ 0: each task has either r_i = 0 or the residual that one MAML inner step removes."""
     d = draw(st.integers(1, 3))
     n = draw(st.integers(2, 4))
@@ -342,7 +342,7 @@ def zero_loss_points(draw: st.DrawFn, numbers: Numbers) -> Instance:
     }
 
 
-def _zero_loss_arrays(instance: Instance) -> StepArrays:
+def _zero_loss_arrays(instance: Example) -> StepArrays:
     frame = reflected_identity(instance["frame"])
     alpha, b, w = instance["alpha"], instance["b"], instance["w"]
     # v_i = (1 − αb² − αw w_i) r_i with w_i = w − αb r_i vanishes for r_i = 0, or for αw w_i = 1 − αb².
@@ -403,7 +403,7 @@ def _zero_head_exact_proof() -> Proof:
 
 
 def _zero_head_check(maml: str, anil: str) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         at = step_arrays(instance)
         at = replace(at, w=0 * at.w)
         left, right = (
@@ -530,7 +530,7 @@ def _one_target_proof() -> Proof:
     return proof
 
 
-def _one_target_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _one_target_check(instance: Example, implementation: Implementation) -> Comparison:
     at, learner = step_arrays(instance), LEARNERS["average-loss"]
     mean = at.targets.sum(-1, keepdims=True) / at.heads.shape[-1]
     many = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
@@ -552,7 +552,7 @@ def _drift_proof() -> Proof:
     return proof
 
 
-def _drift_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _drift_check(instance: Example, implementation: Implementation) -> Comparison:
     at, learner = step_arrays(instance), LEARNERS["average-loss"]
     B, w = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
     r = at.B @ at.w - at.targets.sum(-1) / at.heads.shape[-1]

@@ -15,7 +15,7 @@ from metarep.sim.implementations import Implementation
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.claims.comparing import largest, run_together, same
 from metarep.theory.claims.rates import compare_spectra
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import CHAPTER, FO_MAML, with_meaning
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -51,7 +51,7 @@ def near_one(most: float, sides: tuple[int, ...] = (-1, 1)) -> st.SearchStrategy
 
 
 @st.composite
-def gaussian_laws(draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, decades: float = 2.0) -> Instance:
+def gaussian_laws(draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, decades: float = 2.0) -> Example:
     """N(μ, Σ): Σ with eigenvalues within 10^±decades in a random frame, μ with a chosen q = μᵀΣ⁻¹μ."""
     k = draw(st.integers(1, LARGEST_K))
     direction = draw(vector(floats, k))
@@ -65,7 +65,7 @@ def gaussian_laws(draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, de
     }
 
 
-def gaussian_law(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
+def gaussian_law(instance: Example) -> tuple[np.ndarray, np.ndarray]:
     """(μ, Σ) of a ``gaussian_laws`` instance: μ = √q Σ^{1/2}·unit vector."""
     frame = reflected_identity(instance["frame"])
     deviations = 10 ** (np.array(instance["log10 Sigma"]) / 2)
@@ -84,7 +84,7 @@ def _balanced_operator(mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
 
 
 @st.composite
-def exact_laws(draw: st.DrawFn, least_delta: float = -2.0) -> Instance:
+def exact_laws(draw: st.DrawFn, least_delta: float = -2.0) -> Example:
     """μ and D = Σ − μμᵀ in fractions, D by its eigenvalues δ in a frame that is a product of reflections."""
     k = draw(st.integers(1, 3))
     return {
@@ -96,7 +96,7 @@ def exact_laws(draw: st.DrawFn, least_delta: float = -2.0) -> Instance:
 
 
 @st.composite
-def exact_shifted_operators(draw: st.DrawFn) -> Instance:
+def exact_shifted_operators(draw: st.DrawFn) -> Example:
     """A law with δ > 0 (so μᵀΣ⁻¹μ < 1) and a complex s with Re s ≥ 0."""
     law = draw(exact_laws(1 / 12))
     return {**law, "Re s": draw(fractions(0.0, 4.0)), "Im s": draw(fractions(-4.0, 4.0))}
@@ -127,13 +127,13 @@ def _parts(value: Any) -> tuple[Fraction, Fraction]:
     return real, imaginary
 
 
-def _exact_law(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
+def _exact_law(instance: Example) -> tuple[np.ndarray, np.ndarray]:
     frame = reflected_identity(instance["frame"])
     mean = frame @ array(instance["mu"])
     return mean, (frame * array(instance["delta"])) @ frame.T + np.outer(mean, mean)
 
 
-def _exact_determinant_check(instance: Instance) -> Comparison:
+def _exact_determinant_check(instance: Example) -> Comparison:
     mean, covariance = _exact_law(instance)
     predicted = _determinant(covariance.tolist())
     delta = instance["delta"]
@@ -143,7 +143,7 @@ def _exact_determinant_check(instance: Instance) -> Comparison:
     return Comparison(max(map(abs, difference)), 0, 0, "det 𝓛 minus det Σ times the pairs' product")
 
 
-def _exact_characteristic_check(instance: Instance) -> Comparison:
+def _exact_characteristic_check(instance: Example) -> Comparison:
     k = instance["k"]
     rows = [[_gaussian_rational(value) for value in row] for row in exact_operator(*_exact_law(instance))]
     s = QQ_I(*(QQ(part.numerator, part.denominator) for part in (instance["Re s"], instance["Im s"])))
@@ -169,7 +169,7 @@ def _exact_characteristic_check(instance: Instance) -> Comparison:
     return Comparison(difference, 0, 0, "det(𝓛 + s) minus its product form")
 
 
-def _gaussian_determinant_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _gaussian_determinant_check(instance: Example, implementation: Implementation) -> Comparison:
     if "delta" in instance:
         return _exact_determinant_check(instance)
     mean, covariance = gaussian_law(instance)
@@ -194,7 +194,7 @@ def _gaussian_determinant_check(instance: Instance, implementation: Implementati
     )
 
 
-def _least_real_part(instance: Instance) -> tuple[float, float]:
+def _least_real_part(instance: Example) -> tuple[float, float]:
     """(least real part of 𝓛's eigenvalues, the tolerance of that), both over |q − 1| λ_min(Σ), which is their size."""
     mean, covariance = gaussian_law(instance)
     operator = _balanced_operator(mean, covariance)
@@ -208,7 +208,7 @@ def _least_real_part(instance: Instance) -> tuple[float, float]:
     return float(np.real(values).min()) / unit, tolerance / unit
 
 
-def _characteristic_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _characteristic_check(instance: Example, implementation: Implementation) -> Comparison:
     if "delta" in instance:
         return _exact_characteristic_check(instance)
     mean, covariance = gaussian_law(instance)
@@ -238,18 +238,18 @@ def _characteristic_check(instance: Instance, implementation: Implementation) ->
 
 
 @st.composite
-def shifted_operators(draw: st.DrawFn) -> Instance:
+def shifted_operators(draw: st.DrawFn) -> Example:
     """A law with μᵀΣ⁻¹μ < 1 and a complex s with Re s > 0."""
     law = draw(gaussian_laws(floats(0.05, 0.999)))
     return {**law, "Re s": draw(floats(0.125, 8.0)), "Im s": draw(floats(-8.0, 8.0))}
 
 
-def _gaussian_stable_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _gaussian_stable_check(instance: Example, implementation: Implementation) -> Comparison:
     least, tolerance = _least_real_part(instance)
     return Comparison(1 - least, 1.0, tolerance, "1 − least real part of 𝓛's eigenvalues over |q − 1| λ_min(Σ)")
 
 
-def _count_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _count_check(instance: Example, implementation: Implementation) -> Comparison:
     mean, covariance = gaussian_law(instance)
     size2 = np.trace(covariance) + mean @ mean
     operator = _balanced_operator(mean, covariance)
@@ -274,7 +274,7 @@ def _count_check(instance: Instance, implementation: Implementation) -> Comparis
 def gaussian_check(limit: float) -> Check:
     """Whether 𝓛 is stable where μᵀΣ⁻¹μ is below the limit, and unstable above it."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         least, tolerance = _least_real_part(instance)
         below = instance["q"] < limit
         return Comparison(
@@ -295,14 +295,14 @@ CALLED = r"$\delta_i$ the eigenvalues of $\Sigma - \mu\mu^\top$"
 
 
 @st.composite
-def moved_laws(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def moved_laws(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """N(μ, D + μμᵀ) with any symmetric D, and a point (S, ω)."""
     k = draw(st.integers(1, 3))
     drawn = {"mu": draw(vector(numbers, k)), "D": draw(matrix(numbers, k, k)), "S": draw(matrix(numbers, k, k))}
     return {"k": k, **drawn, "omega": draw(vector(numbers, k))}
 
 
-def _parts_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _parts_check(instance: Example, implementation: Implementation) -> Comparison:
     """Both parts of the statement against 𝓛 from the third moments' tensor."""
     mean, omega = array(instance["mu"]), array(instance["omega"])
     D, S = (array(instance[name]) + array(instance[name]).T for name in ("D", "S"))
@@ -345,8 +345,8 @@ GAUSSIAN_CLAIMS = (
         learners=(FO_MAML,),
         rests_on=("fo-maml-operator",),
         proof=parts_proof,
-        instances=moved_laws,
-        rationals=lambda: moved_laws(fractions),
+        floats=moved_laws,
+        fractions=lambda: moved_laws(fractions),
         check=_parts_check,
         examples=40,
         remark="Everything below about Gaussian heads follows from this.",
@@ -362,8 +362,8 @@ GAUSSIAN_CLAIMS = (
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-parts",),
         proof=determinant_proof,
-        instances=gaussian_laws,
-        rationals=exact_laws,
+        floats=gaussian_laws,
+        fractions=exact_laws,
         check=_gaussian_determinant_check,
         examples=60,
         remark=r"For every $k$ by the steps of its proof, of which the determinants of shears are by hand; in exact "
@@ -386,8 +386,8 @@ GAUSSIAN_CLAIMS = (
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-parts",),
         proof=stability_proof,
-        instances=shifted_operators,
-        rationals=exact_shifted_operators,
+        floats=shifted_operators,
+        fractions=exact_shifted_operators,
         check=_characteristic_check,
         examples=40,
         remark=(
@@ -408,7 +408,7 @@ GAUSSIAN_CLAIMS = (
         kind="inequality",
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-characteristic",),
-        instances=lambda: gaussian_laws(near_one(0.95, (-1,)), decades=1.0),
+        floats=lambda: gaussian_laws(near_one(0.95, (-1,)), decades=1.0),
         check=_gaussian_stable_check,
         examples=80,
         remark=r"Follows, for every $k$, from the characteristic equation: $1/\kappa + 10 + 8 g = 0$ has no "
@@ -430,7 +430,7 @@ GAUSSIAN_CLAIMS = (
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-parts", "fo-maml-gaussian-determinant"),
         proof=inertia_proof,
-        instances=lambda: gaussian_laws(st.one_of(floats(1.05, 3.0), floats(0.05, 0.95))),
+        floats=lambda: gaussian_laws(st.one_of(floats(1.05, 3.0), floats(0.05, 0.95))),
         check=_count_check,
         examples=60,
     ),
@@ -447,7 +447,7 @@ GAUSSIAN_CLAIMS = (
         kind="inequality",
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-stable", "fo-maml-gaussian-count"),
-        instances=lambda: gaussian_laws(st.one_of(near_one(0.25), floats(1.25, 20.0)), decades=1.0),
+        floats=lambda: gaussian_laws(st.one_of(near_one(0.25), floats(1.25, 20.0)), decades=1.0),
         check=gaussian_check(1.0),
         examples=120,
         remark=r"Stability follows from the characteristic equation for every $k$. Instability follows from the "
@@ -467,7 +467,7 @@ GAUSSIAN_CLAIMS = (
         expected=Verdict.SUPPORTED,
         learners=(FO_MAML,),
         rests_on=("fo-maml-gaussian-count",),
-        instances=lambda: gaussian_laws(floats(3.0, 200.0)),
+        floats=lambda: gaussian_laws(floats(3.0, 200.0)),
         check=_count_check,
         examples=60,
         remark="Seen only: that no complex pair crosses the imaginary axis is argued where kμᵀΣ⁻¹μ < 16.",
@@ -476,18 +476,18 @@ GAUSSIAN_CLAIMS = (
 
 
 @st.composite
-def shifted_laws(draw: st.DrawFn) -> Instance:
+def shifted_laws(draw: st.DrawFn) -> Example:
     """N(m e_1, I)."""
     return {"k": draw(st.integers(1, 5)), "m": draw(floats(0.0, 4.0))}
 
 
 @st.composite
-def exact_shifted_laws(draw: st.DrawFn) -> Instance:
+def exact_shifted_laws(draw: st.DrawFn) -> Example:
     """N(m e_1, I) with m a fraction."""
     return {"k": draw(st.integers(1, 4)), "m": draw(fractions(0.0, 4.0))}
 
 
-def _shifted_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _shifted_check(instance: Example, implementation: Implementation) -> Comparison:
     k, m = instance["k"], instance["m"]
     if isinstance(m, Fraction):
         unit = np.diag([Fraction(1)] * k)
@@ -518,8 +518,8 @@ FO_MAML_SHIFTED = Claim(
     learners=(FO_MAML,),
     rests_on=("fo-maml-gaussian-parts",),
     proof=identity_covariance_proof,
-    instances=shifted_laws,
-    rationals=exact_shifted_laws,
+    floats=shifted_laws,
+    fractions=exact_shifted_laws,
     check=_shifted_check,
     examples=30,
 )

@@ -17,6 +17,7 @@ from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import gradient
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import largest, same
 from metarep.theory.claims.derivatives import (
     central_difference,
@@ -24,7 +25,7 @@ from metarep.theory.claims.derivatives import (
     neighbourhood,
     neighbourhoods,
 )
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
     array,
@@ -34,7 +35,6 @@ from metarep.theory.claims.strategies import (
     reflected_identity,
     reflections,
 )
-from metarep.theory.claims.updates import TITLES
 from metarep.theory.dynamics.linearise import (
     evaluates_without_rotation,
     integer_basis,
@@ -83,7 +83,7 @@ def _linearisation_proof(name: str, heads: tuple[bool, ...], perpendicular: bool
 def _linearisation_check(name: str, head: bool, perpendicular: bool) -> Check:
     learner = get_learner(name)
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         near = neighbourhood(instance)
         dB, dw = near.direction()
         stepped = near.coordinates(*central_difference(implementation, learner, near.at, dB, dw))
@@ -130,13 +130,13 @@ def _linearisation_claims() -> tuple[Claim, ...]:
                 "hypotheses": AT_TRUTH + (ANY_HEAD if head else NO_HEAD),
                 "expected": Verdict.PROVED,
                 "learners": (name,),
-                "needs": frozenset({"step"}),
+                "exercises": frozenset({"step"}),
                 "rests_on": (f"update-{name}",),
                 "proof": lambda name=name, head=head, p=perpendicular: _linearisation_proof(
                     name, (False, True) if head else (False,), p
                 ),
-                "instances": lambda head=head, p=perpendicular: neighbourhoods(floats, head, least_beyond=int(p)),
-                "rationals": lambda head=head, p=perpendicular: neighbourhoods(
+                "floats": lambda head=head, p=perpendicular: neighbourhoods(floats, head, least_beyond=int(p)),
+                "fractions": lambda head=head, p=perpendicular: neighbourhoods(
                     fractions, head, largest_k=2, most_beyond=2, least_beyond=int(p)
                 ),
                 "check": _linearisation_check(name, head, perpendicular),
@@ -185,7 +185,7 @@ def _rotation_proof() -> Proof:
     return proof
 
 
-def _rotation_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _rotation_check(instance: Example, implementation: Implementation) -> Comparison:
     near = neighbourhood(instance)
     at = near.at
     dB = at.B_star @ near.A @ near.M
@@ -216,11 +216,11 @@ ROTATION = Claim(
     hypotheses=AT_TRUTH + NO_HEAD + " for the MAMLs, any $h$ for the ANILs",
     expected=Verdict.PROVED,
     learners=META_LEARNERS,
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=tuple(f"span-rate-{name}" for name in META_LEARNERS),
     proof=_rotation_proof,
-    instances=lambda: neighbourhoods(floats),
-    rationals=lambda: neighbourhoods(fractions, largest_k=2, most_beyond=1),
+    floats=lambda: neighbourhoods(floats),
+    fractions=lambda: neighbourhoods(fractions, largest_k=2, most_beyond=1),
     check=_rotation_check,
     examples=12,
 )
@@ -247,11 +247,11 @@ def _span_spectrum_proof(name: str) -> Proof:
 
 def heads_and_steps(
     with_head: bool = False, largest_k: int = 4, numbers: Numbers = floats
-) -> st.SearchStrategy[Instance]:
+) -> st.SearchStrategy[Example]:
     """Any heads and step sizes, and a head h at the fixed point, for statements about the theory's own matrices."""
 
     @st.composite
-    def build(draw: st.DrawFn) -> Instance:
+    def build(draw: st.DrawFn) -> Example:
         k = draw(st.integers(1, largest_k))
         n = draw(st.integers(1, 6))
         return {
@@ -307,7 +307,7 @@ def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
 def _span_spectrum_check(name: str) -> Check:
     learner = get_learner(name)
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         heads = array(instance["heads"])
         alpha, beta, k = instance["alpha"], instance["beta"], instance["k"]
         head = array(instance["h"])
@@ -357,8 +357,8 @@ def _spectrum_claim(name: str) -> Claim:
         learners=(name,),
         rests_on=(f"span-rate-{name}",),
         proof=lambda: _span_spectrum_proof(name),
-        instances=lambda: heads_and_steps(with_head=True),
-        rationals=lambda: heads_and_steps(with_head=True, largest_k=3, numbers=fractions),
+        floats=lambda: heads_and_steps(with_head=True),
+        fractions=lambda: heads_and_steps(with_head=True, largest_k=3, numbers=fractions),
         check=_span_spectrum_check(name),
         examples=40,
         remark=r"So, with $a_j$ the eigenvalues of $K$, those of the linearisation on the span are $1 - "
@@ -392,7 +392,7 @@ def _descended(heads: np.ndarray, alpha: Any) -> np.ndarray:
     return np.concatenate([span, head], axis=1).T
 
 
-def _maml_spectrum_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _maml_spectrum_check(instance: Example, implementation: Implementation) -> Comparison:
     heads, alpha, k = array(instance["heads"]), instance["alpha"], instance["k"]
     if heads.dtype == object:
         G = span_head_matrix(get_learner("maml"), heads, alpha, instance["beta"])
@@ -440,8 +440,8 @@ MAML_SPECTRUM = Claim(
     learners=("maml",),
     rests_on=("span-rate-maml",),
     proof=_maml_spectrum_proof,
-    instances=heads_and_steps,
-    rationals=lambda: heads_and_steps(largest_k=3, numbers=fractions),
+    floats=heads_and_steps,
+    fractions=lambda: heads_and_steps(largest_k=3, numbers=fractions),
     check=_maml_spectrum_check,
     examples=40,
     remark=(
@@ -457,7 +457,7 @@ MAML_SPECTRUM = Claim(
 # the implementation
 
 
-def _jacobian_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _jacobian_check(instance: Example, implementation: Implementation) -> Comparison:
     near = neighbourhood(instance)
     at = near.at
     d, k = instance["d"], instance["k"]
@@ -507,13 +507,13 @@ JACOBIAN = Claim(
     hypotheses=AT_TRUTH + NO_HEAD,
     expected=Verdict.SUPPORTED,
     learners=META_LEARNERS,
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=(
         *(f"local-rate-{name}" for name in META_LEARNERS),
         *(f"span-rate-{name}" for name in META_LEARNERS),
         "rotation-neutral",
     ),
-    instances=lambda: neighbourhoods(floats, most_beyond=2),
+    floats=lambda: neighbourhoods(floats, most_beyond=2),
     check=_jacobian_check,
     examples=25,
     remark=(
@@ -529,7 +529,7 @@ JACOBIAN = Claim(
 
 
 @st.composite
-def starts_at_truth(draw: st.DrawFn, head: bool) -> Instance:
+def starts_at_truth(draw: st.DrawFn, head: bool) -> Example:
     """A start whose perpendicular part is tiny and which is the truth otherwise, and spread-out heads with given
     spectrum of Ψ_*.
     """
@@ -555,7 +555,7 @@ def ratio_check(name: str, speed: float = 1.0) -> Check:
     """dist_t along a trajectory against ‖Y(I − speed·αβΨ_*)^t‖; the claim has speed 1."""
     learner = get_learner(name)
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         k, alpha = instance["k"], instance["alpha"]
         heads = heads_with_spectrum(instance["spectrum"], instance["n"], np.random.default_rng(instance["seed"]))
         beta = instance["alpha beta L^2"] / alpha
@@ -604,9 +604,9 @@ def _ratio_claim(name: str) -> Claim:
         + ("any head" if head else "$w_0 = 0$"),
         expected=Verdict.SUPPORTED,
         learners=(name,),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=(f"local-rate-{name}",),
-        instances=lambda: starts_at_truth(head),
+        floats=lambda: starts_at_truth(head),
         check=ratio_check(name),
         examples=24,
         remark=(
@@ -671,7 +671,7 @@ def _fitted_claim(name: str) -> Claim:
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=(name,),
-        needs=frozenset({"step", "distance"}),
+        exercises=frozenset({"step", "distance"}),
         rests_on=(f"local-rate-{name}",),
         measure=lambda implementation, seed, effort: _fitted_rates(name, implementation, seed, effort),
         examples=FITTED_TRIALS,

@@ -5,7 +5,7 @@ A claim can be known in four ways, and a record has a function for each that app
 
 - ``proof()`` returns a ``Proof``: an identity in the word calculus, for all d, k, n (PROVED), or, where a step is
   argued by hand, what its proved identities support (SUPPORTED);
-- ``check(instance, implementation)`` on instances of exact fractions (EXACT) and of floats (SUPPORTED);
+- ``check(example, implementation)`` on examples of exact fractions (EXACT) and of floats (SUPPORTED);
 - ``measure(implementation, seed, effort)`` returns a ``Measurement`` (MEASURED).
 
 A check returns a ``Comparison``: a value, the bound it must not exceed, and the tolerance that rounding errors explain.
@@ -23,9 +23,10 @@ from hypothesis.strategies import SearchStrategy
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
+from metarep.theory.claims.paper import PAPER
 
-Instance = Mapping[str, Any]
-"""The drawn numbers of one instance, by the paper's symbols: ints, floats, fractions, strings and nested lists of
+Example = Mapping[str, Any]
+"""The drawn numbers of one example, by the paper's symbols: ints, floats, fractions, strings and nested lists of
 these.
 """
 
@@ -48,8 +49,8 @@ class Verdict(StrEnum):
 
 _MEANINGS = {
     Verdict.PROVED: "an identity, shown symbolically for all d, k and n",
-    Verdict.EXACT: "checked in rational arithmetic, tolerance zero, on the instances counted",
-    Verdict.SUPPORTED: "checked in floating point on the instances counted, the worst margin given; or follows from "
+    Verdict.EXACT: "checked in rational arithmetic, tolerance zero, on the examples counted",
+    Verdict.SUPPORTED: "checked in floating point on the examples counted, the worst margin given; or follows from "
     "proved identities by the steps by hand that are named",
     Verdict.MEASURED: "an estimate, with its uncertainty",
     Verdict.REFUTED: "false: there is a counterexample",
@@ -59,25 +60,44 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class Source:
-    """Where a statement comes from: the paper (with the place) or our own derivation."""
+    """Where a statement comes from: of the paper, or our own derivation.
 
-    kind: Literal["paper", "own"]
-    where: str = ""
+    Args:
+        statement: key of the paper's statement (``theory.claims.paper``) that it is, or, for one of our own, that it is
+            about; empty for none.
+        own: whether it is our own.
+        how: the place or the reading (of the paper's), how it was derived (of our own).
+
+    Raises:
+        ValueError: the paper's index has no such statement.
+    """
+
+    statement: str = ""
+    own: bool = True
+    how: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.statement or not self.own) and self.statement not in PAPER:
+            raise ValueError(f"the paper has no statement {self.statement!r} here; allowed: {', '.join(PAPER)}")
+
+    @property
+    def kind(self) -> Literal["paper", "own"]:
+        """Whose statement it is."""
+        return "own" if self.own else "paper"
 
     def __str__(self) -> str:
-        if self.kind == "paper":
-            return f"Collins et al. 2022, {self.where}"
-        return f"own derivation{f', {self.where}' if self.where else ''}"
+        whose = "own derivation" if self.own else f"Collins et al. 2022, {PAPER[self.statement].place}"
+        return f"{whose}, {self.how}" if self.how else whose
 
 
-def paper(where: str) -> Source:
-    """A statement of Collins et al. 2022 (arXiv 2202.03483)."""
-    return Source("paper", where)
+def paper(statement: str, how: str = "") -> Source:
+    """A statement of Collins et al. 2022 (arXiv 2202.03483), by its key in ``theory.claims.paper``."""
+    return Source(statement, False, how)
 
 
-def own(where: str = "") -> Source:
-    """A consequence worked out for this project."""
-    return Source("own", where)
+def own(how: str = "", about: str = "") -> Source:
+    """A consequence worked out for this project; ``about`` is the key of the paper's statement that it is about."""
+    return Source(about, True, how)
 
 
 class ClaimError(ValueError):
@@ -86,7 +106,7 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """One check of one instance: ``value`` must not exceed ``bound`` by more than ``tolerance``.
+    """One check of one example: ``value`` must not exceed ``bound`` by more than ``tolerance``.
 
     For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared.
     A value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them
@@ -132,12 +152,12 @@ class Measurement:
     why: str
     details: Mapping[str, Any] = field(default_factory=dict)
     consistent: bool = True
-    counterexample: Instance | None = None
+    counterexample: Example | None = None
 
 
 Kind = Literal["identity", "inequality", "measurement"]
-Need = Literal["step", "distance", "samples", "exact"]
-Check = Callable[[Instance, Implementation], Comparison]
+Exercise = Literal["step", "distance", "samples", "exact"]
+Check = Callable[[Example, Implementation], Comparison]
 
 
 def _tuple_of(value: Any, known: Iterable[str] | None = None) -> bool:
@@ -157,15 +177,15 @@ class Claim:
         chapter: where the catalogue lists it.
         statement: one sentence or two, mathematics between dollar signs in LaTeX.
         source: the paper (with the place) or own.
-        hypotheses: what is assumed, in words; ``instances`` generates exactly this.
+        hypotheses: what is assumed, in words; the strategies generate exactly this.
         expected: the verdict expected; any other is news and fails.
         kind: an identity, an inequality (margins are kept, and driven to their worst), or a measurement.
         learners: ids of the learners it speaks of.
-        needs: what of an implementation it exercises; empty for a statement about the theory alone.
+        exercises: what of an implementation a check uses; empty for a statement about the theory alone.
         rests_on: ids of the claims it uses.
-        proof, instances, rationals, check, measure: how it is known; ``instances`` and ``rationals`` are strategies of
-            float and of exact instances for ``check``.
-        examples: instances in the default profile (floats); a quarter of it for fractions.
+        proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
+            and of exact examples for ``check``.
+        examples: examples in the default profile (floats); a quarter of it for fractions.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -180,11 +200,11 @@ class Claim:
     expected: Verdict
     kind: Kind = "identity"
     learners: tuple[str, ...] = ()
-    needs: frozenset[Need] = frozenset()
+    exercises: frozenset[Exercise] = frozenset()
     rests_on: tuple[str, ...] = ()
     proof: Callable[[], Proof] | None = None
-    instances: Callable[[], SearchStrategy[Instance]] | None = None
-    rationals: Callable[[], SearchStrategy[Instance]] | None = None
+    floats: Callable[[], SearchStrategy[Example]] | None = None
+    fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
     examples: int = 60
@@ -195,10 +215,10 @@ class Claim:
             raise ValueError(f"a claim's id is {self.id!r}; allowed: lower-case letters and digits, hyphens between")
         for name, good, allowed in (
             ("expected", isinstance(self.expected, Verdict), f"a Verdict: {', '.join(Verdict.__members__)}"),
-            ("source", isinstance(self.source, Source), "paper('Theorem 1') or own()"),
+            ("source", isinstance(self.source, Source), "paper('theorem-1') or own()"),
             ("kind", self.kind in get_args(Kind), f"{', '.join(get_args(Kind))}"),
             ("learners", _tuple_of(self.learners, LEARNERS), f"a tuple of {', '.join(LEARNERS)}"),
-            ("needs", _subset(self.needs, get_args(Need)), f"a set of {', '.join(get_args(Need))}"),
+            ("exercises", _subset(self.exercises, get_args(Exercise)), f"a set of {', '.join(get_args(Exercise))}"),
             ("rests_on", _tuple_of(self.rests_on), "a tuple of claims' ids"),
             ("examples", isinstance(self.examples, int) and self.examples >= 1, "a whole number, 1 or more"),
         ):
@@ -206,5 +226,5 @@ class Claim:
                 raise ValueError(f"claim {self.id!r}: {name} is {getattr(self, name)!r}; allowed: {allowed}")
         if not (self.proof or self.check or self.measure):
             raise ValueError(f"claim {self.id!r} has neither proof nor check nor measurement")
-        if bool(self.check) != bool(self.instances or self.rationals):
-            raise ValueError(f"claim {self.id!r}: a check goes with instances or rationals, and these with a check")
+        if bool(self.check) != bool(self.floats or self.fractions):
+            raise ValueError(f"claim {self.id!r}: a check goes with floats or fractions, and these with a check")

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD
 from metarep.theory.claims.derivatives import HALF_NODES, WEIGHTS, WIDTH
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix, step_sizes, vector
-from metarep.theory.claims.updates import TITLES
 
 CHAPTER = "Finite samples"
 Array = np.ndarray
 
 
 @st.composite
-def sampled_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def sampled_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """Any B, w, data of any task (m_in ≠ m_out allowed), α ≠ β, and a direction (dB, dw). Entries up to 1."""
     k, n = draw(st.integers(1, 2)), draw(st.integers(1, 3))
     d, m_in, m_out = draw(st.integers(k, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
@@ -101,7 +101,7 @@ def _along(learner: Learner, data: _Data, B: Array, w: Array, dB: Array, dw: Arr
 def sampled_check(learner: Learner) -> Check:
     """(B − B⁺, w − w⁺) along a direction against β times the derivative of the loss after adaptation."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         B, w, dB, dw = (array(instance[name]) for name in ("B", "w", "dB", "dw"))
         exact, alpha, beta = _exact(B), instance["alpha"], instance["beta"]
         data = _Data(*(array(instance[name]) for name in ("X_in", "y_in", "X_out", "y_out")), alpha=alpha)
@@ -159,9 +159,9 @@ CLAIMS = tuple(
         hypotheses=r"any $B$, $w$, $X$, $y$, any sample sizes, $\alpha \ne \beta$",
         expected=Verdict.EXACT,
         learners=(name,),
-        needs=frozenset({"samples"}),
-        instances=sampled_steps,
-        rationals=lambda: sampled_steps(fractions),
+        exercises=frozenset({"samples"}),
+        floats=sampled_steps,
+        fractions=lambda: sampled_steps(fractions),
         check=sampled_check(learner),
         examples=24,
         remark="Compared with an exact difference quotient of the loss after adaptation, along any direction; no "

@@ -26,7 +26,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.traces import gradient_with_traces, trace
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims.comparing import run_together, same
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix, vector
 from metarep.theory.dynamics.floor import Floor, mean_rest, predicted_floor, rough_floor, stationary_start
 from metarep.theory.dynamics.moments import (
@@ -112,7 +112,7 @@ Gradients = Callable[..., tuple[Array, Array]]
 
 
 @st.composite
-def sampled_steps(draw: st.DrawFn, numbers: Numbers, largest: int) -> Instance:
+def sampled_steps(draw: st.DrawFn, numbers: Numbers, largest: int) -> Example:
     """Small sizes (m_in·d ≤ ``largest``), any B, w, targets, α, σ."""
     d = draw(st.integers(1, 2))
     m_in = draw(st.integers(1, max(1, largest // d)))
@@ -131,7 +131,7 @@ def sampled_steps(draw: st.DrawFn, numbers: Numbers, largest: int) -> Instance:
     }
 
 
-def _scale(instance: Instance, degree: int) -> float:
+def _scale(instance: Example, degree: int) -> float:
     """What rounding multiplies in a cubature sum: its terms' moduli are at most the points' (1 + size)^degree."""
     size = max(1.0, *(float(np.abs(array(instance[name]).astype(float)).max()) for name in ("B", "w", "targets")))
     sigma, alpha = float(instance["sigma"]), float(instance["alpha"])
@@ -147,7 +147,7 @@ def mean_update_check(name: str, gradients: Gradients = sampled_gradients) -> Ch
     """Cubature through the simulator on explicit data against the closed form."""
     learner = LEARNERS[name]
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         B, w, targets = (array(instance[name]) for name in ("B", "w", "targets"))
         alpha, sigma = instance["alpha"], instance["sigma"]
         exact = B.dtype == object
@@ -211,8 +211,8 @@ def _mean_update_claim(name: str, statement: str, remark: str, rests_on: tuple[s
         learners=(name,),
         rests_on=rests_on,
         proof=lambda: _mean_update_proof(name),
-        instances=lambda: sampled_steps(floats, 3),
-        rationals=lambda: sampled_steps(fractions, 2),
+        floats=lambda: sampled_steps(floats, 3),
+        fractions=lambda: sampled_steps(fractions, 2),
         check=mean_update_check(name),
         examples=24,
         remark=remark,
@@ -238,12 +238,12 @@ def _wishart_proof() -> Proof:
 
 
 @st.composite
-def _square_matrices(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def _square_matrices(draw: st.DrawFn, numbers: Numbers) -> Example:
     d = draw(st.integers(1, 2))
     return {"d": d, "m": draw(st.integers(1, 4 // d)), "A": draw(matrix(numbers, d, d))}
 
 
-def _wishart_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _wishart_check(instance: Example, implementation: Implementation) -> Comparison:
     A, m, d = array(instance["A"]), instance["m"], instance["d"]
     exact = A.dtype == object
     sample = sample_cubature(m, d, 5, 3, 1, exact)
@@ -258,7 +258,7 @@ def _wishart_check(instance: Instance, implementation: Implementation) -> Compar
 
 
 @st.composite
-def resting_steps(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def resting_steps(draw: st.DrawFn, numbers: Numbers) -> Example:
     """B in col(B_*), spanned by e_1 to e_k. Floats: d − k, n, m_out and k·m_in up to 2. Fractions, which are slow:
     k = m_in = 1, and two of d − k, n, m_out are 2.
     """
@@ -300,7 +300,7 @@ def noise_moment_check(moment: Callable[..., Array] | None = None, gradients: Gr
     """
     learner = LEARNERS["fo-anil"]
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         P, w, targets = (array(instance[name]) for name in ("B", "w", "targets"))
         alpha, sigma = instance["alpha"], instance["sigma"]
         d, k, n, m_in, m_out = (instance[name] for name in ("d", "k", "n", "m_in", "m_out"))
@@ -384,7 +384,7 @@ def _means_in_law(implementation: Implementation, seed: int, effort: float) -> M
 
 
 @st.composite
-def differing_tasks(draw: st.DrawFn) -> Instance:
+def differing_tasks(draw: st.DrawFn) -> Example:
     """Fixed tasks whose covariance has full rank, by construction: ±spread along every direction, and a mean."""
     k = draw(st.integers(1, 4))
     return {
@@ -398,7 +398,7 @@ def differing_tasks(draw: st.DrawFn) -> Instance:
     }
 
 
-def tasks_of(instance: Instance) -> Array:
+def tasks_of(instance: Example) -> Array:
     """Heads (k, 2k) of a ``differing_tasks`` instance."""
     spread = np.diag(instance["spread"]) @ (np.eye(instance["k"]) + np.triu(array(instance["shear"]), 1))
     return np.concatenate([spread, -spread], 1) + np.array(instance["mean"])[:, None]
@@ -407,7 +407,7 @@ def tasks_of(instance: Instance) -> Array:
 def rest_check(rest: Callable[..., tuple[Array, Array]] | None = None) -> Check:
     """The mean gradients vanish at the stated rest."""
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         heads, alpha, m_in, sigma = tasks_of(instance), instance["alpha"], instance["m_in"], instance["sigma"]
         P, w = (rest or mean_rest)(heads, alpha, m_in, sigma)
         moved = mean_gradients(LEARNERS["fo-anil"], P, w, heads, alpha, float(m_in), sigma)
@@ -691,8 +691,8 @@ CLAIMS = (
         hypotheses=r"rows of $X$ independent $N(0, I_d)$; any $d$, $m$",
         expected=Verdict.PROVED,
         proof=_wishart_proof,
-        instances=lambda: _square_matrices(floats),
-        rationals=lambda: _square_matrices(fractions),
+        floats=lambda: _square_matrices(floats),
+        fractions=lambda: _square_matrices(fractions),
         check=_wishart_check,
         examples=16,
     ),
@@ -743,8 +743,8 @@ CLAIMS = (
         expected=Verdict.EXACT,
         learners=("fo-anil",),
         rests_on=("isserlis-wishart",),
-        instances=lambda: resting_steps(floats),
-        rationals=lambda: resting_steps(fractions),
+        floats=lambda: resting_steps(floats),
+        fractions=lambda: resting_steps(fractions),
         check=noise_moment_check(),
         examples=12,
         remark="The moment itself is derived for all sizes (103 words); what is checked is the simulator's at the "
@@ -761,7 +761,7 @@ CLAIMS = (
         expected=Verdict.SUPPORTED,
         learners=("fo-anil",),
         rests_on=("mean-update-fo-anil",),
-        instances=differing_tasks,
+        floats=differing_tasks,
         check=rest_check(),
         examples=40,
         remark="In the population the head rests anywhere and $\\alpha PP^\\top = I$. With $n \\le k$ tasks $V$ is "

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims.record import Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.record import Claim, Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
 
 CHAPTER = "The setting"
@@ -23,7 +23,7 @@ def _sines() -> st.SearchStrategy[float]:
 
 
 @st.composite
-def placed_subspaces(draw: st.DrawFn) -> Instance:
+def placed_subspaces(draw: st.DrawFn) -> Example:
     """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, with a well-conditioned basis change
     T.
     """
@@ -40,7 +40,7 @@ def placed_subspaces(draw: st.DrawFn) -> Instance:
     }
 
 
-def place(instance: Instance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def place(instance: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(B, B_star, T) of a ``placed_subspaces`` instance; T = scale·(I + mixing), ‖mixing‖ ≤ ¾, so cond(T) ≤ 7."""
     k = instance["k"]
     frame = reflected_identity(instance["frame"]).astype(float)
@@ -50,14 +50,14 @@ def place(instance: Instance) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return (frame[:, :k] * cosines + frame[:, k : 2 * k] * sines) @ T, frame[:, :k], T
 
 
-def _tolerance(instance: Instance, T: np.ndarray, eps: float) -> float:
+def _tolerance(instance: Example, T: np.ndarray, eps: float) -> float:
     """The basis B̂ turns by eps·cond(T) under rounding of B and of its QR factors, over d·k entries; twice for two
     reflections.
     """
     return 8 * eps * instance["d"] * instance["k"] * float(np.linalg.cond(T))
 
 
-def _angles_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _angles_check(instance: Example, implementation: Implementation) -> Comparison:
     B, B_star, T = place(instance)
     distance: Any = float(implementation.subspace_distance(B, B_star))
     return Comparison(
@@ -68,7 +68,7 @@ def _angles_check(instance: Instance, implementation: Implementation) -> Compari
     )
 
 
-def _basis_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _basis_check(instance: Example, implementation: Implementation) -> Comparison:
     B, B_star, T = place(instance)
     plain = np.linalg.solve(T.T, B.T).T
     k = instance["k"]
@@ -83,7 +83,7 @@ DECADES = 300
 
 
 @st.composite
-def reduced_subspaces(draw: st.DrawFn) -> Instance:
+def reduced_subspaces(draw: st.DrawFn) -> Example:
     """B = [QC; VS]T with B_* = [I; 0], Q and V orthogonal; sines 10^−decade times ¼ … 1, the largest, and 0 … 1."""
     k = draw(st.integers(1, 3))
     others = draw(st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1))
@@ -97,7 +97,7 @@ def reduced_subspaces(draw: st.DrawFn) -> Instance:
     }
 
 
-def _reduced_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _reduced_check(instance: Example, implementation: Implementation) -> Comparison:
     k = instance["k"]
     sines = np.array(instance["sines"]) * 10.0 ** -instance["decade"]
     T = np.eye(k) + array(instance["mixing"]).astype(float)
@@ -119,11 +119,11 @@ CLAIMS = (
             r"$\mathrm{dist}(B, B_*) = \|(I - B_*B_*^\top)\hat B\|_2$ is the sine of the largest principal angle of "
             r"the column spaces, computed to a few units of rounding even where that angle is $10^{-12}$."
         ),
-        source=paper("Section 2 (definition of dist); the accuracy is our own requirement"),
+        source=paper("setting", "the accuracy is our own requirement"),
         hypotheses=r"$d \ge 2k$, any principal sines between $10^{-12}$ and 1, any well-conditioned basis, any scale",
         expected=Verdict.SUPPORTED,
-        needs=frozenset({"distance"}),
-        instances=placed_subspaces,
+        exercises=frozenset({"distance"}),
+        floats=placed_subspaces,
         check=_angles_check,
         remark="Through the inverse cosine half of the digits of a small angle would be lost.",
     ),
@@ -137,8 +137,8 @@ CLAIMS = (
         source=own(),
         hypotheses=r"$d \ge 2k$, any principal sines, $T$ with condition number at most 7, any scale",
         expected=Verdict.SUPPORTED,
-        needs=frozenset({"distance"}),
-        instances=placed_subspaces,
+        exercises=frozenset({"distance"}),
+        floats=placed_subspaces,
         check=_basis_check,
     ),
     Claim(
@@ -152,8 +152,8 @@ CLAIMS = (
         hypotheses=r"$d = 2k$, $B_* = [I; 0]$, a largest sine from $\frac{1}{10}$ down to $10^{-300}/4$, the others "
         "smaller, any well-conditioned basis",
         expected=Verdict.SUPPORTED,
-        needs=frozenset({"distance"}),
-        instances=reduced_subspaces,
+        exercises=frozenset({"distance"}),
+        floats=reduced_subspaces,
         check=_reduced_check,
         remark="Of the smaller sines this is not so: their error is a few units of rounding of the largest.",
     ),

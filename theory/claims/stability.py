@@ -21,7 +21,7 @@ from metarep.theory.claims.derivatives import (
     neighbourhoods,
 )
 from metarep.theory.claims.rates import AT_TRUTH, NO_HEAD, compare_spectra, heads_and_steps
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -115,7 +115,7 @@ def _growth_comparison(ratio: float, grows: bool, why: str, tolerance: float) ->
 
 
 @st.composite
-def step_sizes_at_threshold(draw: st.DrawFn) -> Instance:
+def step_sizes_at_threshold(draw: st.DrawFn) -> Example:
     """Heads, α, and αβL_*² as a share of a threshold, on either side of it, and a perturbation of the span."""
     k = draw(st.integers(1, 3))
     n = draw(st.integers(1, 4))
@@ -142,7 +142,7 @@ def threshold_check(name: str, threshold: float | None = None) -> Check:
     limit = step_size_threshold(learner) if threshold is None else threshold
     assert limit is not None
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         heads, alpha, k = array(instance["heads"]), instance["alpha"], instance["k"]
         Psi = heads @ heads.T / instance["n"]
         values, vectors = np.linalg.eigh(Psi)
@@ -177,9 +177,9 @@ def _threshold_claim(name: str, title: str, limit: str) -> Claim:
         expected=Verdict.SUPPORTED,
         kind="inequality",
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"span-spectrum-{name}", f"local-rate-{name}"),
-        instances=step_sizes_at_threshold,
+        floats=step_sizes_at_threshold,
         check=threshold_check(name),
         examples=60,
         remark="Follows from the proved spectrum, whose extreme eigenvalue is that of i = j = 1; here it is seen on "
@@ -188,7 +188,7 @@ def _threshold_claim(name: str, title: str, limit: str) -> Claim:
     )
 
 
-def _maml_threshold_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _maml_threshold_check(instance: Example, implementation: Implementation) -> Comparison:
     heads, alpha, beta = array(instance["heads"]), instance["alpha"], instance["beta"]
     top = HeadMoments.of(heads).L ** 2
     G = span_head_matrix(get_learner("maml"), heads, alpha, beta)
@@ -215,7 +215,7 @@ MAML_THRESHOLD = Claim(
     kind="inequality",
     learners=("maml",),
     rests_on=("span-spectrum-maml",),
-    instances=heads_and_steps,
+    floats=heads_and_steps,
     check=_maml_threshold_check,
     examples=50,
     remark="Follows from the proved energy: its Rayleigh quotient at S = uuᵀ, u the top eigenvector, is 4L_*². More "
@@ -229,7 +229,7 @@ MAML_THRESHOLD = Claim(
 
 
 @st.composite
-def scalar_heads(draw: st.DrawFn) -> Instance:
+def scalar_heads(draw: st.DrawFn) -> Example:
     """k = 1: heads of the same or of different sign, a head with αβh² ≤ 1, step sizes with αβm_2 at most 0.4."""
     n = draw(st.integers(1, 4))
     heads = draw(vector(floats, n))
@@ -247,7 +247,7 @@ def scalar_heads(draw: st.DrawFn) -> Instance:
 LARGE_HEAD_STEPS = 8
 
 
-def _large_head_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _large_head_check(instance: Example, implementation: Implementation) -> Comparison:
     heads, alpha = array(instance["heads"]), instance["alpha"]
     m_1, m_2 = float(heads.mean()), float((heads**2).mean())
     beta = instance["alpha beta m_2"] / (alpha * m_2)
@@ -277,9 +277,9 @@ FO_ANIL_LARGE_HEAD = Claim(
     hypotheses=r"$k = 1$, fixed tasks, $\alpha\beta m_2 \le 0.4$, $\alpha\beta (Mw)^2 \le 1$",
     expected=Verdict.SUPPORTED,
     learners=("fo-anil",),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("span-spectrum-fo-anil",),
-    instances=scalar_heads,
+    floats=scalar_heads,
     check=_large_head_check,
     examples=60,
 )
@@ -315,7 +315,7 @@ def _applied(heads: np.ndarray) -> np.ndarray:
     return np.concatenate([np.array(span)[:, *np.triu_indices(k)], np.array(head)], axis=1).T
 
 
-def _operator_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _operator_check(instance: Example, implementation: Implementation) -> Comparison:
     heads, alpha, beta = array(instance["heads"]), instance["alpha"], instance["beta"]
     G = span_head_matrix(get_learner(FO_MAML), heads, alpha, beta)
     if heads.dtype == object:
@@ -342,8 +342,8 @@ FO_MAML_OPERATOR = Claim(
     learners=(FO_MAML,),
     rests_on=("span-rate-fo-maml",),
     proof=_operator_proof,
-    instances=heads_and_steps,
-    rationals=lambda: heads_and_steps(largest_k=3, numbers=fractions),
+    floats=heads_and_steps,
+    fractions=lambda: heads_and_steps(largest_k=3, numbers=fractions),
     check=_operator_check,
     examples=40,
     remark=r"So for small steps the truth is stable if the eigenvalues of $\mathcal{L}$ that are not zero have "
@@ -353,7 +353,7 @@ FO_MAML_OPERATOR = Claim(
 )
 
 
-def _scalar_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _scalar_check(instance: Example, implementation: Implementation) -> Comparison:
     heads = array(instance["heads"])
     if heads.dtype == object:
         n = instance["n"]
@@ -379,8 +379,8 @@ FO_MAML_SCALAR = Claim(
     learners=(FO_MAML,),
     rests_on=("fo-maml-operator",),
     proof=one_dimensional_proof,
-    instances=scalar_heads,
-    rationals=lambda: heads_and_steps(largest_k=1, numbers=fractions),
+    floats=scalar_heads,
+    fractions=lambda: heads_and_steps(largest_k=1, numbers=fractions),
     check=_scalar_check,
     examples=40,
     remark=r"So (two eigenvalues with a positive sum) the truth is stable under FO-MAML with small steps where "
@@ -400,7 +400,7 @@ def _few_tasks_proof() -> Proof:
     return proof
 
 
-def _few_tasks_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _few_tasks_check(instance: Example, implementation: Implementation) -> Comparison:
     k = instance["k"]
     near = neighbourhood({**instance, "A": (0 * array(instance["A"])).tolist()})
     omega = 0 * near.omega + 1 if not near.omega @ near.omega else near.omega
@@ -435,11 +435,11 @@ FO_MAML_FEW_TASKS = Claim(
     hypotheses=AT_TRUTH + NO_HEAD,
     expected=Verdict.PROVED,
     learners=(FO_MAML,),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("fo-maml-operator",),
     proof=_few_tasks_proof,
-    instances=lambda: neighbourhoods(floats),
-    rationals=lambda: neighbourhoods(fractions, largest_k=2, most_beyond=1),
+    floats=lambda: neighbourhoods(floats),
+    fractions=lambda: neighbourhoods(fractions, largest_k=2, most_beyond=1),
     check=_few_tasks_check,
     examples=24,
     remark=r"There is such an $\omega$ for any $n \le k$ linearly independent heads, so for few tasks one eigenvalue "
@@ -487,7 +487,7 @@ FO_MAML_TWO_HEADS = Claim(
     expected=Verdict.MEASURED,
     kind="measurement",
     learners=(FO_MAML,),
-    needs=frozenset({"step", "distance"}),
+    exercises=frozenset({"step", "distance"}),
     rests_on=("fo-maml-scalar",),
     measure=_two_heads,
     examples=1,
@@ -499,7 +499,7 @@ FO_MAML_TWO_HEADS = Claim(
 
 
 @st.composite
-def heads_near_boundary(draw: st.DrawFn) -> Instance:
+def heads_near_boundary(draw: st.DrawFn) -> Example:
     """Heads X + t·(mean direction) with X of mean zero: k, n ≥ k + 2, and how far t is from where 𝓛 turns unstable."""
     k = draw(st.integers(1, 2))
     n = draw(st.integers(k + 2, k + 4))
@@ -514,7 +514,7 @@ def heads_near_boundary(draw: st.DrawFn) -> Instance:
     }
 
 
-def _spread_heads(instance: Instance) -> tuple[np.ndarray, np.ndarray]:
+def _spread_heads(instance: Example) -> tuple[np.ndarray, np.ndarray]:
     """Mean-zero heads that span all directions (a fixed regular part plus the drawn one), and a non-zero mean
     direction.
     """
@@ -543,7 +543,7 @@ def _boundary(spread: np.ndarray, direction: np.ndarray) -> float:
     return high
 
 
-def _boundary_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _boundary_check(instance: Example, implementation: Implementation) -> Comparison:
     spread, direction = _spread_heads(instance)
     heads = spread + instance["share"] * _boundary(spread, direction) * direction[:, None]
     alpha = instance["alpha"]
@@ -587,9 +587,9 @@ FO_MAML_BOUNDARY = Claim(
     expected=Verdict.SUPPORTED,
     kind="inequality",
     learners=(FO_MAML,),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("fo-maml-operator",),
-    instances=heads_near_boundary,
+    floats=heads_near_boundary,
     check=_boundary_check,
     examples=24,
 )
@@ -672,7 +672,7 @@ def _far_proof() -> Proof:
 
 
 @st.composite
-def balanced_anywhere(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
+def balanced_anywhere(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """A balanced representation anywhere: B = c·frame columns, α = 1/c², B_* from another frame."""
     k = draw(st.integers(1, 2))
     d = draw(st.integers(k, 4))
@@ -690,7 +690,7 @@ def balanced_anywhere(draw: st.DrawFn, numbers: Numbers = floats) -> Instance:
     }
 
 
-def _far_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _far_check(instance: Example, implementation: Implementation) -> Comparison:
     k, c, beta = instance["k"], instance["c"], instance["beta"]
     frame, other = reflected_identity(instance["frame"]), reflected_identity(instance["other frame"])
     heads, dw = array(instance["heads"]), array(instance["dw"])
@@ -719,11 +719,11 @@ FO_MAML_FAR = Claim(
     hypotheses=r"$\alpha B^\top B = I$, $w = 0$, any heads",
     expected=Verdict.PROVED,
     learners=(FO_MAML,),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("update-fo-maml",),
     proof=_far_proof,
-    instances=lambda: balanced_anywhere(floats),
-    rationals=lambda: balanced_anywhere(fractions),
+    floats=lambda: balanced_anywhere(floats),
+    fractions=lambda: balanced_anywhere(fractions),
     check=_far_check,
     examples=32,
     remark="Traces stand in the proof as the scalars wᵀw of one task under the average.",
@@ -768,7 +768,7 @@ FO_MAML_FAR_DIVERGENCE = Claim(
     expected=Verdict.MEASURED,
     kind="measurement",
     learners=(FO_MAML,),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("fo-maml-far",),
     measure=_far_divergence,
     examples=FAR_TRIALS,
@@ -780,7 +780,7 @@ FO_MAML_FAR_DIVERGENCE = Claim(
 
 
 @st.composite
-def small_steps(draw: st.DrawFn) -> Instance:
+def small_steps(draw: st.DrawFn) -> Example:
     """Any heads, and step sizes small enough for Exact MAML's energy to be descended."""
     k = draw(st.integers(1, 4))
     n = draw(st.integers(1, 6))
@@ -789,7 +789,7 @@ def small_steps(draw: st.DrawFn) -> Instance:
     return {"k": k, "n": n, "alpha": draw(floats(1 / 8, 2.0)), "share": draw(floats(1 / 16, 1.0)), "heads": heads}
 
 
-def _others_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _others_check(instance: Example, implementation: Implementation) -> Comparison:
     heads, alpha = array(instance["heads"]), instance["alpha"]
     top = HeadMoments.of(heads).L ** 2
     longest = float((heads**2).sum(0).max())
@@ -824,7 +824,7 @@ OTHERS_STABLE = Claim(
     kind="inequality",
     learners=("fo-anil", "anil", "maml"),
     rests_on=("span-spectrum-fo-anil", "span-spectrum-anil", "span-spectrum-maml"),
-    instances=small_steps,
+    floats=small_steps,
     check=_others_check,
     examples=40,
     remark="Follows from the proved spectra and from Exact MAML's energy. Neutral directions have modulus exactly 1.",

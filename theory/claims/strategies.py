@@ -17,7 +17,10 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from metarep.theory.claims.record import Instance
+from metarep.theory.claims.record import Example
+
+ANY_STEP = "any $d \\ge k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$, $\\alpha \\ne \\beta$"
+"""The hypotheses of ``outer_steps``, in words."""
 
 Numbers = Callable[[float, float], st.SearchStrategy[Any]]
 """``numbers(low, high)``: a strategy of floats or of fractions in that range."""
@@ -77,7 +80,7 @@ def outer_steps(
     largest_d: int = 6,
     least_n: int = 2,
     least_codimension: int = 0,
-) -> Instance:
+) -> Example:
     """Any k, d ≥ k + ``least_codimension``, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β.
 
     These are the hypotheses of an identity of one step.
@@ -147,7 +150,7 @@ class StepArrays:
         return self.B.dtype == object
 
 
-def step_arrays(instance: Instance) -> StepArrays:
+def step_arrays(instance: Example) -> StepArrays:
     """Turn an ``outer_steps`` instance into arrays."""
     frame = reflected_identity(instance["frame"])
     k = instance["k"]

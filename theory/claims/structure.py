@@ -12,7 +12,8 @@ from metarep.sim.problems import FixedTasks, Problem, reduce
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.expressions import evaluate_words, latex, to_words
 from metarep.theory.calculus.proofs import Proof
-from metarep.theory.calculus.words import Poly, Rule
+from metarep.theory.calculus.words import Poly, Rule, find_letter
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import (
     ROUNDINGS_PER_WORD,
     most_strained,
@@ -21,8 +22,9 @@ from metarep.theory.claims.comparing import (
     step_scale,
     supported,
 )
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own, paper
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import (
+    ANY_STEP,
     Numbers,
     StepArrays,
     array,
@@ -36,7 +38,6 @@ from metarep.theory.claims.strategies import (
     step_sizes,
     vector,
 )
-from metarep.theory.claims.updates import ANY_STEP, TITLES, latex_name
 from metarep.theory.dynamics.derive import derive, task_gradients
 from metarep.theory.dynamics.structure import (
     PERPENDICULAR,
@@ -81,7 +82,7 @@ def _right_factor_proof(learner: Learner) -> Proof:
 
 
 def _right_factor_check(learner: Learner) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         at = step_arrays(instance)
         after = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)[0]
         factor, _ = stated_split(learner).evaluate(learner, at.B, at.w, at.B_star, at.heads, at.alpha, at.beta)
@@ -109,7 +110,7 @@ def _span_proof(learner: Learner) -> Proof:
 
 
 def _span_check(learner: Learner) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         at = step_arrays(instance)
         after = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)[0]
         factor, inflow = stated_split(learner).evaluate(learner, at.B, at.w, at.B_star, at.heads, at.alpha, at.beta)
@@ -143,7 +144,7 @@ def _where(learner: Learner, expressions: tuple[Any, ...]) -> str:
     for name, expression in split.definitions:
         if name in used:
             meaning = f" (the {_AVERAGED[name]})" if _AVERAGED[name] else ""
-            named.append(f"${latex_name(name)} = {latex(expression)}${meaning}")
+            named.append(f"${find_letter(name).latex} = {latex(expression)}${meaning}")
     return f", where {', '.join(named)}" if named else ""
 
 
@@ -168,15 +169,15 @@ RIGHT_FACTORS = tuple(
         id=f"right-factor-{name}",
         chapter=CHAPTER,
         statement=_right_factor_statement(learner),
-        source=paper("proof of Theorem 1") if name == "fo-anil" else own(),
+        source=paper("proof-of-theorem-1") if name == "fo-anil" else own(),
         hypotheses=ANY_STEP_OFF,
         expected=Verdict.PROVED,
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"update-{name}",),
         proof=lambda learner=learner: _right_factor_proof(learner),
-        instances=lambda: outer_steps(floats, least_codimension=1),
-        rationals=lambda: outer_steps(fractions, least_codimension=1),
+        floats=lambda: outer_steps(floats, least_codimension=1),
+        fractions=lambda: outer_steps(fractions, least_codimension=1),
         check=_right_factor_check(learner),
         examples=24,
         remark="$N$ is $k \\times k$ and the same in every ambient dimension $d$.",
@@ -193,11 +194,11 @@ SPAN_PARTS = tuple(
         hypotheses=ANY_STEP,
         expected=Verdict.PROVED,
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"right-factor-{name}",),
         proof=lambda learner=learner: _span_proof(learner),
-        instances=lambda: outer_steps(floats),
-        rationals=lambda: outer_steps(fractions),
+        floats=lambda: outer_steps(floats),
+        fractions=lambda: outer_steps(fractions),
         check=_span_check(learner),
         examples=20,
     )
@@ -247,12 +248,12 @@ def _any_spec_proof() -> Proof:
 
 
 @st.composite
-def _steps_of_specs(draw: st.DrawFn, numbers: Numbers) -> Instance:
+def _steps_of_specs(draw: st.DrawFn, numbers: Numbers) -> Example:
     name = draw(st.sampled_from(SPECS_CHECKED))
     return {**draw(outer_steps(numbers, largest_k=2, largest_d=5, least_codimension=1)), "learner": name}
 
 
-def _any_spec_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _any_spec_check(instance: Example, implementation: Implementation) -> Comparison:
     """The derived step in R^d against N from R^(d+1). No implementation has all these specs, so none is asked."""
     at, learner = step_arrays(instance), SPECS[instance["learner"]]
     after = derive(learner)(at.B, at.w, at.targets, at.alpha, at.beta)[0]
@@ -288,10 +289,10 @@ ANY_SPEC = Claim(
     hypotheses=f"{ANY_STEP_OFF}; the five learners and {len(SPECS) - 5} others: "
     + ", ".join(name for name in SPECS if name not in LEARNERS),
     expected=Verdict.PROVED,
-    needs=frozenset(),
+    exercises=frozenset(),
     proof=_any_spec_proof,
-    instances=lambda: _steps_of_specs(floats),
-    rationals=lambda: _steps_of_specs(fractions),
+    floats=lambda: _steps_of_specs(floats),
+    fractions=lambda: _steps_of_specs(fractions),
     check=_any_spec_check,
     examples=24,
     remark=(
@@ -320,7 +321,7 @@ def _adapted_moments_proof() -> Proof:
     return proof
 
 
-def _adapted_moments_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _adapted_moments_check(instance: Example, implementation: Implementation) -> Comparison:
     """FO-ANIL's whole step from w̄_* and Ψ_* alone: B⁺ = B(I − βΨ) + βB_*·mean w_*w_iᵀ, w⁺ = w − βBᵀ(B·mean w_i − θ̄)."""
     at, learner = step_arrays(instance), LEARNERS["fo-anil"]
     after = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
@@ -357,11 +358,11 @@ ADAPTED_MOMENTS = Claim(
     hypotheses=ANY_STEP,
     expected=Verdict.PROVED,
     learners=("fo-anil",),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("span-part-fo-anil",),
     proof=_adapted_moments_proof,
-    instances=lambda: outer_steps(floats),
-    rationals=lambda: outer_steps(fractions),
+    floats=lambda: outer_steps(floats),
+    fractions=lambda: outer_steps(fractions),
     check=_adapted_moments_check,
     examples=24,
     remark=r"So FO-ANIL's step needs $\bar w_*$ and $\Psi_*$, not the heads: the check makes the whole step from them.",
@@ -377,7 +378,7 @@ BEYOND = (Rule("B_perp'", "B_star", None), Rule("B_perp'", "B", None))
 @st.composite
 def few_steps(
     draw: st.DrawFn, numbers: Numbers, most_steps: int, least_beyond: int = 1, most_beyond: int = 3
-) -> Instance:
+) -> Example:
     """A start B_0 = frame·[X; Y; 0] in d = 2k + beyond dimensions, heads, and a few outer steps of moderate size.
 
     Entries are at most 1 and α at most ½: a step of Exact MAML raises entries to the ninth power, and the third of
@@ -416,7 +417,7 @@ class ConfinedStart:
         return self.frame[:, len(self.reduced_B) :]
 
 
-def confined_start(instance: Instance) -> ConfinedStart:
+def confined_start(instance: Example) -> ConfinedStart:
     """Turn a ``few_steps`` instance into arrays."""
     frame, k = reflected_identity(instance["frame"]), instance["k"]
     reduced = np.concatenate([array(instance["X"]), array(instance["Y"])])
@@ -441,7 +442,7 @@ def _confinement_proof() -> Proof:
     return proof
 
 
-def _confinement_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _confinement_check(instance: Example, implementation: Implementation) -> Comparison:
     start = confined_start(instance)
     beyond = start.beyond
     found = []
@@ -484,11 +485,11 @@ CONFINEMENT = Claim(
     hypotheses=r"any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; $d > 2k$ (else it says nothing)",
     expected=Verdict.PROVED,
     learners=tuple(LEARNERS),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("right-factor-any-spec",),
     proof=_confinement_proof,
-    instances=lambda: few_steps(floats, 3),
-    rationals=lambda: few_steps(fractions, 2),
+    floats=lambda: few_steps(floats, 3),
+    fractions=lambda: few_steps(fractions, 2),
     check=_confinement_check,
     examples=20,
     remark=(
@@ -521,7 +522,7 @@ def _reduction_proof() -> Proof:
     return proof
 
 
-def _reduction_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _reduction_check(instance: Example, implementation: Implementation) -> Comparison:
     start = confined_start(instance)
     at, k = start.at, instance["k"]
     if at.exact:
@@ -568,11 +569,11 @@ REDUCTION = Claim(
     hypotheses=r"any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$",
     expected=Verdict.PROVED,
     learners=tuple(LEARNERS),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("right-factor-any-spec", "confinement"),
     proof=_reduction_proof,
-    instances=lambda: few_steps(floats, 1),
-    rationals=lambda: few_steps(fractions, 2),
+    floats=lambda: few_steps(floats, 1),
+    fractions=lambda: few_steps(fractions, 2),
     check=_reduction_check,
     examples=20,
     remark=(
@@ -589,7 +590,7 @@ then below its eps."""
 
 
 @st.composite
-def nearly_there(draw: st.DrawFn) -> Instance:
+def nearly_there(draw: st.DrawFn) -> Example:
     """A start [X; 10^−decade·Y] in R^(2k) and one outer step of moderate size; one entry of Y is at least ½."""
     instance = dict(draw(few_steps(floats, 1, 0, 0)))
     del instance["frame"]
@@ -597,7 +598,7 @@ def nearly_there(draw: st.DrawFn) -> Instance:
     return {**instance, "decade": draw(st.integers(10, LEAST_DECADE))}
 
 
-def _small_part_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _small_part_check(instance: Example, implementation: Implementation) -> Comparison:
     """B_{*⊥}ᵀB⁺ against Y N, both divided by ‖Y‖'s decade; N at Y = 0, from which YᵀY < 10⁻¹⁹ is no different."""
     k, least = instance["k"], LEAST_DECADE if implementation.eps < 1e-12 else LEAST_DECADE_SINGLE
     tiny = 10.0 ** -min(instance["decade"], least)
@@ -636,9 +637,9 @@ SMALL_PART = Claim(
     r"$\|Y\|$ from $10^{-9}$ down to $10^{-290}$",
     expected=Verdict.SUPPORTED,
     learners=tuple(LEARNERS),
-    needs=frozenset({"step"}),
+    exercises=frozenset({"step"}),
     rests_on=("reduction",),
-    instances=nearly_there,
+    floats=nearly_there,
     check=_small_part_check,
     examples=20,
     remark=(
@@ -687,7 +688,7 @@ def _moments_proof(learner: Learner, degree: int) -> Proof:
 
 
 @st.composite
-def _two_head_sets(draw: st.DrawFn, numbers: Numbers, degree: int) -> Instance:
+def _two_head_sets(draw: st.DrawFn, numbers: Numbers, degree: int) -> Example:
     """Heads a + x b for the numbers x of either of two sets whose power sums agree up to ``degree`` or to one less."""
     base = dict(draw(outer_steps(numbers, largest_k=2, largest_d=4)))
     del base["heads"]
@@ -698,7 +699,7 @@ def _two_head_sets(draw: st.DrawFn, numbers: Numbers, degree: int) -> Instance:
 
 
 def _moments_check(learner: Learner, degree: int) -> Check:
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         pair = EQUAL_POWER_SUMS[instance["agree"]]
         a_, b_ = array(instance["a"]), array(instance["b"])
         head_sets = [a_[:, None] + b_[:, None] * np.array([x], dtype=int).astype(a_.dtype) for x in pair]
@@ -737,11 +738,11 @@ def _moments_claim(name: str, learner: Learner, degree: int) -> Claim:
         ),
         expected=Verdict.PROVED,
         learners=(name,),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=(f"update-{name}",),
         proof=lambda: _moments_proof(learner, degree),
-        instances=lambda: _two_head_sets(floats, degree),
-        rationals=lambda: _two_head_sets(fractions, degree),
+        floats=lambda: _two_head_sets(floats, degree),
+        fractions=lambda: _two_head_sets(fractions, degree),
         check=_moments_check(learner, degree),
         examples=24,
         remark=(

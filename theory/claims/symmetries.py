@@ -24,8 +24,9 @@ from metarep.theory.claims.comparing import (
     step_scale,
     supported,
 )
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import (
+    ANY_STEP,
     Numbers,
     StepArrays,
     floats,
@@ -35,7 +36,6 @@ from metarep.theory.claims.strategies import (
     reflections,
     step_arrays,
 )
-from metarep.theory.claims.updates import ANY_STEP
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
 
@@ -166,13 +166,13 @@ def _moduli(at: StepArrays) -> StepArrays:
     return replace(at, B=np.abs(at.B), w=np.abs(at.w), heads=np.abs(at.heads), B_star=np.abs(at.B_star))
 
 
-def _carried_check(read: Callable[[Instance], Any], move: Move, carry: Carry, why: str) -> Check:
+def _carried_check(read: Callable[[Example], Any], move: Move, carry: Carry, why: str) -> Check:
     """step(changed problem) against changed step(problem), for every learner that the implementation has.
 
     ``read`` gets the group's element from the instance; an array or a number of which a modulus makes sense.
     """
 
-    def check(instance: Instance, implementation: Implementation) -> Comparison:
+    def check(instance: Example, implementation: Implementation) -> Comparison:
         at, element = step_arrays(instance), read(instance)
         there = move(at, element)
         # The changed letters' moduli, with |Q| for Q: they bound all intermediates on both sides: |Q||Q|ᵀ ≥ I.
@@ -202,28 +202,28 @@ ROUNDINGS_TRANSFORMED = 4 * ROUNDINGS_PER_WORD
 used up to four times in a word: at most three times as many roundings again as a word's own."""
 
 
-def with_reflections(numbers: Numbers, name: str, dimension: str) -> st.SearchStrategy[Instance]:
+def with_reflections(numbers: Numbers, name: str, dimension: str) -> st.SearchStrategy[Example]:
     """``outer_steps`` together with reflections of R^d or R^k, under ``name``."""
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Instance:
+    def drawn(draw: st.DrawFn) -> Example:
         base = draw(outer_steps(numbers, largest_k=3, largest_d=5))
         return {**base, name: draw(reflections(numbers, base[dimension]))}
 
     return drawn()
 
 
-def with_scale(numbers: Numbers) -> st.SearchStrategy[Instance]:
+def with_scale(numbers: Numbers) -> st.SearchStrategy[Example]:
     """``outer_steps`` together with a factor c between ½ and 2."""
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Instance:
+    def drawn(draw: st.DrawFn) -> Example:
         return {**draw(outer_steps(numbers, largest_k=3, largest_d=5)), "c": draw(numbers(0.5, 2.0))}
 
     return drawn()
 
 
-def plain_steps(numbers: Numbers) -> st.SearchStrategy[Instance]:
+def plain_steps(numbers: Numbers) -> st.SearchStrategy[Example]:
     """``outer_steps`` of the size used in this chapter."""
     return outer_steps(numbers, largest_k=3, largest_d=5)
 
@@ -232,7 +232,7 @@ def _claim(
     id_: str,
     statement: str,
     proof: Callable[[], Proof],
-    instances: Callable[[Numbers], st.SearchStrategy[Instance]],
+    instances: Callable[[Numbers], st.SearchStrategy[Example]],
     check: Check,
     also: str = "",
     remark: str = "",
@@ -245,11 +245,11 @@ def _claim(
         hypotheses=ANY_STEP + also,
         expected=Verdict.PROVED,
         learners=tuple(LEARNERS),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=tuple(f"update-{name}" for name in LEARNERS),
         proof=proof,
-        instances=lambda: instances(floats),
-        rationals=lambda: instances(fractions),
+        floats=lambda: instances(floats),
+        fractions=lambda: instances(fractions),
         check=check,
         examples=24,
         remark=remark,
@@ -335,11 +335,11 @@ SCALING = _claim(
 )
 
 
-def pooled_steps(numbers: Numbers) -> st.SearchStrategy[Instance]:
+def pooled_steps(numbers: Numbers) -> st.SearchStrategy[Example]:
     """``outer_steps`` with 2 to 4 tasks, how to split them in two parts, and by how much to turn their order."""
 
     @st.composite
-    def drawn(draw: st.DrawFn) -> Instance:
+    def drawn(draw: st.DrawFn) -> Example:
         base = draw(outer_steps(numbers, largest_k=2, largest_d=4))
         n = base["n"]
         return {**base, "first": draw(st.integers(1, n - 1)), "shift": draw(st.integers(1, n - 1))}
@@ -347,7 +347,7 @@ def pooled_steps(numbers: Numbers) -> st.SearchStrategy[Instance]:
     return drawn()
 
 
-def _order_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _order_check(instance: Example, implementation: Implementation) -> Comparison:
     at = step_arrays(instance)
     turned = np.roll(at.targets, instance["shift"], axis=-1)
     flipped = turned[:, ::-1]
@@ -362,7 +362,7 @@ def _order_check(instance: Instance, implementation: Implementation) -> Comparis
     return most_strained(found)
 
 
-def _pooling_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _pooling_check(instance: Example, implementation: Implementation) -> Comparison:
     """n(step − start) on all tasks against the sum of that on two parts; (step − start)/β against that for β/2."""
     at, m, n = step_arrays(instance), instance["first"], instance["n"]
     start = run_together(at.B, at.w)

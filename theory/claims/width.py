@@ -27,7 +27,7 @@ from metarep.theory.claims.comparing import (
     step_scale,
     supported,
 )
-from metarep.theory.claims.record import Claim, Comparison, Instance, Measurement, Verdict, own
+from metarep.theory.claims.record import Claim, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -83,7 +83,7 @@ def _rate_proof() -> Proof:
     return proof
 
 
-def _factor_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _factor_check(instance: Example, implementation: Implementation) -> Comparison:
     """The right factors' words at the point, and what the steps do to a small perpendicular part besides, against
     I − α²βMᵀΨ_*M.
     """
@@ -158,7 +158,7 @@ def _kept_proof() -> Proof:
 
 
 @st.composite
-def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = True) -> Instance:
+def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = True) -> Example:
     """k ≤ 2, k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V,
     tasks, any Y."""
     k = draw(st.integers(1, 2))
@@ -180,7 +180,7 @@ def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = Tru
     }
 
 
-def _wide_arrays(instance: Instance) -> dict[str, Any]:
+def _wide_arrays(instance: Example) -> dict[str, Any]:
     k, width, c = instance["k"], instance["width"], instance["c"]
     exact = isinstance(c, Fraction)
     one: Any = Fraction(1) if exact else 1.0
@@ -223,7 +223,7 @@ def _steps(at: dict[str, Any], B: np.ndarray, learner: Learner, implementation: 
     return implementation.step(learner, B, at["w"], at["targets"], at["alpha"], at["beta"])
 
 
-def _fixed_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _fixed_check(instance: Example, implementation: Implementation) -> Comparison:
     at = _wide_arrays(instance)
     B = np.concatenate([at["M"], at["Y"]])
     results = []
@@ -238,7 +238,7 @@ def _fixed_check(instance: Instance, implementation: Implementation) -> Comparis
     return most_strained(results)
 
 
-def _kept_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _kept_check(instance: Example, implementation: Implementation) -> Comparison:
     at = _wide_arrays(instance)
     k = instance["k"]
     B = np.concatenate([at["M"], at["Y1"]])
@@ -252,7 +252,7 @@ def _kept_check(instance: Instance, implementation: Implementation) -> Compariso
 
 
 @st.composite
-def mean_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
+def mean_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Example:
     """Any P, Y, heads that come in pairs ±, step sizes, m, noise."""
     k, rows = draw(st.integers(1, 2)), draw(st.integers(1, 2))
     width = draw(st.integers(k, k + 2))
@@ -270,7 +270,7 @@ def mean_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
     }
 
 
-def _mean_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _mean_check(instance: Example, implementation: Implementation) -> Comparison:
     P, Y, heads = array(instance["P"]), array(instance["Y"]), array(instance["heads"])
     alpha, beta, m, noise = instance["alpha"], instance["beta"], instance["m"], instance["noise"]
     exact = isinstance(alpha, Fraction)
@@ -289,7 +289,7 @@ def _mean_check(instance: Instance, implementation: Implementation) -> Compariso
 
 
 @st.composite
-def resting_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
+def resting_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Example:
     """A limit that is rational: its singular values p_j are drawn, and from them α, Σ_* and σ² are computed.
 
     With x_j = αp_j²(m + 1)/m the limit's equation says σ_j = x_j t/(1 − x_j), t = τ/(m + 1); τ = tr Σ_* + σ² then needs
@@ -312,7 +312,7 @@ def resting_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Instance:
     }
 
 
-def _resting_arrays(instance: Instance) -> dict[str, Any]:
+def _resting_arrays(instance: Example) -> dict[str, Any]:
     k, m, p = instance["k"], instance["m"], instance["p"]
     exact = isinstance(p[0], Fraction)
     one: Any = Fraction(1) if exact else 1.0
@@ -333,7 +333,7 @@ def _resting_arrays(instance: Instance) -> dict[str, Any]:
     }
 
 
-def _resting_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _resting_check(instance: Example, implementation: Implementation) -> Comparison:
     at = _resting_arrays(instance)
     P, Y = at["P"], np.zeros((1, instance["width"]), dtype=at["P"].dtype)
     next_P, _ = mean_step(P, Y, at["second"], at["alpha"], at["beta"], at["m"], at["noise"])
@@ -369,7 +369,7 @@ def _linear_part(Y: np.ndarray, at: dict[str, Any]) -> np.ndarray:
     return (8 * one - two) / 6
 
 
-def _finite_rate_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _finite_rate_check(instance: Example, implementation: Implementation) -> Comparison:
     at = _resting_arrays(instance)
     Y = array(instance["Y"]) * (Fraction(1) if at["exact"] else 1.0)
     k, next_Y = instance["k"], _linear_part(Y, at)
@@ -593,10 +593,10 @@ CLAIMS = (
         hypotheses=WIDE,
         expected=Verdict.PROVED,
         learners=META_LEARNERS,
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         proof=_fixed_point_proof,
-        instances=lambda: wide_points(floats),
-        rationals=lambda: wide_points(fractions),
+        floats=lambda: wide_points(floats),
+        fractions=lambda: wide_points(fractions),
         check=_fixed_check,
         examples=40,
     ),
@@ -609,11 +609,11 @@ CLAIMS = (
         hypotheses=WIDE,
         expected=Verdict.PROVED,
         learners=META_LEARNERS,
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("width-fixed-points",),
         proof=_rate_proof,
-        instances=lambda: wide_points(floats),
-        rationals=lambda: wide_points(fractions),
+        floats=lambda: wide_points(floats),
+        fractions=lambda: wide_points(fractions),
         check=_factor_check,
         examples=24,
         remark=r"Checked on the right factor's words, and on what the steps do to a small perpendicular part, to first "
@@ -630,10 +630,10 @@ CLAIMS = (
         hypotheses=r"any $k' \ge k$, any tasks, $w = 0$, any $B$",
         expected=Verdict.PROVED,
         learners=("fo-anil",),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         proof=_kept_proof,
-        instances=lambda: wide_points(floats, balanced=False),
-        rationals=lambda: wide_points(fractions, balanced=False),
+        floats=lambda: wide_points(floats, balanced=False),
+        fractions=lambda: wide_points(fractions, balanced=False),
         check=_kept_check,
         examples=40,
         remark="Exact ANIL does move such directions away from its fixed points.",
@@ -650,7 +650,7 @@ CLAIMS = (
         expected=Verdict.MEASURED,
         kind="measurement",
         learners=META_LEARNERS,
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         rests_on=("width-local-factor",),
         measure=_distance_measure,
         remark="Consistent if for every learner and width the logarithm of the median factor over the starts is within "
@@ -667,8 +667,8 @@ CLAIMS = (
         hypotheses=r"Gaussian data, any $B$ of any width, heads that come in pairs $\pm$, any $m \ge 1$, $\sigma^2 "
         r"\ge 0$",
         expected=Verdict.EXACT,
-        instances=lambda: mean_points(floats),
-        rationals=lambda: mean_points(fractions),
+        floats=lambda: mean_points(floats),
+        fractions=lambda: mean_points(fractions),
         check=_mean_check,
         examples=40,
         remark="Of the heads only the second moment enters: they need not be Gaussian.",
@@ -698,8 +698,8 @@ CLAIMS = (
         r"limit",
         expected=Verdict.EXACT,
         rests_on=("width-mean-update",),
-        instances=lambda: resting_points(floats),
-        rationals=lambda: resting_points(fractions),
+        floats=lambda: resting_points(floats),
+        fractions=lambda: resting_points(fractions),
         check=_resting_check,
         examples=40,
     ),
@@ -713,8 +713,8 @@ CLAIMS = (
         hypotheses="as before",
         expected=Verdict.EXACT,
         rests_on=("width-limit-rests",),
-        instances=lambda: resting_points(floats),
-        rationals=lambda: resting_points(fractions),
+        floats=lambda: resting_points(floats),
+        fractions=lambda: resting_points(fractions),
         check=_finite_rate_check,
         examples=40,
     ),

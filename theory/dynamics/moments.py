@@ -1,9 +1,9 @@
 """Moments of the sampled outer gradients of both ANILs: the mean updates, and what the noise floor needs of FO-ANIL.
 
-Derived, not stated: the empirical loss of a task is differentiated in the word calculus as the learner does it, and
-the expectation over its inner and outer sample is taken by Isserlis' theorem. The stated forms are there to be
-compared. Everything is for all d, k, m_in, m_out. Setting: Collins et al. 2022, Section 2 (finite samples); formulas:
-own derivation.
+Derived, not stated: the empirical loss of a task is differentiated in the word calculus as the learner does it, and the
+expectation over its inner and outer sample is taken by Isserlis' theorem. The stated forms are there to be compared.
+Everything is for all d, k, m_in, m_out. Setting: Collins et al. 2022, Section 2 (finite samples); formulas: own
+derivation.
 
 With r_i = Bw − θ_i, w̄_i = w − αBᵀr_i, v̄_i = Bw̄_i − θ_i, τ_i² = ‖r_i‖² + σ², G = BᵀB (no average over tasks written):
   FO-ANIL      E∇_B = v̄w̄ᵀ + BC,  E∇_w = Bᵀv̄,  C = (α²/m_in)(τ²G + Bᵀr rᵀB) the adapted head's covariance;
@@ -107,8 +107,9 @@ def stated_mean_gradients(learner: Learner) -> tuple[Poly, Poly]:
 
 
 def expected_adapted_loss() -> Poly:
-    """E of the outer loss of Exact ANIL after adaptation, as stated, without the constant σ²/2:
-    ½‖v̄‖² + (α²/2m_in)(τ² tr(G²) + ‖BBᵀr‖²)."""
+    """E of the outer loss of Exact ANIL after adaptation, as stated, without the constant σ²/2: ½‖v̄‖² + (α²/2m_in)(τ²
+    tr(G²) + ‖BBᵀr‖²).
+    """
     r, tau2, gram = _intermediates()
     after = r - (a.B * (a.B.T * r)).scaled(alpha=1)
     noise = tau2 * BBBB + r.T * a.B * gram * a.B.T * r

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metarep.theory.claims.record import Claim, Instance, Verdict
+from metarep.theory.claims.record import Claim, Example, Verdict
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
@@ -38,8 +38,8 @@ class Evidence:
     verdict: Verdict
     examples: int
     worst_margin: float | None = None
-    instance: Instance | None = None
-    counterexample: Instance | None = None
+    instance: Example | None = None
+    counterexample: Example | None = None
     why: str = ""
     strain: float | None = None
     estimate: float | None = None
@@ -94,7 +94,7 @@ class Finding:
                 lines += self._again(bad.counterexample, file)
         return "\n".join(lines)
 
-    def _again(self, instance: Instance, file: str | None) -> list[str]:
+    def _again(self, instance: Example, file: str | None) -> list[str]:
         """Lines that say how to run the instance again."""
         if self.claim.check is None:
             return ["  to run it again, as a whole:", f"    metarep verify {self.claim.id}"]

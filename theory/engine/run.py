@@ -70,11 +70,11 @@ def verify(
     if claim.proof is not None and "proof" in wanted:
         evidence.append(_proof_evidence(claim.proof()))
     if claim.check is not None:
-        if claim.rationals is not None and "exact" in wanted and implementation.exact:
+        if claim.fractions is not None and "exact" in wanted and implementation.exact:
             fewer = max(1, round(count * EXACT_SHARE))
-            evidence.append(searched(claim, "exact", claim.rationals(), claim.check, implementation, fewer, profile))
-        if claim.instances is not None and "floats" in wanted:
-            evidence.append(searched(claim, "floats", claim.instances(), claim.check, implementation, count, profile))
+            evidence.append(searched(claim, "exact", claim.fractions(), claim.check, implementation, fewer, profile))
+        if claim.floats is not None and "floats" in wanted:
+            evidence.append(searched(claim, "floats", claim.floats(), claim.check, implementation, count, profile))
     if claim.measure is not None and "measurement" in wanted:
         effort = count / claim.examples
         seed = seed_of(claim.id, "measurement", profile.seed) % 2**32

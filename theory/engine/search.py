@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
-from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Instance, Verdict
+from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 
 try:
@@ -41,8 +41,8 @@ class _Search:
     examples: int = 0
     shrinks: int = 0
     tolerant: bool = False
-    worst: tuple[float, float, Instance, Comparison] | None = None  # (margin, −strain, instance, comparison)
-    violation: tuple[Instance, Comparison] | None = None
+    worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, instance, comparison)
+    violation: tuple[Example, Comparison] | None = None
 
 
 def seed_of(claim_id: str, kind: str, seed: int) -> int:
@@ -72,8 +72,8 @@ def _same_draws_everywhere() -> Iterator[None]:
 
 
 def _run_search(
-    strategy: SearchStrategy[Instance],
-    check: Callable[[Instance], Comparison],
+    strategy: SearchStrategy[Example],
+    check: Callable[[Example], Comparison],
     examples: int,
     seed: int,
     *,
@@ -95,7 +95,7 @@ def _run_search(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )
     @hypothesis.given(strategy)
-    def one(instance: Instance) -> None:
+    def one(instance: Example) -> None:
         if found.violation is not None and profile.most_shrinks is not None:
             if found.shrinks >= profile.most_shrinks:
                 raise _EnoughError
@@ -122,7 +122,7 @@ def _run_search(
     return found
 
 
-def _evaluated(claim: Claim, check: Check, instance: Instance, implementation: Implementation) -> Comparison:
+def _evaluated(claim: Claim, check: Check, instance: Example, implementation: Implementation) -> Comparison:
     """The check's comparison; arithmetic that breaks down on what an implementation returned is a violation, not a
     crash, and so is any other error that the reference does not bring about on the same instance.
     """
@@ -144,7 +144,7 @@ def _evaluated(claim: Claim, check: Check, instance: Instance, implementation: I
     return Comparison(float("nan"), 0.0, 0.0, what)
 
 
-def _breaks_down(check: Check, instance: Instance, eps: float) -> bool:
+def _breaks_down(check: Check, instance: Example, eps: float) -> bool:
     """Whether the check fails with an error for the reference, too: then the claim is at fault."""
     try:
         check(instance, replace(REFERENCE, eps=eps))
@@ -156,7 +156,7 @@ def _breaks_down(check: Check, instance: Instance, eps: float) -> bool:
 def searched(
     claim: Claim,
     kind: EvidenceKind,
-    strategy: SearchStrategy[Instance],
+    strategy: SearchStrategy[Example],
     check: Check,
     implementation: Implementation,
     examples: int,

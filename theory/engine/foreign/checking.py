@@ -17,7 +17,7 @@ import numpy as np
 from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
 from metarep.theory.engine.run import verify
@@ -56,7 +56,7 @@ class CheckedClaim:
     seconds: float = 0.0
 
     @property
-    def counterexample(self) -> Instance | None:
+    def counterexample(self) -> Example | None:
         """The smallest instance found on which the claim fails."""
         return None if self.evidence is None else self.evidence.counterexample
 
@@ -82,9 +82,9 @@ class CheckResult:
 
 def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
     """Why a claim says nothing about an implementation's steps; None if it does."""
-    if not claim.needs & {"step", "samples"}:
+    if not claim.exercises & {"step", "samples"}:
         return "it does not speak of an update map or a trajectory"
-    if "samples" in claim.needs and implementation.step_on_samples is None:
+    if "samples" in claim.exercises and implementation.step_on_samples is None:
         return "it speaks of a step on samples; the adapter has no step_on_samples"
     if claim.expected == Verdict.REFUTED:
         return "it is known to be false"
@@ -94,7 +94,7 @@ def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
         )
     if claim.check is None:
         return "it is a measurement over thousands of steps" if claim.measure else "it is proved, not checked"
-    if claim.instances is None:
+    if claim.floats is None:
         return "it is checked on exact fractions only"
     return None
 
@@ -122,7 +122,7 @@ class _Guard:
     check: Check
     unusable: AdapterError | None = None
 
-    def __call__(self, instance: Instance, implementation: Implementation) -> Comparison:
+    def __call__(self, instance: Example, implementation: Implementation) -> Comparison:
         if self.unusable is not None:
             return Comparison(0.0, 0.0, 0.0, "the adapter cannot be used")
         watched = _Watched(implementation.step)

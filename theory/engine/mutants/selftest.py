@@ -86,8 +86,8 @@ def concerns(claim: Claim, deviation: Deviation) -> bool:
     if claim.check is None:
         return False
     if not deviation.learners:
-        return "distance" in claim.needs
-    return "step" in claim.needs and bool(deviation.learners & set(claim.learners))
+        return "distance" in claim.exercises
+    return "step" in claim.exercises and bool(deviation.learners & set(claim.learners))
 
 
 def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, ...]:
@@ -117,7 +117,7 @@ def fault_row(
             instances = max(LEAST_INSTANCES[claim.kind], round(claim.examples * effort))
             if quick:
                 instances = min(instances, QUICK_INSTANCES)
-            kinds = ("floats",) if claim.instances is not None else ("exact",)
+            kinds = ("floats",) if claim.floats is not None else ("exact",)
             finding = verify(claim, deviation.implementation, profile=profile, examples=instances, kinds=kinds)
             (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
     return FaultRow(name, deviation.cause, deviation.description, tuple(refuted), tuple(survived))
@@ -146,7 +146,7 @@ def theory_fault_row(position: int, claim_ids: Sequence[str], seed: int = 0) -> 
                     claim,
                     profile=Profile("selftest", 1.0, seed, shrink=False),
                     examples=THEORY_INSTANCES,
-                    kinds=("floats",) if claim.instances is not None else ("exact",),
+                    kinds=("floats",) if claim.floats is not None else ("exact",),
                 )
                 (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
     return FaultRow(fault.name, "theory", fault.description, tuple(refuted), tuple(survived))

@@ -13,10 +13,10 @@ from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import baseline, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
-from metarep.theory.claims.record import Check, Claim, Comparison, Instance, Verdict, own
+from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
-from metarep.theory.claims.updates import TITLES
 from metarep.theory.dynamics.derive import adapted_parameters
 from metarep.theory.dynamics.structure import right_factor
 
@@ -31,7 +31,7 @@ def _second_moment_factor() -> Proof:
     return proof
 
 
-def _second_moment_check(instance: Instance, implementation: Implementation) -> Comparison:
+def _second_moment_check(instance: Example, implementation: Implementation) -> Comparison:
     learner = get_learner("anil")
     at = step_arrays(instance)
     w_i = adapted_parameters(learner)[1]
@@ -56,10 +56,10 @@ WRONG_STRUCTURE = (
         hypotheses="any outer step",
         expected=Verdict.REFUTED,
         learners=("anil",),
-        needs=frozenset({"step"}),
+        exercises=frozenset({"step"}),
         proof=_second_moment_factor,
-        instances=lambda: outer_steps(floats),
-        rationals=lambda: outer_steps(fractions),
+        floats=lambda: outer_steps(floats),
+        fractions=lambda: outer_steps(fractions),
         check=_second_moment_check,
     ),
 )
@@ -69,7 +69,7 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
     """A claim with another's hypotheses and a statement that goes too far."""
     return replace(
         of, id=id_, chapter="Wrong on purpose", statement=statement, source=own("wrong on purpose"),
-        expected=Verdict.REFUTED, rests_on=(), proof=None, rationals=None, check=check, remark="",
+        expected=Verdict.REFUTED, rests_on=(), proof=None, fractions=None, check=check, remark="",
     )  # fmt: skip
 
 

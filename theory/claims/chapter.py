@@ -1,0 +1,169 @@
+"""How a claim is written: a function that knows it, under its statement.
+
+    claim = Chapter("Structure of a step")
+
+    @claim(PROVED, each=LEARNERS, draws=outer_steps, exercises="step", proof=_factor_proof, examples=24)
+    def right_factor(example, implementation, learner):
+        r\"""One step of «title» multiplies the part of $B$ off the truth from the right: $...$.
+
+        Given: any $d > k$, $B$, $w$, heads.
+
+        $N$ is $k \\times k$ and the same in every ambient dimension.
+        \"""
+        return same(...)
+
+The docstring's first paragraph is the statement, the one that begins with "Given:" the hypotheses, the others the
+remark. The function's name is the claim's id. What it is, its first parameter says: ``proof`` (it fills a ``Proof``),
+``example`` (a check), ``implementation`` (a measurement).
+"""
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from metarep.sim.learners import LEARNERS
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.claims import strategies
+from metarep.theory.claims.record import Claim, Kind, Source, Verdict, own
+
+TITLES = {
+    "anil": "Exact ANIL",
+    "fo-anil": "FO-ANIL",
+    "maml": "Exact MAML",
+    "fo-maml": "FO-MAML",
+    "average-loss": "average loss",
+}
+"""How each learner is called in sentences."""
+
+Words = Mapping[str, Any]
+Function = Callable[..., Any]
+
+
+def _filled(text: str, words: Words) -> str:
+    return re.sub(r"«([^»]+)»", lambda found: str(words[found[1]]), text)
+
+
+def _statement_parts(docstring: str | None, words: Words) -> tuple[str, str, str]:
+    """(statement, hypotheses, remark) of a docstring, one line each, with its «words» filled in."""
+    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring or ""))]
+    statement, *others = (_filled(part, words) for part in paragraphs)
+    given = [part.removeprefix("Given:").strip() for part in others if part.startswith("Given:")]
+    return statement, " ".join(given), " ".join(part for part in others if not part.startswith("Given:"))
+
+
+def _proved(prove: Function, **variant: Any) -> Proof:
+    proof = Proof()
+    prove(proof, **variant)
+    return proof
+
+
+class Chapter:
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim; ``claims`` are those added so far."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.claims: tuple[Claim, ...] = ()
+
+    def __call__(
+        self,
+        expected: Verdict,
+        *,
+        source: Source | Mapping[str, Source] | None = None,
+        kind: Kind | None = None,
+        given: str = "",
+        each: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
+        words: Words | Callable[..., Words] | None = None,
+        exercises: str | Iterable[str] = (),
+        learners: Iterable[str] = (),
+        rests_on: str | Iterable[str] = (),
+        draws: Function | None = None,
+        floats: Function | None = None,
+        fractions: Function | None = None,
+        proof: Function | None = None,
+        examples: int = 60,
+    ) -> Callable[[Function], Function]:
+        """A decorator that adds the claim that its function knows; the function comes back unchanged.
+
+        Args:
+            expected: the verdict that would be no news.
+            source: the paper's statement that it is or is about; by variant where they differ.
+            kind: an identity unless given; a measurement's is known.
+            given: the hypotheses, where the docstring does not have them (several claims share them).
+            each: a claim for each: learners' ids (the functions get the spec as ``learner``), or, by suffix of the id,
+                the keyword arguments that the functions get.
+            words: values of the «words» of the docstring, or a function of the variant's arguments that gives them.
+                «name» (the suffix) and «title» (how the learner is called in sentences) are always there.
+            exercises: what of an implementation the check uses.
+            learners: whom it speaks of; with learners as variants, the variant.
+            rests_on: ids of the claims it uses; «words» are filled in.
+            draws: a function of the kind of number (``strategies.floats`` or ``strategies.fractions``) that gives the
+                strategy of examples of either kind. One that takes the variant's arguments gets these too.
+            floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
+            proof: fills a ``Proof``, beside a check; gets the variant's arguments.
+            examples: as in ``Claim``.
+
+        Raises:
+            ValueError: the function's first parameter says nothing of what it is, or the record is refused.
+        """
+
+        def add(function: Function) -> Function:
+            variants: Mapping[str, Mapping[str, Any]]
+            if each is None:
+                variants = {"": {}}
+            elif isinstance(each, Mapping) and not all(name in LEARNERS for name in each):
+                variants = each
+            else:
+                variants = {name: {"learner": LEARNERS[name]} for name in each}
+            for suffix, variant in variants.items():
+                self.claims += (one(function, suffix, variant),)
+            return function
+
+        def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
+            learner = variant.get("learner")
+            given_words = words(**variant) if callable(words) else words or {}
+            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name), **given_words}
+            statement, hypotheses, remark = _statement_parts(function.__doc__, known)
+            role = next(iter(inspect.signature(function).parameters), "")
+            if role not in ("proof", "example", "implementation"):
+                raise ValueError(
+                    f"{function.__name__} begins with {role!r}; allowed: proof (a proof), example (a check), "
+                    "implementation (a measurement)"
+                )
+            bound = partial(function, **variant) if variant else function
+            prove = function if role == "proof" else proof
+            by_kind: dict[str, Function | None] = {
+                "floats": _strategy(floats, variant) or _strategy(draws, variant, strategies.floats),
+                "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
+            }
+            return Claim(
+                id="-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
+                chapter=self.title,
+                statement=statement,
+                source=(source[suffix] if isinstance(source, Mapping) else source) or own(),
+                hypotheses=hypotheses or _filled(given, known),
+                expected=expected,
+                kind=kind or ("measurement" if role == "implementation" else "identity"),
+                learners=tuple(learners) or ((learner.name,) if learner else ()),
+                exercises=frozenset((exercises,) if isinstance(exercises, str) else exercises),
+                rests_on=tuple(
+                    _filled(base, known) for base in ((rests_on,) if isinstance(rests_on, str) else rests_on)
+                ),
+                proof=partial(_proved, prove, **variant) if prove else None,
+                check=bound if role == "example" else None,
+                measure=bound if role == "implementation" else None,
+                examples=examples,
+                remark=remark,
+                **by_kind,
+            )
+
+        return add
+
+
+def _strategy(make: Function | None, variant: Mapping[str, Any], *numbers: Any) -> Function | None:
+    """``make`` with the kind of numbers, and with the variant's arguments if it takes them."""
+    if make is None:
+        return None
+    parameters = inspect.signature(make).parameters
+    return partial(make, *numbers, **{name: value for name, value in variant.items() if name in parameters})
