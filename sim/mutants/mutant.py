@@ -23,8 +23,7 @@ class Mutant:
         what: what is wrong, in words.
         parts: what it puts in the place of which part, by the part's name. Of an implementation and of the sampler
             these are fields of their records (or the sampler's whole step, ``step_in_law``), of a formula the keyword
-            by which claims' checks take it, of a claim the id of the right one (of which ``wrong(right)`` is then the
-            wrong one).
+            by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself.
         learners: ids of the learners whose step or law it changes; none for a distance, a formula or a claim.
     """
 
@@ -32,7 +31,7 @@ class Mutant:
     kind: Kind
     cause: str
     what: str
-    parts: Mapping[str, Wrong] = field(repr=False)
+    parts: Mapping[str, Any] = field(repr=False)
     learners: frozenset[str] = frozenset()
 
     def instead(self, part: str, right: Callable[..., Any]) -> Callable[..., Any]:

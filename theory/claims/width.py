@@ -41,8 +41,9 @@ from metarep.theory.claims.strategies import (
     vector,
 )
 from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.moments import mean_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR, right_factor
-from metarep.theory.dynamics.width import learned_second_moment, mean_gradients, unlearning_constant
+from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 
 CHAPTER = "Wider than the truth"
 YUKSEL = "the phenomenon is that of Yüksel, Boursier, Flammarion 2024 (ICLR)"
@@ -279,7 +280,8 @@ def _mean_check(instance: Example, implementation: Implementation) -> Comparison
     B = np.concatenate([P, Y]) * one
     k = len(P)
     targets = np.concatenate([pairs, np.zeros((len(Y), pairs.shape[1]), dtype=int) * one])
-    grad_B, grad_w = mean_gradients(B, targets, alpha, m, noise)
+    fo_anil, samples = LEARNERS["fo-anil"], one * m
+    grad_B, grad_w = mean_gradients(fo_anil, B, 0 * B[0], targets, alpha, samples, None, noise=noise)
     second = pairs @ pairs.T / pairs.shape[1]
     by_hand = np.concatenate(mean_step(B[:k], B[k:], second, alpha, beta, m, noise))
     difference = run_together(by_hand - (B - beta * grad_B), beta * grad_w)

@@ -371,8 +371,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
 
 
 def _at_rest_near(stepped: Callable[[Array], Array], x: Array) -> Array | None:
-    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest.
-    """
+    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest."""
     y, size = x.copy(), float(np.linalg.norm(x))
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):
