@@ -139,25 +139,19 @@ def _average_loss(s: Setting, learner: Learner, B: Array, w: Array, theta: Array
     return _Gradient(transposed(mean_v) * w_row, (mean_v @ B)[..., 0, :], factor)
 
 
-def _fo_anil(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
-    w_row = w[..., None, :]
-    inner, outer = _inside_data_sets(s, inner=True, second=False)
-    h = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
-    W = w_row - s.alpha * (h.gradient @ B)
-    v = s.parts.first_query(outer, times(B, W) - theta, s.sigma)
-    return _Gradient(mean_outer(v.gradient, W), (v.gradient @ B).mean(-2), v.scale / s.tasks * W)
-
-
 def _anil(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    """Both ANILs."""
     w_row = w[..., None, :]
-    inner, outer = _inside_data_sets(s, inner=True, second=True)
+    inner, outer = _inside_data_sets(s, inner=True, second=not learner.first_order)
     h = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
     W = w_row - s.alpha * (h.gradient @ B)
     v = s.parts.first_query(outer, times(B, W) - theta, s.sigma)
     G = v.gradient @ B
+    if learner.first_order:
+        return _Gradient(mean_outer(v.gradient, W), G.mean(-2), v.scale / s.tasks * W)
     product, along_first, along_second = s.parts.second_query(inner, h, times(B, G))
     grad_B = mean_outer(v.gradient, W) - s.alpha * (
-        mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
+        mean_outer(h.gradient, G) + transposed(product.mean(-2, keepdims=True)) * w_row
     )
     # Rows of C: n of the outer ξ, n of the inner ξ (in h and in the Hessian product), one for all ξ' together (they all
     # multiply w).
@@ -170,32 +164,16 @@ def _anil(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gr
     return _Gradient(grad_B, (G - s.alpha * (product @ B)).mean(-2), np.concatenate(rows, -2) / s.tasks)
 
 
-def _maml_data_sets(
-    s: Setting, learner: Learner, B: Array, theta: Array
-) -> tuple[Array, Array, Draws | None, Draws | None]:
-    """B and targets with (zero) outside coordinates, and data sets with inside and outside coordinates."""
+def _maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    """Both MAMLs: B, targets and data sets get outside coordinates, zero ones the former two."""
     count = _fresh_count(learner, s.tasks, s.m_in, s.m_out)
     normals = s.parts.fresh_directions(count, s.inside, s.outside, s.batch, s.rng)
     more = normals.shape[-1] - s.inside
     if more:
         B = np.concatenate([B, np.zeros((*B.shape[:-2], more, B.shape[-1]))], -2)
         theta = np.concatenate([theta, np.zeros((*theta.shape[:-1], more))], -1)
-    return B, theta, *s.parts.data_sets(s, normals, not learner.first_order)
-
-
-def _fo_maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    inner, outer = s.parts.data_sets(s, normals, not learner.first_order)
     w_row = w[..., None, :]
-    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
-    h = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma).gradient
-    W = w_row - s.alpha * (h @ B)
-    overlap = row_dot(w_row, W)
-    v = s.parts.first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma).gradient
-    return _Gradient(mean_outer(v, W), (v @ B - s.alpha * w_row * row_dot(h, v)).mean(-2))
-
-
-def _maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
-    w_row = w[..., None, :]
-    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
     first = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
     h = first.gradient
     W = w_row - s.alpha * (h @ B)
@@ -203,24 +181,24 @@ def _maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gr
     v = s.parts.first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma).gradient
     hv = row_dot(h, v)
     G = v @ B - s.alpha * w_row * hv
+    if learner.first_order:
+        return _Gradient(mean_outer(v, W), G.mean(-2))
     product, _, _ = s.parts.second_query(inner, first, overlap * v + times(B, G))
-    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row)
+    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + transposed(product.mean(-2, keepdims=True)) * w_row)
     return _Gradient(grad_B, (G - s.alpha * (hv * W + product @ B)).mean(-2))
 
 
 _GRADIENTS: dict[str, Callable[[Setting, Learner, Array, Array, Array], _Gradient]] = {
     "average-loss": _average_loss,
-    "fo-anil": _fo_anil,
+    "fo-anil": _anil,
     "anil": _anil,
-    "fo-maml": _fo_maml,
+    "fo-maml": _maml,
     "maml": _maml,
 }
-_NEED_OUTSIDE = ("fo-maml", "maml")
-"""Those whose queried directions leave the inside."""
 
 
-def _known(learner: Learner) -> str:
-    return paper_id(learner, "sampler in law")
+def _gradient_of(learner: Learner) -> Callable[[Setting, Learner, Array, Array, Array], _Gradient]:
+    return _GRADIENTS[paper_id(learner, "sampler in law")]
 
 
 def reduced_rows(d: int, k: int, width: int) -> int:
@@ -259,10 +237,10 @@ def sampling_mode(
     """
     width = k if width is None else width
     rows = reduced_rows(d, k, width)
-    known, m_in, m_out = _known(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
+    gradient, m_in, m_out = _gradient_of(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
     if d <= k + width:
         return SamplingMode(IN_FULL_SPACE, f"d = {d} is no more than the k + k' = {k + width} reduced coordinates")
-    if known in _NEED_OUTSIDE:
+    if gradient is _maml:  # whose queried directions leave the inside
         count = _fresh_count(learner, n, m_in, m_out)
     else:
         rows_of_factor = {"nothing": 1}.get(learner.adapts, n if learner.first_order else 2 * n + 1)
@@ -316,7 +294,7 @@ def step_in_law(
 
     Source: own derivation (module text).
     """
-    gradients = _GRADIENTS[_known(learner)]
+    gradient_of = _gradient_of(learner)
     k, n = heads.shape[-2:]
     width = B.shape[-1]
     inside = reduced_rows(d, k, width)
@@ -340,7 +318,7 @@ def step_in_law(
     )
     theta = np.zeros((*heads.shape[:-2], n, inside))
     theta[..., :k] = transposed(heads)
-    gradient = gradients(s, learner, B, w, theta)
+    gradient = gradient_of(s, learner, B, w, theta)
     b = batch_scalar(beta, 2)
     w_next = np.broadcast_to(w - batch_scalar(beta, 1) * gradient.w, (*batch, width))
     B_next = np.broadcast_to(-b * gradient.B, (*batch, *gradient.B.shape[-2:])).copy()

@@ -57,16 +57,9 @@ def step_on_drawn_samples(
     """One outer step on explicit fresh data, with B_* = [I_k; 0] in R^d; the counterpart of ``step_in_law``.
 
     Args:
-        learner: one of the paper's five.
+        learner, w, heads, alpha, beta, sigma, rng: as ``step_in_law``.
         B: representation in R^d, (..., d, k').
-        w: head, (..., k').
-        heads: (..., k, n).
-        alpha: α, a scalar or over the batch axes.
-        beta: β, likewise.
-        m_in: inner samples per task.
-        m_out: outer samples per task.
-        sigma: σ ≥ 0, a scalar or over the batch axes.
-        rng: the generator that is drawn from.
+        m_in, m_out: whole numbers.
         shared: inner and outer sample are one and the same data.
 
     Returns:
@@ -112,19 +105,13 @@ def run_sampled(
     """Run a batch of trials on finite samples drawn afresh at every step.
 
     Args:
-        learner: one of the paper's five.
+        learner, alpha, beta, sigma, d, rng: as ``step_in_law``.
         B0: start in reduced coordinates, (..., min(d, k + k'), k'); see ``metarep.sim.problems.reduce``.
         w0: (..., k').
         tasks: step t (0, 1, ...) -> the heads (..., k, n) of that step's tasks; the same arrays each time for fixed
             tasks.
-        alpha: α, a scalar or over the batch axes.
-        beta: β, likewise.
-        m_in: inner samples per task; None or ``math.inf`` for the population (in law only).
-        m_out: outer samples per task, likewise.
-        sigma: σ ≥ 0, a scalar or over the batch axes.
-        d: dimension of the features.
+        m_in, m_out: samples per task; None or ``math.inf`` for the population (in law only).
         steps: number of outer steps, 0 or more.
-        rng: the generator that is drawn from.
         record_every: dist is recorded at every so many steps.
         method: ``in-law``, or ``explicit`` for the reference that draws all data.
         shared: inner and outer sample are the same data (explicit only).

@@ -46,49 +46,39 @@ def mean_outer(left: Array, right: Array) -> Array:
     return transposed(left) @ right / left.shape[-2]
 
 
-def _average_loss(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+def _average_loss(
+    learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize
+) -> tuple[Array, Array]:
     v = _data_gradient(outer, times(B, w[..., None, :]))
     mean_v = v.mean(-2)
     return mean_v[..., :, None] * w[..., None, :], (mean_v[..., None, :] @ B)[..., 0, :]
 
 
-def _fo_anil(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(inner, times(B, w_row))
-    W = w_row - a * (h @ B)
-    v = _data_gradient(outer, times(B, W))
-    return mean_outer(v, W), (v @ B).mean(-2)
-
-
-def _anil(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+def _anil(learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+    """Both ANILs."""
     w_row, a = w[..., None, :], batch_scalar(alpha, 2)
     h = _data_gradient(inner, times(B, w_row))
     W = w_row - a * (h @ B)
     v = _data_gradient(outer, times(B, W))
     G = v @ B  # derivative with respect to the adapted head
+    if learner.first_order:
+        return mean_outer(v, W), G.mean(-2)
     s = _hessian_product(inner, times(B, G))
     grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (s @ B)).mean(-2)
 
 
-def _fo_maml(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+def _maml(learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+    """Both MAMLs."""
     w_row, a = w[..., None, :], batch_scalar(alpha, 2)
     h = _data_gradient(inner, times(B, w_row))
     W = w_row - a * (h @ B)
     overlap = (w_row * W).sum(-1, keepdims=True)  # wᵀw_i
     v = _data_gradient(outer, times(B, W) - a * h * overlap)  # at B_i w_i
-    G = v @ B - a * w_row * (h * v).sum(-1, keepdims=True)  # B_iᵀ v_i
-    return mean_outer(v, W), G.mean(-2)
-
-
-def _maml(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(inner, times(B, w_row))
-    W = w_row - a * (h @ B)
-    overlap = (w_row * W).sum(-1, keepdims=True)
-    v = _data_gradient(outer, times(B, W) - a * h * overlap)
     hv = (h * v).sum(-1, keepdims=True)
-    G = v @ B - a * w_row * hv
+    G = v @ B - a * w_row * hv  # B_iᵀ v_i
+    if learner.first_order:
+        return mean_outer(v, W), G.mean(-2)
     s = _hessian_product(inner, overlap * v + times(B, G))
     grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (hv * W + s @ B)).mean(-2)
@@ -96,9 +86,9 @@ def _maml(B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> 
 
 _GRADIENTS: dict[str, Callable[..., tuple[Array, Array]]] = {
     "average-loss": _average_loss,
-    "fo-anil": _fo_anil,
+    "fo-anil": _anil,
     "anil": _anil,
-    "fo-maml": _fo_maml,
+    "fo-maml": _maml,
     "maml": _maml,
 }
 
@@ -140,7 +130,7 @@ def sampled_gradients(
             raise ValueError(
                 f"the {name} sample has X {X.shape} and y {y.shape}; allowed: X (..., n, m, {d}) and y (..., n, m)"
             )
-    return gradients(B, w, (X_in, y_in), (X_out, y_out), alpha)
+    return gradients(learner, B, w, (X_in, y_in), (X_out, y_out), alpha)
 
 
 def step_on_samples(
