@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -107,7 +108,8 @@ def toy(**roles) -> Claim:
 def test_a_wrong_formula_is_passed_by_keyword() -> None:
     mutant = Mutant("toy", "formula", "theory", "half as much again", {"double": half_more})
     numbers = get_claim("update-anil").floats
-    floats = lambda: numbers().map(lambda example: {"x": 1.0 + example["d"]})  # noqa: E731
+    assert numbers is not None
+    floats = partial(numbers().map, lambda example: {"x": 1.0 + example["d"]})
     for claim in (toy(check=checked, floats=floats), toy(measure=measured)):
         wrong = with_wrong_formulas(claim, mutant)
         assert wrong is not None

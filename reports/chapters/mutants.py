@@ -191,10 +191,7 @@ def section(matrix: Matrix, records: Claims, seed: int, quick: bool) -> b.Sectio
         if quick
         else "Every claim that exercises what a mutant changes is tried."
     )
-    rows = tuple(
-        (f"`{r.mutant}`", r.what, r.cause, f"{len(r.refuted_by)} of {len(r.refuted_by) + len(r.survived)}")
-        for r in matrix.crossed
-    )
+    rows = tuple((f"`{row.mutant}`", row.what, row.cause, row.share) for row in matrix.crossed)
     by_name = tuple((f"`{row.mutant}`", links(row.refuted_by)) for row in matrix.crossed)
     return b.Section(
         "mutants",

@@ -275,12 +275,7 @@ def selftest(
         print_table(
             ("mutant", "what is wrong", "refuted by", "claims that saw it"),
             [
-                (
-                    row.mutant,
-                    row.what,
-                    row.refuted_by[0] if row.found else "NOTHING",
-                    f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
-                )
+                (row.mutant, row.what, row.refuted_by[0] if row.found else "NOTHING", row.share)
                 for row in matrix.crossed
             ],
             (3,),

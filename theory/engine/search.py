@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -16,15 +17,21 @@ from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 
-try:
-    from hypothesis.internal.conjecture import providers
-    from hypothesis.internal.constants_ast import Constants
 
-    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = hasattr(providers, "_get_local_constants")
-except ImportError:
-    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = False
+def _internals() -> tuple[Any, Any] | None:
+    """Hypothesis' module ``providers`` and class ``Constants``, if they have what ``_same_draws_everywhere`` needs."""
+    try:
+        from hypothesis.internal.conjecture import providers
+        from hypothesis.internal.constants_ast import Constants
+    except ImportError:
+        return None
+    return (providers, Constants) if hasattr(providers, "_get_local_constants") else None
+
+
+_INTERNALS = _internals()
+LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = _INTERNALS is not None
 """Whether this version of Hypothesis has the function that ``_same_draws_everywhere`` replaces. Without it everything
-works, but a seed gives the same instances only where the same modules are imported."""
+works, but a seed gives the same examples only where the same modules are imported."""
 
 
 class _ViolatedError(AssertionError):
@@ -58,9 +65,10 @@ def _same_draws_everywhere() -> Iterator[None]:
     It takes them from whatever happens to be imported, so that a run from the command line, from pytest and from an
     installed package would try different instances with the same seed. There is no public switch for this.
     """
-    if not LOCAL_CONSTANTS_CAN_BE_KEPT_OUT:
+    if _INTERNALS is None:
         yield
         return
+    providers, Constants = _INTERNALS
     original = providers._get_local_constants
     providers._get_local_constants = Constants
     providers.CONSTANTS_CACHE.cache.clear()
