@@ -15,7 +15,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
 from metarep.sim.trajectories import Outcome, Trajectory, run
 from metarep.sim.updates import step
-from metarep.theory.claims import baseline, catalogue, constants, contraction, envelope, get_claim
+from metarep.theory.claims import baseline, catalogue, claims_in, constants, contraction, envelope, get_claim
 from metarep.theory.claims.adversary import polish, search_cells
 from metarep.theory.claims.balanced import (
     REGIONS,
@@ -30,7 +30,7 @@ from metarep.theory.claims.balanced import (
     settings_in,
     start_of,
 )
-from metarep.theory.claims.record import Claim, Verdict
+from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays
 from metarep.theory.dynamics import rates
 from metarep.theory.dynamics.bounds import flow_log_distance, largest_flow_c
@@ -230,8 +230,8 @@ def test_a_wrong_guess_falls_by_its_simplest_instance(id_: str) -> None:
 )
 def test_the_check_of_a_wrong_guess_can_hold(id_: str, name: str, steps: int) -> None:
     """It is the learner and the number of steps that refute it."""
-    check = envelope.envelope_check(LEARNERS[name], steps=steps, read=one_direction_setting)
-    assert check(SIMPLEST[id_], REFERENCE).holds
+    setting = one_direction_setting(SIMPLEST[id_])
+    assert envelope.stays_below(LEARNERS[name], setting, REFERENCE, steps=steps).holds
 
 
 def test_nothing_rests_on_a_wrong_guess() -> None:
@@ -291,7 +291,7 @@ def test_every_point_of_the_cube_is_an_instance(k: int, n: int, period: int) -> 
 @settings(max_examples=25)
 @given(contraction.balanced_steps(fractions, 5))
 def test_balanced_steps_are_balanced_exactly(instance: Any) -> None:
-    at = step_arrays(contraction.balanced_instance(instance))
+    at = step_arrays(contraction.balanced_example(instance))
     assert instance["d"] > instance["k"]
     assert np.array_equal(at.alpha * at.B.T @ at.B, np.eye(instance["k"], dtype=int))
 
@@ -381,16 +381,11 @@ def _two_steps(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, beta: Any
     return step(learner, *step(learner, B, w, targets, alpha, beta), targets, alpha, beta)
 
 
-def _claim(id_: str) -> Claim:
-    chapters = (*contraction.CLAIMS, *envelope.CLAIMS, *baseline.CLAIMS, *constants.CLAIMS)
-    return next(claim for claim in chapters if claim.id == id_)
-
-
 QUICK = Profile("quick", shrink=False)
 
 BREAKAGES = [
-    *((claim.id, _uphill) for claim in contraction.CLAIMS if claim.id.startswith(("one-step", "balanced"))),
-    *((claim.id, _noisy) for claim in contraction.CLAIMS if claim.id.startswith(("balance-", "balanced-heads"))),
+    *((claim.id, _uphill) for claim in claims_in(contraction) if claim.id.startswith(("one-step", "balanced"))),
+    *((claim.id, _noisy) for claim in claims_in(contraction) if claim.id.startswith(("balance-", "balanced-heads"))),
     *((f"envelope-{name}", _uphill) for name in META_LEARNERS),
     *((f"envelope-changing-{name}", _uphill) for name in META_LEARNERS),
     ("balanced-heads-fo-anil", _sum_instead_of_mean),
@@ -404,7 +399,7 @@ BREAKAGES = [
 
 @pytest.mark.parametrize(("id_", "change"), BREAKAGES, ids=lambda value: getattr(value, "__name__", value))
 def test_broken_implementation_is_refuted(id_: str, change: Any) -> None:
-    claim = _claim(id_)
+    claim = get_claim(id_)
     finding = verify(claim, _with_step(change), profile=QUICK, examples=12, kinds=("exact", "floats"))
     assert finding.status == Verdict.REFUTED
 
@@ -430,10 +425,11 @@ def test_a_step_that_returns_nan_is_refuted(id_: str) -> None:
 def test_wrong_distance_is_refuted() -> None:
     wrong = replace(REFERENCE, name="broken", subspace_distance=lambda B, B_star: subspace_distance(B, B_star) / 2)
     for id_ in ("head-diversity-lower", "baseline-lower-bound"):
-        assert verify(_claim(id_), wrong, profile=QUICK, examples=30).status == Verdict.REFUTED
+        assert verify(get_claim(id_), wrong, profile=QUICK, examples=30).status == Verdict.REFUTED
     for learner in META_LEARNERS:
         assert (
-            verify(_claim(f"diversity-needed-{learner}"), wrong, profile=QUICK, examples=30).status == Verdict.REFUTED
+            verify(get_claim(f"diversity-needed-{learner}"), wrong, profile=QUICK, examples=30).status
+            == Verdict.REFUTED
         )
 
 
@@ -457,7 +453,7 @@ def test_measurements_notice_a_broken_learner(id_: str, change: Any) -> None:
 
 def test_measured_constants_notice_a_broken_learner() -> None:
     for id_ in ("constant-c-fo-anil", "constant-region-fo-anil", "diversity-needed-narrow"):
-        claim = _claim(id_)
+        claim = get_claim(id_)
         finding = verify(claim, _with_step(_uphill), examples=10)
         assert finding.status == Verdict.REFUTED
         if id_.startswith("constant-"):  # the setting that breaks it is told

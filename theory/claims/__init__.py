@@ -1,5 +1,6 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -20,29 +21,36 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        fixed_points,
-        gaussian,
-        rates,
         sampled_steps,
         samples,
         setting,
-        stability,
-        structure,
         symmetries,
         updates,
         width,
     )
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
+    from metarep.theory.claims.structure import factors, moments, reduction
 
     chapters = (
         setting,
         updates,
-        structure,
+        factors,
+        reduction,
+        moments,
         symmetries,
-        fixed_points,
+        fixed,
+        moving,
         contraction,
-        rates,
-        stability,
+        linearisation,
+        spectra,
+        trajectories,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
         baseline,
@@ -57,9 +65,9 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def claims_in(module: ModuleType) -> tuple[Claim, ...]:
-    """A module's claims: those of its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
-    chapter = getattr(module, "claim", None)
-    return chapter.claims if isinstance(chapter, Chapter) else module.CLAIMS
+    """A module's claims: those that it adds to its or its folder's ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None) or getattr(sys.modules[module.__package__ or ""], "claim", None)
+    return chapter.claims_of(module.__name__) if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

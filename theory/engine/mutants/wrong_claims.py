@@ -4,6 +4,7 @@ Each chapter's wrong claims stand beside its right ones in the same form, or her
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from metarep.sim.mutants.mutant import Mutant
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims import baseline, catalogue, contraction, envelope
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.rates.trajectories import local_ratio
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
+from metarep.theory.claims.stability.gaussian_border import fo_maml_gaussian
+from metarep.theory.claims.stability.thresholds import threshold
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
 from metarep.theory.dynamics.structure import right_factor
@@ -74,31 +78,27 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
     )  # fmt: skip
 
 
-_BY_ID = {
-    claim.id: claim
-    for chapter in (contraction, envelope, baseline, rates, stability, gaussian)
-    for claim in chapter.CLAIMS
-}
+_BY_ID = {claim.id: claim for claim in catalogue()}
 
 WRONG_CONTRACTION = (
     _wrong(
         _BY_ID["one-step-contraction-rate"],
         "wrong-one-step-rate-with-largest-eigenvalue",
         r"FO-ANIL: $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\max}(\Psi))\, \|B_{*\perp}^\top B\|$.",
-        contraction.rate_check(which=-1),
+        partial(contraction.one_step_contraction_rate, which=-1),
     ),
     _wrong(
         _BY_ID["head-diversity-lower"],
         "wrong-head-diversity-without-distance",
         r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
-        contraction.diversity_check("lower", with_distance=False),
+        partial(contraction.head_diversity_lower, with_distance=False),
     ),
     *(
         _wrong(
             _BY_ID[id_],
             f"wrong-{id_}-with-c-3",
             rf"{TITLES[id_.split('-', 1)[1]]}: the envelope holds with $c = 3$.",
-            envelope.envelope_check(LEARNERS[id_.split("-", 1)[1]], c=3.0),
+            partial(envelope.envelope, learner=LEARNERS[id_.split("-", 1)[1]], c=3.0),
         )
         for id_ in ("envelope-fo-anil", "envelope-maml")
     ),
@@ -124,7 +124,7 @@ WRONG_RATES = (
         _BY_ID["local-ratio-fo-anil"],
         "wrong-local-rate-5-percent",
         r"FO-ANIL: near the truth $\mathrm{dist}$ falls by $1 - 1.05\,\alpha\beta\mu_*^2$ a step.",
-        rates.ratio_check("fo-anil", speed=1.05),
+        partial(local_ratio, learner=get_learner("fo-anil"), speed=1.05),
     ),
 )
 
@@ -133,7 +133,7 @@ WRONG_STABILITY = (
         _BY_ID["threshold-anil"],
         "wrong-anil-threshold-1",
         r"Exact ANIL is stable at the truth if and only if $\alpha\beta L_*^2 < 1$.",
-        stability.threshold_check("anil", threshold=1.0),
+        partial(threshold, learner=get_learner("anil"), limit=1.0),
     ),
     *(
         _wrong(
@@ -141,7 +141,7 @@ WRONG_STABILITY = (
             f"wrong-gaussian-limit-{round(100 * limit)}-percent",
             r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth where "
             rf"$\mu^\top\Sigma^{{-1}}\mu < {limit:g}$, and unstable beyond.",
-            gaussian.gaussian_check(limit),
+            partial(fo_maml_gaussian, limit=limit),
         )
         for limit in (0.98, 1.02)
     ),
