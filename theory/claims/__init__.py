@@ -57,9 +57,9 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def claims_in(module: ModuleType) -> tuple[Claim, ...]:
-    """A module's claims: those of its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    """A module's claims: those that it added to its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
     chapter = getattr(module, "claim", None)
-    return chapter.claims if isinstance(chapter, Chapter) else module.CLAIMS
+    return chapter.by_module.get(module.__name__, ()) if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

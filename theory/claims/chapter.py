@@ -60,11 +60,19 @@ def _proved(prove: Function, **variant: Any) -> Proof:
 
 
 class Chapter:
-    """A chapter of the catalogue: calling it makes a decorator that adds a claim; ``claims`` are those added so far."""
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim.
+
+    ``by_module`` holds those added so far by the name of the module of their function: a chapter may have several.
+    """
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.claims: tuple[Claim, ...] = ()
+        self.by_module: dict[str, tuple[Claim, ...]] = {}
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those added so far."""
+        return tuple(claim for claims in self.by_module.values() for claim in claims)
 
     def __call__(
         self,
@@ -94,7 +102,8 @@ class Chapter:
             each: a claim for each: learners' ids (the functions get the spec as ``learner``), or, by suffix of the id,
                 the keyword arguments that the functions get.
             words: values of the «words» of the docstring, or a function of the variant's arguments that gives them.
-                «name» (the suffix) and «title» (how the learner is called in sentences) are always there.
+                «name» (the suffix), «title» and «Title» (how the learner is called in sentences, and where one begins)
+                are always there.
             exercises: what of an implementation the check uses.
             learners: whom it speaks of; with learners as variants, the variant.
             rests_on: ids of the claims it uses; «words» are filled in.
@@ -112,18 +121,19 @@ class Chapter:
             variants: Mapping[str, Mapping[str, Any]]
             if each is None:
                 variants = {"": {}}
-            elif isinstance(each, Mapping) and not all(name in LEARNERS for name in each):
+            elif isinstance(each, Mapping) and all(isinstance(variant, Mapping) for variant in each.values()):
                 variants = each
             else:
                 variants = {name: {"learner": LEARNERS[name]} for name in each}
-            for suffix, variant in variants.items():
-                self.claims += (one(function, suffix, variant),)
+            added = tuple(one(function, suffix, variant) for suffix, variant in variants.items())
+            self.by_module[function.__module__] = (*self.by_module.get(function.__module__, ()), *added)
             return function
 
         def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
             learner = variant.get("learner")
             given_words = words(**variant) if callable(words) else words or {}
-            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name), **given_words}
+            title = TITLES.get(learner.name, "") if learner else ""
+            known = {"name": suffix, "title": title, "Title": title[:1].upper() + title[1:], **given_words}
             statement, hypotheses, remark = _statement_parts(function.__doc__, known)
             role = next(iter(inspect.signature(function).parameters), "")
             if role not in ("proof", "example", "implementation"):
