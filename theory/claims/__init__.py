@@ -15,7 +15,6 @@ def catalogue() -> tuple[Claim, ...]:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
     from metarep.theory.claims import (
-        baseline,
         blind,
         constants,
         contraction,
@@ -32,6 +31,7 @@ def catalogue() -> tuple[Claim, ...]:
         updates,
         width,
     )
+    from metarep.theory.claims.baseline import average_loss, diversity
 
     chapters = (
         setting,
@@ -45,7 +45,8 @@ def catalogue() -> tuple[Claim, ...]:
         gaussian,
         blind,
         envelope,
-        baseline,
+        average_loss,
+        diversity,
         width,
         sampled_steps,
         samples,

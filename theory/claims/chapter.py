@@ -26,7 +26,7 @@ from typing import Any
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims import strategies
-from metarep.theory.claims.record import Claim, Kind, Source, Verdict, own
+from metarep.theory.claims.record import Claim, Exercise, Kind, Source, Verdict, own
 
 TITLES = {
     "anil": "Exact ANIL",
@@ -83,7 +83,7 @@ class Chapter:
         given: str = "",
         each: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
         words: Words | Callable[..., Words] | None = None,
-        exercises: str | Iterable[str] = (),
+        exercises: Exercise | Iterable[Exercise] = (),
         learners: Iterable[str] = (),
         rests_on: str | Iterable[str] = (),
         draws: Function | None = None,

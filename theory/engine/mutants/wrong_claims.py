@@ -4,6 +4,7 @@ Each chapter's wrong claims stand beside its right ones in the same form, or her
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims import claims_in, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims.baseline import average_loss
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
@@ -75,8 +77,8 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
 
 _BY_ID = {
     claim.id: claim
-    for chapter in (contraction, envelope, baseline, rates, stability, gaussian)
-    for claim in chapter.CLAIMS
+    for chapter in (contraction, envelope, average_loss, rates, stability, gaussian)
+    for claim in claims_in(chapter)
 }
 
 WRONG_CONTRACTION = (
@@ -108,13 +110,13 @@ WRONG_BASELINE = (
         _BY_ID["baseline-lower-bound"],
         "wrong-baseline-bound-with-largest-sine",
         r"Average loss: $\mathrm{dist}(B_t, B_*) \ge \sigma_1(B_{*\perp}^\top \hat B_0)$.",
-        baseline.lower_bound_check(which=0),
+        partial(average_loss.baseline_lower_bound, which=0),
     ),
     _wrong(
         _BY_ID["baseline-control"],
         "wrong-baseline-control-too-fast",
         r"For $k = 1$ average loss learns the direction at the rate $1 - 1.5\,\beta w_\infty^2$.",
-        baseline.control_check(speed=1.5),
+        partial(average_loss.baseline_control, speed=1.5),
     ),
 )
 
