@@ -11,9 +11,10 @@ from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import META_LEARNERS, get_learner
 from metarep.sim.updates import step
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import gaussian, get_claim, stability, width
+from metarep.theory.claims import gaussian, get_claim, stability
 from metarep.theory.claims import rates as claims_rates
 from metarep.theory.claims.record import Comparison, Verdict
+from metarep.theory.claims.width import population
 from metarep.theory.dynamics import gaussian_heads as gh
 from metarep.theory.dynamics import rates
 from metarep.theory.dynamics.linearise import (
@@ -259,7 +260,7 @@ def test_envelope_and_margin() -> None:
             "gaussian_head_moments",
             lambda right, *at: (right(*at)[0] * 2, *right(*at)[1:]),
         ),
-        ("width-local-factor", width, "right_factor", lambda right, *at: right(*at) * 2),
+        ("width-local-factor", population, "right_factor", lambda right, *at: right(*at) * 2),
     ],
 )
 def test_exact_checks_of_the_theory_notice_a_wrong_one(

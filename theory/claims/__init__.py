@@ -29,9 +29,9 @@ def catalogue() -> tuple[Claim, ...]:
         structure,
         symmetries,
         updates,
-        width,
     )
     from metarep.theory.claims.baseline import average_loss, diversity
+    from metarep.theory.claims.width import finite, population
 
     chapters = (
         setting,
@@ -47,7 +47,8 @@ def catalogue() -> tuple[Claim, ...]:
         envelope,
         average_loss,
         diversity,
-        width,
+        population,
+        finite,
         sampled_steps,
         samples,
         constants,
