@@ -19,7 +19,7 @@ from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
 from metarep.sim.learners import LEARNERS
 from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue
-from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
 from metarep.theory.engine.mutants.selftest import FaultRow, concerns, used_claims, wrong_claim_row
 
 PROFILE = ReportProfile(

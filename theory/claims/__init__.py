@@ -22,8 +22,6 @@ def catalogue() -> tuple[Claim, ...]:
         fixed_points,
         gaussian,
         rates,
-        sampled_steps,
-        samples,
         setting,
         stability,
         structure,
@@ -31,6 +29,7 @@ def catalogue() -> tuple[Claim, ...]:
         updates,
     )
     from metarep.theory.claims.baseline import average_loss, diversity
+    from metarep.theory.claims.samples import floor, moments, steps
     from metarep.theory.claims.width import finite, population
 
     chapters = (
@@ -49,8 +48,9 @@ def catalogue() -> tuple[Claim, ...]:
         diversity,
         population,
         finite,
-        sampled_steps,
-        samples,
+        steps,
+        moments,
+        floor,
         constants,
     )
     claims = tuple(claim for module in chapters for claim in claims_in(module))
