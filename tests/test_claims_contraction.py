@@ -15,7 +15,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
 from metarep.sim.trajectories import Outcome, Trajectory, run
 from metarep.sim.updates import step
-from metarep.theory.claims import catalogue, constants, contraction, envelope, get_claim
+from metarep.theory.claims import catalogue, claims_in, constants, contraction, envelope, get_claim
 from metarep.theory.claims.adversary import polish, search_cells
 from metarep.theory.claims.balanced import (
     REGIONS,
@@ -231,8 +231,8 @@ def test_a_wrong_guess_falls_by_its_simplest_instance(id_: str) -> None:
 )
 def test_the_check_of_a_wrong_guess_can_hold(id_: str, name: str, steps: int) -> None:
     """It is the learner and the number of steps that refute it."""
-    check = envelope.envelope_check(LEARNERS[name], steps=steps, read=one_direction_setting)
-    assert check(SIMPLEST[id_], REFERENCE).holds
+    setting = one_direction_setting(SIMPLEST[id_])
+    assert envelope.stays_below(LEARNERS[name], setting, REFERENCE, steps=steps).holds
 
 
 def test_nothing_rests_on_a_wrong_guess() -> None:
@@ -292,7 +292,7 @@ def test_every_point_of_the_cube_is_an_instance(k: int, n: int, period: int) -> 
 @settings(max_examples=25)
 @given(contraction.balanced_steps(fractions, 5))
 def test_balanced_steps_are_balanced_exactly(instance: Any) -> None:
-    at = step_arrays(contraction.balanced_instance(instance))
+    at = step_arrays(contraction.balanced_example(instance))
     assert instance["d"] > instance["k"]
     assert np.array_equal(at.alpha * at.B.T @ at.B, np.eye(instance["k"], dtype=int))
 
@@ -385,8 +385,8 @@ def _two_steps(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, beta: Any
 QUICK = Profile("quick", shrink=False)
 
 BREAKAGES = [
-    *((claim.id, _uphill) for claim in contraction.CLAIMS if claim.id.startswith(("one-step", "balanced"))),
-    *((claim.id, _noisy) for claim in contraction.CLAIMS if claim.id.startswith(("balance-", "balanced-heads"))),
+    *((claim.id, _uphill) for claim in claims_in(contraction) if claim.id.startswith(("one-step", "balanced"))),
+    *((claim.id, _noisy) for claim in claims_in(contraction) if claim.id.startswith(("balance-", "balanced-heads"))),
     *((f"envelope-{name}", _uphill) for name in META_LEARNERS),
     *((f"envelope-changing-{name}", _uphill) for name in META_LEARNERS),
     ("balanced-heads-fo-anil", _sum_instead_of_mean),

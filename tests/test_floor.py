@@ -16,7 +16,7 @@ from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.samples import floor as claims
 from metarep.theory.claims.samples.cubature import sign_patterns
-from metarep.theory.claims.samples.moments import noise_moment_fo_anil
+from metarep.theory.claims.samples.sampled_moments import noise_moment_fo_anil
 from metarep.theory.dynamics.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
 from metarep.theory.dynamics.moments import head_moments, mean_gradients, mean_noise_moment
 from metarep.theory.engine import Profile, verify

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from metarep.reports.chapters.claims.table import markdown_table
+from metarep.reports.chapters.paper import paper_markdown
 from metarep.reports.cli.app import app, run
 from metarep.theory.claims.record import Verdict
 
@@ -24,6 +25,10 @@ def between(text: str, name: str) -> str:
 
 def test_claims_table_is_the_catalogue() -> None:
     assert between(README.read_text(encoding="utf-8"), "claims") == markdown_table()
+
+
+def test_papers_table_is_the_index() -> None:
+    assert between(README.read_text(encoding="utf-8"), "paper") == paper_markdown()
 
 
 def test_every_command_named_exists() -> None:

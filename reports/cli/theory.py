@@ -77,9 +77,17 @@ def claims(
         typer.Option("--report", help="The report.json to take statuses from [out/report.json].", show_default=False),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="List the paper's statements in its order, with the claims of each.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the catalogue with each claim's latest status, as the last report found it."""
+    if paper:
+        from metarep.reports.chapters.paper import paper_data, paper_markdown, paper_text
+
+        typer.echo(as_json({"paper": paper_data()}) if json else paper_markdown() if markdown else paper_text())
+        return
     if markdown:
         from metarep.reports.chapters.claims.table import markdown_table
 

@@ -27,6 +27,16 @@ SCALARS = ("alpha", "beta", "c", "alpha_B", "alpha_w", "ridge", "sigma", "m_in",
 step sizes α_B and α_w, the ridge λ of the inner problem, the label noise σ and the sample sizes m_in and m_out."""
 
 ONE: Powers = (0,) * len(SCALARS)
+
+
+def scalar_powers(**powers: int) -> Powers:
+    """Exponents by scalar, e.g. ``alpha=-1``, as a key has them. ``ValueError`` for a scalar that is not known."""
+    exponents = tuple(powers.pop(name, 0) for name in SCALARS)
+    if powers:
+        raise ValueError(f"unknown scalar {', '.join(powers)}; known: {', '.join(SCALARS)}")
+    return exponents
+
+
 SCALAR_SHAPE = ("1", "1")
 
 
@@ -363,9 +373,7 @@ class Poly:
 
     def scaled(self, factor: Coefficient = 1, **powers: int) -> "Poly":
         """This polynomial times ``factor`` and powers of scalar symbols, e.g. ``p.scaled(-1, alpha=1)`` is −αp."""
-        shift = tuple(powers.pop(name, 0) for name in SCALARS)
-        if powers:
-            raise ValueError(f"unknown scalar {', '.join(powers)}; known: {', '.join(SCALARS)}")
+        shift = scalar_powers(**powers)
         terms = {(_add_powers(p, shift), s, core): v * factor for (p, s, core), v in self.terms.items()}
         return Poly(self.shape, terms if factor else {})
 

@@ -1,5 +1,6 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -19,25 +20,28 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        fixed_points,
         gaussian,
         rates,
         setting,
         stability,
-        structure,
         symmetries,
         updates,
     )
     from metarep.theory.claims.baseline import average_loss, diversity
-    from metarep.theory.claims.samples import floor, moments, steps
+    from metarep.theory.claims.samples import floor, sampled_moments, steps
+    from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.structure import factors, moments, reduction
     from metarep.theory.claims.width import finite, population
 
     chapters = (
         setting,
         updates,
-        structure,
+        factors,
+        reduction,
+        moments,
         symmetries,
-        fixed_points,
+        fixed,
+        moving,
         contraction,
         rates,
         stability,
@@ -49,7 +53,7 @@ def catalogue() -> tuple[Claim, ...]:
         population,
         finite,
         steps,
-        moments,
+        sampled_moments,
         floor,
         constants,
     )
@@ -59,9 +63,9 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def claims_in(module: ModuleType) -> tuple[Claim, ...]:
-    """A module's claims: those that it added to its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
-    chapter = getattr(module, "claim", None)
-    return chapter.by_module.get(module.__name__, ()) if isinstance(chapter, Chapter) else module.CLAIMS
+    """A module's claims: those that it adds to its or its folder's ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None) or getattr(sys.modules[module.__package__ or ""], "claim", None)
+    return chapter.claims_of(module.__name__) if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

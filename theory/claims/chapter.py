@@ -14,19 +14,21 @@
 
 The docstring's first paragraph is the statement, the one that begins with "Given:" the hypotheses, the others the
 remark. The function's name is the claim's id. What it is, its first parameter says: ``proof`` (it fills a ``Proof``),
-``example`` (a check), ``implementation`` (a measurement).
+``example`` (a check), ``implementation`` (a measurement). A check that makes several comparisons yields them: the one
+that uses most of its tolerance counts.
 """
 
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims import strategies
-from metarep.theory.claims.record import Claim, Exercise, Kind, Source, Verdict, own
+from metarep.theory.claims.comparing import most_strained
+from metarep.theory.claims.record import Claim, Comparison, Exercise, Kind, Source, Verdict, own
 
 TITLES = {
     "anil": "Exact ANIL",
@@ -59,25 +61,39 @@ def _proved(prove: Function, **variant: Any) -> Proof:
     return proof
 
 
-class Chapter:
-    """A chapter of the catalogue: calling it makes a decorator that adds a claim.
+def _check(function: Function) -> Function:
+    """The check of a function that returns a comparison, or yields several."""
+    if not inspect.isgeneratorfunction(function):
+        return function
 
-    ``by_module`` holds those added so far by the name of the module of their function: a chapter may have several.
-    """
+    @wraps(function)
+    def worst(*at: Any, **named: Any) -> Comparison:
+        return most_strained(function(*at, **named))
+
+    return worst
+
+
+class Chapter:
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module."""
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.by_module: dict[str, tuple[Claim, ...]] = {}
+        self._by_module: dict[str, tuple[Claim, ...]] = {}
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """Those added so far."""
-        return tuple(claim for claims in self.by_module.values() for claim in claims)
+        """Those added so far, of a chapter in several modules in the order in which these were imported."""
+        return tuple(claim for claims in self._by_module.values() for claim in claims)
+
+    def claims_of(self, module: str) -> tuple[Claim, ...]:
+        """Those that the functions of the module of that name know."""
+        return self._by_module.get(module, ())
 
     def __call__(
         self,
         expected: Verdict,
         *,
+        id: str = "",
         source: Source | Mapping[str, Source] | None = None,
         kind: Kind | None = None,
         given: str = "",
@@ -96,14 +112,14 @@ class Chapter:
 
         Args:
             expected: the verdict that would be no news.
+            id: the claim's, with «words» to be filled in, where it is not the function's name and the suffix.
             source: the paper's statement that it is or is about; by variant where they differ.
             kind: an identity unless given; a measurement's is known.
             given: the hypotheses, where the docstring does not have them (several claims share them).
             each: a claim for each: learners' ids (the functions get the spec as ``learner``), or, by suffix of the id,
                 the keyword arguments that the functions get.
             words: values of the «words» of the docstring, or a function of the variant's arguments that gives them.
-                «name» (the suffix), «title» and «Title» (how the learner is called in sentences, and where one begins)
-                are always there.
+                «name» (the suffix) and «title» (how the learner is called in sentences) are always there.
             exercises: what of an implementation the check uses.
             learners: whom it speaks of; with learners as variants, the variant.
             rests_on: ids of the claims it uses; «words» are filled in.
@@ -126,14 +142,13 @@ class Chapter:
             else:
                 variants = {name: {"learner": LEARNERS[name]} for name in each}
             added = tuple(one(function, suffix, variant) for suffix, variant in variants.items())
-            self.by_module[function.__module__] = (*self.by_module.get(function.__module__, ()), *added)
+            self._by_module[function.__module__] = self.claims_of(function.__module__) + added
             return function
 
         def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
             learner = variant.get("learner")
             given_words = words(**variant) if callable(words) else words or {}
-            title = TITLES.get(learner.name, "") if learner else ""
-            known = {"name": suffix, "title": title, "Title": title[:1].upper() + title[1:], **given_words}
+            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name), **given_words}
             statement, hypotheses, remark = _statement_parts(function.__doc__, known)
             role = next(iter(inspect.signature(function).parameters), "")
             if role not in ("proof", "example", "implementation"):
@@ -141,14 +156,16 @@ class Chapter:
                     f"{function.__name__} begins with {role!r}; allowed: proof (a proof), example (a check), "
                     "implementation (a measurement)"
                 )
-            bound = partial(function, **variant) if variant else function
+            known_by = _check(function)
+            bound = partial(known_by, **variant) if variant else known_by
             prove = function if role == "proof" else proof
             by_kind: dict[str, Function | None] = {
                 "floats": _strategy(floats, variant) or _strategy(draws, variant, strategies.floats),
                 "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
             }
             return Claim(
-                id="-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
+                id=_filled(id, known)
+                or "-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
                 chapter=self.title,
                 statement=statement,
                 source=(source[suffix] if isinstance(source, Mapping) else source) or own(),

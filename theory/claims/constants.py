@@ -160,7 +160,7 @@ class _Adversary:
 def constant_region(
     implementation: Implementation, seed: int, effort: float, learner: Learner, period: int
 ) -> Measurement:
-    r"""«Title», «tasks»: the envelope with $c = \frac12$ survives «region_steps» steps in a region
+    r"""«title», «tasks»: the envelope with $c = \frac12$ survives «region_steps» steps in a region
     $«least» \le \alpha L_* \le «most»$, $\beta/\alpha \le s/(\alpha L_*)^2$; the estimate is of the largest such $s$, a
     bound on $\alpha\beta L_*^2$; $s \ge «largest_step»$.
 
@@ -252,7 +252,7 @@ def _middle(region: Region) -> tuple[float, float]:
 
 
 def constant_c(implementation: Implementation, seed: int, effort: float, learner: Learner, period: int) -> Measurement:
-    r"""«Title», «tasks»: the largest $c$ with which the envelope survives «small_steps» steps at one small pair of step
+    r"""«title», «tasks»: the largest $c$ with which the envelope survives «small_steps» steps at one small pair of step
     sizes, $\alpha L_* = «middle»$ and $\alpha\beta L_*^2 = «small_step»$; at least $\frac12$.
 
     Given: balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n = 2$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$;

@@ -21,12 +21,11 @@ from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import matrix_symbol, scalar_symbol
 from metarep.theory.calculus.expressions import TaskMean, add, evaluate_words, mul, to_words
-from metarep.theory.calculus.words import SCALARS, Poly, Rule, zero
+from metarep.theory.calculus.words import Poly, Rule, zero
 from metarep.theory.dynamics.derive import scalar_values, task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR
 
-_OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
-BALANCED = (Rule("M", "M'", "", _OVER_ALPHA), Rule("M'", "M", "", _OVER_ALPHA))
+BALANCED = (a.AT_TRUTH, Rule("M'", "M", "", a.OVER_ALPHA))
 """αMMᵀ = αMᵀM = I."""
 
 

@@ -10,6 +10,7 @@ from metarep.sim.trajectories import run
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.baseline import claim
 from metarep.theory.claims.baseline.average_loss import condition
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections, vector
@@ -98,6 +99,7 @@ def _diversity_words(learner: Learner) -> dict[str, str | int]:
     average = learner.name == "average-loss"
     may_leave = rf", and while $\alpha\|B_t\|_F^2 \le {LARGEST_STAY:g}$: this learner may leave"
     return {
+        "who": "Average loss" if average else TITLES[learner.name],
         "heads": "the means of the heads" if average else "all heads",
         "spread": ", any spread of the heads around their means" if average else "",
         "steps": STEPS,
@@ -118,7 +120,7 @@ def _diversity_words(learner: Learner) -> dict[str, str | int]:
     examples=30,
 )
 def diversity_needed(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""«Title»: if «heads» stay in a subspace of dimension below $k$ (at every step the same), $B_2$ the part of $B_*$
+    r"""«who»: if «heads» stay in a subspace of dimension below $k$ (at every step the same), $B_2$ the part of $B_*$
     beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then $\mathrm{dist}(B_t, B_*) \ge
     \min_y \|Yy\| / \|[X; Y]y\|$ as long as $B_t$ has full rank.
 

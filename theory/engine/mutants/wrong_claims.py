@@ -13,7 +13,7 @@ from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import claims_in, contraction, envelope, gaussian, rates, stability
+from metarep.theory.claims import catalogue, contraction, envelope, gaussian, rates, stability
 from metarep.theory.claims.baseline import average_loss
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
@@ -75,31 +75,27 @@ def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
     )  # fmt: skip
 
 
-_BY_ID = {
-    claim.id: claim
-    for chapter in (contraction, envelope, average_loss, rates, stability, gaussian)
-    for claim in claims_in(chapter)
-}
+_BY_ID = {claim.id: claim for claim in catalogue()}
 
 WRONG_CONTRACTION = (
     _wrong(
         _BY_ID["one-step-contraction-rate"],
         "wrong-one-step-rate-with-largest-eigenvalue",
         r"FO-ANIL: $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\max}(\Psi))\, \|B_{*\perp}^\top B\|$.",
-        contraction.rate_check(which=-1),
+        partial(contraction.one_step_contraction_rate, which=-1),
     ),
     _wrong(
         _BY_ID["head-diversity-lower"],
         "wrong-head-diversity-without-distance",
         r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
-        contraction.diversity_check("lower", with_distance=False),
+        partial(contraction.head_diversity_lower, with_distance=False),
     ),
     *(
         _wrong(
             _BY_ID[id_],
             f"wrong-{id_}-with-c-3",
             rf"{TITLES[id_.split('-', 1)[1]]}: the envelope holds with $c = 3$.",
-            envelope.envelope_check(LEARNERS[id_.split("-", 1)[1]], c=3.0),
+            partial(envelope.envelope, learner=LEARNERS[id_.split("-", 1)[1]], c=3.0),
         )
         for id_ in ("envelope-fo-anil", "envelope-maml")
     ),
