@@ -18,7 +18,7 @@ from metarep.reports.study.study import Settings, example, record, study
 from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims import catalogue
-from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
 from metarep.theory.engine.mutants.selftest import MUTANTS, Row, trials, tried_on, used_claims
 
 PROFILE = ReportProfile(

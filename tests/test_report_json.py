@@ -177,7 +177,7 @@ def test_numbers_that_json_does_not_have_are_null(results):
 
 def test_finite_samples_have_the_published_shape():
     from metarep.reports.chapters.samples import FloorPoint
-    from metarep.theory.claims.samples import FLOOR_SETTINGS
+    from metarep.theory.claims.samples.floor import FLOOR_SETTINGS
 
     floor = FloorPoint(FLOOR_SETTINGS[0], 0.005, 1e-3, 1e-3, 2e-3, 1.1e-3, 1e-5)
     found = SamplesResults(0, (floor,), (), (RecoveryPoint("anil", 5, 80, (0.1, 0.2), 1),), RecoverySetting())

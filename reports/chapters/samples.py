@@ -19,7 +19,7 @@ from metarep.reports.page.output import as_csv
 from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import make_problem
 from metarep.sim.sampling.runs import run_sampled
-from metarep.theory.claims.samples import (
+from metarep.theory.claims.samples.floor import (
     FLOOR_SETTINGS,
     FULL_EFFORT,
     GROWTH_SETTING,

@@ -14,7 +14,8 @@ from metarep.sim.mutants.mutant import Mutant
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, catalogue, contraction, envelope
+from metarep.theory.claims import catalogue, contraction, envelope
+from metarep.theory.claims.baseline import average_loss
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.rates.trajectories import local_ratio
@@ -109,13 +110,13 @@ WRONG_BASELINE = (
         _BY_ID["baseline-lower-bound"],
         "wrong-baseline-bound-with-largest-sine",
         r"Average loss: $\mathrm{dist}(B_t, B_*) \ge \sigma_1(B_{*\perp}^\top \hat B_0)$.",
-        baseline.lower_bound_check(which=0),
+        partial(average_loss.baseline_lower_bound, which=0),
     ),
     _wrong(
         _BY_ID["baseline-control"],
         "wrong-baseline-control-too-fast",
         r"For $k = 1$ average loss learns the direction at the rate $1 - 1.5\,\beta w_\infty^2$.",
-        baseline.control_check(speed=1.5),
+        partial(average_loss.baseline_control, speed=1.5),
     ),
 )
 
