@@ -87,8 +87,8 @@ def start(
         k: dimension of the representation.
         alpha: inner step size α, scalar or over the trials' axes.
         rng: source of randomness.
-        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k
-            principal sines.
+        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k principal
+            sines.
         trials: leading axes, each entry with its own start.
         angles: with a single ``dist0``, whether all principal sines equal it or the others are uniform below it. At
             most d − k of them are not zero. Orientation within col(B_*) and the right rotation are uniformly random.

@@ -33,7 +33,7 @@ implementations = pytest.mark.parametrize("mutant", IMPLEMENTATION_MUTANTS, ids=
 formulas = pytest.mark.parametrize("mutant", FORMULA_MUTANTS, ids=name_of)
 
 
-# --- wrong implementations --------------------------------------------------------------------------------------------
+# --- wrong implementations
 
 
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=lambda learner: learner.name)
@@ -80,7 +80,7 @@ def test_proofs_do_not_look_at_the_implementation() -> None:
     assert verify(get_claim("update-anil"), wrong, kinds=("proof",)).status == Verdict.PROVED
 
 
-# --- wrong formulas ---------------------------------------------------------------------------------------------------
+# --- wrong formulas
 
 
 def double(x: float) -> float:
@@ -132,7 +132,7 @@ def test_every_claim_that_asks_no_implementation_is_refuted_by_a_wrong_formula()
     assert set(asked) - {claim for row in rows for claim in row.refuted_by} == set()
 
 
-# --- wrong claims -----------------------------------------------------------------------------------------------------
+# --- wrong claims
 
 
 @pytest.mark.parametrize("mutant", CLAIM_MUTANTS, ids=name_of)
@@ -145,7 +145,7 @@ def test_wrong_claim_is_refuted_with_a_counterexample(mutant: Mutant, profile: P
     assert any(item.counterexample or item.kind in ("proof", "measurement") for item in refuting)
 
 
-# --- the matrix -------------------------------------------------------------------------------------------------------
+# --- the matrix
 
 
 def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from metarep.theory.claims import get_claim
 from metarep.theory.engine import shown
 from metarep.theory.engine.mutants.selftest import Matrix, Row, trials
 
-# --- what is run, and what report.json has of it ----------------------------------------------------------------------
+# --- what is run, and what report.json has of it
 
 
 def jobs(seed: int, quick: bool) -> list[tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...]]]:
@@ -95,7 +95,7 @@ def matrix_csv(matrix: Matrix) -> str:
     )
 
 
-# --- what the page has of it ------------------------------------------------------------------------------------------
+# --- what the page has of it
 
 _CELL, _ROW, _TOP = 7, 13, 106
 _APART = 21

@@ -21,7 +21,7 @@ DataSets = tuple[Draws | None, Draws | None]
 ALL, META, EXACT_ONES = frozenset(LEARNERS), frozenset(META_LEARNERS), frozenset({"anil", "maml"})
 
 
-# --- the answers ------------------------------------------------------------------------------------------------------
+# --- the answers
 
 
 def _one_degree_less(right: Callable[..., Array], degrees: int, *rest: Any) -> Array:
@@ -62,7 +62,7 @@ def _nothing_new_outside(right: Callable[..., Any], *arguments: Any) -> Any:
     return product, along_first, 0 * along_second
 
 
-# --- the data sets ----------------------------------------------------------------------------------------------------
+# --- the data sets
 
 
 def _data_sets(change: Callable[[Setting, Draws, Draws], DataSets]) -> Wrong:
@@ -99,7 +99,7 @@ def _outer_is_second(s: Setting, inner: Draws, outer: Draws) -> DataSets:
     return inner, outer if inner.second_normal is None else outer._replace(first_normal=inner.second_normal)
 
 
-# --- fresh directions -------------------------------------------------------------------------------------------------
+# --- fresh directions
 
 
 def _none_outside(right: Callable[..., Array], count: int, inside: int, *rest: Any) -> Array:
@@ -118,7 +118,7 @@ def _level_bartlett(
     return directions
 
 
-# --- the whole step ---------------------------------------------------------------------------------------------------
+# --- the whole step
 
 
 def _sizes_swapped(right: Callable[..., Any], *arguments: Any) -> Any:

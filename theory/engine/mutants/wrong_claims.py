@@ -33,17 +33,17 @@ def _second_moment_factor() -> Proof:
     return proof
 
 
-def _second_moment_check(instance: Example, implementation: Implementation) -> Comparison:
+def _second_moment_check(example: Example, implementation: Implementation) -> Comparison:
     learner = get_learner("anil")
-    at = step_arrays(instance)
+    at = step_arrays(example)
     w_i = adapted_parameters(learner)[1]
     arrays = {"B": at.B, "w": at.w, "theta_i": at.targets}
-    factor = np.eye(instance["k"], dtype=int) - at.beta * evaluate_words(w_i * w_i.T, arrays, {"alpha": at.alpha})
+    factor = np.eye(example["k"], dtype=int) - at.beta * evaluate_words(w_i * w_i.T, arrays, {"alpha": at.alpha})
     next_B, _ = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
     return same(
         at.B_perp.T @ next_B,
         at.B_perp.T @ at.B @ factor,
-        step_scale(learner, at) * instance["d"],
+        step_scale(learner, at) * example["d"],
         implementation.eps,
         "perpendicular part after the step minus (I − βΨ) applied to it",
     )
@@ -66,9 +66,7 @@ WRONG_FACTOR = Claim(
 
 
 def _wrong(of: str, name: str, statement: str, **wrong: Any) -> Claim:
-    """The claim of that id with a statement that goes too far: its check with other values of what it takes by
-    keyword.
-    """
+    """The claim of that id with a statement that goes too far: its check takes other values by keyword."""
     right = get_claim(of)
     assert right.check is not None
     return replace(
