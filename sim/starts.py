@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metarep.sim.checks import check_dimensions, check_step_size
-from metarep.sim.tasks import haar
+from metarep.sim.tasks import haar, orthonormalised
 
 Array = np.ndarray
 
@@ -31,8 +31,7 @@ def _random_subspace(d: int, k: int, rng: np.random.Generator, trials: tuple[int
         across = np.triu(rng.standard_normal((*trials, k, k)), 1)
         degrees = d - k - np.arange(k)
         across[..., np.arange(k), np.arange(k)] = np.sqrt(rng.chisquare(degrees, (*trials, k)))
-    Q, R = np.linalg.qr(np.concatenate([along, across], axis=-2))
-    return Q * np.copysign(1.0, np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
+    return orthonormalised(np.concatenate([along, across], axis=-2))
 
 
 def _prescribed_sines(

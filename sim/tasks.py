@@ -20,7 +20,12 @@ EPS = float(np.finfo(float).eps)
 
 def haar(rows: int, columns: int, rng: np.random.Generator, batch: tuple[int, ...] = ()) -> Array:
     """Uniformly random (..., rows, columns) with orthonormal columns (columns <= rows)."""
-    Q, R = np.linalg.qr(rng.standard_normal((*batch, rows, columns)))
+    return orthonormalised(rng.standard_normal((*batch, rows, columns)))
+
+
+def orthonormalised(columns: Array) -> Array:
+    """Orthonormal columns with the same spans, by a QR factorisation whose R has a positive diagonal."""
+    Q, R = np.linalg.qr(columns)
     return Q * np.copysign(1.0, np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
 
 

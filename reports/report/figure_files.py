@@ -78,7 +78,7 @@ def _picture(chapter: str, picture: b.Picture, tables: dict[str, str]) -> Figure
 
 
 def _drawings_data(results: Results) -> dict[str, str]:
-    """The data of the drawings of claims: what rests on what; which claim refutes which fault."""
+    """The data of the drawings of claims: what rests on what; which claim refutes which mutant."""
     edges = [(c["id"], c["status"], base) for c in results.claims for base in c["rests_on"] or ("",)]
     tables = {"claims-graph.csv": as_csv(("claim", "status", "rests on"), edges)}
     if (matrix := mutants.matrix_of(results.extra)) is not None:

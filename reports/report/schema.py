@@ -323,7 +323,7 @@ def _learner_study() -> Schema:
 
 def _selftest() -> Schema:
     fault = _record(
-        "A wrong implementation.",
+        "A wrong implementation or formula.",
         fault=_text("Its name."),
         cause=_text("The kind of mistake."),
         description=_text("What is wrong."),
@@ -339,7 +339,7 @@ def _selftest() -> Schema:
     return _record(
         "The tests' own test.",
         claims=_texts("The claims tried."),
-        faults=_list(fault, "The wrong implementations."),
+        faults=_list(fault, "The wrong implementations and formulas."),
         wrong_claims=_list(wrong, "The wrong claims."),
         survivors=_texts("What nothing refuted."),
     )
