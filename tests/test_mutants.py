@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from metarep.reports.chapters import mutants as chapter
+from metarep.reports.report.gather import PROFILES
 from metarep.sim.learners import LEARNERS
 from metarep.sim.mutants.mutant import Mutant
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
@@ -163,7 +164,7 @@ def test_report_and_selftest_have_the_same_mutants() -> None:
     """All of the catalogue but the samplers, which the tests of the law are for."""
     names = [name for name, _, _ in trials()]
     assert names == [mutant.name for mutant in MUTANTS.values() if mutant.kind != "sampler"]
-    assert [key for key, *_ in chapter.jobs(0, quick=True)] == [("mutant", name) for name in names]
+    assert [key for key, *_ in chapter.jobs(PROFILES["quick"], 0)] == [("mutant", name) for name in names]
 
 
 def test_no_mutant_is_found_by_refuting_what_is_false() -> None:

@@ -171,7 +171,7 @@ def span_bases(k: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
     basis = symmetric_basis(k)
     if not exact:
         return basis, basis
-    basis = np.where(basis > 0, Fraction(1), Fraction(0))
+    basis = np.array([Fraction(0), Fraction(1)])[(basis > 0).astype(int)]
     return basis, basis / np.square(basis).sum((1, 2), keepdims=True)
 
 

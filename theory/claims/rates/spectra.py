@@ -236,6 +236,7 @@ def jacobian_spectrum(
     size, rate = d * k + k, at.alpha * at.beta
     dB = np.concatenate([np.eye(d * k).reshape(-1, d, k), np.zeros((k, d, k))])
     dw = np.concatenate([np.zeros((d * k, k)), np.eye(k)])
+    # ω = α²Mδw: a change of variables in which the Jacobian is balanced is a similarity and leaves its spectrum alone.
     for name in META_LEARNERS:
         learner = LEARNERS[name]
         next_B, next_w = central_difference(implementation, learner, at, dB, dw)

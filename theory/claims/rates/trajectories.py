@@ -36,7 +36,7 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
 
 @claim(
     Verdict.SUPPORTED,
-    source={name: own("the linearisation iterated", THEOREM[name]) for name in META_LEARNERS},
+    source=own("the linearisation iterated", about="diversity"),
     each=META_LEARNERS,
     words=lambda learner: {"head": "any head" if any_head(learner) else "$w_0 = 0$"},
     exercises=("step", "distance"),

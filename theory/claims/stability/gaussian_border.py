@@ -4,13 +4,11 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-import sympy
 from hypothesis import strategies as st
-from sympy import QQ
-from sympy.polys.matrices import DomainMatrix
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims.rates.spectra import compare_spectra
+from metarep.theory.claims.comparing import largest
+from metarep.theory.claims.rates.spectra import compare_spectra, power_sums
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.stability.gaussian import (
@@ -205,15 +203,14 @@ def fo_maml_gaussian_identity(
     k, m = example["k"], example["m"]
     unit = np.eye(k, dtype=int) * m**0
     operator = fo_maml_operator(*gaussian_head_moments(m * unit[0], unit))
+    why = "power sums of 𝓛 minus those of the blocks' roots"
     if isinstance(m, Fraction):
-        rows = [[QQ(value.numerator, value.denominator) for value in row] for row in operator]
-        x, square = sympy.Symbol("x"), sympy.Rational(m.numerator, m.denominator) ** 2
-        blocks = (x**2 - 3 * (1 + square) * x + 2 * (1 - square)) * (x - 2) ** (k * (k - 1) // 2)
-        stated = sympy.Poly(blocks * (x**2 - (3 + square) * x + 2 - square) ** (k - 1), x)
-        seen = DomainMatrix(rows, (len(rows), len(rows)), QQ).charpoly()
-        off = max(abs(Fraction(str(p)) - Fraction(str(q))) for p, q in zip(seen, stated.all_coeffs(), strict=True))
-        return Comparison(off, 0, 0, "characteristic polynomial of 𝓛 minus the blocks', largest coefficient")
+        size = len(operator)
+        blocks = [[3 * (1 + m**2), -2 * (1 - m**2)], [1, 0]], [[3 + m**2, m**2 - 2], [1, 0]]  # [[tr, −det], [1, 0]]
+        first, side = (power_sums(np.array(block), size) for block in blocks)
+        stated = first + (k - 1) * side + k * (k - 1) // 2 * 2 ** np.arange(1, size + 1)
+        return Comparison(largest(power_sums(operator, size) - stated), 0, 0, why)
     first = np.roots([1.0, -3 * (1 + m**2), 2 * (1 - m**2)])
     side = np.roots([1.0, -(3 + m**2), 2 - m**2])
     values = np.concatenate([first, np.repeat(side, k - 1), np.full(k * (k - 1) // 2, 2.0)])
-    return compare_spectra(operator, values, implementation.eps, "power sums of 𝓛 minus those of the blocks' roots")
+    return compare_spectra(operator, values, implementation.eps, why)
