@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.sim.checks import check_whole
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.problems import Problem, StartKind, make_problem
 from metarep.sim.trajectories import run
@@ -21,7 +22,9 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Setting:
-    """One problem setting; the fields are those of ``metarep.sim.problems.make_problem`` and ``metarep.sim.trajectories.run``."""
+    """One problem setting; the fields are those of ``metarep.sim.problems.make_problem`` and
+    ``metarep.sim.trajectories.run``.
+    """
 
     d: int
     k: int
@@ -266,8 +269,7 @@ def run_experiment(
     Raises:
         ValueError: a negative seed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; allowed: a whole number, 0 or more")
+    check_whole("seed", seed, 0)
     groups: dict[tuple[Any, ...], list[tuple[Panel, Curve]]] = {}
     for panel in experiment.panels:
         for curve in panel.curves:

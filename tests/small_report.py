@@ -17,10 +17,9 @@ from metarep.reports.report.gather import RateSetting, ReportProfile, Results, g
 from metarep.reports.study.study import Settings, example, record, study
 from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
 from metarep.sim.learners import LEARNERS
-from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
-from metarep.theory.engine.mutants.selftest import FaultRow, concerns, used_claims, wrong_claim_row
+from metarep.theory.engine.mutants.selftest import MUTANTS, Row, trials, tried_on, used_claims
 
 PROFILE = ReportProfile(
     "small",
@@ -68,7 +67,7 @@ def _short(name: str) -> list[CurveResult]:
 
 
 def _extra() -> dict[tuple[str, ...], Any]:
-    """What the chapters on samples, learners and faults show; the floor and the matrix are made up."""
+    """What the chapters on samples, learners and mutants show; the floor and the matrix are made up."""
     studies = [study(example(name), Settings(steps=200, trials=1)) for name in ("reptile-1", "ridge-anil")]
     records = tuple({name: value for name, value in record(s).items() if name != "seconds"} for s in studies)
     figure = rendered(draw_examples(studies), "svg")
@@ -86,10 +85,13 @@ def _extra() -> dict[tuple[str, ...], Any]:
     short = replace(RECOVERY[False], steps=30, trials=2)
     extra |= {("recovery", name): recovery_points(name, 0, short) for name in LEARNERS}
     used = [claim for claim in catalogue() if claim.id in used_claims(quick=True)]
-    for name, deviation in DEVIATIONS.items():
-        tried = tuple(claim.id for claim in used if concerns(claim, deviation))
-        extra["fault", name] = FaultRow(name, deviation.cause, deviation.description, tried[::2], tried[1::2])
-    extra |= {("wrong claim", str(place)): wrong_claim_row(place) for place in (1, 3)}
+    for name, run, given in trials(quick=True):
+        mutant = MUTANTS[name]
+        if mutant.kind != "claim":
+            tried = tuple(claim.id for claim in used if tried_on(mutant, claim))
+            extra["mutant", name] = Row(name, mutant.kind, mutant.cause, mutant.what, tried[::2], tried[1::2])
+        elif "contraction" in name or "one-step" in name or "diversity" in name:
+            extra["mutant", name] = run(*given)
     return extra
 
 

@@ -15,7 +15,7 @@ from metarep.sim.wide import mean_step, run_mean
 from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Claim, Verdict
 from metarep.theory.claims.width import finite, population
-from metarep.theory.dynamics.width import gaussian_fourth_moment, learned_second_moment, unlearning_constant
+from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 from metarep.theory.engine import Profile, verify
 
 
@@ -37,13 +37,6 @@ def test_missing_distance() -> None:
     assert np.isnan(missing_distance(np.full((6, 2), np.nan), B_star))
     with pytest.raises(ValueError, match="allowed"):
         missing_distance(np.zeros((5, 2)), B_star)
-
-
-def test_fourth_moment() -> None:
-    moment = gaussian_fourth_moment(2)
-    assert moment[0, 0, 0, 0] == 3
-    assert moment[0, 0, 1, 1] == moment[0, 1, 0, 1] == moment[0, 1, 1, 0] == 1
-    assert moment[0, 0, 0, 1] == 0
 
 
 def test_infinitely_many_samples_are_the_limit_of_many() -> None:

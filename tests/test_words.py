@@ -21,7 +21,9 @@ from metarep.theory.calculus.expressions import (
     to_sympy,
     to_words,
 )
+from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.dynamics.structure import moment_words
 
 ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
 
@@ -143,6 +145,32 @@ def test_product_of_two_averages_is_refused() -> None:
     with pytest.raises(ValueError, match="name it first"):
         to_words(mul(average, w_i))
     assert to_words(add(average, average)) == (to_words(mul(w_i, Transpose(w_i)))) * 2
+
+
+def test_a_named_average_is_one_too() -> None:
+    """w̄_* w̄_*ᵀ is not Ψ_*, although both have the word w_{*,i}w_{*,i}ᵀ under an average."""
+    mean, head, second = (matrix_symbol(name) for name in ("w_bar", "w_star_i", "Psi_star"))
+    for product in (mul(mean, Transpose(mean)), mul(head, Transpose(mean)), mul(second, mean), second**2):
+        with pytest.raises(ValueError, match="name it first"):
+            to_words(product, moment_words())
+        assert to_words(product)  # as letters of their own they may be multiplied
+    B_star = matrix_symbol("B_star")
+    assert to_words(mul(B_star, mean), moment_words()) == a.B_star * a.w_star
+
+
+def test_what_does_not_look_inside_a_trace_raises() -> None:
+    squared = trace(a.B.T * a.B) * a.w
+    for blind in (
+        lambda: squared.substitute({"B": a.B * 2}),
+        lambda: squared.polarise({"B": "dB"}),
+        lambda: squared.degree("B"),
+        lambda: gradient(a.w.T * squared, "B"),
+        lambda: (squared * identity("1")).rewrite((Rule("B'", "B", ""),)),
+    ):
+        with pytest.raises(ValueError, match=r"B stands inside tr\(BBᵀ\), where this does not look"):
+            blind()
+    assert squared.substitute({"w": a.w * 2}) == squared * 2
+    assert gradient(a.w.T * squared, "w") == squared * 2
 
 
 def test_rewriting_uses_rules_and_their_transposes() -> None:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from metarep.reports.chapters import mutants
 from metarep.reports.chapters.boundaries.section import boundaries_section
 from metarep.reports.chapters.claims.dependencies import ancestors, families, refuted_bases
 from metarep.reports.chapters.claims.facts import mention
@@ -22,7 +23,6 @@ from metarep.reports.chapters.experiments.figures import (
 )
 from metarep.reports.chapters.experiments.section import experiments_section
 from metarep.reports.chapters.learners.section import learners_section
-from metarep.reports.chapters.mutants import faults_section
 from metarep.reports.chapters.notation import notation_section
 from metarep.reports.chapters.rates.section import rates_section
 from metarep.reports.chapters.rates.table import RateRecord
@@ -32,7 +32,7 @@ from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, plain_line, power
 from metarep.reports.page.style import rendered
 from metarep.reports.report.against import changes_section, previous
-from metarep.reports.report.gather import Results, faults_of, samples_of
+from metarep.reports.report.gather import Results, samples_of
 from metarep.sim.experiments import get_experiment
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.record import Verdict
@@ -457,10 +457,10 @@ def learners(results: Results) -> b.Section | None:
     return learners_section(results.extra["learners",], results.extra["widths",])
 
 
-def faults(results: Results) -> b.Section | None:
+def tested_tests(results: Results) -> b.Section | None:
     """The tests' own tests."""
-    found = faults_of(results)
-    return None if found is None else faults_section(found, results.claims, results.seed, results.effort < FULL_EFFORT)
+    found = mutants.matrix_of(results.extra)
+    return None if found is None else mutants.section(found, results.claims, results.seed, results.effort < FULL_EFFORT)
 
 
 def notation(results: Results) -> b.Section:
@@ -479,7 +479,7 @@ CHAPTERS = (
     experiments,
     samples,
     learners,
-    faults,
+    tested_tests,
     maps,
     claims,
     reproduction,

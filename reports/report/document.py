@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from metarep.reports.chapters import mutants
 from metarep.reports.chapters.boundaries.section import (
     blind_sentence,
     boundaries_record,
@@ -28,8 +29,7 @@ from metarep.reports.report.figure_files import (
     blocks_of,
     figure_files,
 )
-from metarep.reports.report.gather import Results, faults_of, samples_of
-from metarep.reports.report.records import selftest_record
+from metarep.reports.report.gather import Results, samples_of
 from metarep.reports.report.schema import SCHEMA_FILE, SCHEMA_LINE, report_schema
 from metarep.reports.report.stored import FORMAT
 from metarep.sim.learners import LEARNERS, META_LEARNERS
@@ -179,7 +179,7 @@ def report_data(results: Results) -> dict[str, Any]:
         "replications": replication_records(runs) if results.experiments else [],
         "samples": None if (found := samples_of(results)) is None else samples_record(found),
         "learners": list(results.extra["learners",].records) if ("learners",) in results.extra else [],
-        "selftest": None if (matrix := faults_of(results)) is None else selftest_record(matrix),
+        "selftest": None if (matrix := mutants.matrix_of(results.extra)) is None else asdict(mutants.record(matrix)),
         "against": results.against,
         "run": results.run,
     }

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from metarep.reports.chapters import mutants
 from metarep.reports.chapters.overview import figure_1_whole
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_markdown
 from metarep.reports.page.output import as_csv
-from metarep.reports.report.gather import Results, faults_of
+from metarep.reports.report.gather import Results
 
 FOLDER = "figures"
 TOP, TOP_PREFIX = "top", "top-"
@@ -80,14 +81,8 @@ def _drawings_data(results: Results) -> dict[str, str]:
     """The data of the drawings of claims: what rests on what; which claim refutes which fault."""
     edges = [(c["id"], c["status"], base) for c in results.claims for base in c["rests_on"] or ("",)]
     tables = {"claims-graph.csv": as_csv(("claim", "status", "rests on"), edges)}
-    if (found := faults_of(results)) is not None:
-        cells = [
-            (row.fault, claim, answer)
-            for row in found.faults
-            for answer, claims in (("yes", row.refuted_by), ("no", row.survived))
-            for claim in claims
-        ]
-        tables["faults-matrix.csv"] = as_csv(("fault", "claim", "refutes it"), cells)
+    if (matrix := mutants.matrix_of(results.extra)) is not None:
+        tables["mutants-matrix.csv"] = mutants.matrix_csv(matrix)
     return tables
 
 

@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from metarep.reports import package_version
+from metarep.reports.chapters import mutants
 from metarep.reports.chapters.boundaries.data import SIZES, BoundarySize, boundary_jobs
 from metarep.reports.chapters.experiments.section import CHAPTER_EXPERIMENTS, experiment_jobs
 from metarep.reports.chapters.learners.section import measure_examples, measure_widths
@@ -27,18 +28,8 @@ from metarep.reports.page.output import Progress
 from metarep.reports.report.records import claim_record
 from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
 from metarep.sim.learners import LEARNERS, get_learner
-from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.engine import Profile, verify
-from metarep.theory.engine.mutants.selftest import (
-    DEFAULT_EFFORT,
-    SelfTest,
-    assembled,
-    fault_row,
-    used_claims,
-    wrong_claim_row,
-)
-from metarep.theory.engine.mutants.wrong_claims import WRONG_CLAIMS
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,7 @@ class Results:
     experiments: dict[str, list[CurveResult]] = field(default_factory=dict)
     """Those that are not Figure 1."""
     extra: dict[tuple[str, ...], Any] = field(default_factory=dict)
-    """Finite samples, other learners, faults: by job; empty where these chapters were not run."""
+    """Finite samples, other learners, mutants: by job; empty where these chapters were not run."""
     run: dict[str, Any] = field(default_factory=dict)
     against: dict[str, Any] | None = None
     """What changed since an older report (``metarep.reports.report.against``), if one was given."""
@@ -222,20 +213,10 @@ def gather(
 def _extra_jobs(profile: ReportProfile, seed: int) -> list[Job]:
     """The jobs of the chapters on finite samples, on other learners and on the tests themselves."""
     full = profile.effort >= FULL_EFFORT
-    quick = not full
-    used = used_claims(quick=quick)
     jobs: list[Job] = [(("learners",), measure_examples, ()), (("widths",), measure_widths, (seed,))]
     jobs += [(("samples", "floor"), floor_points, (seed, full)), (("samples", "growth"), growth_points, (seed, full))]
     jobs += [(("recovery", name), recovery_points, (name, seed, RECOVERY[full])) for name in LEARNERS]
-    jobs += [(("fault", name), fault_row, (name, used, DEFAULT_EFFORT, seed, quick)) for name in DEVIATIONS]
-    jobs += [(("wrong claim", str(i)), wrong_claim_row, (i, seed)) for i in range(len(WRONG_CLAIMS))]
-    return jobs
-
-
-def faults_of(results: Results) -> SelfTest | None:
-    """The matrix of faults, if it was run."""
-    rows = [row for key, row in results.extra.items() if key[0] in ("fault", "wrong claim")]
-    return assembled(rows, used_claims()) if rows else None
+    return jobs + mutants.jobs(seed, not full)
 
 
 def samples_of(results: Results) -> SamplesResults | None:

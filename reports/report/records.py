@@ -1,11 +1,9 @@
 """Findings as the report's JSON has them: plain data, one record per claim."""
 
-from dataclasses import asdict
 from typing import Any
 
 from metarep.reports.page.output import plain
 from metarep.theory.engine import Evidence, Finding, encode
-from metarep.theory.engine.mutants.selftest import SelfTest
 
 
 def evidence_record(item: Evidence) -> dict[str, Any]:
@@ -48,21 +46,4 @@ def claim_record(finding: Finding, command: str = "") -> dict[str, Any]:
         "as_expected": finding.as_expected,
         "evidence": [evidence_record(item) for item in finding.evidence],
         "command": command or f"metarep verify {claim.id}",
-    }
-
-
-def selftest_record(result: SelfTest) -> dict[str, Any]:
-    """The matrix fault × claim and the wrong claims: claims, faults, wrong_claims, survivors."""
-    return {
-        "claims": list(result.claims),
-        "faults": [asdict(row) for row in result.faults],
-        "wrong_claims": [
-            {
-                "claim": row.claim,
-                "statement": row.statement,
-                "evidence": None if row.evidence is None else evidence_record(row.evidence),
-            }
-            for row in result.wrong_claims
-        ],
-        "survivors": list(result.survivors),
     }

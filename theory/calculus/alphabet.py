@@ -1,8 +1,7 @@
 """The symbols of the paper: each letter's name, shape, and how it is written. Dimensions are symbolic everywhere.
 
 Dimensions: d ambient; k the learner's width; s the true rank (the paper has s = k; kept apart so that a wider learner
-can be
-studied); p = d − s the dimension of the complement of col(B_*).
+can be studied); p = d − s the dimension of the complement of col(B_*).
 """
 
 import sympy

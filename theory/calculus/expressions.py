@@ -1,8 +1,7 @@
 """SymPy expressions in and out: to words and back, to text and LaTeX as written, and to arrays.
 
 Expressions are built with ``add`` and ``mul``, which keep the order in which a person wrote them. ``TaskMean`` is the
-average
-over the tasks of an expression in per-task symbols.
+average over the tasks of an expression in per-task symbols.
 """
 
 from collections.abc import Mapping
@@ -97,12 +96,13 @@ _CLEAR = sympy.prod(symbol**_SHIFT for symbol in _SCALAR_SYMBOLS)
 def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
     """Expand a SymPy matrix expression into words; ``known`` gives the expansions of named intermediates.
 
-    ``TaskMean(x)`` becomes the words of x: everything stays under one average over tasks, which is legitimate as long
-    as
-    averages are not multiplied with each other or with per-task symbols.
+    ``TaskMean(x)`` becomes the words of x, and so does a letter that is known to be an average (w̄_*, Ψ_*): everything
+    stays under one average over tasks, which is legitimate as long as averages are not multiplied with each other or
+    with per-task symbols.
 
     Raises:
-        ValueError: a product of two averages, or a kind of expression that has no words.
+        ValueError: a product of an average with another or with something that differs by task, or a kind of expression
+            that has no words.
     """
     known = known or {}
     if isinstance(expression, MatrixSymbol):
@@ -127,20 +127,9 @@ def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
             total = total + part
         return total
     if isinstance(expression, MatMul):
-        factors = [(to_words(factor, known), bool(_averages(factor))) for factor in expression.args]
-        averaged = [poly for poly, has_mean in factors if has_mean and _mentions_task(poly)]
-        if averaged and sum(_mentions_task(poly) for poly, _ in factors) > 1:
-            raise ValueError("an average over tasks is multiplied with something that differs by task; name it first")
-        product = factors[0][0]
-        for factor, _ in factors[1:]:
-            product = product * factor
-        return product
+        return _product_words(list(expression.args), known)
     if isinstance(expression, MatPow) and str(expression.args[1]).isdigit() and expression.args[1] != 0:
-        base = to_words(expression.args[0], known)
-        product = base
-        for _ in range(int(str(expression.args[1])) - 1):
-            product = product * base
-        return product
+        return _product_words([expression.args[0]] * int(str(expression.args[1])), known)
     if isinstance(expression, sympy.Expr) and not isinstance(expression, MatrixExpr):
         return _scalar_poly(expression)
     raise ValueError(f"no words for {type(expression).__name__}: {expression}")
@@ -159,8 +148,25 @@ def _letter_words(name: str) -> Poly:
     return Poly((found.rows, found.cols), {((0,) * len(SCALARS), (), bytes([found.code])): 1})
 
 
-def _averages(expression: Any) -> set[Any]:
-    return expression.atoms(TaskMean) if hasattr(expression, "atoms") else set()
+def _product_words(factors: list[Any], known: Mapping[str, Poly]) -> Poly:
+    words = [to_words(factor, known) for factor in factors]
+    if sum(map(_mentions_task, words)) > 1 and any(
+        _mentions_task(poly) and _has_average(factor, known) for factor, poly in zip(factors, words, strict=True)
+    ):
+        raise ValueError("an average over tasks is multiplied with something that differs by task; name it first")
+    product = words[0]
+    for factor in words[1:]:
+        product = product * factor
+    return product
+
+
+def _has_average(expression: Any, known: Mapping[str, Poly]) -> bool:
+    """Whether an average over tasks stands in it: written out, or as a letter known to be one (w̄_*, Ψ_*)."""
+    if not hasattr(expression, "atoms"):
+        return False
+    letters = [find_letter(str(symbol.name)) for symbol in expression.atoms(MatrixSymbol)]
+    named = any(x.name in known and not x.per_task and _mentions_task(known[x.name]) for x in letters)
+    return named or bool(expression.atoms(TaskMean))
 
 
 def _word_factors(word: bytes) -> list[Any]:
@@ -202,8 +208,7 @@ def _reading_order(item: tuple[Key, Any]) -> tuple[Any, ...]:
     return sum(map(abs, powers)), len(scalars), len(core), powers, scalars, core
 
 
-# ---
-# - writing
+# --- writing
 
 
 def text(expression: Any) -> str:
@@ -385,8 +390,8 @@ def _core_value(core: bytes, chain: Any) -> np.ndarray:
 
 
 def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:
-    """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or
-    1, rows, cols).
+    """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or 1,
+    rows, cols).
     """
     if isinstance(expression, MatrixSymbol):
         return arrays[str(expression.name)]

@@ -1,8 +1,8 @@
 """The letter G of an exact head solve, (BᵀB + λI) G = I: its rewriting rule and its derivative (own derivation).
 
 G is symmetric and commutes with BᵀB, so G BᵀB = BᵀB G = I − λG. This is a rule for three letters with a sum on its
-right side; applied until no G touches a BᵀB it leaves powers of BᵀB or powers of G, never both in one place, which is
-a normal form again. dG = −G (dBᵀB + BᵀdB) G.
+right side; applied until no G touches a BᵀB it leaves powers of BᵀB or powers of G, never both in one place, which is a
+normal form again. dG = −G (dBᵀB + BᵀdB) G.
 """
 
 from metarep.theory.calculus import alphabet as a

@@ -2,8 +2,9 @@
 
 Cyclic words are equal when they agree up to rotation and transposition; the least one names the trace. For generic
 dimensions the traces of different cyclic words are independent of each other and of all other scalars, so that ``==``
-of polynomials stays a proof. To the rest of the calculus a trace is a symbol like any other: it is not differentiated
-(``gradient_with_traces`` does) and nothing is substituted inside it. Own derivation.
+of polynomials stays a proof. The trace of an identity is a letter (or the scalar symbol) of its dimension. What would
+have to look inside a trace (substitute, rewrite, differentiate) raises; ``gradient_with_traces`` does look. Own
+derivation.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from metarep.theory.calculus.words import (
     SCALARS,
     Poly,
     find_letter,
-    gradient,
+    gradient_beside_traces,
     identity,
     letter,
     letter_poly,
@@ -63,7 +64,8 @@ def _cyclic_word(word: bytes, dimension: str) -> Poly:
     if name not in CYCLIC:
         found, transposed = spell(least[0])
         CYCLIC[name] = word_poly(least, found.cols if transposed else found.rows)
-        letter(name, "1", "1", name, _written(least, tex=True), symmetry=1)
+        inside = frozenset(spell(code)[0].name for code in least)
+        letter(name, "1", "1", name, _written(least, tex=True), symmetry=1, inside=inside)
     return letter_poly(find_letter(name).code) * sign
 
 
@@ -123,7 +125,7 @@ def gradient_with_traces(scalar: Poly, name: str) -> Poly:
     Raises:
         ValueError: as ``words.gradient``.
     """
-    total = gradient(scalar, name)
+    total = gradient_beside_traces(scalar, name)
     variable = find_letter(name).code
     for trace_name, inside in CYCLIC.items():
         by_trace = _by_scalar(scalar, trace_name)

@@ -1,12 +1,12 @@
 """Polynomials in matrix symbols, as dictionaries of words, with a normal form that decides equality for all dimensions.
 
 A *word* is a product of matrix symbols (letters) and their transposes whose dimensions fit, e.g. ``B w wᵀ``. A
-polynomial is a sum
-of words with rational coefficients and powers of scalar symbols (α, β, ...). Normal form of a word: split it at its 1×1
-subwords; replace each such scalar by the lesser of itself and its transpose; sort the scalars; what remains is the
-core. Two
-polynomials with generic dimensions are the same function exactly when their normal forms coincide, so ``==`` is a
-proof.
+polynomial is a sum of words with rational coefficients and powers of scalar symbols (α, β, ...). Normal form of a word:
+split it at its 1×1 subwords; replace each such scalar by the lesser of itself and its transpose; sort the scalars; what
+remains is the core. Two polynomials with generic dimensions are the same function exactly when their normal forms
+coincide, so ``==`` is a proof. It is one for letters without relations: that B_*B_*ᵀ + B_{*⊥}B_{*⊥}ᵀ = I, or what a
+dimension's number is, ``==`` does not know, and a trace is a letter of its own (``traces``): what would have to look
+inside it raises.
 
 Letters are single bytes (symbol number × 2, plus 1 if transposed) and words are ``bytes``: products are concatenations.
 """
@@ -24,7 +24,8 @@ Key = tuple[Powers, tuple[bytes, ...], bytes]
 
 SCALARS = ("alpha", "beta", "c", "alpha_B", "alpha_w", "ridge", "sigma", "m_in", "m_out")
 """Scalar symbols, in the order of the exponents in a key: α, β, c (the factor of the scaling symmetry), separate inner
-step sizes α_B and α_w, the ridge λ of the inner problem, the label noise σ and the sample sizes m_in and m_out."""
+step sizes α_B and α_w, the ridge λ of the inner problem, the label noise σ and the sample sizes m_in and m_out.
+"""
 
 ONE: Powers = (0,) * len(SCALARS)
 
@@ -42,8 +43,8 @@ SCALAR_SHAPE = ("1", "1")
 
 @dataclass(frozen=True)
 class Letter:
-    """A matrix symbol: dimensions by name ('d', 'k', ..., '1'), whether it is symmetric or skew, whether it differs
-    by task.
+    """A matrix symbol: dimensions by name ('d', 'k', ..., '1'), whether it is symmetric or skew, whether it differs by
+    task, and for a trace the letters inside it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Letter:
     latex: str
     symmetry: int = 0  # +1 symmetric, −1 skew, 0 neither
     per_task: bool = False
+    inside: frozenset[str] = frozenset()
 
     @property
     def code(self) -> int:
@@ -68,14 +70,22 @@ _SIGN = [1] * 256  # sign that transposing the letter brings (skew letters)
 
 
 def letter(
-    name: str, rows: str, cols: str, text: str, latex: str, *, symmetry: int = 0, per_task: bool = False
+    name: str,
+    rows: str,
+    cols: str,
+    text: str,
+    latex: str,
+    *,
+    symmetry: int = 0,
+    per_task: bool = False,
+    inside: frozenset[str] = frozenset(),
 ) -> "Poly":
     """Register a matrix symbol and return it as a polynomial. At most 128 can be registered."""
     if name in _CODES:
         raise ValueError(f"the letter {name!r} is already registered")
     if symmetry and rows != cols:
         raise ValueError(f"the letter {name!r} is {rows}×{cols}; only a square one can be symmetric or skew")
-    new = Letter(name, rows, cols, text, latex, symmetry, per_task)
+    new = Letter(name, rows, cols, text, latex, symmetry, per_task, inside)
     code = 2 * len(ALPHABET)
     if code > 254:
         raise ValueError("the alphabet is full: 128 letters")
@@ -125,6 +135,15 @@ def _normal(word: bytes, one_row: bool) -> tuple[int, list[bytes], bytes]:
     return sign, scalars, word[: cuts[0]] + word[cuts[-1] :]
 
 
+def _add_term(terms: dict[Key, Coefficient], key: Key, value: Coefficient) -> None:
+    """Add to a key's coefficient; a zero one leaves no key."""
+    total = terms.get(key, 0) + value
+    if total:
+        terms[key] = total
+    else:
+        terms.pop(key, None)
+
+
 @cache
 def _add_powers(a: Powers, b: Powers) -> Powers:
     return tuple(x + y for x, y in zip(a, b, strict=True))
@@ -135,8 +154,7 @@ class Poly:
     rationals.
 
     ``+ - *`` (or ``@``) work with polynomials of fitting shapes and with numbers; ``.T`` transposes; ``==`` decides
-    equality for
-    all dimensions. A 1×1 polynomial multiplies anything. All raise ``ValueError`` where shapes do not fit.
+    equality for all dimensions. A 1×1 polynomial multiplies anything. All raise ``ValueError`` where shapes do not fit.
     """
 
     __slots__ = ("shape", "terms")
@@ -161,14 +179,7 @@ class Poly:
             raise ValueError(f"cannot add {self.shape[0]}×{self.shape[1]} and {other.shape[0]}×{other.shape[1]}")
         if len(other.terms) > len(self.terms):
             self, other = other, self
-        terms = dict(self.terms)
-        for key, coefficient in other.terms.items():
-            total = terms.get(key, 0) + coefficient
-            if total:
-                terms[key] = total
-            else:
-                del terms[key]
-        return Poly(self.shape, terms)
+        return _accumulate(Poly(self.shape, dict(self.terms)), other)
 
     def __neg__(self) -> "Poly":
         return Poly(self.shape, {key: -value for key, value in self.terms.items()})
@@ -196,12 +207,7 @@ class Poly:
                     continue
                 powers = _add_powers(powers_a, powers_b) if powers_b != ONE else powers_a
                 scalars = tuple(sorted((*scalars_a, *scalars_b, *new))) if new or scalars_b else scalars_a
-                key = (powers, scalars, core)
-                total = terms.get(key, 0) + a * b * sign
-                if total:
-                    terms[key] = total
-                else:
-                    terms.pop(key, None)
+                _add_term(terms, (powers, scalars, core), a * b * sign)
         return Poly(shape, terms)
 
     __matmul__ = __mul__
@@ -218,8 +224,7 @@ class Poly:
         return Poly((self.shape[1], self.shape[0]), terms)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
-        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is
-        zero.
+        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is zero.
         """
         terms: dict[Key, Coefficient] = {}
         one_row = self.shape[0] == "1"
@@ -240,21 +245,19 @@ class Poly:
                 sign, parts, core = _normal(result[2], one_row)
                 value *= result[0] * sign
                 if value:
-                    key = (_add_powers(powers, result[1]), tuple(sorted((*changed_scalars, *parts))), core)
-                    total = terms.get(key, 0) + value
-                    if total:
-                        terms[key] = total
-                    else:
-                        del terms[key]
+                    _add_term(
+                        terms, (_add_powers(powers, result[1]), tuple(sorted((*changed_scalars, *parts))), core), value
+                    )
         return Poly(self.shape, terms)
 
     def substitute(self, replacements: Mapping[str, "Poly"]) -> "Poly":
         """Replace letters (by name) by polynomials of the same shape, simultaneously.
 
         Raises:
-            ValueError: an unknown letter, a replacement of another shape, or one without the symmetry that the letter's
-                words were brought into normal form with.
+            ValueError: an unknown letter, one that stands inside a trace, a replacement of another shape, or one
+                without the symmetry that the letter's words were brought into normal form with.
         """
+        self._refuse_inside_traces(replacements)
         table: dict[int, Poly] = {}
         for name, replacement in replacements.items():
             old = find_letter(name)
@@ -293,7 +296,14 @@ class Poly:
         return total
 
     def rewrite(self, rules: Iterable["Rule"]) -> "Poly":
-        """Apply rules such as B_{*⊥}ᵀB_* = 0 or QQᵀ = I to every word until none applies (and their transposes)."""
+        """Apply rules such as B_{*⊥}ᵀB_* = 0 or QQᵀ = I to every word until none applies (and their transposes).
+
+        Raises:
+            ValueError: a trace has both letters of a rule inside.
+        """
+        rules = tuple(rules)
+        for rule in rules:
+            self._refuse_inside_traces((rule.left.rstrip("'"), rule.right.rstrip("'")), every=True)
         table = [form for rule in rules for form in rule.forms()]
 
         def change(word: bytes) -> tuple[Coefficient, Powers, bytes] | None:
@@ -312,7 +322,12 @@ class Poly:
         return self.map_words(change)
 
     def degree(self, name: str) -> int:
-        """The largest number of times the letter (or its transpose) stands in a term; −1 for the zero polynomial."""
+        """The largest number of times the letter (or its transpose) stands in a term; −1 for the zero polynomial.
+
+        Raises:
+            ValueError: an unknown letter, or one that stands inside a trace.
+        """
+        self._refuse_inside_traces((name,))
         code = find_letter(name).code
         return max((_count(key, code) for key in self.terms), default=-1)
 
@@ -332,8 +347,10 @@ class Poly:
         name).
 
         Raises:
-            ValueError: an unknown letter, or a direction of another shape or symmetry than its letter.
+            ValueError: an unknown letter, one that stands inside a trace, or a direction of another shape or symmetry
+                than its letter.
         """
+        self._refuse_inside_traces(directions)
         table: dict[int, int] = {}
         for name, direction in directions.items():
             old, new = find_letter(name), find_letter(direction)
@@ -365,6 +382,16 @@ class Poly:
                 raise ValueError(f"a word does not begin with {name!r}: {self.shape[0]}×{self.shape[1]}")
             terms[(powers, scalars, core[1:])] = value
         return Poly((first.cols, self.shape[1]), terms)
+
+    def _refuse_inside_traces(self, names: Iterable[str], *, every: bool = False) -> None:
+        """``ValueError`` if one of the letters (or all of them) stands inside a trace that occurs here."""
+        wanted = set(names)
+        for found in map(find_letter, self.letters()):
+            if wanted and (wanted <= found.inside if every else wanted & found.inside):
+                raise ValueError(
+                    f"{', '.join(sorted(wanted & found.inside))} stands inside {found.text}, where this does not look; "
+                    "allowed: a polynomial without that trace"
+                )
 
     def letters(self) -> set[str]:
         """Names of the letters that occur."""
@@ -443,11 +470,7 @@ def _count(key: Key, code: int) -> int:
 def _accumulate(total: Poly, new: Poly) -> Poly:
     """``total + new``, in place on ``total`` (which must be the caller's own)."""
     for key, value in new.terms.items():
-        summed = total.terms.get(key, 0) + value
-        if summed:
-            total.terms[key] = summed
-        else:
-            del total.terms[key]
+        _add_term(total.terms, key, value)
     return total
 
 
@@ -484,8 +507,15 @@ def gradient(scalar: Poly, name: str) -> Poly:
     other scalars of the term.
 
     Raises:
-        ValueError: ``scalar`` is not 1×1, or the letter is symmetric or skew (its entries are not independent).
+        ValueError: ``scalar`` is not 1×1, the letter is symmetric or skew (its entries are not independent), or stands
+            inside a trace (``traces.gradient_with_traces`` differentiates these too).
     """
+    scalar._refuse_inside_traces((name,))
+    return gradient_beside_traces(scalar, name)
+
+
+def gradient_beside_traces(scalar: Poly, name: str) -> Poly:
+    """``gradient`` of the words alone: traces are taken for constants."""
     variable = find_letter(name)
     if scalar.shape != SCALAR_SHAPE:
         raise ValueError(f"can differentiate a 1×1 polynomial only, not {scalar.shape[0]}×{scalar.shape[1]}")
@@ -509,11 +539,7 @@ def gradient(scalar: Poly, name: str) -> Poly:
                 sign = _transpose_sign(word[i + 1 :] + word[:i]) if code == plain else 1
                 split_sign, new, core = _normal(contribution, one_row)
                 key = (powers, tuple(sorted((*others, *new))) if new else others, core)
-                total = terms.get(key, 0) + value * sign * split_sign
-                if total:
-                    terms[key] = total
-                else:
-                    terms.pop(key, None)
+                _add_term(terms, key, value * sign * split_sign)
     return Poly((variable.rows, variable.cols), terms)
 
 

@@ -31,7 +31,7 @@ LONGEST_SHOWN = 12
 """A polynomial of more words than this is counted, not printed."""
 
 
-# --- for all d, k and n: from the words -------------------------------------------------------------------------------
+# --- for all d, k and n: from the words
 
 
 def _over(name: str) -> Powers:
@@ -183,7 +183,7 @@ def derived(learner: Learner) -> Derived:
     )
 
 
-# --- for given heads and step sizes: from the derived program ---------------------------------------------------------
+# --- for given heads and step sizes: from the derived program
 #
 # A step carries (B, w) → (BQ, Qᵀw) along for orthogonal Q, so within the span only P = MMᵀ and h = Mw matter, and a
 # point is at rest when these are: B itself may go on turning for ever. x = (lower triangle of P, h), and M = chol(P)
@@ -371,9 +371,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
 
 
 def _at_rest_near(stepped: Callable[[Array], Array], x: Array) -> Array | None:
-    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at
-    rest.
-    """
+    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest."""
     y, size = x.copy(), float(np.linalg.norm(x))
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):

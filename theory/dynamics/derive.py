@@ -1,10 +1,8 @@
 """Outer updates of any learner's spec, derived as words for all d, k and n, and their readable programs.
 
-The derivation knows one thing: the task loss ½‖Bw − θ_i‖². It expands the inner steps into words, differentiates by
-the product
-rule (exact methods: the loss after adaptation; first-order methods: the loss at the adapted parameters), and leaves
-an average over tasks.
-Source of the learners: Collins et al. 2022, Section 2.
+The derivation knows one thing: the task loss ½‖Bw − θ_i‖². It expands the inner steps into words, differentiates by the
+product rule (exact methods: the loss after adaptation; first-order methods: the loss at the adapted parameters), and
+leaves an average over tasks. Source of the learners: Collins et al. 2022, Section 2.
 """
 
 from dataclasses import dataclass
@@ -120,9 +118,7 @@ def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
 
 @dataclass(frozen=True)
 class Program:
-    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of
-    them.
-    """
+    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of them."""
 
     definitions: tuple[tuple[str, MatrixExpr], ...]
     grad_B: MatrixExpr
@@ -230,8 +226,8 @@ def _exact_head_program(learner: Learner) -> Program:
 def adjoint_program(learner: Learner) -> Program:
     """A readable program for any spec, by reverse accumulation through the inner steps.
 
-    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ
-    carry the derivative by the representation and by the head, ρ that by the residual.
+    Forward, step j: r_{i,j} = B_{i,j}w_{i,j} − θ_i and the adapted parameters. Backward (exact methods): Λ and λ carry
+    the derivative by the representation and by the head, ρ that by the residual.
     """
     if learner.exact_head:
         return _exact_head_program(learner)
@@ -292,8 +288,8 @@ def exact_head_arrays(learner: Learner, B: np.ndarray) -> dict[str, np.ndarray]:
 
 @dataclass(frozen=True)
 class DerivedUpdate:
-    """A learner's outer step as derived: words (∇_B, ∇_w per task), a readable program equal to them, both callable
-    on arrays.
+    """A learner's outer step as derived: words (∇_B, ∇_w per task), a readable program equal to them, both callable on
+    arrays.
     """
 
     learner: Learner
@@ -303,8 +299,8 @@ class DerivedUpdate:
     def __call__(
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β;
-        floats or Fractions.
+        """One outer step by the readable program. B (..., d, k), w (..., k), targets (..., d, n); scalars α, β; floats
+        or Fractions.
         """
         arrays = {
             "B": B[..., None, :, :],

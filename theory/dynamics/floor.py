@@ -1,15 +1,16 @@
 """The noise floor of FO-ANIL on finite samples: where dist settles for fixed tasks and fresh data at each step.
 
 Two stages, for small outer step sizes. First the *mean* dynamics come to rest: inner samples of finite size shrink B,
-and make the head drift until Bw = θ̄ (in the population it may rest anywhere). With V the tasks' covariance,
-τ = tr V + σ² and P = B_*ᵀB the rest is in closed form,
+and make the head drift until Bw = θ̄ (in the population it may rest anywhere). With V the tasks' covariance, τ = tr
+V + σ² and P = B_*ᵀB the rest is in closed form,
     α PPᵀ = (m_in/(m_in+1)) V (V + τ/(m_in+1) I)⁻¹,   Pw = w̄_*.
 Second, around it, the rows of Y = B_{*⊥}ᵀB are driven by the outer sample's noise, contracted by the adapted heads:
     Y⁺ = Y(I − βΨ̂) − (β/n) Σ_i ε_i w_iᵀ,   Ψ̂ = (1/n) Σ_i w_i w_iᵀ,
     E[ε_i ε_iᵀ | inner samples] = ((‖v_i‖² + σ²) I + v_i v_iᵀ)/m_out,
 so T = E[YᵀY] solves a discrete Lyapunov equation whose source is β²(d − k)/(n m_out) mean_i E[(‖v_i‖² + σ²) w_i w_iᵀ]:
-a fourth moment of the adapted head, exact from Isserlis' theorem (``metarep.theory.dynamics.moments``). The mean square sine of the
-principal angles is then tr(T(PᵀP + T)⁻¹)/k. Own derivation; that a floor exists: Collins et al. 2022 (finite samples).
+a fourth moment of the adapted head, exact from Isserlis' theorem (``metarep.theory.dynamics.moments``). The mean square
+sine of the principal angles is then tr(T(PᵀP + T)⁻¹)/k. Own derivation; that a floor exists: Collins et al. 2022
+(finite samples).
 """
 
 import math
@@ -101,8 +102,8 @@ def predicted_floor(
         m_in: inner samples per task.
         m_out: outer samples per task.
         sigma: standard deviation of the label noise.
-        varying_contraction: count that I − βΨ̂ and the outer sample's answer to Y vary from step to step. That is of the
-            next order in β; without it the equation is the plain T = (I − βΨ)T(I − βΨ) + source, solved by SciPy.
+        varying_contraction: count that I − βΨ̂ and the outer sample's answer to Y vary from step to step. That is of
+            the next order in β; without it the equation is the plain T = (I − βΨ)T(I − βΨ) + source, solved by SciPy.
         exact_moments: use the adapted head's exact fourth moments; else those of a Gaussian with its mean and
             covariance (only for comparison: several per cent to a third off).
 

@@ -1,8 +1,8 @@
 """FO-MAML at the truth when the heads are Gaussian: its operator 𝓛 taken apart, word by word. Own derivation.
 
 Heads N(μ, Σ): Ψ_* = Σ + μμᵀ and T(ω) = (ωᵀμ)Ψ_* + Σωμᵀ + μωᵀΣ (Isserlis). With D = Σ − μμᵀ, the Lyapunov operator
-J_D(R) = DR + RD, and
-R = S − (μᵀω)I, ρ = Rμ − Σω, the operator is 𝓛(S, ω) = (J_D R + 2(ρμᵀ + μρᵀ), −ρ). Everything follows from that:
+J_D(R) = DR + RD, and R = S − (μᵀω)I, ρ = Rμ − Σω, the operator is 𝓛(S, ω) = (J_D R + 2(ρμᵀ + μρᵀ), −ρ). Everything
+follows from that:
 
 - det 𝓛 = det Σ · Π_{i≤j}(δ_i + δ_j), δ the eigenvalues of D;
 - all eigenvalues have positive real part if D > 0, that is, if μᵀΣ⁻¹μ < 1, whatever k;
@@ -66,7 +66,7 @@ def commuting(polynomial: Poly, symbols: Mapping[str, sympy.Symbol]) -> sympy.Ex
 
 
 #
-# ---------------------------------------------------------------------------------------------------------------------
+# --- -
 # proofs
 
 
@@ -123,12 +123,10 @@ def stability_proof() -> Proof:
     """D > 0 implies that every eigenvalue of 𝓛 has positive real part, for all k.
 
     Let 𝓛(S, ω) = −s(S, ω) with Re s ≥ 0. Then ρ = sω, so J_D R + sR = −s(2(ωμᵀ + μωᵀ) + (μᵀω)I) and (Σ + s)ω = Rμ. In
-    D's eigenbasis solve the first
-    for R (δ_i + δ_j + s ≠ 0) and put it into the second: (W(s) + b(s)μᵀ)ω = 0 with, H_ij = s/(s + δ_i + δ_j),
-    W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real part ≥ D > 0, so ω ≠ 0 needs 1
-    + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s),
-    κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is 1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥
-    0.
+    D's eigenbasis solve the first for R (δ_i + δ_j + s ≠ 0) and put it into the second: (W(s) + b(s)μᵀ)ω = 0 with,
+    H_ij = s/(s + δ_i + δ_j), W = s + D + 2 diag_i(Σ_j μ_j²H_ij) + 2[μ_iμ_jH_ij], b_i = (1 + H_ii)μ_i. W has real
+    part ≥ D > 0, so ω ≠ 0 needs 1 + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s), κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is
+    1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥ 0.
     """
     proof = Proof()
     _taken_apart(proof)
@@ -216,8 +214,7 @@ def inertia_proof() -> Proof:
 
     V = ½⟨R, J_D R⟩ + 2‖ρ‖² is a quadratic form of (S, ω) with as many negative directions as J_D. Along 𝓛 it changes by
     ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X, X the span's part of 𝓛(S, ω). As (tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ this is
-    positive where kμᵀΣ⁻¹μ < 16. By the
-    inertia theorem (Ostrowski and Schneider 1962) 𝓛 has the inertia of V.
+    positive where kμᵀΣ⁻¹μ < 16. By the inertia theorem (Ostrowski and Schneider 1962) 𝓛 has the inertia of V.
     """
     proof = parts_proof()
     t, k, q, z = sympy.symbols("t k q z", positive=True)  # t = |tr X|, z = |μᵀρ|

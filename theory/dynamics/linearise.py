@@ -1,11 +1,10 @@
 """The linearisation of any learner at the truth: derived from the words, in coordinates in which it is small and
 readable.
 
-The points B = B_*M with αMMᵀ = I. Near them B = B_*(I + E)M + B_{*⊥}Y with E = A − S/2 (S symmetric: S = I −
-αB_*ᵀBBᵀB_* to first order;
-A skew: a rotation of the representation that the heads undo), and w = αMᵀh + Mᵀω/α: h = Mw is the head at the fixed
-point, ω = α²Mδw (= α^{3/2}δw
-where M = I/√α) the deviation. Width equals rank here (M square). Own derivation.
+The points B = B_*M with αMMᵀ = I. Near them B = B_*(I + E)M + B_{*⊥}Y with E = A − S/2 (S symmetric:
+S = I − αB_*ᵀBBᵀB_* to first order; A skew: a rotation of the representation that the heads undo), and w = αMᵀh + Mᵀω/α:
+h = Mw is the head at the fixed point, ω = α²Mδw (= α^{3/2}δw where M = I/√α) the deviation. Width equals rank here (M
+square). Own derivation.
 """
 
 from collections.abc import Mapping
@@ -165,7 +164,8 @@ def symmetric_basis(k: int) -> np.ndarray:
 
 def integer_basis(k: int) -> np.ndarray:
     """The basis E_ij + E_ji (i < j), E_ii of the symmetric k×k matrices as fractions, (k(k+1)/2, k, k): the coordinates
-    in it are the entries S_ij with i ≤ j."""
+    in it are the entries S_ij with i ≤ j.
+    """
     rows, cols = np.triu_indices(k)
     basis = np.full((rows.size, k, k), Fraction(0))
     index = np.arange(rows.size)

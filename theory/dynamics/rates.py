@@ -1,10 +1,8 @@
 """Closed-form rates at the truth, local stability, and the paper's envelope, for given heads and step sizes.
 
-At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*,
-for all four
-meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step wherever
-the fixed
-point is stable. The envelope is Theorem 1 of Collins et al. 2022 and its MAML counterpart.
+At B = B_*M with αMMᵀ = I and fixed tasks the perpendicular part contracts by 1 − αβλ_j, λ_j the eigenvalues of Ψ_*, for
+all four meta-learners (own derivation; proved in the word calculus), so dist falls by the factor 1 − αβμ_*² a step
+wherever the fixed point is stable. The envelope is Theorem 1 of Collins et al. 2022 and its MAML counterpart.
 """
 
 from dataclasses import dataclass
@@ -27,9 +25,8 @@ ENVELOPE_OFFSET = 0.9
 class HeadMoments:
     """Moments of the tasks' heads and the paper's constants made of them.
 
-    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*, η_* =
-    ‖w̄_*‖.
-    Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
+    ``mean`` w̄_* (k,), ``second`` Ψ_* (k, k); μ_*² and L_*² are the extreme eigenvalues of Ψ_*, κ_* = L_*/μ_*,
+    η_* = ‖w̄_*‖. Task diversity (Collins et al. 2022, Assumption 1) is μ_* > 0.
     """
 
     mean: np.ndarray
@@ -72,8 +69,7 @@ class LocalSpectrum:
     """Eigenvalues of one outer step at the truth with fixed tasks.
 
     ``perpendicular`` (k,): factors of B_{*⊥}ᵀB, 1 − αβλ_j, ascending λ_j first. ``span_head``: eigenvalues of the map
-    on
-    (S, ω), complex, largest modulus first, the neutral rotations left out.
+    on (S, ω), complex, largest modulus first, the neutral rotations left out.
     """
 
     perpendicular: np.ndarray
@@ -115,8 +111,7 @@ def local_spectrum(
     values = np.linalg.eigvals(matrix)
     values = values[np.argsort(-np.abs(values), kind="stable")]
     # A neutral eigenvalue may be defective (FO-ANIL: the span drives the neutral head), and a double one moves by the
-    # square
-    # root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
+    # square root of the perturbation: eps^(1/2) relative to what the step changes, ‖G − I‖.
     change = float(np.linalg.norm(matrix - np.eye(len(matrix)), 2))
     tolerance = np.sqrt(np.finfo(float).eps * len(matrix)) * change
     perpendicular = 1 - alpha * beta * moments.spectrum[::-1]

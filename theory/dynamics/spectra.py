@@ -1,10 +1,9 @@
 """The span's linearisation with one letter for its matrix, and eigenvectors as letters, so that spectra are read off
 word by word.
 
-FO-ANIL and Exact ANIL move the span by S⁺ = S − f αβ(SK + KᵀS). x and y are eigenvectors of Kᵀ to the eigenvalues c
-and c². An equation that is
-affine in each of two eigenvalues and holds for c and c² holds for any two, since 1, c and c² are independent
-polynomials. Own derivation.
+FO-ANIL and Exact ANIL move the span by S⁺ = S − f αβ(SK + KᵀS). x and y are eigenvectors of Kᵀ to the eigenvalues c and
+c². An equation that is affine in each of two eigenvalues and holds for c and c² holds for any two, since 1, c and c²
+are independent polynomials. Own derivation.
 """
 
 from metarep.theory.calculus import alphabet as a

@@ -1,10 +1,10 @@
 """Structure of an outer step: B⁺ = B·N + β B_*·C, with N and C found from the words and stated in averages over the
 tasks.
 
-Every word of ∇_B begins with B or with θ_i = B_*w_{*,i}. Collecting them gives the right factor N (k×k): B_{*⊥}ᵀB⁺ =
-B_{*⊥}ᵀB·N, so the
-perpendicular part is only ever multiplied from the right, and col(B⁺) ⊂ col(B) + col(B_*). For FO-ANIL N is in
-Collins et al. 2022 (proof of Theorem 1); the others are our own derivation.
+Every word of ∇_B begins with B or with θ_i = B_*w_{*,i}. Collecting them gives the right factor N (k×k):
+B_{*⊥}ᵀB⁺ = B_{*⊥}ᵀB·N, so the perpendicular part is only ever multiplied from the right, and
+col(B⁺) ⊂ col(B) + col(B_*). For FO-ANIL N is in Collins et al. 2022 (proof of Theorem 1); the others are our own
+derivation.
 """
 
 from dataclasses import dataclass

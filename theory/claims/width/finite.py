@@ -25,7 +25,8 @@ from metarep.theory.claims.strategies import (
 )
 from metarep.theory.claims.width import claim
 from metarep.theory.claims.width.population import ALPHA, BETA, FO_ANIL, SPECTRUM, STARTS, WIDTHS, YUKSEL
-from metarep.theory.dynamics.width import learned_second_moment, mean_gradients, unlearning_constant
+from metarep.theory.dynamics.moments import mean_gradients
+from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 
 NOISE = 0.5
 """σ² of the measurements."""
@@ -68,7 +69,8 @@ def width_mean_update(
     alpha, beta, m, noise = example["alpha"], example["beta"], example["m"], example["noise"]
     B, pairs = np.concatenate([P, Y]), np.concatenate([heads, -heads], axis=1)
     targets = np.concatenate([pairs, 0 * Y[:, :1] @ pairs[:1]])
-    grad_B, grad_w = mean_gradients(B, targets, alpha, m, noise)
+    samples = type(alpha)(m)  # a fraction among fractions
+    grad_B, grad_w = mean_gradients(FO_ANIL, B, 0 * B[0], targets, alpha, samples, None, noise=noise)
     by_hand = np.concatenate(mean_step(P, Y, pairs @ pairs.T / pairs.shape[1], alpha, beta, m, noise))
     difference = run_together(by_hand - (B - beta * grad_B), beta * grad_w)
     # Three factors B, two θ, sums over at most 4 rows and 6 tasks: fewer than 100 roundings of this size.

@@ -10,6 +10,7 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, get_learner
+from metarep.sim.mutants.mutant import Mutant
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
@@ -144,11 +145,8 @@ WRONG_STABILITY = (
     ),
 )
 
-WRONG_CLAIMS: tuple[Claim, ...] = (
-    *WRONG_STRUCTURE,
-    *WRONG_CONTRACTION,
-    *WRONG_BASELINE,
-    *WRONG_RATES,
-    *WRONG_STABILITY,
+CLAIM_MUTANTS: tuple[Mutant, ...] = tuple(
+    Mutant(wrong.id, "claim", "wrong-claim", wrong.statement, {"claim": wrong})
+    for wrong in (*WRONG_STRUCTURE, *WRONG_CONTRACTION, *WRONG_BASELINE, *WRONG_RATES, *WRONG_STABILITY)
 )
 """Every wrong claim of every chapter."""
