@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.sampling.samples import sampled_gradients
+from metarep.sim.sampling.samples import draw_samples, sampled_gradients
 from metarep.sim.wide import mean_step, run_mean
 from metarep.theory.claims.comparing import run_together, same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
@@ -102,20 +102,14 @@ def width_mean_update_sampled(
     draws = max(4000, round(SAMPLING_DRAWS * min(effort, 3.0)))  # all at once: beyond that memory is the limit
     heads = np.array([[1.0, -0.5], [0.3, 0.8]])
     heads = np.concatenate([heads, -heads], axis=1)
-    n = heads.shape[1]
+    second = heads @ heads.T / heads.shape[1]
     B = np.linalg.qr(rng.standard_normal((d, width)))[0] * np.array([1.5, 1.2, 0.9])
-    targets = np.eye(d, k) @ heads
-
-    def data(size: int) -> tuple[np.ndarray, np.ndarray]:
-        X = rng.standard_normal((draws, n, size, d))
-        noise = np.sqrt(NOISE) * rng.standard_normal((draws, n, size))
-        return X, (X @ targets.T[:, :, None])[..., 0] + noise
-
     batch_B, batch_w = np.broadcast_to(B, (draws, d, width)), np.zeros((draws, width))
-    grad_B, _ = sampled_gradients(FO_ANIL, batch_B, batch_w, *data(m), *data(4), ALPHA)
-    expected = B - np.concatenate(mean_step(B[:k], B[k:], heads @ heads.T / n, ALPHA, 1.0, m, NOISE))
+    data = draw_samples(np.eye(d, k), heads, m, 4, np.sqrt(NOISE), rng, (draws,))
+    grad_B, _ = sampled_gradients(FO_ANIL, batch_B, batch_w, *data, ALPHA)
+    expected = B - np.concatenate(mean_step(B[:k], B[k:], second, ALPHA, 1.0, m, NOISE))
     scores = np.abs(grad_B.mean(0) - expected) / (grad_B.std(0, ddof=1) / np.sqrt(draws))
-    T = targets @ targets.T / n
+    T = np.eye(d, k) @ second @ np.eye(k, d)
     free = ALPHA**2 * (1 + 1 / m) * (B @ (B.T @ T @ B)) - ALPHA * (T @ B)  # what of the mean update is free of τ
     slope = ALPHA**2 * (B @ (B.T @ B)) / m
     fitted = ((grad_B - free) * slope).sum((-2, -1)) / (slope * slope).sum()

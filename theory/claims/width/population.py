@@ -95,6 +95,8 @@ class _WidePoint:
         return StepArrays(B, 0 * self.V[0], self.heads, frame[:, :k], frame[:, k:], self.alpha, self.beta)
 
 
+proved_claim = partial(claim, Verdict.PROVED, exercises="step", learners=META_LEARNERS, draws=wide_points, examples=40)
+
 # --- fixed points
 
 
@@ -107,15 +109,7 @@ def _fixed_point_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name}", there)
 
 
-@claim(
-    Verdict.PROVED,
-    given=WIDE,
-    exercises="step",
-    learners=META_LEARNERS,
-    draws=wide_points,
-    proof=_fixed_point_proof,
-    examples=40,
-)
+@proved_claim(given=WIDE, proof=_fixed_point_proof)
 def width_fixed_points(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""For a representation of any width $k' \ge k$ every $B = B_*M + B_{*\perp}Y$ with $\alpha MM^\top = I_k$ and
     $YM^\top = 0$, and $w = 0$, is a fixed point of all four meta-learners, whatever the tasks: the superfluous part $Y$
@@ -139,16 +133,7 @@ def _rate_proof(proof: Proof) -> None:
         proof.equal(f"N of {name} and I − α²β MᵀΨ_*M", factor, identity("k") - moved)
 
 
-@claim(
-    Verdict.PROVED,
-    given=WIDE,
-    exercises="step",
-    learners=META_LEARNERS,
-    rests_on="width-fixed-points",
-    draws=wide_points,
-    proof=_rate_proof,
-    examples=24,
-)
+@proved_claim(given=WIDE, rests_on="width-fixed-points", proof=_rate_proof, examples=24)
 def width_local_factor(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""At these points the right factor of all four meta-learners is $N = I - \alpha^2\beta M^\top\Psi_* M$.
 
@@ -206,15 +191,7 @@ def _kept_proof(proof: Proof) -> None:
     proof.vanishes("∇_B q", along)
 
 
-@claim(
-    Verdict.PROVED,
-    source=YUKSEL,
-    exercises="step",
-    learners=("fo-anil",),
-    draws=partial(wide_points, balanced=False),
-    proof=_kept_proof,
-    examples=40,
-)
+@proved_claim(source=YUKSEL, learners=("fo-anil",), draws=partial(wide_points, balanced=False), proof=_kept_proof)
 def width_never_unlearned(example: Example, implementation: Implementation) -> Comparison:
     r"""With infinitely many samples FO-ANIL at $w = 0$ never moves a superfluous direction: if $B_*^\top B q = 0$, then
     $B^+ q = B q$.
