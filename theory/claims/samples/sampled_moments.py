@@ -150,7 +150,7 @@ def _mean_update(
     return same(
         run_together(*(np.tensordot(weights, part, 1) for part in seen)),
         run_together(*mean_gradients(learner, B, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma)),
-        0.0 if exact else _scale(example, 6),
+        _scale(example, 6),
         implementation.eps,
         "the simulator's mean gradient minus the closed form, largest entry",
         ROUNDINGS,
@@ -335,7 +335,7 @@ def noise_moment_fo_anil(
     return same(
         run_together(np.tensordot(weights, seen, 1), np.tensordot(weights, seen.swapaxes(-1, -2) @ seen, 1)),
         run_together(np.zeros((d - k, k), dtype=P.dtype), number(d - k) / (n * m_out) * moment),
-        0.0 if exact else 100 * (d - k) * _scale(example, 10) * (1 + float(sigma)) ** 2,
+        100 * (d - k) * _scale(example, 10) * (1 + float(sigma)) ** 2,
         implementation.eps,
         "means of the perpendicular gradient and of its square minus zero and the closed form",
         ROUNDINGS,
