@@ -245,20 +245,22 @@ def test_nothing_rests_on_a_wrong_guess() -> None:
 
 
 def test_search_finds_each_cells_minimum() -> None:
-    target = np.array([[0.2, 0.9, 0.5], [1.0, 0.0, 0.3]])
+    target, tried = np.array([[0.2, 0.9, 0.5], [1.0, 0.0, 0.3]]), []
 
     def objective(cells: np.ndarray, points: np.ndarray) -> np.ndarray:
+        tried.append(len(points))
         return np.square(points - target[cells]).sum(-1)
 
     found = search_cells(objective, 2, 3, np.random.default_rng(0), population=60, rounds=6)
-    assert found.tried == 2 * 60 * 6
+    assert tried == [2 * 60] * 6
     assert np.all(found.values < 0.01)
     assert np.allclose(objective(np.arange(2), found.points), found.values)
     again = search_cells(objective, 2, 3, np.random.default_rng(0), population=60, rounds=6)
     assert np.array_equal(found.points, again.points)
-    point, value, used = polish(lambda x: float(objective(np.array([0]), x[None])[0]), found.points[0], 200)
+    tried.clear()
+    point, value = polish(lambda x: float(objective(np.array([0]), x[None])[0]), found.points[0], 200)
     assert value < 1e-8 < found.values[0]
-    assert used <= 210
+    assert len(tried) <= 210
     assert np.all((point >= 0) & (point <= 1))
 
 

@@ -104,26 +104,31 @@ class _Adversary:
         """What was found, as plain data."""
         return instance_at(found.point, *found.shape, self.period, found.pair)
 
-    def search(self, pairs: np.ndarray) -> list[_Found]:
-        """The worst at each pair (αL_*, αβL_*²); a pair once broken is left."""
-        worst = [_Found(np.inf, SHAPES[0], np.empty(0), pair) for pair in pairs]
-        for shape in SHAPES:
-            alive = [number for number, found in enumerate(worst) if found.c >= ENVELOPE_C]
-            if not alive:
-                break
+    def search(
+        self, pairs: np.ndarray, population: int, rounds: int, shapes: Iterable[tuple[int, int]], stop_below: float
+    ) -> list[_Found]:
+        """The worst instance of these (k, n) at each pair; a pair at which c is below ``stop_below`` is left."""
+        worst = [_Found(np.inf, (0, 0), np.empty(0), pair) for pair in pairs]
+        for shape in shapes:
+            alive = [number for number, found in enumerate(worst) if found.c >= stop_below]
             found = search_cells(
                 lambda cells, points, shape=shape, alive=pairs[alive]: self.values(shape, points, alive[cells]),
                 len(alive),
                 coordinates(*shape, self.period),
                 self.rng,
-                population=max(4, round(6 * self.effort**0.5)),
-                rounds=max(2, round(2 * self.effort**0.5)),
-                stop_below=ENVELOPE_C,
+                population=population,
+                rounds=rounds,
+                stop_below=stop_below,
             )
             for cell, value, point in zip(alive, found.values, found.points, strict=True):
                 if value < worst[cell].c:
                     worst[cell] = _Found(value, shape, point, pairs[cell])
         return worst
+
+    def worst_at(self, pairs: np.ndarray) -> list[_Found]:
+        """The worst at each pair, as far as c = ½; a pair once broken is left."""
+        root = self.effort**0.5
+        return self.search(pairs, max(4, round(6 * root)), max(2, round(2 * root)), SHAPES, ENVELOPE_C)
 
     def polished(self, found: _Found, region: Region) -> _Found:
         """Nelder–Mead from there, over its coordinates and αL_* in the region."""
@@ -134,7 +139,7 @@ class _Adversary:
             return np.array([float(np.exp(low + x[-1] * (high - low))), step])
 
         begin = np.append(found.point, np.clip((np.log(alpha_L) - low) / (high - low), 0, 1))
-        point, value, _ = polish(
+        point, value = polish(
             lambda x: float(self.values(found.shape, x[None, :-1], pair(x)[None])[0]),
             begin,
             max(8, round(16 * self.effort)),
@@ -182,7 +187,7 @@ def constant_region(
         return found.c >= ENVELOPE_C
 
     # The grid, up to the first step size at which an αL_* of the region breaks, and from the worst that survived on.
-    grid = adversary.search(np.array([(alpha_L, step) for step in STEP_SIZES for alpha_L in ALPHA_L]))
+    grid = adversary.worst_at(np.array([(alpha_L, step) for step in STEP_SIZES for alpha_L in ALPHA_L]))
     rows = [grid[start : start + len(ALPHA_L)] for start in range(0, len(grid), len(ALPHA_L))]
     for step, row in zip(STEP_SIZES, rows, strict=True):
         worst = min((found for found in row if region.least <= found.pair[0] <= region.most), key=lambda found: found.c)
@@ -200,7 +205,7 @@ def constant_region(
         inside = [alpha_L for alpha_L in ALPHA_L if region.least <= alpha_L <= region.most]
         for _ in range(max(1, round(BISECTIONS * effort**0.5))):
             middle = float(np.sqrt(survived * broken))
-            row = adversary.search(np.array([(alpha_L, middle) for alpha_L in inside]))
+            row = adversary.worst_at(np.array([(alpha_L, middle) for alpha_L in inside]))
             if holds(middle, min(row, key=lambda found: found.c)):
                 survived = middle
     if survived > held[-1] and not holds(survived, adversary.besieged(region, survived)):
@@ -262,25 +267,15 @@ def constant_c(implementation: Implementation, seed: int, effort: float, learner
     """
     pair = _middle(REGIONS[learner.name])
     adversary = _Adversary(learner, implementation, period, np.random.default_rng(seed), effort, SMALL_STEPS)
-    halves, best = np.full(2, np.inf), {}
-    for shape in SHAPES[:2]:
-        # two searches that know nothing of each other: how far apart they end is the uncertainty
-        found = search_cells(
-            lambda cells, points, shape=shape: adversary.values(shape, points, np.tile(pair, (len(points), 1))),
-            2,
-            coordinates(*shape, period),
-            adversary.rng,
-            population=max(8, round(12 * effort**0.5)),
-            rounds=max(3, round(4 * effort**0.5)),
-        )
-        if found.values.min() < halves.min():
-            best = instance_at(found.points[int(np.argmin(found.values))], *shape, period, pair)
-        halves = np.minimum(halves, found.values)
-    estimate = float(halves.min())
+    # Two searches that know nothing of each other: how far apart they end is the uncertainty.
+    population, rounds = max(8, round(12 * effort**0.5)), max(3, round(4 * effort**0.5))
+    halves = adversary.search(np.tile(pair, (2, 1)), population, rounds, SHAPES[:2], -np.inf)
+    best = min(halves, key=lambda found: found.c)
+    instance, estimate = adversary.instance(best), float(best.c)
     flow = largest_flow_c(SMALL_STEP * (SMALL_STEPS - 1))
     return Measurement(
         estimate,
-        float(abs(halves[0] - halves[1])),
+        float(abs(halves[0].c - halves[1].c)),
         adversary.tried,
         f"over {SMALL_STEPS} steps at αL_* = {pair[0]:.3g}, αβL_*² = {SMALL_STEP:g} no instance broke a smaller c; in "
         f"the limit of small steps the largest c for so long a run is {flow:.3f} (k = 1, closed form), and "
@@ -291,11 +286,11 @@ def constant_c(implementation: Implementation, seed: int, effort: float, learner
             "steps": SMALL_STEPS,
             "alpha_L": pair[0],
             "step": SMALL_STEP,
-            "halves": halves.tolist(),
-            "breaking_instance": best,
+            "halves": [float(found.c) for found in halves],
+            "breaking_instance": instance,
         },
         consistent=estimate >= ENVELOPE_C,
-        counterexample=best,
+        counterexample=instance,
     )
 
 

@@ -21,7 +21,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.baseline import claim
-from metarep.theory.claims.comparing import largest, run_together, same, step_scale
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, largest, run_together, same_step, step_scale
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -144,7 +144,7 @@ def baseline_one_direction(example: Example, implementation: Implementation) -> 
             B, w, mean = np.linalg.norm(here.B, 2), np.linalg.norm(here.w), np.linalg.norm(_mean_target(here))
             growth = 1 + at.beta * (B**2 + w**2 + 3 * B * w + 2 * mean)
             error = error * growth + 64 * implementation.eps * step_scale(AVERAGE, here) * at.B.size
-        B, w = implementation.step(AVERAGE, here.B, here.w, here.targets, at.alpha, at.beta)
+        B, w = here.stepped(implementation, AVERAGE)
         here = replace(here, B=B, w=w)
     moved = run_together((here.B - at.B) @ away, here.w @ away)
     tolerance = 0 if at.exact else error * float(largest(away)) * u.size + 64 * implementation.eps * error
@@ -299,13 +299,8 @@ def baseline_stationary(example: Example, implementation: Implementation) -> Com
     Given: any $d \ge k$, $n \ge 2$, $B$, $\beta$, any heads that add up to zero
     """
     at = step_arrays(example)
-    return same(
-        run_together(*implementation.step(AVERAGE, at.B, at.w, at.targets, at.alpha, at.beta)),
-        run_together(at.B, at.w),
-        step_scale(AVERAGE, at) * at.heads.shape[1],
-        implementation.eps,
-        "B⁺ − B and w⁺ − w, largest entry",
-    )
+    roundings = ROUNDINGS_PER_WORD * at.heads.shape[1]
+    return same_step(implementation, AVERAGE, at, (at.B, at.w), "B⁺ − B and w⁺ − w, largest entry", roundings)
 
 
 # --- the positive control

@@ -13,7 +13,7 @@ import sympy
 
 Array = np.ndarray
 
-CUBATURE_ROUNDINGS = 64.0
+ROUNDINGS = 64.0
 """Some ten roundings per word, as many again (log₂ N ≤ 16) in summing over N points; times a safety factor of two."""
 
 

@@ -1,5 +1,6 @@
 """Claims about a learner wider than the truth with infinitely many samples: fixed points, and the rate near them."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.expressions import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
-from metarep.theory.claims.comparing import most_strained, run_together, same, step_scale, supported
+from metarep.theory.claims.comparing import same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -94,9 +95,7 @@ class _WidePoint:
         return StepArrays(B, 0 * self.V[0], self.heads, frame[:, :k], frame[:, k:], self.alpha, self.beta)
 
 
-def _stepped(learner: Learner, at: StepArrays, implementation: Implementation) -> tuple[np.ndarray, np.ndarray]:
-    return implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
-
+proved_claim = partial(claim, Verdict.PROVED, exercises="step", learners=META_LEARNERS, draws=wide_points, examples=40)
 
 # --- fixed points
 
@@ -110,32 +109,16 @@ def _fixed_point_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name}", there)
 
 
-@claim(
-    Verdict.PROVED,
-    given=WIDE,
-    exercises="step",
-    learners=META_LEARNERS,
-    draws=wide_points,
-    proof=_fixed_point_proof,
-    examples=40,
-)
-def width_fixed_points(example: Example, implementation: Implementation) -> Comparison:
+@proved_claim(given=WIDE, proof=_fixed_point_proof)
+def width_fixed_points(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""For a representation of any width $k' \ge k$ every $B = B_*M + B_{*\perp}Y$ with $\alpha MM^\top = I_k$ and
     $YM^\top = 0$, and $w = 0$, is a fixed point of all four meta-learners, whatever the tasks: the superfluous part $Y$
     is free.
     """
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y)
-    return most_strained(
-        same(
-            run_together(*_stepped(learner, at, implementation)),
-            run_together(at.B, at.w),
-            step_scale(learner, at),
-            implementation.eps,
-            f"step of {learner.name} from there",
-        )
-        for learner in supported(implementation, META_LEARNERS)
-    )
+    for learner in supported(implementation, META_LEARNERS):
+        yield same_step(implementation, learner, at, (at.B, at.w), f"step of {learner.name} from there")
 
 
 # --- the local factor
@@ -150,17 +133,8 @@ def _rate_proof(proof: Proof) -> None:
         proof.equal(f"N of {name} and I − α²β MᵀΨ_*M", factor, identity("k") - moved)
 
 
-@claim(
-    Verdict.PROVED,
-    given=WIDE,
-    exercises="step",
-    learners=META_LEARNERS,
-    rests_on="width-fixed-points",
-    draws=wide_points,
-    proof=_rate_proof,
-    examples=24,
-)
-def width_local_factor(example: Example, implementation: Implementation) -> Comparison:
+@proved_claim(given=WIDE, rests_on="width-fixed-points", proof=_rate_proof, examples=24)
+def width_local_factor(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""At these points the right factor of all four meta-learners is $N = I - \alpha^2\beta M^\top\Psi_* M$.
 
     Checked on the right factor's words, and on what the steps do to a small perpendicular part, to first order. Its
@@ -173,8 +147,8 @@ def width_local_factor(example: Example, implementation: Implementation) -> Comp
     seen = point.M.T @ at.heads
     predicted = np.eye(len(at.w), dtype=int) - at.alpha**2 * at.beta * seen @ seen.T / at.heads.shape[1]
     arrays = {"B": at.B, "w": at.w, "B_star": at.B_star, "w_star_i": at.heads}
-    words = (
-        same(
+    for name in META_LEARNERS:
+        yield same(
             evaluate_words(right_factor(LEARNERS[name]), arrays, {"alpha": at.alpha, "beta": at.beta}),
             predicted,
             # the step's own words, without the B in front of N, which has entries of at least 1/2
@@ -182,10 +156,8 @@ def width_local_factor(example: Example, implementation: Implementation) -> Comp
             implementation.eps,
             f"N of {name} minus I − α²β MᵀΨ_*M, largest entry",
         )
-        for name in META_LEARNERS
-    )
-    learners = supported(implementation, META_LEARNERS)
-    return most_strained((*words, *(_response(point, predicted, learner, implementation) for learner in learners)))
+    for learner in supported(implementation, META_LEARNERS):
+        yield _response(point, predicted, learner, implementation)
 
 
 def _response(point: _WidePoint, factor: np.ndarray, learner: Learner, implementation: Implementation) -> Comparison:
@@ -196,7 +168,7 @@ def _response(point: _WidePoint, factor: np.ndarray, learner: Learner, implement
     """
     moved = point.Y1
     ones, twos = (point.at(point.M, point.Y, t * moved) for t in (1, 2))
-    one, two = (_stepped(learner, at, implementation)[0][-len(moved) :] for at in (ones, twos))
+    one, two = (at.stepped(implementation, learner)[0][-len(moved) :] for at in (ones, twos))
     # (8·one − two)/6 adds the roundings of both; Y1·factor is a product of k' terms, below the step's own.
     return same(
         (8 * one - two) / 6,
@@ -219,15 +191,7 @@ def _kept_proof(proof: Proof) -> None:
     proof.vanishes("∇_B q", along)
 
 
-@claim(
-    Verdict.PROVED,
-    source=YUKSEL,
-    exercises="step",
-    learners=("fo-anil",),
-    draws=partial(wide_points, balanced=False),
-    proof=_kept_proof,
-    examples=40,
-)
+@proved_claim(source=YUKSEL, learners=("fo-anil",), draws=partial(wide_points, balanced=False), proof=_kept_proof)
 def width_never_unlearned(example: Example, implementation: Implementation) -> Comparison:
     r"""With infinitely many samples FO-ANIL at $w = 0$ never moves a superfluous direction: if $B_*^\top B q = 0$, then
     $B^+ q = B q$.
@@ -239,7 +203,7 @@ def width_never_unlearned(example: Example, implementation: Implementation) -> C
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y1)
     useless = point.V[example["k"] :].T  # B_*ᵀB is zero on these
-    moved = (_stepped(FO_ANIL, at, implementation)[0] - at.B) @ useless
+    moved = (at.stepped(implementation, FO_ANIL)[0] - at.B) @ useless
     scale = step_scale(FO_ANIL, at) * example["width"]
     return same(moved, np.zeros_like(moved), scale, implementation.eps, "movement of superfluous directions")
 
