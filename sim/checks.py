@@ -36,7 +36,8 @@ def check_tasks(n: int) -> int:
 
 def check_step_size(name: str, value: Any, zero_allowed: bool = False) -> None:
     """``ValueError`` unless a step size (scalar or array) is real, finite and positive (or zero, where that is
-    allowed)."""
+    allowed).
+    """
     try:
         numbers = np.asarray(value, dtype=float)
         good = bool(np.all(np.isfinite(numbers) & ((numbers > 0) | ((numbers == 0) & zero_allowed))))

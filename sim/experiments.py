@@ -222,18 +222,9 @@ def _problem(experiment: Experiment, setting: Setting, seed: int) -> Problem:
     # One stream per experiment: curves that differ in the learner see the same problem, those that differ in a
     # distribution's parameters see the same underlying draws.
     rng = np.random.default_rng([seed, zlib.crc32(experiment.name.encode())])
+    s = setting
     return make_problem(
-        setting.d,
-        setting.k,
-        setting.n,
-        setting.alpha,
-        rng,
-        setting.tasks,
-        setting.start,
-        setting.dist0,
-        (setting.trials,),
-        setting.head_mean,
-        setting.head_variances,
+        s.d, s.k, s.n, s.alpha, rng, s.tasks, s.start, s.dist0, (s.trials,), s.head_mean, s.head_variances
     )
 
 
@@ -316,7 +307,8 @@ def run_experiment(
 
 def task_diversity(problem: Problem, steps: int) -> Array:
     """λ_min(Ψ_{*,t}) of the tasks of steps 0 ... steps − 1, (steps, *batch): what the envelope with fresh tasks is made
-    of."""
+    of.
+    """
 
     def smallest(heads: Array) -> Array:
         return np.linalg.eigvalsh(heads @ np.swapaxes(heads, -1, -2) / problem.n)[..., 0].clip(min=0.0)

@@ -123,7 +123,8 @@ _start = start  # the name is also make_problem's argument
 
 def lift(problem: Problem, rng: np.random.Generator) -> Problem:
     """The same problem in coordinates of R^d: B_* and B_0 multiplied by a random d × d' matrix with orthonormal
-    columns."""
+    columns.
+    """
     frame = haar(problem.d, problem.B_star.shape[-2], rng)
     return replace(problem, B_star=frame @ problem.B_star, B0=frame @ problem.B0)
 
@@ -146,8 +147,9 @@ def reduce(problem: Problem) -> Problem:
     return replace(problem, B_star=np.eye(reduced.shape[-2], k), B0=reduced)
 
 
-# --- problems from files ----------------------------------------------------------------------------------------------
+# --- problems from files
 
+_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
 _ALLOWED_SHAPES = {"B_star": "(d, k)", "heads": "(k, n)", "B0": "(d, k)", "w0": "(k,)"}
 
 
@@ -157,7 +159,7 @@ def _read_arrays(path: str | Path) -> dict[str, Array]:
     try:
         # Read first: numpy.load leaves the file open when it finds no archive in it.
         archive = np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
+    except _UNREADABLE as problem:
         raise ValueError(f"cannot read {path} ({type(problem).__name__}); allowed: an .npz archive of arrays") from None
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise ValueError(f"{path} is not an .npz archive; allowed: one with some of {known}")
@@ -167,7 +169,7 @@ def _read_arrays(path: str | Path) -> dict[str, Array]:
                 raise ValueError(f"{path} holds an array {name!r}; allowed: {known}")
             try:
                 array = archive[name]
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):
+            except _UNREADABLE:
                 raise ValueError(
                     f"cannot read {name} in {path}; allowed: real numbers {_ALLOWED_SHAPES[name]}"
                 ) from None
@@ -211,15 +213,11 @@ def load_problem(
         path: the archive.
         alpha: inner step size α, which scales a balanced start.
         rng: source of randomness for what the archive lacks.
-        d: ambient dimension; needed only if no array of the archive tells.
-        k: dimension of the representation; likewise.
-        n: tasks a step; likewise.
-        tasks: how missing heads are drawn, see ``make_problem``. Heads in the archive are fixed tasks.
-        start: kind of a missing B0 (a given B0 is used as it is).
-        dist0: largest principal sine of a missing B0.
+        d, k, n: dimensions and tasks a step; each is needed only if no array of the archive tells.
+        tasks, head_mean, head_variances: as ``make_problem``, where heads are missing; those in the archive are fixed
+            tasks.
+        start, dist0: likewise, where B0 is missing; a given B0 is used as it is.
         trials: leading axes of whatever is drawn.
-        head_mean: see ``make_problem``.
-        head_variances: see ``make_problem``.
 
     Raises:
         ValueError: unreadable file, unknown or missing names, NaN or infinity, shapes that do not fit, B_star not

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metarep.sim.checks import check_dimensions, check_step_size
-from metarep.sim.tasks import haar
+from metarep.sim.tasks import haar, orthonormalised
 
 Array = np.ndarray
 
@@ -31,8 +31,7 @@ def _random_subspace(d: int, k: int, rng: np.random.Generator, trials: tuple[int
         across = np.triu(rng.standard_normal((*trials, k, k)), 1)
         degrees = d - k - np.arange(k)
         across[..., np.arange(k), np.arange(k)] = np.sqrt(rng.chisquare(degrees, (*trials, k)))
-    Q, R = np.linalg.qr(np.concatenate([along, across], axis=-2))
-    return Q * np.copysign(1.0, np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
+    return orthonormalised(np.concatenate([along, across], axis=-2))
 
 
 def _prescribed_sines(
@@ -87,8 +86,8 @@ def start(
         k: dimension of the representation.
         alpha: inner step size α, scalar or over the trials' axes.
         rng: source of randomness.
-        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k
-            principal sines.
+        dist0: None for a uniformly random subspace of R^d; a number for that largest principal sine; or k principal
+            sines.
         trials: leading axes, each entry with its own start.
         angles: with a single ``dist0``, whether all principal sines equal it or the others are uniform below it. At
             most d − k of them are not zero. Orientation within col(B_*) and the right rotation are uniformly random.

@@ -2,8 +2,7 @@
 it.
 
 The random stream of a cell is derived from the sweep's seed and the cell's own key, so its content does not depend on
-the order of
-the cells, on who runs them, or on an interruption.
+the order of the cells, on who runs them, or on an interruption.
 """
 
 import hashlib
@@ -26,8 +25,8 @@ RECORDS = 100
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """One setting of a sweep. ``m_in`` and ``m_out`` are samples per task, None for the population; ``dist0`` None is
-    a random start.
+    """One setting of a sweep. ``m_in`` and ``m_out`` are samples per task, None for the population; ``dist0`` None is a
+    random start.
 
     Raises:
         ValueError: a value that makes no setting, in one line.

@@ -12,14 +12,20 @@ from metarep.sim.checks import check_tasks, per_direction
 Array = np.ndarray
 Tasks = Callable[[int], Array]
 """``tasks(step)`` gives the heads w_{*,i} of that outer step as columns, (..., k, n). Steps are asked for in order,
-from 0."""
+from 0.
+"""
 
 EPS = float(np.finfo(float).eps)
 
 
 def haar(rows: int, columns: int, rng: np.random.Generator, batch: tuple[int, ...] = ()) -> Array:
     """Uniformly random (..., rows, columns) with orthonormal columns (columns <= rows)."""
-    Q, R = np.linalg.qr(rng.standard_normal((*batch, rows, columns)))
+    return orthonormalised(rng.standard_normal((*batch, rows, columns)))
+
+
+def orthonormalised(columns: Array) -> Array:
+    """Orthonormal columns with the same spans, by a QR factorisation whose R has a positive diagonal."""
+    Q, R = np.linalg.qr(columns)
     return Q * np.copysign(1.0, np.diagonal(R, axis1=-2, axis2=-1))[..., None, :]
 
 
@@ -39,12 +45,15 @@ def gaussian_heads(
     Raises:
         ValueError: shapes or values that make no distribution.
     """
-    if k is None:
-        k = max(np.size(mean), np.size(variances))
+    shift, deviations = _distribution(mean, variances, k)
+    return shift + deviations * rng.standard_normal((*batch, len(shift), check_tasks(n)))
+
+
+def _distribution(mean: Any, variances: Any, k: int | None) -> tuple[Array, Array]:
+    """Mean and standard deviations (k, 1) of the heads."""
+    k = max(np.size(mean), np.size(variances)) if k is None else k
     mean = per_direction("head mean", mean, k)
-    deviations = np.sqrt(per_direction("head variances", variances, k, negative_allowed=False))
-    check_tasks(n)
-    return mean[:, None] + deviations[:, None] * rng.standard_normal((*batch, k, n))
+    return mean[:, None], np.sqrt(per_direction("head variances", variances, k, negative_allowed=False))[:, None]
 
 
 def heads_with_spectrum(
@@ -130,15 +139,11 @@ class FreshTasks:
         batch: tuple[int, ...] = (),
         k: int | None = None,
     ) -> None:
-        k = max(np.size(mean), np.size(variances)) if k is None else k
-        self.mean = per_direction("head mean", mean, k)
-        self.variances = per_direction("head variances", variances, k, negative_allowed=False)
-        self.n = check_tasks(n)
-        self.shape = (*batch, k, n)
+        self._shift, self._deviations = _distribution(mean, variances, k)
+        self._shape = (*batch, len(self._shift), check_tasks(n))
         self._rng = rng.spawn(1)[0]
         self._beginning = self._rng.bit_generator.state
         self._next = 0
-        self._shift, self._deviations = self.mean[:, None], np.sqrt(self.variances)[:, None]
 
     def __call__(self, step: int) -> Array:
         """The heads of this step."""
@@ -147,4 +152,4 @@ class FreshTasks:
         elif step != self._next:
             raise ValueError(f"step is {step}; allowed: {self._next}, the next one, or 0 to begin again")
         self._next = step + 1
-        return self._shift + self._deviations * self._rng.standard_normal(self.shape)
+        return self._shift + self._deviations * self._rng.standard_normal(self._shape)

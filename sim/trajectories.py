@@ -17,13 +17,15 @@ Array = np.ndarray
 
 CONVERGED_BELOW = 1e-6
 """A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the
-farthest.)"""
+farthest.)
+"""
 LAST_WINDOW = 0.25
 """Share of the recorded distances, counted from the end, that decides between moving and stalled."""
 LEAST_FALL = 1e-3
 """Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few
 eps, so its logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a
-quarter of a run."""
+quarter of a run.
+"""
 DIVERGED_ABOVE = 1e6
 """A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
 _PROGRESS_REPORTS = 200
@@ -231,7 +233,8 @@ def _freeze_diverged(
     B: Array, w: Array, bound: Array, least_bound: float, diverged_at: Array, step: int
 ) -> tuple[Array, Array]:
     """(B, w) with the runs that have diverged by now set to zero, where every learner stays; notes the step for new
-    ones."""
+    ones.
+    """
     flat_B, flat_w = B.reshape(-1), w.reshape(-1)
     if flat_B @ flat_B <= least_bound and flat_w @ flat_w < np.inf:
         return B, w

@@ -5,8 +5,8 @@ task (column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_
 adaptation v_i (V). Every function takes B (..., d, k), w (..., k), targets (..., d, n) with leading batch axes that
 broadcast.
 
-Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come
-from it.
+Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come from
+it.
 """
 
 from collections.abc import Callable

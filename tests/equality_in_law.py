@@ -42,10 +42,10 @@ _ENERGY_TRIALS = 400
 _EXCEEDANCES = 20
 _BATCH_OF_PERMUTATIONS = 1000
 
-Profile = Literal["default", "thorough", "full"]
+Profile = Literal["default", "thorough"]
 
 
-# --- two-sample tests -------------------------------------------------------------------------------------------------
+# --- two-sample tests
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,7 @@ def compared(name: str, samples: Samples, seed: int, comparisons: int = 1, energ
     return compare_laws(name, in_law, explicit, names, test_rng, comparisons, energy=energy)
 
 
-# --- what is compared: steps ------------------------------------------------------------------------------------------
+# --- what is compared: steps
 
 
 @dataclass(frozen=True)
@@ -246,6 +246,8 @@ class LawSetting:
     """For settings in which explicit data are slow."""
 
 
+_hessian_setting = partial(LawSetting, alpha=0.1, beta=2.0, near=True, exact_only=True)
+
 LAW_SETTINGS: dict[str, LawSetting] = {
     setting.name: setting
     for setting in (
@@ -264,38 +266,8 @@ LAW_SETTINGS: dict[str, LawSetting] = {
         LawSetting("wider learner", 13, 2, 2, 3, 3, 0.7, 2, width=3),
         LawSetting("d = 40, m = 30", 40, 2, 2, 30, 20, 1.0, 3),
         LawSetting("the paper's dimensions", 100, 5, 5, 20, 20, 1.0, 4, alpha=0.1, beta=0.1, most_trials=1500),
-        LawSetting(
-            "Hessian products",
-            40,
-            2,
-            2,
-            4,
-            60,
-            0.1,
-            1,
-            alpha=0.1,
-            beta=2.0,
-            scale=0.6,
-            head=2.0,
-            near=True,
-            exact_only=True,
-        ),
-        LawSetting(
-            "Hessian products inside",
-            4,
-            2,
-            1,
-            30,
-            300,
-            0.0,
-            1,
-            alpha=0.1,
-            beta=2.0,
-            scale=0.8,
-            head=4.0,
-            near=True,
-            exact_only=True,
-        ),
+        _hessian_setting("Hessian products", 40, 2, 2, 4, 60, 0.1, 1, scale=0.6, head=2.0),
+        _hessian_setting("Hessian products inside", 4, 2, 1, 30, 300, 0.0, 1, scale=0.8, head=4.0),
         LawSetting("loud noise", 12, 2, 2, 6, 5, 3.0, 2, alpha=0.15, beta=0.1),
     )
 }
@@ -376,7 +348,7 @@ def steps(learner: Learner, setting: LawSetting, trials: int, mutant: Mutant = R
     return samples
 
 
-# --- what is compared: queries ----------------------------------------------------------------------------------------
+# --- what is compared: queries
 
 
 @dataclass(frozen=True)
@@ -444,7 +416,7 @@ def queries(setting: QuerySetting, trials: int, mutant: Mutant = RIGHT) -> Sampl
     return samples
 
 
-# --- what is compared: fresh directions -------------------------------------------------------------------------------
+# --- what is compared: fresh directions
 
 
 def directions(count: int, inside: int, outside: int, trials: int, mutant: Mutant = RIGHT) -> Samples:
@@ -465,9 +437,9 @@ def directions(count: int, inside: int, outside: int, trials: int, mutant: Mutan
     return samples
 
 
-# --- suites -----------------------------------------------------------------------------------------------------------
+# --- suites
 
-_TRIALS: dict[str, int] = {"default": 4000, "thorough": 20_000, "full": 100_000}
+_TRIALS: dict[str, int] = {"default": 4000, "thorough": 20_000}
 _DIRECTIONS = ((3, 2, 5), (2, 3, 2), (4, 1, 2), (1, 0, 1))
 """(vectors, inside, outside): Bartlett factors with dimensions to spare and with none, and too few for one."""
 
@@ -476,7 +448,7 @@ def equality_cases(profile: Profile = "default", seed: int = 3) -> dict[str, Cal
     """All comparisons of a profile: steps of every learner, single data sets, fresh directions. All must be ``equal``.
 
     Args:
-        profile: ``default`` (some seconds), ``thorough``, ``full`` (more settings, more trials).
+        profile: ``default`` (some seconds) or ``thorough`` (more settings, more trials).
         seed: of all draws.
 
     Returns:
@@ -508,7 +480,8 @@ def _seed(*parts: int) -> int:
 
 _MUTANT_SETTING = LawSetting("for mutants", 10, 2, 2, 4, 3, 1.5, 1, alpha=0.2, beta=0.8, scale=0.6)
 """Small samples and loud noise, so that the fluctuations are what the step consists of; milder tails than at the
-balanced scale, which would hide differences in scatter."""
+balanced scale, which would hide differences in scatter.
+"""
 _QUIET_MUTANT_SETTING = LawSetting("for mutants, quiet", 10, 2, 2, 2, 20, 0.1, 1)
 """For mutants of the Hessian product, which loud noise would drown in the other answers."""
 

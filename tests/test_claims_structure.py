@@ -197,11 +197,11 @@ def test_moments_proof_fails_for_another_degree(name, off):
 
 def test_symmetry_proof_needs_its_rule_and_its_power():
     turned = {"B": a.B * a.Q, "w": a.Q.T * a.w}
-    assert not _holds(symmetries.prove_carried, turned, lambda B, w: (B * a.Q, a.Q.T * w), "")
+    assert not _holds(symmetries.prove_carried, letters=turned, gradients=lambda B, w: (B * a.Q, a.Q.T * w))
     scaled = {"B": a.B.scaled(c=1), "w": a.w.scaled(c=1), "theta_i": a.theta.scaled(c=2)}
     for power, holds in ((-2, True), (-1, False), (0, False)):
-        change = (scaled, lambda B, w: (B.scaled(c=3), w.scaled(c=3)), "")
-        assert _holds(symmetries.prove_carried, *change, alpha_power=power) is holds
+        change = {"letters": scaled, "gradients": lambda B, w: (B.scaled(c=3), w.scaled(c=3))}
+        assert _holds(symmetries.prove_carried, **change, alpha_power=power) is holds
 
 
 def test_only_the_anils_stay_at_the_truth_with_a_head():

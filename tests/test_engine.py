@@ -162,7 +162,7 @@ def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
     assert "metarep verify toy" in message
     assert "replay" not in message, "without a check there is nothing to replay"
     assert verify(measured(consistent=True)).evidence[0].counterexample is None
-    with pytest.raises(ValueError, match="'toy' is measured, not checked on instances; allowed"):
+    with pytest.raises(ValueError, match="'toy' is measured, not checked on examples; allowed"):
         replay(measured(consistent=True), {"k": 1})
 
 

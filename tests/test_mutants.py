@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
 
 from metarep.reports.chapters import mutants as chapter
+from metarep.reports.report.gather import PROFILES
 from metarep.sim.learners import LEARNERS
 from metarep.sim.mutants.mutant import Mutant
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
@@ -32,7 +34,7 @@ implementations = pytest.mark.parametrize("mutant", IMPLEMENTATION_MUTANTS, ids=
 formulas = pytest.mark.parametrize("mutant", FORMULA_MUTANTS, ids=name_of)
 
 
-# --- wrong implementations --------------------------------------------------------------------------------------------
+# --- wrong implementations
 
 
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=lambda learner: learner.name)
@@ -79,7 +81,7 @@ def test_proofs_do_not_look_at_the_implementation() -> None:
     assert verify(get_claim("update-anil"), wrong, kinds=("proof",)).status == Verdict.PROVED
 
 
-# --- wrong formulas ---------------------------------------------------------------------------------------------------
+# --- wrong formulas
 
 
 def double(x: float) -> float:
@@ -107,7 +109,8 @@ def toy(**roles) -> Claim:
 def test_a_wrong_formula_is_passed_by_keyword() -> None:
     mutant = Mutant("toy", "formula", "theory", "half as much again", {"double": half_more})
     numbers = get_claim("update-anil").floats
-    floats = lambda: numbers().map(lambda example: {"x": 1.0 + example["d"]})  # noqa: E731
+    assert numbers is not None
+    floats = partial(numbers().map, lambda example: {"x": 1.0 + example["d"]})
     for claim in (toy(check=checked, floats=floats), toy(measure=measured)):
         wrong = with_wrong_formulas(claim, mutant)
         assert wrong is not None
@@ -130,7 +133,7 @@ def test_every_claim_that_asks_no_implementation_is_refuted_by_a_wrong_formula()
     assert set(asked) - {claim for row in rows for claim in row.refuted_by} == set()
 
 
-# --- wrong claims -----------------------------------------------------------------------------------------------------
+# --- wrong claims
 
 
 @pytest.mark.parametrize("mutant", CLAIM_MUTANTS, ids=name_of)
@@ -143,7 +146,7 @@ def test_wrong_claim_is_refuted_with_a_counterexample(mutant: Mutant, profile: P
     assert any(item.counterexample or item.kind in ("proof", "measurement") for item in refuting)
 
 
-# --- the matrix -------------------------------------------------------------------------------------------------------
+# --- the matrix
 
 
 def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +164,7 @@ def test_report_and_selftest_have_the_same_mutants() -> None:
     """All of the catalogue but the samplers, which the tests of the law are for."""
     names = [name for name, _, _ in trials()]
     assert names == [mutant.name for mutant in MUTANTS.values() if mutant.kind != "sampler"]
-    assert [key for key, *_ in chapter.jobs(0, quick=True)] == [("mutant", name) for name in names]
+    assert [key for key, *_ in chapter.jobs(PROFILES["quick"], 0)] == [("mutant", name) for name in names]
 
 
 def test_no_mutant_is_found_by_refuting_what_is_false() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarep.reports.bench.autograd_step import autograd_step
+from metarep.reports.study.interpreter import step as autograd_step
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.updates import step
 from metarep.theory.calculus.expressions import evaluate_words

@@ -2,100 +2,21 @@
 
 import html
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from metarep.reports.chapters.claims.facts import Claims
-from metarep.reports.chapters.claims.graph import FILE_STYLE, label_width
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record, mention
 from metarep.reports.page import blocks as b
+from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
 from metarep.reports.page.output import as_csv
-from metarep.reports.report.records import evidence_record
 from metarep.theory.claims import get_claim
 from metarep.theory.engine import shown
 from metarep.theory.engine.mutants.selftest import Matrix, Row, trials
 
-# --- what is run, and what report.json has of it ----------------------------------------------------------------------
-
-
-def jobs(seed: int, quick: bool) -> list[tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...]]]:
-    """A job for each mutant: the trials of ``metarep selftest``, on fewer claims and examples if quick."""
-    return [(("mutant", name), run, given) for name, run, given in trials(seed=seed, quick=quick)]
-
-
-def matrix_of(parts: Mapping[tuple[str, ...], Any]) -> Matrix | None:
-    """The matrix among the jobs' results, None if it was not run."""
-    rows = tuple(row for key, row in parts.items() if key[0] == "mutant")
-    return Matrix(rows) if rows else None
-
-
-@dataclass(frozen=True)
-class CrossedRecord:
-    """A mutant that claims were tried on."""
-
-    fault: str
-    """Its name."""
-    cause: str
-    """The kind of mistake."""
-    description: str
-    """What is wrong."""
-    refuted_by: tuple[str, ...]
-    """Claims that see it."""
-    survived: tuple[str, ...]
-    """Claims that exercise what it changes and do not."""
-
-
-@dataclass(frozen=True)
-class WrongClaimRecord:
-    """A wrong claim."""
-
-    claim: str
-    """Its name."""
-    statement: str
-    """What it says."""
-    evidence: dict[str, Any] | None
-    """What refutes it; null if nothing does."""
-
-
-@dataclass(frozen=True)
-class SelfTestRecord:
-    """The tests' own test."""
-
-    claims: tuple[str, ...]
-    """The claims tried."""
-    faults: tuple[CrossedRecord, ...]
-    """The wrong implementations and formulas."""
-    wrong_claims: tuple[WrongClaimRecord, ...]
-    """The wrong claims."""
-    survivors: tuple[str, ...]
-    """What nothing refuted."""
-
-
-def record(matrix: Matrix) -> SelfTestRecord:
-    """The matrix as report.json and ``metarep selftest --json`` have it."""
-    return SelfTestRecord(
-        matrix.claims,
-        tuple(CrossedRecord(row.mutant, row.cause, row.what, row.refuted_by, row.survived) for row in matrix.crossed),
-        tuple(
-            WrongClaimRecord(row.mutant, row.what, None if row.evidence is None else evidence_record(row.evidence))
-            for row in matrix.wrong_claims
-        ),
-        matrix.survivors,
-    )
-
-
-def matrix_csv(matrix: Matrix) -> str:
-    """Every cell of the matrix that is not empty, as CSV."""
-    answers = (
-        (row, said, ids) for row in matrix.crossed for said, ids in (("yes", row.refuted_by), ("no", row.survived))
-    )
-    return as_csv(
-        ("mutant", "claim", "refutes it"), [(row.mutant, claim, said) for row, said, ids in answers for claim in ids]
-    )
-
-
-# --- what the page has of it ------------------------------------------------------------------------------------------
+NAME = "mutants"
+"""A profile's size of this chapter: whether the matrix is a quick one."""
 
 _CELL, _ROW, _TOP = 7, 13, 106
 _APART = 21
@@ -156,7 +77,10 @@ def drawing(matrix: Matrix) -> b.Graph:
         "A row for each mutant, a column for each claim, by chapter. Full: the claim refutes the mutant; hollow: it "
         "exercises what the mutant changes and does not see it; empty: it does not speak of it."
     )
-    return b.Graph("mutants-matrix", svg, MATRIX_STYLE, caption, alt, file)
+    answers = ((row, said, ids) for row in rows for said, ids in (("yes", row.refuted_by), ("no", row.survived)))
+    cells = [(row.mutant, claim, said) for row, said, ids in answers for claim in ids]
+    data = ("mutants-matrix.csv", as_csv(("mutant", "claim", "refutes it"), cells))
+    return b.Graph("mutants-matrix", svg, MATRIX_STYLE, caption, alt, file, data=data)
 
 
 def _refutation(row: Row) -> tuple[str, str, str, str]:
@@ -167,12 +91,13 @@ def _refutation(row: Row) -> tuple[str, str, str, str]:
     return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {shown(value)}" for n, value in example.items()) or "—"
 
 
-def section(matrix: Matrix, records: Claims, seed: int, quick: bool) -> b.Section:
+def section(results: Results) -> b.Section | None:
     """The matrix mutant × claim; the mutants and the claims by name; the wrong claims with how they were refuted."""
-    known = {record["id"] for record in records}
+    if (matrix := matrix_of(results)) is None:
+        return None
 
     def links(claims: Iterable[str]) -> str:
-        return ", ".join(f"[{c}](#claim-{c})" if c in known else f"`{c}`" for c in claims) or "nothing"
+        return ", ".join(mention(results.claims, claim) for claim in claims) or "nothing"
 
     def found(kind: str) -> str:
         rows = [row for row in matrix.rows if row.kind == kind]
@@ -188,13 +113,10 @@ def section(matrix: Matrix, records: Claims, seed: int, quick: bool) -> b.Sectio
     scope = (
         "Claims whose every example is a long run are left out here, and few examples are tried; the full profile and "
         "`metarep selftest` leave nothing out."
-        if quick
+        if results.profile.sizes[NAME]
         else "Every claim that exercises what a mutant changes is tried."
     )
-    rows = tuple(
-        (f"`{r.mutant}`", r.what, r.cause, f"{len(r.refuted_by)} of {len(r.refuted_by) + len(r.survived)}")
-        for r in matrix.crossed
-    )
+    rows = tuple((f"`{row.mutant}`", row.what, row.cause, row.share) for row in matrix.crossed)
     by_name = tuple((f"`{row.mutant}`", links(row.refuted_by)) for row in matrix.crossed)
     return b.Section(
         "mutants",
@@ -228,7 +150,85 @@ def section(matrix: Matrix, records: Claims, seed: int, quick: bool) -> b.Sectio
                     ),
                 ),
             ),
-            b.Code(f"metarep selftest --seed {seed}"),
+            b.Code(f"metarep selftest --seed {results.seed}"),
         ),
         short="Mutants",
     )
+
+
+# --- what is run, and the chapter's part of report.json
+
+
+def jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """A job for each mutant: the trials of ``metarep selftest``, on fewer claims and examples if quick."""
+    return [(("mutant", name), run, given) for name, run, given in trials(seed=seed, quick=profile.sizes[NAME])]
+
+
+def matrix_of(results: Results) -> Matrix | None:
+    """The matrix, None where it was not run."""
+    rows = tuple(row for key, row in results.parts.items() if key[0] == "mutant")
+    return Matrix(rows) if rows else None
+
+
+@dataclass(frozen=True)
+class CrossedRecord:
+    """A wrong implementation or formula."""
+
+    fault: str
+    """Its name."""
+    cause: str
+    """The kind of mistake."""
+    description: str
+    """What is wrong."""
+    refuted_by: tuple[str, ...]
+    """Claims that see it."""
+    survived: tuple[str, ...]
+    """Claims that exercise what it changes and do not."""
+
+
+@dataclass(frozen=True)
+class WrongClaimRecord:
+    """A wrong claim."""
+
+    claim: str
+    """Its name."""
+    statement: str
+    """What it says."""
+    evidence: EvidenceRecord | None
+    """What refutes it; null if nothing does."""
+
+
+@dataclass(frozen=True)
+class SelfTestRecord:
+    """The tests' own test."""
+
+    claims: tuple[str, ...]
+    """The claims tried."""
+    faults: tuple[CrossedRecord, ...]
+    """The wrong implementations and formulas."""
+    wrong_claims: tuple[WrongClaimRecord, ...]
+    """The wrong claims."""
+    survivors: tuple[str, ...]
+    """What nothing refuted."""
+
+
+def selftest_record(matrix: Matrix) -> SelfTestRecord:
+    """The matrix as report.json and ``metarep selftest --json`` have it."""
+    return SelfTestRecord(
+        matrix.claims,
+        tuple(CrossedRecord(row.mutant, row.cause, row.what, row.refuted_by, row.survived) for row in matrix.crossed),
+        tuple(
+            WrongClaimRecord(row.mutant, row.what, None if row.evidence is None else evidence_record(row.evidence))
+            for row in matrix.wrong_claims
+        ),
+        matrix.survivors,
+    )
+
+
+def record(results: Results) -> SelfTestRecord | None:
+    """The tests' own test."""
+    matrix = matrix_of(results)
+    return None if matrix is None else selftest_record(matrix)
+
+
+CHAPTER = Chapter(section, name=NAME, sizes={"quick": True, "full": False}, jobs=jobs, record={"selftest": record})

@@ -7,10 +7,11 @@ an implementation does it.
 
 Learners and runs: ``LEARNERS``, ``get_learner``, ``Learner`` (a spec of one's own), ``make_problem``, ``run``.
 Theory: ``derive`` (the outer update in words, for all d, k, n), ``local_spectrum`` (one step's linearisation at the
-truth). Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code or learner: ``check``, ``study``.
+truth). Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code: ``check`` (an implementation),
+``study`` (a learner).
 
 The rooms behind this door: ``metarep.sim`` (what happens), ``metarep.theory`` (what should be true) and
-``metarep.reports`` (what people read). Names are imported when they are first used, so ``import metarep`` costs nothing.
+``metarep.reports`` (what people read). Names are imported when they are first used: ``import metarep`` costs nothing.
 """
 
 from importlib import import_module

@@ -1,17 +1,17 @@
 """What a report is made of: sections of blocks, stated once and written as a page or as Markdown.
 
-Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]], [label](link).
+Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]],
+[label](link).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; ``lead`` ones are set larger."""
+    """A paragraph."""
 
     text: str
-    lead: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Graph:
-    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty), and
-    Markdown has ``words`` where there is no file."""
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty) with
+    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file."""
 
     name: str
     svg: str
@@ -75,6 +75,7 @@ class Graph:
     alt: str = ""
     file: str = ""
     words: str = ""
+    data: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +103,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, a line below it, blocks before the first section, sections, and data files beside (name,
-    text)."""
+    """A report: a title, a line below it, blocks before the first section, sections."""
 
     title: str
     subtitle: str
     opening: tuple[Block, ...]
     sections: tuple[Section, ...]
-    files: dict[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -95,22 +96,22 @@ def write_file(path: Path, content: str | bytes) -> None:
             beside.unlink()
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; ``InputError`` if it cannot be read as such."""
+def read_file(path: Path) -> bytes:
+    """The content of a file; ``InputError`` if it cannot be read."""
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON; allowed: a report.json") from error
 
 
 # --- plain data -------------------------------------------------------------------------------------------------------
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON has it: NumPy numbers and arrays as numbers and lists, NaN and infinities as null, keys as
-    strings."""
+    """``value`` as JSON has it: records as objects, NumPy's numbers and arrays as numbers and lists, NaN and infinities
+    as null, keys as strings."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -21,48 +21,8 @@ DataSets = tuple[Draws | None, Draws | None]
 ALL, META, EXACT_ONES = frozenset(LEARNERS), frozenset(META_LEARNERS), frozenset({"anil", "maml"})
 
 
-# --- the answers ------------------------------------------------------------------------------------------------------
-
-
-def _one_degree_less(right: Callable[..., Array], degrees: int, *rest: Any) -> Array:
-    return right(degrees - 1, *rest)
-
-
 def _one_degree_more(right: Callable[..., Array], degrees: int, *rest: Any) -> Array:
     return right(degrees + 1, *rest)
-
-
-def _frozen(right: Callable[..., Array], degrees: int, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    return np.full(shape, float(degrees))
-
-
-def _unshrunk(right: Callable[..., FirstAnswer], draws: Draws | None, u: Array, sigma: Array | float) -> FirstAnswer:
-    answer = right(draws, u, sigma)
-    if draws is None:
-        return answer
-    revealed = draws.first_normal + answer.unit * np.sqrt(draws.first_chi2)
-    return answer._replace(gradient=answer.scale * revealed, shrink=0 * answer.shrink, revealed=revealed)
-
-
-def _without_noise(right: Callable[..., FirstAnswer], draws: Draws | None, u: Array, sigma: Any) -> FirstAnswer:
-    return right(draws, u, 0.0)
-
-
-def _forgotten(right: Callable[..., Any], draws: Draws | None, first: FirstAnswer, u: Array) -> Any:
-    """Nothing of the first answer is left: neither its direction nor what it revealed."""
-    return right(draws, first._replace(shrink=0 * first.shrink, revealed=0 * first.revealed), u)
-
-
-def _of_the_population(right: Callable[..., Any], draws: Draws | None, first: FirstAnswer, u: Array) -> Any:
-    return right(None, first, u)
-
-
-def _nothing_new_outside(right: Callable[..., Any], *arguments: Any) -> Any:
-    product, along_first, along_second = right(*arguments)
-    return product, along_first, 0 * along_second
-
-
-# --- the data sets ----------------------------------------------------------------------------------------------------
 
 
 def _data_sets(change: Callable[[Setting, Draws, Draws], DataSets]) -> Wrong:
@@ -75,31 +35,37 @@ def _data_sets(change: Callable[[Setting, Draws, Draws], DataSets]) -> Wrong:
     return wrong
 
 
-def _shared(s: Setting, inner: Draws, outer: Draws) -> DataSets:
-    return inner, outer._replace(first_chi2=inner.first_chi2, first_normal=inner.first_normal)
-
-
 def _one_for_all_tasks(s: Setting, inner: Draws, outer: Draws) -> DataSets:
-    one = {"first_chi2": inner.first_chi2[..., :1, :], "first_normal": inner.first_normal[..., :1, :]}
-    return inner._replace(**one), outer
+    return inner._replace(first_chi2=inner.first_chi2[..., :1, :], first_normal=inner.first_normal[..., :1, :]), outer
 
 
 def _second_inside(s: Setting, inner: Draws, outer: Draws) -> DataSets:
     normal = inner.second_normal
-    if normal is None:
-        return inner, outer
-    return inner._replace(second_normal=np.where(np.arange(normal.shape[-1]) < s.inside, normal, 0.0)), outer
-
-
-def _second_is_first(s: Setting, inner: Draws, outer: Draws) -> DataSets:
-    return inner._replace(second_normal=inner.first_normal), outer
+    if normal is not None:
+        inner = inner._replace(second_normal=np.where(np.arange(normal.shape[-1]) < s.inside, normal, 0.0))
+    return inner, outer
 
 
 def _outer_is_second(s: Setting, inner: Draws, outer: Draws) -> DataSets:
     return inner, outer if inner.second_normal is None else outer._replace(first_normal=inner.second_normal)
 
 
-# --- fresh directions -------------------------------------------------------------------------------------------------
+def _unshrunk(right: Callable[..., FirstAnswer], draws: Draws | None, u: Array, sigma: Array | float) -> FirstAnswer:
+    answer = right(draws, u, sigma)
+    if draws is None:
+        return answer
+    revealed = draws.first_normal + answer.unit * np.sqrt(draws.first_chi2)
+    return answer._replace(gradient=answer.scale * revealed, shrink=0 * answer.shrink, revealed=revealed)
+
+
+def _forgotten(right: Callable[..., Any], draws: Draws | None, first: FirstAnswer, u: Array) -> Any:
+    """Nothing of the first answer is left: neither its direction nor what it revealed."""
+    return right(draws, first._replace(shrink=0 * first.shrink, revealed=0 * first.revealed), u)
+
+
+def _nothing_new_outside(right: Callable[..., Any], *at: Any) -> Any:
+    product, along_first, along_second = right(*at)
+    return product, along_first, 0 * along_second
 
 
 def _none_outside(right: Callable[..., Array], count: int, inside: int, *rest: Any) -> Array:
@@ -118,11 +84,8 @@ def _level_bartlett(
     return directions
 
 
-# --- the whole step ---------------------------------------------------------------------------------------------------
-
-
-def _sizes_swapped(right: Callable[..., Any], *arguments: Any) -> Any:
-    *before, m_in, m_out, sigma, d, rng = arguments
+def _sizes_swapped(right: Callable[..., Any], *at: Any) -> Any:
+    *before, m_in, m_out, sigma, d, rng = at
     return right(*before, m_out, m_in, sigma, d, rng)
 
 
@@ -136,12 +99,16 @@ SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
     Mutant(name, "sampler", "wrong-law", what, parts, learners)
     for name, what, learners, parts in (
         ("first-degrees-of-freedom", "χ² of the first query has m − 1 degrees of freedom, not m", ALL,
-         {"first_chi2": _one_degree_less}),
-        ("frozen-chi-square", "χ² of the first query is replaced by its mean m", ALL, {"first_chi2": _frozen}),
+         {"first_chi2": lambda right, m, *rest: right(m - 1, *rest)}),
+        ("frozen-chi-square", "χ² of the first query is replaced by its mean m", ALL,
+         {"first_chi2": lambda right, m, shape, rng: np.full(shape, float(m))}),
         ("no-shrinkage", "the noise keeps its full variance along the queried direction", ALL,
          {"first_query": _unshrunk}),
-        ("noise-dropped", "label noise is left out", ALL, {"first_query": _without_noise}),
-        ("shared-draws", "inner and outer sample are one and the same", META, {"data_sets": _data_sets(_shared)}),
+        ("noise-dropped", "label noise is left out", ALL,
+         {"first_query": lambda right, draws, u, sigma: right(draws, u, 0.0)}),
+        ("shared-draws", "inner and outer sample are one and the same", META,
+         {"data_sets": _data_sets(lambda s, inner, outer: (
+             inner, outer._replace(first_chi2=inner.first_chi2, first_normal=inner.first_normal)))}),
         ("one-sample-for-all-tasks", "all tasks share one inner sample", META,
          {"data_sets": _data_sets(_one_for_all_tasks)}),
         ("swapped-sizes", "m_in and m_out change places", META, {"step_in_law": _sizes_swapped}),
@@ -150,13 +117,14 @@ SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
         ("second-inside-only", "the Hessian product has no fresh direction outside", EXACT_ONES,
          {"data_sets": _data_sets(_second_inside), "second_query": _nothing_new_outside}),
         ("second-repeats-first", "the Hessian product reuses the first query's fresh direction", EXACT_ONES,
-         {"data_sets": _data_sets(_second_is_first)}),
+         {"data_sets": _data_sets(lambda s, inner, outer: (
+             inner._replace(second_normal=inner.first_normal), outer))}),
         ("outer-repeats-second", "the outer sample reuses the Hessian product's fresh direction", EXACT_ONES,
          {"data_sets": _data_sets(_outer_is_second)}),
         ("forgotten-sample", "the Hessian product is drawn as if on a fresh inner sample", EXACT_ONES,
          {"second_query": _forgotten, "second_chi2": _one_degree_more}),
         ("population-hessian", "the Hessian product is the population's", EXACT_ONES,
-         {"second_query": _of_the_population}),
+         {"second_query": lambda right, draws, first, u: right(None, first, u)}),
         ("nothing-outside", "fresh directions outside the reduced coordinates are left out", ALL,
          {"fresh_directions": _none_outside}),
         ("outside-degrees-of-freedom", "the Bartlett factor takes all d dimensions for outside ones", ALL,

@@ -32,7 +32,7 @@ def _exactly(factor: float, like: Array) -> Any:
     return Fraction(str(factor)) if like.dtype == object else factor
 
 
-# --- the right step, taken elsewhere ----------------------------------------------------------------------------------
+# --- the right step, taken elsewhere
 
 
 def _elsewhere(change: Callable[[At], At]) -> Wrong:
@@ -61,7 +61,7 @@ _drops_last_task = _elsewhere(
 _mean_task_first = _elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
 
 
-# --- the right step's result, changed ---------------------------------------------------------------------------------
+# --- the right step's result, changed
 
 
 def _single_precision(right: Callable[..., Pair], *arguments: Any) -> Pair:
@@ -105,7 +105,7 @@ def _frozen_head(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return right(*arguments)[0], At(*arguments).w
 
 
-# --- first-order gradients at something else --------------------------------------------------------------------------
+# --- first-order gradients at something else
 
 
 def _first_order(columns: Callable[[At], tuple[Array, Array, Array]]) -> Wrong:
@@ -154,7 +154,7 @@ def _two_inner_steps(at: At) -> tuple[Array, Array, Array]:
     return _at_heads(at, at.adapted(at.adapted(at.head)))
 
 
-# --- other terms ------------------------------------------------------------------------------------------------------
+# --- other terms
 
 
 def _other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong:
@@ -194,7 +194,7 @@ def _sequential_inner(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) 
     terms_w.pop("(r_i^T v_i) w")
 
 
-# --- wrong distances --------------------------------------------------------------------------------------------------
+# --- wrong distances
 
 
 def _distance_by_arccos(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
@@ -216,7 +216,7 @@ def _smallest_angle(right: Callable[..., Array], B: Array, B_star: Array) -> Arr
     return metrics.principal_sines(B, B_star)[..., -1]
 
 
-# --- the list ---------------------------------------------------------------------------------------------------------
+# --- the list
 
 
 def _by_setting(step: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:

@@ -20,16 +20,15 @@ def catalogue() -> tuple[Claim, ...]:
         constants,
         contraction,
         envelope,
-        gaussian,
-        rates,
         setting,
-        stability,
         symmetries,
         updates,
     )
     from metarep.theory.claims.baseline import average_loss, diversity
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
     from metarep.theory.claims.samples import floor, sampled_moments, steps
     from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
     from metarep.theory.claims.structure import factors, moments, reduction
     from metarep.theory.claims.width import finite, population
 
@@ -43,9 +42,14 @@ def catalogue() -> tuple[Claim, ...]:
         fixed,
         moving,
         contraction,
-        rates,
-        stability,
+        linearisation,
+        spectra,
+        trajectories,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
         average_loss,

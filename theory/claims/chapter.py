@@ -44,13 +44,13 @@ Function = Callable[..., Any]
 
 
 def _filled(text: str, words: Words) -> str:
-    return re.sub(r"«([^»]+)»", lambda found: str(words[found[1]]), text)
+    """A text with its «words» filled in, on one line."""
+    return " ".join(re.sub(r"«([^»]+)»", lambda found: str(words[found[1]]), text).split())
 
 
 def _statement_parts(docstring: str | None, words: Words) -> tuple[str, str, str]:
     """(statement, hypotheses, remark) of a docstring, one line each, with its «words» filled in."""
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring or ""))]
-    statement, *others = (_filled(part, words) for part in paragraphs)
+    statement, *others = (_filled(part, words) for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring or "")))
     given = [part.removeprefix("Given:").strip() for part in others if part.startswith("Given:")]
     return statement, " ".join(given), " ".join(part for part in others if not part.startswith("Given:"))
 
@@ -74,10 +74,16 @@ def _check(function: Function) -> Function:
 
 
 class Chapter:
-    """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module."""
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module.
 
-    def __init__(self, title: str) -> None:
+    Args:
+        title: as a reader sees it.
+        words: values of «words» that its docstrings share.
+    """
+
+    def __init__(self, title: str, words: Words | None = None) -> None:
         self.title = title
+        self.words = words or {}
         self._by_module: dict[str, tuple[Claim, ...]] = {}
 
     @property
@@ -148,7 +154,8 @@ class Chapter:
         def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
             learner = variant.get("learner")
             given_words = words(**variant) if callable(words) else words or {}
-            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name), **given_words}
+            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name)}
+            known |= {**self.words, **given_words}
             statement, hypotheses, remark = _statement_parts(function.__doc__, known)
             role = next(iter(inspect.signature(function).parameters), "")
             if role not in ("proof", "example", "implementation"):

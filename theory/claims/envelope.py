@@ -22,7 +22,7 @@ from metarep.theory.claims.balanced import (
 )
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.record import Comparison, Example, Source, Verdict, own, paper
-from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
+from metarep.theory.dynamics.rates import ENVELOPE_C
 
 claim = Chapter("The envelope")
 STEPS = 200
@@ -42,7 +42,7 @@ def stays_below(
     trajectory = run_setting(learner, setting, steps, implementation)
     # dist is good to a few eps × the condition of B, below 1/√(1 − ‖I − αBᵀB‖) ≤ 2 here; the envelope is a product of
     # up to T factors, each with one rounding.
-    largest = largest_c(setting, trajectory, ENVELOPE_OFFSET, rounding=64 * implementation.eps * steps)
+    largest = largest_c(setting, trajectory, rounding=64 * implementation.eps * steps)
     why = "c against the largest c whose envelope holds along every run"
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"

@@ -64,17 +64,19 @@ def rescale_alpha(polynomial: Poly, power: int) -> Poly:
 
 def prove_carried(
     proof: Proof,
-    replacements: Mapping[str, Poly],
-    change: Callable[[Poly, Poly], tuple[Poly, Poly]],
-    substitution: str,
-    used: str = "",
-    *rules: Rule,
+    *,
+    letters: Mapping[str, Poly],
+    gradients: Callable[[Poly, Poly], tuple[Poly, Poly]],
+    change: str = "",
+    use: str = "",
+    rules: tuple[Rule, ...] = (),
     alpha_power: int = 0,
     truth: bool = False,
 ) -> None:
     """The gradients at the changed letters equal the changed gradients, learner by learner.
 
-    ``change`` maps (∇_B, ∇_w) to what they must become; ``truth``: write θ_i = B_*w_{*,i} first.
+    ``gradients`` maps (∇_B, ∇_w) to what they must become; ``change`` and ``use`` say in words what is substituted and
+    which rules are used; ``truth``: write θ_i = B_*w_{*,i} first.
     """
     for name, learner in LEARNERS.items():
         grads = task_gradients(learner)
@@ -82,10 +84,10 @@ def prove_carried(
             grads = tuple(g.substitute(TRUTH) for g in grads)
         moved = []
         for g in grads:
-            changed = rescale_alpha(g.substitute(replacements), alpha_power)
-            proof.substituted(f"{substitution} into the gradients of {name}", changed)
-            moved.append(proof.rewritten(changed, used, *rules) if rules else changed)
-        expected = change(grads[0], grads[1])
+            changed = rescale_alpha(g.substitute(letters), alpha_power)
+            proof.substituted(f"{change} into the gradients of {name}", changed)
+            moved.append(proof.rewritten(changed, use, *rules) if rules else changed)
+        expected = gradients(grads[0], grads[1])
         proof.equal(f"∇_B of {name} and the changed one", moved[0], expected[0])
         proof.equal(f"∇_w of {name} and the changed one", moved[1], expected[1])
 
@@ -147,21 +149,17 @@ def pooled_steps(draw: st.DrawFn, numbers: Numbers) -> Example:
 # --- changes of coordinates
 
 
-def _gauge_proof(proof: Proof) -> None:
-    prove_carried(
-        proof,
-        {"B": a.B * a.Q, "w": a.Q.T * a.w},
-        lambda grad_B, grad_w: (grad_B * a.Q, a.Q.T * grad_w),
-        "B → BQ, w → Qᵀw",
-        "QQᵀ = I",
-        Rule("Q", "Q'", ""),
-    )
-
-
 @symmetry(
     given=ANY_STEP + "; any orthogonal $Q$",
     draws=partial(with_reflections, name="Q", dimension="k"),
-    proof=_gauge_proof,
+    proof=partial(
+        prove_carried,
+        letters={"B": a.B * a.Q, "w": a.Q.T * a.w},
+        gradients=lambda grad_B, grad_w: (grad_B * a.Q, a.Q.T * grad_w),
+        change="B → BQ, w → Qᵀw",
+        use="QQᵀ = I",
+        rules=(Rule("Q", "Q'", ""),),
+    ),
 )
 def symmetry_gauge(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Turning the representation and the head together changes nothing else: $(B, w) \to (BQ, Q^\top w)$ with $Q$
@@ -178,21 +176,17 @@ def symmetry_gauge(example: Example, implementation: Implementation) -> Iterator
     )
 
 
-def _rotation_proof(proof: Proof) -> None:
-    prove_carried(
-        proof,
-        {"B": a.U * a.B, "theta_i": a.U * a.theta},
-        lambda grad_B, grad_w: (a.U * grad_B, grad_w),
-        "B → UB, θ_i → Uθ_i (as B_* → UB_*)",
-        "UᵀU = I",
-        Rule("U'", "U", ""),
-    )
-
-
 @symmetry(
     given=ANY_STEP + "; any orthogonal $U$",
     draws=partial(with_reflections, name="U", dimension="d"),
-    proof=_rotation_proof,
+    proof=partial(
+        prove_carried,
+        letters={"B": a.U * a.B, "theta_i": a.U * a.theta},
+        gradients=lambda grad_B, grad_w: (a.U * grad_B, grad_w),
+        change="B → UB, θ_i → Uθ_i (as B_* → UB_*)",
+        use="UᵀU = I",
+        rules=(Rule("U'", "U", ""),),
+    ),
 )
 def symmetry_rotation(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""No direction of $R^d$ is special: $(B, B_*) \to (UB, UB_*)$ with $U$ orthogonal is carried along by every
@@ -209,22 +203,18 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
     )
 
 
-def _relabelling_proof(proof: Proof) -> None:
-    prove_carried(
-        proof,
-        {"B_star": a.B_star * a.V, "w_star_i": a.V.T * a.w_star},
-        lambda grad_B, grad_w: (grad_B, grad_w),
-        "B_* → B_*V, w_{*,i} → Vᵀw_{*,i}",
-        "VVᵀ = I",
-        Rule("V", "V'", ""),
-        truth=True,
-    )
-
-
 @symmetry(
     given=ANY_STEP + "; any orthogonal $Q$",
     draws=partial(with_reflections, name="Q", dimension="k"),
-    proof=_relabelling_proof,
+    proof=partial(
+        prove_carried,
+        letters={"B_star": a.B_star * a.V, "w_star_i": a.V.T * a.w_star},
+        gradients=lambda grad_B, grad_w: (grad_B, grad_w),
+        change="B_* → B_*V, w_{*,i} → Vᵀw_{*,i}",
+        use="VVᵀ = I",
+        rules=(Rule("V", "V'", ""),),
+        truth=True,
+    ),
 )
 def symmetry_relabelling(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""The truth is a subspace, not a basis of it: $(B_*, w_{*,i}) \to (B_* Q, Q^\top w_{*,i})$ with $Q$ orthogonal
@@ -300,16 +290,15 @@ def task_average(example: Example, implementation: Implementation) -> Iterator[C
 # --- signs and units
 
 
-def _sign_proof(proof: Proof) -> None:
-    prove_carried(
-        proof,
-        {"w": -a.w, "theta_i": -a.theta},
-        lambda grad_B, grad_w: (grad_B, -grad_w),
-        "w → −w, θ_i → −θ_i",
-    )
-
-
-@symmetry(draws=small_steps, proof=_sign_proof)
+@symmetry(
+    draws=small_steps,
+    proof=partial(
+        prove_carried,
+        letters={"w": -a.w, "theta_i": -a.theta},
+        gradients=lambda grad_B, grad_w: (grad_B, -grad_w),
+        change="w → −w, θ_i → −θ_i",
+    ),
+)
 def symmetry_sign(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Changing the sign of the head and of all targets, $(w, \theta_i) \to (-w, -\theta_i)$, is carried along by every
     learner's step: $B^+$ stays and $w^+$ changes its sign.
@@ -324,18 +313,18 @@ def symmetry_sign(example: Example, implementation: Implementation) -> Iterator[
     )
 
 
-def _scaling_proof(proof: Proof) -> None:
-    # β∇ must become c·β∇ with β → β/c², so the gradients themselves are multiplied by c³.
-    prove_carried(
-        proof,
-        {"B": a.B.scaled(c=1), "w": a.w.scaled(c=1), "theta_i": a.theta.scaled(c=2)},
-        lambda grad_B, grad_w: (grad_B.scaled(c=3), grad_w.scaled(c=3)),
-        "B → cB, w → cw, θ_i → c²θ_i, α → α/c²",
+@symmetry(
+    given=ANY_STEP + r"; $c > 0$ (instances: $\frac{1}{2} \le c \le 2$)",
+    draws=with_scale,
+    proof=partial(
+        prove_carried,
+        # β∇ must become c·β∇ with β → β/c², so the gradients themselves are multiplied by c³.
+        letters={"B": a.B.scaled(c=1), "w": a.w.scaled(c=1), "theta_i": a.theta.scaled(c=2)},
+        gradients=lambda grad_B, grad_w: (grad_B.scaled(c=3), grad_w.scaled(c=3)),
+        change="B → cB, w → cw, θ_i → c²θ_i, α → α/c²",
         alpha_power=-2,
-    )
-
-
-@symmetry(given=ANY_STEP + r"; $c > 0$ (instances: $\frac{1}{2} \le c \le 2$)", draws=with_scale, proof=_scaling_proof)
+    ),
+)
 def symmetry_scaling(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Units can be chosen: $(B, w, \theta_i, \alpha, \beta) \to (cB, cw, c^2 \theta_i, \alpha/c^2, \beta/c^2)$
     multiplies $B^+$ and $w^+$ by $c$, for every learner. So $\alpha = 1$ is no restriction, and $\alpha L_*$ and

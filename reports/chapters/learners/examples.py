@@ -8,16 +8,7 @@ from matplotlib.figure import Figure
 
 from metarep.reports.page.output import as_csv
 from metarep.reports.page.style import SERIES, log_axis, lowest_shown, new_figure, style
-from metarep.reports.study.study import (
-    EXAMPLES,
-    STARTS,
-    TITLES,
-    Settings,
-    Study,
-    example,
-    start_name,
-    study,
-)
+from metarep.reports.study.study import EXAMPLES, STARTS, TITLES, Settings, Study, example, start_name, study
 
 HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
 """Columns of the table."""

@@ -1,19 +1,16 @@
 """The chapter on other learners: who learns the representation, who does not, how fast; and wider learners."""
 
 from dataclasses import dataclass
-from typing import Any
 
-from metarep.reports.chapters.learners.examples import (
-    HEADER,
-    draw_examples,
-    example_rows,
-    examples_csv,
-    study_examples,
-)
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.learners.examples import HEADER, draw_examples, example_rows, examples_csv, study_examples
+from metarep.reports.chapters.learners.records import LearnerRecord, learner_record
 from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
 from metarep.reports.page import blocks as b
 from metarep.reports.page.style import rendered
-from metarep.reports.study.study import record
+
+NAME = "learners"
+STUDIES, WIDTHS = ("learners",), ("widths",)
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class LearnersResults:
     """The worked examples' table, records, and figure with its data."""
 
     rows: tuple[tuple[str, ...], ...]
-    records: tuple[dict[str, Any], ...]
+    records: tuple[LearnerRecord, ...]
     figure: bytes
     data: str
 
@@ -37,8 +34,7 @@ class WidthResults:
 def measure_examples() -> LearnersResults:
     """Study every worked example."""
     studies = study_examples()
-    # How long each took would make equal reports differ.
-    records = tuple({name: value for name, value in record(s).items() if name != "seconds"} for s in studies)
+    records = tuple(map(learner_record, studies))
     figure = rendered(draw_examples(studies), "svg")
     return LearnersResults(tuple(example_rows(studies)), records, figure, examples_csv(studies))
 
@@ -49,8 +45,23 @@ def measure_widths(seed: int) -> WidthResults:
     return WidthResults(rendered(draw_widths(curves), "svg"), widths_csv(curves))
 
 
-def learners_section(results: LearnersResults, widths: WidthResults) -> b.Section:
+def learner_jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """The worked examples, and the wider learners."""
+    return [(STUDIES, measure_examples, ()), (WIDTHS, measure_widths, (seed,))]
+
+
+def learner_records(results: Results) -> tuple[LearnerRecord, ...]:
+    """Other learners."""
+    found: LearnersResults | None = results.parts.get(STUDIES)
+    return found.records if found else ()
+
+
+def learners_section(gathered: Results) -> b.Section | None:
     """One table, one figure; and the figure on width."""
+    if STUDIES not in gathered.parts:
+        return None
+    results: LearnersResults = gathered.parts[STUDIES]
+    widths: WidthResults = gathered.parts[WIDTHS]
     learned = [row[0] for row in results.rows if row[1] == "yes"]
     others = [row[0] for row in results.rows if row[1] != "yes"]
     examples = b.Picture(
@@ -84,3 +95,12 @@ def learners_section(results: LearnersResults, widths: WidthResults) -> b.Sectio
         ),
         short="Other learners",
     )
+
+
+CHAPTER = Chapter(
+    learners_section,
+    name=NAME,
+    sizes=dict.fromkeys(("quick", "full")),
+    jobs=learner_jobs,
+    record={"learners": learner_records},
+)

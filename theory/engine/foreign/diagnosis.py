@@ -40,7 +40,7 @@ class Diagnosis:
     explanation: str
 
 
-# --- named ------------------------------------------------------------------------------------------------------------
+# --- named
 
 FITTED_IDS = ("alpha-scaled", "beta-scaled", "wrong-sign", "single-precision", "missing-term", "weight-decay")
 """Causes whose factor or term is found by a fit, not by trying the mutant with its one factor."""
@@ -95,7 +95,7 @@ def other_specs(case: Case) -> Iterator[Match]:
                 yield Match(made, None, what, 20)
 
 
-# --- all together -----------------------------------------------------------------------------------------------------
+# --- all together
 
 SEARCHES = (named, step_sizes, one_part, terms, tasks, additions, other_specs)
 

@@ -21,7 +21,7 @@ def shown(factor: float) -> float:
     return float(f"{factor:.6g}")
 
 
-# --- step sizes -------------------------------------------------------------------------------------------------------
+# --- step sizes
 
 
 def _fitted_step_sizes(point: Point, beta_too: bool) -> tuple[float, float] | None:
@@ -135,7 +135,7 @@ def one_part(case: Case) -> Iterator[Match]:
             yield Match("beta-scaled", shown(factor), f"{name} outer step is {factor:.6g} times what it should be", 35)
 
 
-# --- terms, tasks and additions ---------------------------------------------------------------------------------------
+# --- terms, tasks and additions
 
 
 def _nice(value: float, loose: float) -> float:

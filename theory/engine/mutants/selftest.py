@@ -62,6 +62,11 @@ class Row:
         """Whether anything refutes it."""
         return bool(self.refuted_by) or self.evidence is not None
 
+    @property
+    def share(self) -> str:
+        """How many of the claims that were tried refute it."""
+        return f"{len(self.refuted_by)} of {len(self.refuted_by) + len(self.survived)}"
+
 
 @dataclass(frozen=True)
 class Matrix:

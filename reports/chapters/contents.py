@@ -1,0 +1,28 @@
+"""The report's chapters in reading order: a chapter is added by a module with a ``CHAPTER``, and a line here."""
+
+from metarep.reports.chapters import changes, mutants, notation, reproduction, update_maps
+from metarep.reports.chapters.boundaries import chapter as boundaries
+from metarep.reports.chapters.claims import graph, one_by_one, verdicts
+from metarep.reports.chapters.experiments import figure_1
+from metarep.reports.chapters.experiments import section as experiments
+from metarep.reports.chapters.learners import section as learners
+from metarep.reports.chapters.rates import section as rates
+from metarep.reports.chapters.samples import section as samples
+
+CHAPTERS = (
+    changes.CHAPTER,
+    graph.CHAPTER,
+    notation.CHAPTER,
+    figure_1.CHAPTER,
+    verdicts.CHAPTER,
+    rates.CHAPTER,
+    boundaries.CHAPTER,
+    experiments.CHAPTER,
+    samples.CHAPTER,
+    learners.CHAPTER,
+    mutants.CHAPTER,
+    update_maps.CHAPTER,
+    one_by_one.CHAPTER,
+    reproduction.CHAPTER,
+)
+"""Gathering, the page, report.json and its schema loop over these."""
