@@ -66,9 +66,6 @@ _OWN: tuple[tuple[str, Any, str], ...] = (
 """The fields that are no chapter's: name, type, description."""
 
 
-_CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True, json_schema_serialization_defaults_required=True)
-
-
 def _report_type() -> type:
     """The dataclass of report.json: its own fields and those of the chapters."""
     chapters = (
@@ -79,7 +76,7 @@ def _report_type() -> type:
     return make_dataclass(
         "Report",
         [(name, Annotated[kind, Field(description=words)]) for name, kind, words in (*_OWN, *chapters)],
-        namespace={"__pydantic_config__": _CLOSED},
+        namespace={"__pydantic_config__": ConfigDict(use_attribute_docstrings=True)},
     )
 
 
@@ -98,6 +95,9 @@ def report_schema() -> Schema:
         "oneOf": [{"const": verdict.value, "description": verdict.meaning} for verdict in Verdict],
     }
     named = {"$schema": {"const": SCHEMA_LINE["$schema"], "description": "This schema."}}
+    for record in (found, *found["$defs"].values()):
+        if "properties" in record:
+            record |= {"required": list(record["properties"]), "additionalProperties": False}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:metarep:report:{FORMAT}",
