@@ -40,7 +40,14 @@ def differing_tasks(draw: st.DrawFn) -> Example:
     }
 
 
-@claim(Verdict.SUPPORTED, learners=("fo-anil",), rests_on="mean-update-fo-anil", floats=differing_tasks, examples=40)
+@claim(
+    Verdict.SUPPORTED,
+    source=own(about="finite-samples"),
+    learners=("fo-anil",),
+    rests_on="mean-update-fo-anil",
+    floats=differing_tasks,
+    examples=40,
+)
 def mean_rest_fo_anil(
     example: Example, implementation: Implementation, *, mean_rest=mean_rest, mean_gradients=mean_gradients
 ) -> Comparison:
@@ -150,7 +157,13 @@ def _predicted_and_seen(
     return floor.mean_square_sine, value, float(seen.standard_error) / value
 
 
-floor_claim = partial(claim, Verdict.MEASURED, learners=("fo-anil",), rests_on="noise-floor-fo-anil")
+floor_claim = partial(
+    claim,
+    Verdict.MEASURED,
+    source=own(about="finite-samples"),
+    learners=("fo-anil",),
+    rests_on="noise-floor-fo-anil",
+)
 
 
 @floor_claim(
