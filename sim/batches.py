@@ -52,3 +52,16 @@ def flattened(batch: tuple[int, ...], *arrays: tuple[Any, int]) -> tuple[Array, 
         np.broadcast_to(array, batch + shape).reshape(-1, *shape)
         for (array, _), shape in zip(arrays, shapes, strict=True)
     )
+
+
+def flattened_step(
+    B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize
+) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+    """The batch axes of a step's arguments, and the arguments with these as one axis.
+
+    Raises:
+        ValueError: the batch axes do not broadcast.
+    """
+    arrays = {"B": (B, 2), "w": (w, 1), "targets": (targets, 2), "alpha": (alpha, 0), "beta": (beta, 0)}
+    batch = common_batch(**arrays)
+    return batch, flattened(batch, *arrays.values())

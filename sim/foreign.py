@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from metarep.sim import updates
+from metarep.sim.batches import flattened_step
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.user_code import UserCode, UserCodeError, line_in, load_user_code, raised
@@ -203,11 +204,7 @@ def foreign_implementation(adapter: Adapter) -> Implementation:
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
         if learner.name not in adapter.supported:
             return updates.step(learner, B, w, targets, alpha, beta)
-        batch = np.broadcast_shapes(B.shape[:-2], w.shape[:-1], targets.shape[:-2], np.shape(alpha), np.shape(beta))
-        each_B = np.broadcast_to(B, batch + B.shape[-2:]).reshape(-1, *B.shape[-2:])
-        each_w = np.broadcast_to(w, batch + w.shape[-1:]).reshape(-1, w.shape[-1])
-        each_targets = np.broadcast_to(targets, batch + targets.shape[-2:]).reshape(-1, *targets.shape[-2:])
-        each_alpha, each_beta = (np.broadcast_to(size, batch).ravel() for size in (alpha, beta))
+        batch, (each_B, each_w, each_targets, each_alpha, each_beta) = flattened_step(B, w, targets, alpha, beta)
         next_B, next_w = np.zeros(each_B.shape), np.zeros(each_w.shape)
         for i in range(len(each_B)):
             if batch and not each_B[i].any() and not each_w[i].any():

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from metarep.sim import metrics
-from metarep.sim.batches import common_batch, flattened, transposed
+from metarep.sim.batches import flattened_step, transposed
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
 from metarep.sim.mutants.mutant import Mutant, Wrong
@@ -221,12 +221,9 @@ def _smallest_angle(right: Callable[..., Array], B: Array, B_star: Array) -> Arr
 
 def _by_setting(step: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
     """A step written for scalar α and β where these vary over the batch axes: setting by setting."""
-    B, w, targets, alpha, beta = at
-    if np.ndim(alpha) == 0 and np.ndim(beta) == 0:
+    if all(np.ndim(step_size) == 0 for step_size in at[3:]):
         return step(learner, *at)
-    axes = (B, 2), (w, 1), (targets, 2), (alpha, 0), (beta, 0)
-    batch = common_batch(**dict(zip(("B", "w", "targets", "alpha", "beta"), axes, strict=True)))
-    B, w, targets, alpha, beta = flattened(batch, *axes)
+    batch, (B, w, targets, alpha, beta) = flattened_step(*at)
     next_B, next_w = np.empty_like(B), np.empty_like(w)
     for setting in {(a, b) for a, b in zip(alpha.tolist(), beta.tolist(), strict=True)}:
         here = (alpha == setting[0]) & (beta == setting[1])

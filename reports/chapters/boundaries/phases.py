@@ -30,6 +30,7 @@ from metarep.reports.page.charts import (
     share_colours,
 )
 from metarep.reports.page.markup import LEARNER_TITLES, inline_text, power
+from metarep.sim.batches import flattened
 from metarep.sim.learners import Learner, get_learner
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, start
 from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
@@ -150,10 +151,8 @@ def _run_in_stages(
     """Outcome values over the batch after ``steps`` steps of fixed tasks; what has diverged is dropped on the way."""
     count = int(np.prod(batch))
     outcome = np.full(count, Outcome.MOVING.value, dtype=object)
-    heads = np.broadcast_to(problem.tasks(0), batch + problem.tasks(0).shape[-2:]).reshape(count, problem.k, -1)
-    B = np.broadcast_to(problem.B0, batch + problem.B0.shape[-2:]).reshape(count, *problem.B0.shape[-2:])
-    w = np.broadcast_to(problem.w0, batch + problem.w0.shape[-1:]).reshape(count, -1)
-    alphas, betas = (np.broadcast_to(value, batch).reshape(count) for value in (alpha, beta))
+    starts = (problem.B0, 2), (problem.w0, 1)
+    B, w, heads, alphas, betas = flattened(batch, *starts, (problem.tasks(0), 2), (alpha, 0), (beta, 0))
     alive, done = np.arange(count), 0
     for share in STAGES:
         now = max(done + 1, round(share * steps))
