@@ -1,5 +1,6 @@
 """Small reports: one with every chapter, made in half a minute (short runs, few examples, a refuted claim with another
-that rests on it), and one of three claims."""
+that rests on it), and one of three claims.
+"""
 
 from dataclasses import replace
 from pathlib import Path

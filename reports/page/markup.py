@@ -81,7 +81,8 @@ _LONG = 45
 
 def breakable(latex: str) -> list[str]:
     """A long formula in pieces behind whose last sign a line may be broken, as TeX does: browsers never break MathML
-    themselves."""
+    themselves.
+    """
     if len(latex) <= _SHORT:
         return [latex]
     pieces, start, depth, norm = [], 0, 0, False

@@ -45,8 +45,7 @@ def width_curves(seed: int = 0) -> list[WidthCurve]:
 
 
 def widths_csv(curves: list[WidthCurve]) -> str:
-    """The figure's data: one row per recorded step of a curve; the last column is empty where nothing is
-    superfluous."""
+    """The figure's data: one row per recorded step of a curve; the last column is empty where nothing is superfluous."""
     header = ("k", "width", "m", "step", "relative error of the useful part", "largest superfluous singular value^2")
     rows = [
         (c.k, c.width, c.m or "inf", int(step), c.error[i], "" if c.superfluous is None else c.superfluous[i])

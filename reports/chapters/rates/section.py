@@ -135,7 +135,7 @@ def grid_records(results: Results) -> tuple[RateRecord, ...]:
     return tuple(record for _, group in rates_of(results).grid for record in group)
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures
 
 _MARKERS = {"anil": "o", "fo-anil": "s", "maml": "D", "fo-maml": "^"}
 _SIZES = {"anil": 10.5, "fo-anil": 8.0, "maml": 5.5, "fo-maml": 3.0}
@@ -272,7 +272,7 @@ def _tightness_panel(axes: Any, kept: Sequence[tuple[float, RateRecord, float]])
     axes.legend(loc="upper left")
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 def rates_section(results: Results) -> b.Section:
