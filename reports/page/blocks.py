@@ -91,8 +91,8 @@ Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph |
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list
-    of chapters says."""
+    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list of
+    chapters says."""
 
     anchor: str
     title: str

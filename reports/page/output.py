@@ -1,5 +1,5 @@
-"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in
-one line."""
+"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in one
+line."""
 
 import json
 import math

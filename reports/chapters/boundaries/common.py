@@ -1,8 +1,8 @@
 """What the parts of the chapter on where the theory stops have in common: how much is run, heads, limits of steps.
 
 Each part is data, figure and text; the data are whole grids of settings run as one batch, with a stream of their own,
-so that parts run in any order and on any core. By the scaling symmetry only αL_*, β/α (or αβL_*²), the shape of Ψ_*
-and the start matter; L_* = 1 unless said otherwise.
+so that parts run in any order and on any core. By the scaling symmetry only αL_*, β/α (or αβL_*²), the shape of Ψ_* and
+the start matter; L_* = 1 unless said otherwise.
 """
 
 import zlib

@@ -12,8 +12,8 @@ from metarep.reports.chapters.claims.table import stem_and_learner
 
 
 def ancestors(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
-    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the
-    given ones are left out."""
+    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the given
+    ones are left out."""
     place = {claim.id: index for index, claim in enumerate(claims)}
     found: dict[str, set[str]] = {}
     for claim in claims:

@@ -76,8 +76,8 @@ class RateRecord:
 
 
 def rates_problem(d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float) -> Problem:
-    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The
-    same for all learners.
+    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The same
+    for all learners.
 
     Raises:
         ValueError: arguments out of range.
