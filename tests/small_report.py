@@ -17,10 +17,9 @@ from metarep.reports.report.document import write_report
 from metarep.reports.report.gather import gather
 from metarep.reports.study.study import Settings, example, study
 from metarep.sim.learners import LEARNERS
-from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue
-from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
-from metarep.theory.engine.mutants.selftest import FaultRow, concerns, used_claims, wrong_claim_row
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
+from metarep.theory.engine.mutants.selftest import MUTANTS, Row, trials, tried_on, used_claims
 
 QUICK = tuple(claim.id for claim in catalogue() if claim.measure is None)
 RATES = RatesSize(
@@ -41,7 +40,7 @@ PROFILE = ReportProfile(
     },
 )
 RECOVERY = RecoverySetting(steps=30, trials=2)
-MADE_UP = {"samples": SamplesSize(recovery=RECOVERY), "faults": True, "learners": None}
+MADE_UP = {"samples": SamplesSize(recovery=RECOVERY), "mutants": True, "learners": None}
 """Sizes of chapters whose results are made up here, at least in part."""
 
 TINY_CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
@@ -79,7 +78,7 @@ CLAIMS = (claim("{REFUTED}", still, "update-fo-anil"), claim("{ABOVE}", anything
 
 
 def _made_up() -> dict[Key, Any]:
-    """What the chapters on samples, learners and faults show; the floor and the matrix are made up."""
+    """What the chapters on samples, learners and mutants show; the floor and the matrix are made up."""
     studies = [study(example(name), Settings(steps=200, trials=1)) for name in ("reptile-1", "ridge-anil")]
     floor = tuple(
         FloorPoint(FloorSizes(**s._asdict(), beta=0.1), SMALL, 1e-3 * i, 1e-3 * i, 2e-3 * i, 1.1e-3 * i, 1e-5)
@@ -95,10 +94,13 @@ def _made_up() -> dict[Key, Any]:
     }
     extra |= {("recovery", name): recovery_points(name, 0, RECOVERY) for name in LEARNERS}
     used = [claim for claim in catalogue() if claim.id in used_claims(quick=True)]
-    for name, deviation in DEVIATIONS.items():
-        tried = tuple(claim.id for claim in used if concerns(claim, deviation))
-        extra["fault", name] = FaultRow(name, deviation.cause, deviation.description, tried[::2], tried[1::2])
-    extra |= {("wrong claim", str(place)): wrong_claim_row(place) for place in (1, 3)}
+    for name, run, given in trials(quick=True):
+        mutant = MUTANTS[name]
+        if mutant.kind != "claim":
+            tried = tuple(claim.id for claim in used if tried_on(mutant, claim))
+            extra["mutant", name] = Row(name, mutant.kind, mutant.cause, mutant.what, tried[::2], tried[1::2])
+        elif "contraction" in name or "one-step" in name or "diversity" in name:
+            extra["mutant", name] = run(*given)
     return extra
 
 

@@ -325,12 +325,12 @@ def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     assert "alpha = " in text
 
 
-def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch, complaint):
+def test_selftest_exits_with_1_if_a_mutant_survives(capsys, monkeypatch, complaint):
     from metarep.theory.engine.mutants import selftest
 
     def outcome(refuted_by):
-        row = selftest.FaultRow("a-fault", "a cause", "what is wrong", refuted_by, ("update-anil",))
-        return lambda **options: selftest.SelfTest(("update-anil",), (row,), ())
+        row = selftest.Row("a-mutant", "implementation", "a cause", "what is wrong", refuted_by, ("update-anil",))
+        return lambda **options: selftest.Matrix((row,))
 
     monkeypatch.setattr(selftest, "selftest", outcome(("update-maml",)))
     assert data(capsys, "selftest", "--without", "update-fo-anil")["survivors"] == []

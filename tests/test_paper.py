@@ -1,4 +1,4 @@
-"""The paper's index: every claim of the paper is in it, every entry leads somewhere, and the outside shows all of it."""
+"""The paper's index: every claim of the paper is in it, every entry leads somewhere, the outside shows all of it."""
 
 import json
 

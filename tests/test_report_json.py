@@ -32,7 +32,7 @@ from metarep.reports.report.schema import SCHEMA_FILE, VARYING, part_schema, rep
 from metarep.reports.report.stored import comparable, stored_report
 from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Verdict
-from metarep.theory.claims.samples import FLOOR_SETTINGS
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS
 
 
 def strictly(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The sampler in law: its law against that of explicit data, its planted faults, its limits, and runs on it."""
+"""The sampler in law: its law against that of explicit data, its mutants, its limits, and runs on it."""
 
 import math
 
@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
-from metarep.sim.sampling.faults import SAMPLING_FAULTS
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.sampling.gaussian_queries import Draws, first_query, fresh_directions, second_query
 from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, sampling_mode, step_in_law
 from metarep.sim.sampling.runs import EXPLICIT, run_sampled
 from metarep.sim.updates import step
 
 EPS = np.finfo(float).eps
+MUTANTS = {mutant.name: mutant for mutant in SAMPLER_MUTANTS}
 learners = pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
 
 
@@ -28,9 +29,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     profile = law_profile(metafunc.config)
     if "equality_case" in metafunc.fixturenames:
         metafunc.parametrize("equality_case", list(law.equality_cases(profile)))
-    if "fault_case" in metafunc.fixturenames:
-        cases = list(law.fault_cases(profile))
-        metafunc.parametrize("fault_case", cases, ids=[" in ".join(case) for case in cases])
+    if "mutant_case" in metafunc.fixturenames:
+        cases = list(law.mutant_cases(profile))
+        metafunc.parametrize("mutant_case", cases, ids=[" in ".join(case) for case in cases])
 
 
 # --- the law ----------------------------------------------------------------------------------------------------------
@@ -41,19 +42,19 @@ def test_law_is_that_of_explicit_data(equality_case, request):
     assert comparison.equal, comparison
 
 
-def test_planted_fault_is_found(fault_case, request):
-    comparison = law.fault_cases(law_profile(request.config))[fault_case]()
+def test_mutant_is_found(mutant_case, request):
+    comparison = law.mutant_cases(law_profile(request.config))[mutant_case]()
     assert not comparison.equal, comparison
 
 
-def test_default_profile_plants_every_fault():
-    assert [fault for fault, _ in law.fault_cases("default")] == list(SAMPLING_FAULTS)
-    everything = {(fault.name, learner) for fault in SAMPLING_FAULTS.values() for learner in fault.learners}
-    assert set(law.fault_cases("thorough")) == everything
+def test_default_profile_tries_every_mutant():
+    assert [mutant for mutant, _ in law.mutant_cases("default")] == list(MUTANTS)
+    everything = {(mutant.name, learner) for mutant in SAMPLER_MUTANTS for learner in mutant.learners}
+    assert set(law.mutant_cases("thorough")) == everything
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "mutant",
     [
         "first-degrees-of-freedom",
         "frozen-chi-square",
@@ -64,14 +65,14 @@ def test_default_profile_plants_every_fault():
         "population-hessian",
     ],
 )
-def test_planted_fault_is_found_in_a_single_data_set(fault):
-    comparison = law.compare_queries(law.QUERY_SETTINGS["generic"], 4000, 1, 10, {fault}, energy=False)
+def test_mutant_is_found_in_a_single_data_set(mutant):
+    comparison = law.compared(mutant, law.queries(law.QUERY_SETTINGS["generic"], 4000, MUTANTS[mutant]), 1, 10, False)
     assert not comparison.equal, comparison
 
 
-@pytest.mark.parametrize("fault", ["nothing-outside", "level-bartlett"])
-def test_planted_fault_is_found_in_fresh_directions(fault):
-    comparison = law.compare_directions(3, 2, 5, 4000, 1, 10, {fault}, energy=False)
+@pytest.mark.parametrize("mutant", ["nothing-outside", "level-bartlett"])
+def test_mutant_is_found_in_fresh_directions(mutant):
+    comparison = law.compared(mutant, law.directions(3, 2, 5, 4000, MUTANTS[mutant]), 1, 10, False)
     assert not comparison.equal, comparison
 
 
@@ -108,9 +109,8 @@ def test_comparison_finds_a_difference(family, change):
 
 def test_gradients_coordinates_alone_would_not_do():
     """h's law says nothing about the second query: only Σ̂u₂ and u₂ᵀΣ̂u₂ show its wrong degrees of freedom."""
-    comparison = law.compare_queries(
-        law.QUERY_SETTINGS["generic"], 4000, 1, 10, {"second-degrees-of-freedom"}, energy=False
-    )
+    wrong = law.queries(law.QUERY_SETTINGS["generic"], 4000, MUTANTS["second-degrees-of-freedom"])
+    comparison = law.compared("second query", wrong, 1, 10, False)
     assert any(mark in comparison.worst["Kolmogorov-Smirnov"] for mark in ("Σ", "projection", "form"))
     assert not comparison.equal
 
@@ -471,7 +471,6 @@ def test_shared_samples_change_the_law():
         ({"B": np.ones((5, 2))}, "B has shape"),
         ({"w": np.ones(3)}, "B has shape"),
         ({"learner": Learner("two-step", "head", False, 2)}, "no sampler in law for 'two-step'"),
-        ({"faults": {"gremlin"}}, "unknown sampling fault 'gremlin'; known: first-degrees-of-freedom"),
     ],
 )
 def test_bad_steps_are_refused(change, message):
@@ -500,7 +499,6 @@ def test_bad_steps_are_refused(change, message):
         ({"record_every": 0}, "record_every is 0; allowed: a whole number, 1 or more"),
         ({"shared": True}, "shared is set with method 'in-law'"),
         ({"method": "explicit", "m_in": None}, "allowed on explicit data: whole numbers"),
-        ({"method": "explicit", "faults": {"no-shrinkage"}}, "faults are planted in the sampler in law"),
         ({"B0": np.ones((9, 2))}, "B0 has shape"),
         ({"alpha": -0.1}, "alpha is -0.1"),
     ],

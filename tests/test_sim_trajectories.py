@@ -208,7 +208,7 @@ def test_an_implementation_is_what_is_run():
         ({"alpha": 0}, "alpha is 0; allowed: alpha > 0 and finite"),
         ({"beta": -0.1}, r"beta is -0\.1; allowed: beta >= 0 and finite"),
         ({"beta": float("inf")}, "beta is inf; allowed"),
-        ({"alpha": np.full(3, 0.1)}, r"batch axes of B0 \(2,\), .*alpha \(3,\).*differ; allowed: axes that broadcast"),
+        ({"alpha": np.full(3, 0.1)}, r"batch axes differ: B0 \(2,\), .*alpha \(3,\).*; allowed: axes that broadcast"),
     ],
 )
 def test_bad_arguments(arguments, message):

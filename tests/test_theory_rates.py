@@ -12,8 +12,9 @@ import sympy
 from metarep.sim.learners import META_LEARNERS, get_learner
 from metarep.sim.updates import step
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import get_claim, width
+from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Verdict
+from metarep.theory.claims.width import population
 from metarep.theory.dynamics import gaussian_heads as gh
 from metarep.theory.dynamics import rates
 from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix, stated_linearisation
@@ -227,8 +228,8 @@ def test_checks_of_the_theory_notice_a_wrong_one(claim_id: str, formula: Any, wr
 
 
 def test_the_wide_factor_notices_a_wrong_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = width.right_factor
-    monkeypatch.setattr(width, "right_factor", lambda *at: right(*at) * 2)
+    right = population.right_factor
+    monkeypatch.setattr(population, "right_factor", lambda *at: right(*at) * 2)
     finding = verify(
         get_claim("width-local-factor"), profile=Profile(shrink=False), examples=24, kinds=("exact", "floats")
     )

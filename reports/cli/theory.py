@@ -243,7 +243,8 @@ def selftest(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Test the tests: wrong implementations and wrong claims, each to be refuted. Exit code 1 if one survives."""
+    """Test the tests: mutants (wrong implementations, formulas and claims), each to be refuted. Exit code 1 if one
+    survives."""
     import os
 
     from metarep.theory.claims import catalogue, get_claim
@@ -255,31 +256,25 @@ def selftest(
     from metarep.theory.engine.mutants.selftest import selftest as run
 
     with progress_bar("selftest") as told:
-        result = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
+        matrix = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
     if json:
-        typer.echo(as_json(selftest_record(result)))
+        typer.echo(as_json(selftest_record(matrix)))
     else:
         print_table(
-            ("fault", "what is wrong", "refuted by", "claims that saw it"),
+            ("mutant", "what is wrong", "refuted by", "claims that saw it"),
             [
-                (
-                    row.fault,
-                    row.description,
-                    row.refuted_by[0] if row.found else "NOTHING",
-                    f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
-                )
-                for row in result.faults
+                (row.mutant, row.what, row.refuted_by[0] if row.found else "NOTHING", row.share)
+                for row in matrix.crossed
             ],
             (3,),
         )
         print_table(
             ("wrong claim", "refuted by", "because"),
             [
-                (row.claim, "NOTHING", "") if row.evidence is None else (row.claim, row.evidence.kind, row.evidence.why)
-                for row in result.wrong_claims
+                (row.mutant, "NOTHING", "") if (found := row.evidence) is None else (row.mutant, found.kind, found.why)
+                for row in matrix.wrong_claims
             ],
         )
-        total = len(result.faults) + len(result.wrong_claims)
-        typer.echo(f"{total - len(result.survivors)} of {total} refuted")
-    if result.survivors:
+        typer.echo(f"{len(matrix.rows) - len(matrix.survivors)} of {len(matrix.rows)} refuted")
+    if matrix.survivors:
         raise typer.Exit(1)

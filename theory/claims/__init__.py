@@ -16,22 +16,21 @@ def catalogue() -> tuple[Claim, ...]:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
     from metarep.theory.claims import (
-        baseline,
         blind,
         constants,
         contraction,
         envelope,
-        sampled_steps,
-        samples,
         setting,
         symmetries,
         updates,
-        width,
     )
+    from metarep.theory.claims.baseline import average_loss, diversity
     from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.samples import floor, sampled_moments, steps
     from metarep.theory.claims.special_points import fixed, moving
     from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
     from metarep.theory.claims.structure import factors, moments, reduction
+    from metarep.theory.claims.width import finite, population
 
     chapters = (
         setting,
@@ -53,10 +52,13 @@ def catalogue() -> tuple[Claim, ...]:
         gaussian_border,
         blind,
         envelope,
-        baseline,
-        width,
-        sampled_steps,
-        samples,
+        average_loss,
+        diversity,
+        population,
+        finite,
+        steps,
+        sampled_moments,
+        floor,
         constants,
     )
     claims = tuple(claim for module in chapters for claim in claims_in(module))

@@ -143,7 +143,7 @@ class Chapter:
             variants: Mapping[str, Mapping[str, Any]]
             if each is None:
                 variants = {"": {}}
-            elif isinstance(each, Mapping) and not all(name in LEARNERS for name in each):
+            elif isinstance(each, Mapping) and all(isinstance(variant, Mapping) for variant in each.values()):
                 variants = each
             else:
                 variants = {name: {"learner": LEARNERS[name]} for name in each}

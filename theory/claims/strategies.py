@@ -64,12 +64,15 @@ def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]
     return st.lists(vector(numbers, size, 1.0), min_size=2, max_size=2)
 
 
+def ratios(numbers: Numbers) -> st.SearchStrategy[Any]:
+    """β/α, away from 1."""
+    return st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
+
+
 @cache
 def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tuple[Any, Any]]:
     """(α, β), both positive and different from each other: β = α·ratio with the ratio away from 1."""
-    alphas = numbers(1 / 8, largest)
-    ratios = st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
-    return st.tuples(alphas, ratios).map(lambda pair: (pair[0], pair[0] * pair[1]))
+    return st.tuples(numbers(1 / 8, largest), ratios(numbers)).map(lambda pair: (pair[0], pair[0] * pair[1]))
 
 
 @st.composite

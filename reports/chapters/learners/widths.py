@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from metarep.reports.page.charts import Chart
 from metarep.reports.page.style import INK, SERIES, new_figure, style
-from metarep.theory.claims.width import ALPHA, BETA, NOISE, SPECTRUM, WIDTHS, wide_runs
+from metarep.theory.claims.width.finite import ALPHA, BETA, NOISE, SPECTRUM, WIDTHS, wide_runs
 from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 
 SAMPLES: tuple[int | None, ...] = (5, 100, None)

@@ -30,7 +30,7 @@ from metarep.reports.chapters.chapter import (
 from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import make_problem
 from metarep.sim.sampling.runs import run_sampled
-from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL, FloorSetting, measured_floor
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL, FloorSetting, measured_floor
 from metarep.theory.dynamics.floor import predicted_floor, rough_floor
 
 GROWTH_SIZES = (0.005, 0.01, 0.02, 0.04, 0.08)

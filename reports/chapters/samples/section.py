@@ -22,7 +22,7 @@ from metarep.reports.page.charts import Chart
 from metarep.reports.page.markup import LEARNER_TITLES, at_least
 from metarep.reports.page.style import COLOURS, DASHES, INK, WIDTHS, new_figure, style
 from metarep.sim.learners import LEARNERS
-from metarep.theory.claims.samples import GROWTH_SETTING, SMALL, FloorSetting
+from metarep.theory.claims.samples.floor import GROWTH_SETTING, SMALL, FloorSetting
 
 # --- figures ----------------------------------------------------------------------------------------------------------
 

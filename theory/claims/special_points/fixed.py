@@ -24,6 +24,7 @@ from metarep.theory.claims.strategies import (
     arrays_at,
     matrix,
     outer_steps,
+    ratios,
     reflected_identity,
     reflections,
     step_arrays,
@@ -91,11 +92,6 @@ def truths(draw: st.DrawFn, numbers: Numbers) -> Example:
         "frame": draw(reflections(numbers, d)),
         "turn": draw(reflections(numbers, k)),
     }
-
-
-def ratios(numbers: Numbers) -> st.SearchStrategy[Any]:
-    """β/α, away from 1."""
-    return st.one_of(numbers(0.25, 0.75), numbers(1.25, 2.0))
 
 
 def truth_arrays(example: Example) -> StepArrays:

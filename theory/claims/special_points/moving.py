@@ -12,7 +12,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, zero
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, same_step, step_scale
 from metarep.theory.claims.record import Comparison, Example, own
-from metarep.theory.claims.special_points.fixed import ANILS, MAMLS, Pair, as_predicted, ratios, special, without_head
+from metarep.theory.claims.special_points.fixed import ANILS, MAMLS, Pair, as_predicted, special, without_head
 from metarep.theory.claims.strategies import (
     ANY_STEP,
     Numbers,
@@ -20,6 +20,7 @@ from metarep.theory.claims.strategies import (
     arrays_at,
     matrix,
     outer_steps,
+    ratios,
     reflected_identity,
     reflections,
     step_arrays,
