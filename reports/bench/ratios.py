@@ -80,7 +80,9 @@ def population_ratios(scale: float = 1.0) -> list[Ratio]:
 def _autograd_step(
     learner: Learner, B: Array, w: Array, heads: Array, m: int, sigma: float, rng: np.random.Generator
 ) -> None:
-    """One step of all trials on fresh data by automatic differentiation, in chunks of the size that explicit data use."""
+    """One step of all trials on fresh data by automatic differentiation, in chunks of the size that explicit data
+    use.
+    """
     d = B.shape[-2]
     chunk = max(1, CHUNK_BYTES // (8 * heads.shape[-1] * d * 2 * m))
     for start in range(0, len(B), chunk):

@@ -83,7 +83,9 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be written."""
+    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
+    written.
+    """
     make_folder(path.parent)
     check_file(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")

@@ -26,7 +26,8 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims.paper import PAPER
 
 Example = Mapping[str, Any]
-"""The drawn numbers of one example, by the paper's symbols: ints, floats, fractions, strings and nested lists of these.
+"""The drawn numbers of one example, by the paper's symbols: ints, floats, fractions, strings and nested lists of
+these.
 """
 
 

@@ -14,7 +14,9 @@ from metarep.sim.learners import META_LEARNERS
 
 
 def constants_chart(details: dict[str, dict[str, Any]]) -> Chart:
-    """Largest c of the envelope that an adversary left, over (αL_*, αβL_*²), a panel a learner (details of the claims)."""
+    """Largest c of the envelope that an adversary left, over (αL_*, αβL_*²), a panel a learner (details of the
+    claims).
+    """
     panels, rows = [], []
     for name, found in details.items():
         table = np.array(found["largest_c"], dtype=float)
