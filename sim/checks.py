@@ -8,7 +8,8 @@ import numpy as np
 Array = np.ndarray
 
 LARGEST_D = 10**12
-"""Largest ambient dimension: beyond it the random parts of a start are no longer told apart from its rounding errors.
+"""Largest ambient dimension: beyond it the random parts of a start are no longer told apart from its rounding
+errors.
 """
 
 

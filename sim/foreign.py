@@ -1,9 +1,9 @@
 """Somebody else's update maps, loaded from an adapter and wrapped so that the claims can be run against them.
 
 An adapter is a module with one function, ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, for one
-example: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the
-outer loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has
-(all five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
+example: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the outer
+loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has (all
+five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
 ``step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta)`` with X (n, m, d), y (n, m) and task loss
 ‖XBw − y‖²/(2m).
 """

@@ -19,8 +19,8 @@ class UserCodeError(ValueError):
 
 @dataclass(frozen=True)
 class UserCode:
-    """A user's module: what it was called by (a path or a dotted name), its file, the module itself, and the error
-    that speaks of it.
+    """A user's module: what it was called by (a path or a dotted name), its file, the module itself, and the error that
+    speaks of it.
     """
 
     target: str

@@ -1,5 +1,6 @@
 """Small reports: one with every chapter, made in half a minute (short runs, few examples, a refuted claim with another
-that rests on it), and one of three claims."""
+that rests on it), and one of three claims.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,14 +8,12 @@ from typing import Any
 
 from metarep.reports.chapters.boundaries.common import BoundarySize
 from metarep.reports.chapters.chapter import Key, ReportProfile, Results
-from metarep.reports.chapters.learners.examples import draw_examples, example_rows, examples_csv
-from metarep.reports.chapters.learners.records import learner_record
-from metarep.reports.chapters.learners.section import LearnersResults, measure_widths
+from metarep.reports.chapters.learners.section import shown
+from metarep.reports.chapters.learners.widths import width_curves
 from metarep.reports.chapters.rates.section import RatesSize
 from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
 from metarep.reports.cli.own_claims import own_claims, own_records
-from metarep.reports.page.style import rendered
 from metarep.reports.report.document import write_report
 from metarep.reports.report.gather import gather
 from metarep.reports.study.study import Settings, example, study
@@ -82,7 +81,6 @@ CLAIMS = (claim("{REFUTED}", still, "update-fo-anil"), claim("{ABOVE}", anything
 def _made_up() -> dict[Key, Any]:
     """What the chapters on samples, learners and mutants show; the floor and the matrix are made up."""
     studies = [study(example(name), Settings(steps=200, trials=1)) for name in ("reptile-1", "ridge-anil")]
-    figure = rendered(draw_examples(studies), "svg")
     floor = tuple(
         FloorPoint(FloorSizes(**s._asdict(), beta=0.1), SMALL, 1e-3 * i, 1e-3 * i, 2e-3 * i, 1.1e-3 * i, 1e-5)
         for i, s in enumerate(FLOOR_SETTINGS[:5], 1)
@@ -90,10 +88,8 @@ def _made_up() -> dict[Key, Any]:
     sizes = FloorSizes(**GROWTH_SETTING._asdict(), beta=0.1)
     growth = tuple(FloorPoint(sizes, x, x, 1.1 * x, 2 * x, 1.02 * x, x / 100) for x in (0.005, 0.02, 0.08))
     extra: dict[tuple[str, ...], Any] = {
-        ("learners",): LearnersResults(
-            tuple(example_rows(studies)), tuple(map(learner_record, studies)), figure, examples_csv(studies)
-        ),
-        ("widths",): measure_widths(0),
+        ("learners",): shown(studies),
+        ("widths",): width_curves(),
         ("samples", "floor"): floor,
         ("samples", "growth"): growth,
     }

@@ -136,7 +136,7 @@ def test_the_rates_chapter():
     assert "Unstable at the truth: 1 of" in pages.markdown_page(blocks.Document("t", "s", (), (section,)))
 
 
-# --- experiments ------------------------------------------------------------------------------------------------------
+# --- experiments
 
 
 def made_up(name: str, exponent) -> list[CurveResult]:
@@ -206,7 +206,7 @@ def test_the_experiments_chapter():
     assert [below.anchor for below in section.sections] == ["experiment-section-6", "experiment-figure-4"]
 
 
-# --- what the boundaries rest on --------------------------------------------------------------------------------------
+# --- what the boundaries rest on
 
 
 def test_exact_heads_have_gaussian_moments():

@@ -16,13 +16,11 @@ def test_a_docstring_is_statement_hypotheses_and_remark() -> None:
 
     @claim(Verdict.SUPPORTED, id="«name»-first", each=("anil", "maml"), rests_on="update-«name»", floats=outer_steps)
     def unnamed(example, implementation, learner):
-        """«title» does
-        this.
+        """«title» does this.
 
         And more.
 
-        Given: nothing
-        of «name»
+        Given: nothing of «name»
         """
         return Comparison(0, 0, 0, learner.name)
 

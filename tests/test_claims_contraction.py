@@ -40,7 +40,7 @@ from metarep.theory.engine import Profile, verify
 
 EPS = float(np.finfo(float).eps)
 
-# ---------------------------------------------------------------------------------------------- what a setting promises
+# --- what a setting promises
 
 
 @settings(max_examples=40)
@@ -145,7 +145,7 @@ def test_cycling_tasks_turn_and_take_turns() -> None:
     assert np.allclose(tasks(2)[0, 0], cos * sets[0, 2, 0] - sin * sets[0, 2, 1])
 
 
-# --------------------------------------------------------------------------------------------------------- the envelope
+# --- the envelope
 
 
 def _changing() -> Setting:
@@ -241,7 +241,7 @@ def test_nothing_rests_on_a_wrong_guess() -> None:
     assert not any(wrong & set(claim.rests_on) for claim in catalogue())
 
 
-# -------------------------------------------------------------------------------------------------------- the adversary
+# --- the adversary
 
 
 def test_search_finds_each_cells_minimum() -> None:
@@ -288,7 +288,7 @@ def test_every_point_of_the_cube_is_an_instance(k: int, n: int, period: int) -> 
         constants.instance_at(np.zeros(size - 1), k, n, period, (0.3, 0.01))
 
 
-# ----------------------------------------------------------------------------------------------------- other hypotheses
+# --- other hypotheses
 
 
 @settings(max_examples=25)
@@ -348,7 +348,7 @@ def test_reflections_of_fractions_stay_exact() -> None:
     assert np.array_equal(Q.T @ Q, np.eye(2, dtype=int))
 
 
-# ------------------------------------------------------------------------------------------- each check is able to fail
+# --- each check is able to fail
 
 
 def _with_step(change: Any) -> Implementation:

@@ -1,5 +1,6 @@
-"""The report, made small: its files, their shape, that it is the same twice, and that every formula of the catalogue
-is typeset."""
+"""The report, made small: its files, their shape, that it is the same twice, and that every formula of the catalogue is
+typeset.
+"""
 
 import dataclasses
 import json

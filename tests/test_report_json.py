@@ -64,7 +64,7 @@ def validator(out):
     return Draft202012Validator(strictly((out / SCHEMA_FILE).read_text()))
 
 
-# --- the schema -------------------------------------------------------------------------------------------------------
+# --- the schema
 
 
 def test_a_real_report_is_valid(report, validator, out):
@@ -174,7 +174,7 @@ def test_no_two_chapters_have_a_name_or_a_field_in_common():
     assert set(VARYING) <= set(fields) <= set(report_schema()["properties"])
 
 
-# --- the same content -------------------------------------------------------------------------------------------------
+# --- the same content
 
 
 def test_page_markdown_and_json_have_the_same_claims_chapters_and_figures(out, report):
@@ -241,7 +241,7 @@ def test_the_data_are_what_is_drawn(out, results):
     ]
 
 
-# --- against an older report, on the command line ---------------------------------------------------------------------
+# --- against an older report, on the command line
 
 
 @pytest.fixture
@@ -373,7 +373,7 @@ def test_what_is_written_compares_with_what_was_gathered(results, tmp_path):
     assert changed_line(changes(stored_report(tmp_path / "report.json"), comparable(odd))).startswith("nothing changed")
 
 
-# --- with one's own claims --------------------------------------------------------------------------------------------
+# --- with one's own claims
 
 OWN = """
 from metarep.theory.claims.record import Claim, Measurement, Verdict, own

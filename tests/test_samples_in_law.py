@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("mutant_case", cases, ids=[" in ".join(case) for case in cases])
 
 
-# --- the law ----------------------------------------------------------------------------------------------------------
+# --- the law
 
 
 def test_law_is_that_of_explicit_data(equality_case, request):
@@ -76,7 +76,7 @@ def test_mutant_is_found_in_fresh_directions(mutant):
     assert not comparison.equal, comparison
 
 
-# --- the tests of the law themselves ----------------------------------------------------------------------------------
+# --- the tests of the law themselves
 
 
 def test_comparison_accepts_equal_laws_and_is_calibrated():
@@ -123,7 +123,7 @@ def test_comparison_of_unlike_samples_is_refused():
         law.compare_laws("x", np.zeros((3, 1)), np.full((3, 1), np.nan), ["a"], rng)
 
 
-# --- limits and identities --------------------------------------------------------------------------------------------
+# --- limits and identities
 
 
 def start(rng, d, k, width=None, trials=()):
@@ -133,7 +133,8 @@ def start(rng, d, k, width=None, trials=()):
 
 def population_rounding(B, w, heads, alpha, beta):
     """eps × 64 (a few dozen roundings in sums of at most a dozen terms) × the size of the largest word of a step, which
-    is a product of at most this many factors."""
+    is a product of at most this many factors.
+    """
     size = max(1.0, np.linalg.norm(B), np.linalg.norm(w), np.linalg.norm(heads))
     return 64 * EPS * (1 + alpha) ** 2 * (1 + beta) * size**9
 
@@ -250,12 +251,13 @@ def test_any_sizes_work(name, k, extra, width, n, m_in, m_out, sigma, seed):
     assert sampling_mode(get_learner(name), d, k, n, m_in, m_out, width).name in (D_FREE, IN_FULL_SPACE)
 
 
-# --- queries ----------------------------------------------------------------------------------------------------------
+# --- queries
 
 
 def test_answers_reconstruct_a_possible_data_set():
     """For m = 1 and σ = 0 the answers pin the one feature vector x down: h = x(xᵀu), and every Hessian product is
-    x(xᵀu₂)."""
+    x(xᵀu₂).
+    """
     rng = np.random.default_rng(31)
     u, second = rng.standard_normal((2, 50, 1, 3))
     draws = Draws(
@@ -313,7 +315,7 @@ def test_cost_is_free_of_sample_sizes_and_dimension(learner):
     assert counts.pop() < 2 * 500
 
 
-# --- modes and runs ---------------------------------------------------------------------------------------------------
+# --- modes and runs
 
 
 @pytest.mark.parametrize(
@@ -456,7 +458,7 @@ def test_shared_samples_change_the_law():
     assert np.abs(z[1]).max() > 8
 
 
-# --- bad input --------------------------------------------------------------------------------------------------------
+# --- bad input
 
 
 @pytest.mark.parametrize(

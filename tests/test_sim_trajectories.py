@@ -160,7 +160,8 @@ def test_observed_and_progress():
 @pytest.mark.parametrize("name", LEARNERS)
 def test_fractions_run_through(name):
     """Exactly: the same problem in fractions, whose values are the floats', differs from the float run by rounding
-    only."""
+    only.
+    """
     p = problem(n=2, k=2, d=4)
 
     def exact(array):

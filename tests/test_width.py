@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
-from metarep.reports.page.style import rendered
+from metarep.reports.chapters.learners.widths import width_curves, widths_chart
 from metarep.sim.implementations import REFERENCE
 from metarep.sim.metrics import missing_distance, subspace_distance
 from metarep.sim.wide import mean_step, run_mean
@@ -158,7 +157,9 @@ def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, name: s
 
 def test_figure_and_its_data() -> None:
     curves = width_curves()
-    assert rendered(draw_widths(curves), "svg").startswith(b"<?xml")
-    header, *rows = widths_csv(curves).splitlines()
+    picture = widths_chart(curves).picture()
+    assert picture.panels[0][1].startswith(b"<?xml")
+    assert picture.data is not None
+    header, *rows = picture.data[1].splitlines()
     assert len(rows) == sum(len(curve.steps) for curve in curves)
     assert {row.count(",") for row in rows} == {header.count(",")}

@@ -33,7 +33,7 @@ class Stored:
 CHANGES = ("changes",)
 """Where the results have what changed, if an older report was given."""
 
-# --- what changed -----------------------------------------------------------------------------------------------------
+# --- what changed
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _same(one: float | None, other: float | None, least: float = TINY) -> bool:
     return math.isclose(one, other, rel_tol=SAME, abs_tol=least)
 
 
-# --- in words ---------------------------------------------------------------------------------------------------------
+# --- in words
 
 
 def previous(found: Changes | None, claim_id: str) -> str | None:

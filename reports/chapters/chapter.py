@@ -19,7 +19,7 @@ Job = tuple[Key, Callable[..., Any], tuple[Any, ...]]
 """(key, function of a module, plain arguments): other processes are sent these. The key is the same in report.json."""
 
 
-# --- what goes into report.json ---------------------------------------------------------------------------------------
+# --- what goes into report.json
 
 
 Count = Annotated[int, Field(ge=0)]
@@ -41,13 +41,14 @@ OuterSamples = Annotated[Size, Field(description="Outer samples.")]
 Noise = Annotated[float, Field(description="Noise σ.")]
 
 
-# --- what is run ------------------------------------------------------------------------------------------------------
+# --- what is run
 
 
 @dataclass(frozen=True)
 class ReportProfile:
     """How much a report runs: ``effort`` multiplies every claim's examples, ``sizes`` are those of the chapters by
-    name. A chapter that runs something and has no size here is left out."""
+    name. A chapter that runs something and has no size here is left out.
+    """
 
     name: str
     effort: float

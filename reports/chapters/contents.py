@@ -1,6 +1,6 @@
 """The report's chapters in reading order: a chapter is added by a module with a ``CHAPTER``, and a line here."""
 
-from metarep.reports.chapters import changes, mutants, notation, reproduction, update_maps
+from metarep.reports.chapters import changes, mutants, notation, paper, reproduction, update_maps
 from metarep.reports.chapters.boundaries import chapter as boundaries
 from metarep.reports.chapters.claims import graph, one_by_one, verdicts
 from metarep.reports.chapters.experiments import figure_1
@@ -11,6 +11,7 @@ from metarep.reports.chapters.samples import section as samples
 
 CHAPTERS = (
     changes.CHAPTER,
+    paper.CHAPTER,
     graph.CHAPTER,
     notation.CHAPTER,
     figure_1.CHAPTER,

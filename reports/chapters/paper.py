@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.chapters.claims.table import families
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_text
@@ -93,6 +94,15 @@ def paper_section(statuses: Mapping[str, str], experiments: Collection[str] = ()
         ),
         short="The paper",
     )
+
+
+def _section(results: Results) -> b.Section:
+    statuses = {claim.id: claim.status for claim in results.claims}
+    shown = {key[1] for key in results.parts if key[0] == "experiment"} | {"figure-1"}
+    return paper_section(statuses, shown)
+
+
+CHAPTER = Chapter(_section)
 
 
 def _shown(experiment: str, here: Collection[str]) -> str:

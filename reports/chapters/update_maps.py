@@ -1,5 +1,6 @@
 """A learner's derived update, arranged for readers: the outer step, the same averaged over the tasks, and its
-linearisation."""
+linearisation.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -71,7 +72,7 @@ def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...
     return tuple(parts)
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 def derived(results: Results) -> dict[str, tuple[Lines, ...]]:

@@ -9,7 +9,8 @@ from metarep.reports.page.output import InputError
 
 STEP_SIZES = (1e-9, 1e9)
 """Step sizes that the command line takes: ‖B‖² is about 1/α, and beyond these bounds rounding errors times it, not the
-learner, decide what a run does."""
+learner, decide what a run does.
+"""
 
 
 def _step_size(parameter: typer.CallbackParam, value: float) -> float:

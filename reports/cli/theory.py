@@ -124,8 +124,9 @@ def verify(
     replay: Annotated[Path | None, option("A report.json: check the examples stored there again.")] = None,
     json: Json = False,
 ) -> None:
-    """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the
-    expected one."""
+    """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected
+    one.
+    """
     if examples is not None:
         check_whole("examples", examples, 1, 10**7)
     from metarep.theory.claims import catalogue
@@ -244,7 +245,8 @@ def selftest(
     json: Json = False,
 ) -> None:
     """Test the tests: mutants (wrong implementations, formulas and claims), each to be refuted. Exit code 1 if one
-    survives."""
+    survives.
+    """
     import os
 
     from metarep.theory.claims import catalogue, get_claim

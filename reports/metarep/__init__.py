@@ -5,10 +5,10 @@ an implementation does it.
 >>> metarep.verify(metarep.get_claim("right-factor-maml")).status
 <Verdict.PROVED: 'PROVED'>
 
-Learners and runs: ``LEARNERS``, ``get_learner``, ``Learner`` (a spec of one's own), ``make_problem``, ``run``.
-Theory: ``derive`` (the outer update in words, for all d, k, n), ``local_spectrum`` (one step's linearisation at the
-truth). Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code: ``check`` (an implementation),
-``study`` (a learner).
+Learners and runs: ``LEARNERS``, ``get_learner``, ``Learner`` (a spec of one's own), ``make_problem``, ``run``. Theory:
+``derive`` (the outer update in words, for all d, k, n), ``local_spectrum`` (one step's linearisation at the truth).
+Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code: ``check`` (an implementation), ``study``
+(a learner).
 
 The rooms behind this door: ``metarep.sim`` (what happens), ``metarep.theory`` (what should be true) and
 ``metarep.reports`` (what people read). Names are imported when they are first used: ``import metarep`` costs nothing.

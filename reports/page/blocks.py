@@ -55,7 +55,8 @@ class Code:
 @dataclass(frozen=True)
 class Picture:
     """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption, and a file of
-    what is drawn (name, CSV text) beside them."""
+    what is drawn (name, CSV text) beside them.
+    """
 
     panels: tuple[tuple[str, bytes], ...]
     alt: str
@@ -66,7 +67,8 @@ class Picture:
 @dataclass(frozen=True)
 class Graph:
     """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty) with
-    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file."""
+    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file.
+    """
 
     name: str
     svg: str
@@ -91,8 +93,9 @@ Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph |
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list
-    of chapters says."""
+    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list of
+    chapters says.
+    """
 
     anchor: str
     title: str

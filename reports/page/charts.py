@@ -23,7 +23,8 @@ PANEL = (3.9, 3.5)
 
 GOOD, BAD, OTHER, BOTH = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e"
 """Fills for what converged or stayed, for what diverged or left, for neither, and where some do the one and some the
-other: colour-blind readers tell them apart."""
+other: colour-blind readers tell them apart.
+"""
 ON_FILL = "#11151c"
 """Lines and words on such fills, whatever the page's own ground is."""
 
@@ -92,7 +93,8 @@ def edges(values: Sequence[float] | Array, log: bool) -> Array:
 
 def draw_cells(axes: Any, x_edges: Array, y_edges: Array, colours: Array) -> None:
     """Rectangles (y, x) filled with these colours: one path for each colour, neighbours of one colour joined, so that
-    the file stays small."""
+    the file stays small.
+    """
     paths: dict[str, list[tuple[float, float, float, float]]] = {}
     for row in range(colours.shape[0]):
         first = 0

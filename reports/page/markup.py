@@ -17,14 +17,18 @@ LEARNER_TITLES = {
 
 
 def power(value: float) -> str:
-    """A size to one digit, as a formula: 5e-10 is $5 \\times 10^{-10}$."""
+    """A size to one digit, as a formula: 5e-10 is $5 \\times 10^{-10}$; 0 is 0."""
+    if value == 0:
+        return "0"
     digit, exponent = f"{value:.0e}".split("e")
     lead = "" if digit == "1" else rf"{digit} \times "
     return f"${lead}10^{{{int(exponent)}}}$"
 
 
 def at_most(value: float) -> str:
-    """A bound from above to one digit, as a formula, rounded up: 5.4e-10 is at most $6 \\times 10^{-10}$."""
+    """A bound from above to one digit, as a formula, rounded up: 5.4e-10 is at most $6 \\times 10^{-10}$; 0 is 0."""
+    if value == 0:
+        return "0"
     exponent = math.floor(math.log10(value))
     digit = math.ceil(value / 10.0**exponent - 1e-9)
     return power(digit * 10.0**exponent)
@@ -81,7 +85,8 @@ _LONG = 45
 
 def breakable(latex: str) -> list[str]:
     """A long formula in pieces behind whose last sign a line may be broken, as TeX does: browsers never break MathML
-    themselves."""
+    themselves.
+    """
     if len(latex) <= _SHORT:
         return [latex]
     pieces, start, depth, norm = [], 0, 0, False

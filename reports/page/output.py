@@ -1,5 +1,6 @@
-"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in
-one line."""
+"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in one
+line.
+"""
 
 import json
 import math
@@ -24,7 +25,8 @@ class InputError(Exception):
 @contextmanager
 def checking_input() -> Iterator[None]:
     """Turn the ``ValueError`` of a validation into an ``InputError``. Only validations go inside: a bug must not look
-    like bad input."""
+    like bad input.
+    """
     try:
         yield
     except ValueError as error:
@@ -39,7 +41,7 @@ def check_whole(name: str, value: int, least: int, most: int | None = None) -> i
     return value
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files
 
 
 def _cannot_write(path: Path, reason: str) -> InputError:
@@ -82,7 +84,8 @@ def make_folder(path: Path) -> None:
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
-    written."""
+    written.
+    """
     make_folder(path.parent)
     check_file(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -104,12 +107,13 @@ def read_file(path: Path) -> bytes:
         raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
 
 
-# --- plain data -------------------------------------------------------------------------------------------------------
+# --- plain data
 
 
 def plain(value: Any) -> Any:
     """``value`` as JSON has it: records as objects, NumPy's numbers and arrays as numbers and lists, NaN and infinities
-    as null, keys as strings."""
+    as null, keys as strings.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -142,7 +146,7 @@ def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(",".join(map(field, row)) for row in [header, *rows]) + "\n"
 
 
-# --- the terminal -----------------------------------------------------------------------------------------------------
+# --- the terminal
 
 
 @contextmanager

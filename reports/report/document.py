@@ -49,8 +49,9 @@ def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, 
 
 
 def write_report(results: Results, out: Path) -> list[Path]:
-    """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of
-    all but the figures."""
+    """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of all
+    but the figures.
+    """
     page = document(results)
     figures, files = figure_files(page, results)
     make_folder(out / FOLDER)

@@ -49,7 +49,7 @@ def figure_files(page: b.Document, results: Results) -> tuple[tuple[FigureRecord
     return tuple(shown), files
 
 
-# --- walking through a document ---------------------------------------------------------------------------------------
+# --- walking through a document
 
 
 def flat(blocks: Iterable[b.Block]) -> Iterator[b.Block]:

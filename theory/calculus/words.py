@@ -224,7 +224,8 @@ class Poly:
         return Poly((self.shape[1], self.shape[0]), terms)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
-        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is zero.
+        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is
+        zero.
         """
         terms: dict[Key, Coefficient] = {}
         one_row = self.shape[0] == "1"

@@ -128,8 +128,8 @@ def setting_of(examples: Sequence[Example], steps: np.ndarray) -> Setting:
     """A batch of settings with the same k, d, n and period.
 
     Args:
-        examples: data with keys k, d, n, spectra, mean_shares, frames (one each per task set), sines, orientation
-            and, if the tasks turn, turn.
+        examples: data with keys k, d, n, spectra, mean_shares, frames (one each per task set), sines, orientation and,
+            if the tasks turn, turn.
         steps: (αL_*, αβL_*²) of each, (m, 2); with one example m may be any number.
     """
     first = examples[0]
@@ -196,7 +196,8 @@ REGIONS = {
     "maml": Region(0.03, 0.3, 0.03),
 }
 """Where the envelope with c = ½ survived an adversarial search, with a factor of about three to spare in αL_* and
-αβL_*² each."""
+αβL_*² each.
+"""
 
 
 SIZES = r"$k \le 3$, $k < d \le 2k + 1$, $k \le n \le k + 3$"
@@ -208,8 +209,7 @@ def settings_in(draw: st.DrawFn, region: Region, period: int = 1) -> Example:
     """Settings in ``region``: one to six pairs (αL_*, αβL_*²) for the same start and tasks.
 
     k ≤ 3, k < d ≤ 2k + 1, n ≥ k, spectra of Ψ_* in [1/100, 1] with L_* = 1, any head mean, any principal angles with
-    0.05 ≤ dist_0 ≤ 0.94. ``period`` > 1: up to that many task sets in turn, which rotate by ``turn`` a step
-    besides.
+    0.05 ≤ dist_0 ≤ 0.94. ``period`` > 1: up to that many task sets in turn, which rotate by ``turn`` a step besides.
     """
     # Hypothesis comes back to the simplest choice more often than to the others, so these stand twice.
     k = draw(st.sampled_from((1, 2, 3, 2, 3)))

@@ -111,7 +111,8 @@ BLIND_ABOVE = 0.5
 SOLVED_BELOW = 1e-2
 NEAR_BLIND = 0.1
 """How far from 1 the median of α‖w‖² may be where the loss is 1 % of the start's: a residual after adaptation is
-|1 − α‖w‖²| ≤ √0.01 of the one before."""
+|1 − α‖w‖²| ≤ √0.01 of the one before.
+"""
 
 
 def _blind_share(
@@ -236,8 +237,8 @@ def maml_few_heads(implementation: Implementation, seed: int, effort: float) -> 
     goes to points of zero loss with $w \ne 0$, and the factor a step is that of $N$ there: closer to 1 than
     $1 - \alpha\beta\mu_*^2$. The estimate is the speed over $\alpha\beta\mu_*^2$.
 
-    Given: $n = k = 2, 3$, $d = 2k$, random heads with $\kappa_* \le \frac53$, $\alpha L_* = 0.3$,
-    $\alpha\beta L_*^2 = 0.1$, balanced starts with principal sines from 0.3 to 0.7, «steps» steps
+    Given: $n = k = 2, 3$, $d = 2k$, random heads with $\kappa_* \le \frac53$, $\alpha L_* = 0.3$, $\alpha\beta
+    L_*^2 = 0.1$, balanced starts with principal sines from 0.3 to 0.7, «steps» steps
 
     Seen, not proved. The loss falls exponentially: below $10^{-5}$ of the start's in these steps, and to rounding, at a
     head that no longer moves, in some ten thousand. Exact ANIL, whose rate does not depend on $w$, has

@@ -15,7 +15,8 @@ from metarep.theory.dynamics.derive import derive
 
 ROUNDINGS_PER_WORD = 64
 """Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms
-done in any order, and the handful of sums of words and tasks; times a safety factor of about two."""
+done in any order, and the handful of sums of words and tasks; times a safety factor of about two.
+"""
 
 
 def largest(difference: np.ndarray) -> Any:

@@ -165,13 +165,13 @@ class _Adversary:
 def constant_region(
     implementation: Implementation, seed: int, effort: float, learner: Learner, period: int
 ) -> Measurement:
-    r"""«title», «tasks»: the envelope with $c = \frac12$ survives «region_steps» steps in a region
-    $«least» \le \alpha L_* \le «most»$, $\beta/\alpha \le s/(\alpha L_*)^2$; the estimate is of the largest such $s$, a
-    bound on $\alpha\beta L_*^2$; $s \ge «largest_step»$.
+    r"""«title», «tasks»: the envelope with $c = \frac12$ survives «region_steps» steps in a region $«least» \le \alpha
+    L_* \le «most»$, $\beta/\alpha \le s/(\alpha L_*)^2$; the estimate is of the largest such $s$, a bound on
+    $\alpha\beta L_*^2$; $s \ge «largest_step»$.
 
     Given: balanced start, $w_0 = 0$, $k \le 2$, $d = 2k$, $n \le 3$, $\mathrm{dist}_0 \le 0.94$, $\kappa_*^2 \le 100$;
-    runs of «region_steps» steps, no longer; the range of $\alpha L_*$ is set beforehand, what a grid of
-    $(\alpha L_*, \beta/\alpha)$ shows beyond it is told with the estimate
+    runs of «region_steps» steps, no longer; the range of $\alpha L_*$ is set beforehand, what a grid of $(\alpha L_*,
+    \beta/\alpha)$ shows beyond it is told with the estimate
 
     «remark»
     """

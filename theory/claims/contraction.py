@@ -1,5 +1,6 @@
 """Claims about one step: how the perpendicular part shrinks, why adapting the head makes every direction shrink,
-balance."""
+balance.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -153,8 +154,8 @@ def one_step_contraction_rate(
     which: int = 0,
     adapted_second_moment: Moment = adapted_second_moment,
 ) -> Comparison:
-    r"""FO-ANIL with $\beta(\lambda_{\min} + \lambda_{\max})(\Psi) \le 2$:
-    $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\min}(\Psi))\, \|B_{*\perp}^\top B\|$.
+    r"""FO-ANIL with $\beta(\lambda_{\min} + \lambda_{\max})(\Psi) \le 2$: $\|B_{*\perp}^\top B^+\| \le
+    (1 - \beta\lambda_{\min}(\Psi))\, \|B_{*\perp}^\top B\|$.
 
     Given: any $d > k$, $n \ge 2$, $B$, $w$, heads, orthonormal $B_*$,
     $\beta = 2x/(\lambda_{\min} + \lambda_{\max})(\Psi)$ with $0 < x \le 1$
@@ -207,9 +208,8 @@ exact_at_balance = partial(
     proof=_balanced_heads_proof,
 )
 def balanced_heads(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""At $\alpha B^\top B = I$ the adapted heads are $w_i = \alpha B^\top \theta_i$ whatever $w$,
-    $\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$, and a step of «title» multiplies $B_{*\perp}^\top B$ by
-    $I - \beta\Psi$.
+    r"""At $\alpha B^\top B = I$ the adapted heads are $w_i = \alpha B^\top \theta_i$ whatever $w$, $\Psi = \alpha^2
+    B^\top B_* \Psi_* B_*^\top B$, and a step of «title» multiplies $B_{*\perp}^\top B$ by $I - \beta\Psi$.
     """
     balanced = balanced_example(example)
     at = step_arrays(balanced)
@@ -337,8 +337,8 @@ def _balance_kept_words(learner: Learner) -> dict[str, str]:
     proof=_balance_kept_proof,
 )
 def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so
-    $B^{+\top}B^+ = B^\top B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
+    r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top
+    B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
     """
     any_head = learner.name in ADAPTED
     head = example["w"] if any_head else [0 * entry for entry in example["w"]]

@@ -43,8 +43,8 @@ WEIGHTS = tuple(
 """f'(0) = Σ_j WEIGHTS[j−1] (f(j) − f(−j)) for every polynomial f of degree ≤ 2m."""
 
 WIDTH = Fraction(1, 32)
-"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes
-grow with it.
+"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes grow
+with it.
 """
 
 
@@ -104,8 +104,8 @@ def neighbourhoods(
     most_beyond: int = 3,
     least_beyond: int = 0,
 ) -> Example:
-    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a
-    direction (S, A, ω, Y).
+    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a direction
+    (S, A, ω, Y).
 
     ``head``: w = αMᵀh for a drawn h, else w = 0. ``least_beyond``: dimensions beside the truth, at least.
     """

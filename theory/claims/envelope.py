@@ -106,9 +106,8 @@ in_region = partial(
 def envelope(
     example: Example, implementation: Implementation, learner: Learner, *, c: float = ENVELOPE_C
 ) -> Comparison:
-    r"""«title» from balance with fixed tasks:
-    $\mathrm{dist}(B_t, B_*) \le (1 - \frac12 \alpha\beta E_0 \mu_*^2)^{t-1}$, $E_0 = 0.9 - \mathrm{dist}(B_0, B_*)^2$,
-    for $1 \le t \le «steps»$.
+    r"""«title» from balance with fixed tasks: $\mathrm{dist}(B_t, B_*) \le (1 - \frac12 \alpha\beta E_0
+    \mu_*^2)^{t-1}$, $E_0 = 0.9 - \mathrm{dist}(B_0, B_*)^2$, for $1 \le t \le «steps»$.
 
     «remark»
     """
@@ -128,9 +127,8 @@ _CHANGING = (
     examples=30,
 )
 def envelope_changing(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""«title» from balance with changing tasks:
-    $\mathrm{dist}(B_t, B_*) \le \prod_{s=1}^{t-1} (1 - \frac12 \alpha\beta E_0 \lambda_{\min}(\Psi_{*,s}))$,
-    $E_0 = 0.9 - \mathrm{dist}(B_0, B_*)^2$, for $1 \le t \le «steps»$.
+    r"""«title» from balance with changing tasks: $\mathrm{dist}(B_t, B_*) \le \prod_{s=1}^{t-1} (1 - \frac12
+    \alpha\beta E_0 \lambda_{\min}(\Psi_{*,s}))$, $E_0 = 0.9 - \mathrm{dist}(B_0, B_*)^2$, for $1 \le t \le «steps»$.
 
     «remark»
     """
@@ -208,12 +206,12 @@ guess = partial(
 def envelope_fo_maml_forever(example: Example, implementation: Implementation) -> Comparison:
     r"""FO-MAML from balance with fixed tasks stays below the envelope for ever: «envelope» for every $t$.
 
-    Given: «from balance», «region», any heads; instances: $k = 1$, two tasks with different heads of one sign,
-    $t \le «long»$
+    Given: «from balance», «region», any heads; instances: $k = 1$, two tasks with different heads of one sign, $t \le
+    «long»$
 
     False: for $k = 1$ and heads of one sign the truth is unstable under FO-MAML (fo-maml-scalar): a run that follows
-    the envelope for thousands of steps leaves it in the end. With heads $\{1, 2\}$, $\alpha L_* = 0.1$,
-    $\alpha\beta L_*^2 = 0.01$ and $\mathrm{dist}_0 = 0.9$ it diverges after 3630 steps.
+    the envelope for thousands of steps leaves it in the end. With heads $\{1, 2\}$, $\alpha L_* = 0.1$, $\alpha\beta
+    L_*^2 = 0.01$ and $\mathrm{dist}_0 = 0.9$ it diverges after 3630 steps.
     """
     return stays_below(LEARNERS["fo-maml"], one_direction_setting(example), implementation, steps=LONG_STEPS)
 
@@ -264,8 +262,8 @@ def envelope_every_k(example: Example, implementation: Implementation, learner: 
     r"""«title» from balance with fixed tasks obeys «envelope» for $t \le «steps»$ in the region of envelope-«name»
     whatever $k$.
 
-    Given: «from balance», «region»; instances: $\Psi_* = I$, $d = 2k$, $n = k + 1$, all sines 0.94,
-    $«least» \le k \le «most»$, $\alpha L_* = «alpha_L»$, $\alpha\beta L_*^2 = «step»$
+    Given: «from balance», «region»; instances: $\Psi_* = I$, $d = 2k$, $n = k + 1$, all sines 0.94, $«least» \le k \le
+    «most»$, $\alpha L_* = «alpha_L»$, $\alpha\beta L_*^2 = «step»$
 
     False: far from the truth the head grows by $1 + \alpha\beta\,\mathrm{tr}(\Psi_* - 2Z)$ or so a step (fo-maml-far),
     and $\mathrm{tr}\Psi_*$ grows with $k$. No exception was found for the ANILs up to $k = 20$.

@@ -49,7 +49,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 ROUNDINGS_TRANSFORMED = 4 * ROUNDINGS_PER_WORD
 """Changed letters are products of two, with up to 6 terms in their sums; QQᵀ = I holds to about ten roundings and is
-used up to four times in a word: at most three times as many roundings again as a word's own."""
+used up to four times in a word: at most three times as many roundings again as a word's own.
+"""
 
 
 def rescale_alpha(polynomial: Poly, power: int) -> Poly:

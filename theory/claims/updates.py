@@ -97,8 +97,8 @@ def _residual_words(learner: Learner) -> dict[str, str]:
 )
 def adapted_residual(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""One inner step of «title» multiplies each task's residual $r_i = Bw - \theta_i$:
-    $v_i = «adapted» - \theta_i = «factor»\, r_i$, with $w_i = w - \alpha B^\top r_i$«body» and
-    $\bar\Delta = I - \alpha B B^\top$.
+    $v_i = «adapted» - \theta_i = «factor»\, r_i$, with $w_i = w - \alpha B^\top r_i$«body» and $\bar\Delta = I - \alpha
+    B B^\top$.
 
     The check makes the learner's whole step from $r_i$ and this factor.
     """

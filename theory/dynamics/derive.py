@@ -118,7 +118,9 @@ def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
 
 @dataclass(frozen=True)
 class Program:
-    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of them."""
+    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of
+    them.
+    """
 
     definitions: tuple[tuple[str, MatrixExpr], ...]
     grad_B: MatrixExpr

@@ -33,7 +33,8 @@ class BaselineRuns:
 
 def baseline_runs(seed: int, size: BoundarySize) -> list[BaselineRuns]:
     """Average loss on fixed tasks with heads N(e_1, I), n = 20, d = 100, balanced starts at dist_0 = 0.9, other sines
-    uniform below."""
+    uniform below.
+    """
     found, alpha, beta, steps, trials, n = [], 0.3, 0.05, 2000, 5, 20
     for k in BASELINE_KS:
         rng = stream(seed, f"baseline {k}")

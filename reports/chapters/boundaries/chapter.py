@@ -1,5 +1,6 @@
 """The chapter on where the theory stops: phase diagrams, measured constants, FO-MAML's two instabilities, points of
-zero loss that know nothing, what the start and the heads change, the baseline."""
+zero loss that know nothing, what the start and the heads change, the baseline.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ from metarep.sim.learners import META_LEARNERS
 NAME = "boundaries"
 
 
-# --- what is run ------------------------------------------------------------------------------------------------------
+# --- what is run
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,7 @@ def boundaries_of(results: Results) -> BoundariesResults | None:
     )
 
 
-# --- text -------------------------------------------------------------------------------------------------------------
+# --- text
 
 
 def boundaries_section(results: Results) -> b.Section | None:
@@ -195,7 +196,7 @@ def _closest(*planes: NearPlane) -> str:
     return power(max(seen)) if seen else "no distance"
 
 
-# --- its part of report.json ------------------------------------------------------------------------------------------
+# --- its part of report.json
 
 
 @dataclass(frozen=True)

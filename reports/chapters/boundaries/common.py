@@ -1,8 +1,8 @@
 """What the parts of the chapter on where the theory stops have in common: how much is run, heads, limits of steps.
 
 Each part is data, figure and text; the data are whole grids of settings run as one batch, with a stream of their own,
-so that parts run in any order and on any core. By the scaling symmetry only αL_*, β/α (or αβL_*²), the shape of Ψ_*
-and the start matter; L_* = 1 unless said otherwise.
+so that parts run in any order and on any core. By the scaling symmetry only αL_*, β/α (or αβL_*²), the shape of Ψ_* and
+the start matter; L_* = 1 unless said otherwise.
 """
 
 import zlib
@@ -83,7 +83,8 @@ def stable_product(learner: Learner, heads: Array, alpha: float) -> float:
 
 def stable_limits(learner: Learner, heads: Array, alphas: Array) -> tuple[Array, int]:
     """For each column of settings, heads (x, trials, k, n) and alphas (x,): median limit, and how many draws of the
-    first column are unstable at any step."""
+    first column are unstable at any step.
+    """
     each = np.array([[stable_product(learner, one, a) for one in row] for row, a in zip(heads, alphas, strict=True)])
     some = np.ma.masked_equal(each, 0.0)
     return np.ma.median(some, axis=1).filled(np.nan), int((each[0] == 0).sum())

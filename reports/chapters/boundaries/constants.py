@@ -15,7 +15,8 @@ from metarep.sim.learners import META_LEARNERS
 
 def constants_chart(details: dict[str, dict[str, Any]]) -> Chart:
     """Largest c of the envelope that an adversary left, over (αL_*, αβL_*²), a panel a learner (details of the
-    claims)."""
+    claims).
+    """
     panels, rows = [], []
     for name, found in details.items():
         table = np.array(found["largest_c"], dtype=float)

@@ -21,7 +21,8 @@ HEADS_D, HEADS_K, HEADS_DIST0 = 100, 3, 0.6
 class HeadLaws:
     """Steps until dist ≤ 1e-6 (nan: not within the run) by learner (learners, values), for heads with the moments of
     N(0, diag(1, ..., 1, μ²)) (``kind`` "diversity") or of N(m e_1, I) ("mean"), whether the run diverged later, and the
-    prediction of the rate αβμ_*²."""
+    prediction of the rate αβμ_*².
+    """
 
     kind: str
     values: Array

@@ -20,13 +20,15 @@ STAYED, LEFT, UNDECIDED = "stayed", "left", "undecided"
 NEAR_DIST0 = 0.3
 LEFT_ABOVE, STAYED_BELOW = 0.1, 1e-3
 """A run has left the truth when its deviation ‖(S, ω)‖ ends above the one (or it diverged), has stayed at it when the
-deviation ends below the other."""
+deviation ends below the other.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class NearPlane:
     """Runs of FO-MAML over a plane of heads, (y, x): ``fate``, and ``least``, the least real part of 𝓛's eigenvalues by
-    the size of the heads, whose sign predicts it; ``x``, ``y`` the axes' values."""
+    the size of the heads, whose sign predicts it; ``x``, ``y`` the axes' values.
+    """
 
     x: Array
     y: Array
@@ -118,7 +120,8 @@ def three_heads_plane(seed: int, size: BoundarySize) -> NearPlane:
 @dataclass(frozen=True, eq=False)
 class GrowthLine:
     """Growth a step of a small perturbation of the truth for the moments of N(m e_1, I): ``predicted`` (m,), the same
-    for all k, and ``seen`` (k, m)."""
+    for all k, and ``seen`` (k, m).
+    """
 
     m: Array
     ks: tuple[int, ...]
@@ -166,7 +169,7 @@ def _late_growth(steps: Array, sizes: Array) -> float:
     return float((sizes[last] / sizes[first]) ** (1 / (steps[last] - steps[first]))) if last > first else float("nan")
 
 
-# --- figure -----------------------------------------------------------------------------------------------------------
+# --- figure
 
 
 _FATES = ((GOOD, "comes to the truth"), (OTHER, "undecided"), (BAD, "leaves it"))

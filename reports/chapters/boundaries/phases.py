@@ -173,7 +173,7 @@ def _run_in_stages(
     return outcome.reshape(batch)
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures
 
 
 _PLANE_WORDS = {
@@ -267,7 +267,7 @@ def _phase_lines(axes: Any, d: PhaseDiagram) -> None:
         axes.plot(d.x, d.enough[0], **dotted)
 
 
-# --- text -------------------------------------------------------------------------------------------------------------
+# --- text
 
 
 def phases_section(diagrams: Iterable[list[PhaseDiagram]]) -> b.Section:

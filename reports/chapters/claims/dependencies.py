@@ -12,8 +12,9 @@ from metarep.reports.chapters.claims.table import stem_and_learner
 
 
 def ancestors(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
-    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the
-    given ones are left out."""
+    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the given
+    ones are left out.
+    """
     place = {claim.id: index for index, claim in enumerate(claims)}
     found: dict[str, set[str]] = {}
     for claim in claims:
@@ -24,7 +25,8 @@ def ancestors(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
 
 def refuted_bases(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
     """For each claim the refuted ones among its ancestors: its own evidence stands, what it was concluded from does
-    not."""
+    not.
+    """
     refuted = {claim.id for claim in claims if claim.status == "REFUTED"}
     return {claim: tuple(base for base in bases if base in refuted) for claim, bases in ancestors(claims).items()}
 

@@ -74,7 +74,7 @@ def _label(lines: Sequence[str], x: float, y: float) -> str:
     return f'<text class="label">{spans}</text>'
 
 
-# --- all claims -------------------------------------------------------------------------------------------------------
+# --- all claims
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def _size(family: Family) -> tuple[tuple[str, ...], float, float]:
 
 def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, float, float]], float, float]:
     """(place of each family, chapter captions with their places, width, height): a column for each depth, in it the
-    chapters in their order."""
+    chapters in their order.
+    """
     places: dict[int, _Place] = {}
     captions = []
     x, bottom = 8.0, 0.0
@@ -128,7 +129,8 @@ def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, floa
 
 def _edge(below: _Place, above: _Place) -> str:
     """From what is rested on to what rests on it: straight out of its column, so that no label of it is crossed, then a
-    curve."""
+    curve.
+    """
     start, x1, y1 = below.x + below.width + 3, below.reach, below.y + _LINE / 2
     x2, y2 = above.x - 4, above.y + _LINE / 2
     bend = max(22.0, 0.4 * (x2 - x1))
@@ -199,7 +201,7 @@ def _node(index: int, family: Family, place: _Place, bad: Mapping[str, Sequence[
     return f'<g class="node n{index}">{_label(place.lines, place.x, y)}{discs}</g>'
 
 
-# --- one claim --------------------------------------------------------------------------------------------------------
+# --- one claim
 
 
 def ancestors_graph(claims: Sequence[ClaimRecord], claim_id: str) -> Drawing | None:
@@ -244,7 +246,7 @@ def ancestors_graph(claims: Sequence[ClaimRecord], claim_id: str) -> Drawing | N
     return Drawing(svg, alt)
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 def graph_section(results: Results) -> b.Section | None:

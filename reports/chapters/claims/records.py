@@ -25,13 +25,16 @@ class EvidenceRecord:
     """Examples checked; 0 for a proof, which speaks of all."""
     worst_margin: float | None
     """The least (bound − value)/|bound| seen, for inequalities; negative where the bound was exceeded. Null for
-    identities, proofs and measurements."""
+    identities, proofs and measurements.
+    """
     instance: dict[str, Any] | None
     """The example with the worst margin, else one of them: by the paper's symbols; fractions are strings 'p/q', arrays
-    nested lists."""
+    nested lists.
+    """
     counterexample: dict[str, Any] | None
     """The smallest counterexample found: by the paper's symbols; fractions are strings 'p/q', arrays nested lists; null
-    if there is none."""
+    if there is none.
+    """
     why: str
     """What was compared, measured or left over, in words."""
     strain: float | None
@@ -121,7 +124,7 @@ def claim_data(finding: Finding, command: str = "") -> dict[str, Any]:
     return {name: value for name, value in plain(claim_record(finding, command)).items() if name != "rests_on_refuted"}
 
 
-# --- what is asked of them --------------------------------------------------------------------------------------------
+# --- what is asked of them
 
 
 def claim_link(claim_id: str) -> str:

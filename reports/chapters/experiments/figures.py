@@ -34,7 +34,8 @@ CSV_RECORDS = 250
 
 def experiment_csv(results: list[CurveResult]) -> str:
     """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome; the envelope where a
-    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial."""
+    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial.
+    """
     rows: list[tuple[Any, ...]] = [
         (
             r.panel,
@@ -130,7 +131,7 @@ def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> li
     ]
 
 
-# --- Figure 1 ---------------------------------------------------------------------------------------------------------
+# --- Figure 1
 
 
 def envelopes(result: CurveResult) -> np.ndarray:
@@ -227,7 +228,7 @@ def _panel_title(experiment: Experiment, panel: str) -> str:
     return next(p.title for p in experiment.panels if p.name == panel)
 
 
-# --- panels of curves -------------------------------------------------------------------------------------------------
+# --- panels of curves
 
 
 def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:

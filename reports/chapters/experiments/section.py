@@ -51,7 +51,7 @@ def runs_of(results: Results) -> Runs:
     return {FIGURE_1: parts[KEY], **{n: parts["experiment", n] for n in EXPERIMENTS if ("experiment", n) in parts}}
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures
 
 SHOWN_POINTS = 120
 
@@ -139,7 +139,7 @@ def _labels(axes: Any) -> tuple[list[Any], list[str]]:
     return handles, [label.replace("e_1", "e$_1$") for label in labels]
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 def experiments_section(results: Results) -> b.Section | None:

@@ -135,7 +135,7 @@ def grid_records(results: Results) -> tuple[RateRecord, ...]:
     return tuple(record for _, group in rates_of(results).grid for record in group)
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures
 
 _MARKERS = {"anil": "o", "fo-anil": "s", "maml": "D", "fo-maml": "^"}
 _SIZES = {"anil": 10.5, "fo-anil": 8.0, "maml": 5.5, "fo-maml": 3.0}
@@ -162,7 +162,7 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
     caption = (
         rf"{len(kept)} runs: (a) $\log_{{10}}(1 - \mathrm{{rate}})$, as fitted to the run against $1 - "
         rf"\alpha\beta\mu_*^2$, over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. "
-        f"(b) Their relative errors: median {_size(middle)}, at most {_bound(worst)} among the {len(settled)} runs "
+        f"(b) Their relative errors: median {power(middle)}, at most {at_most(worst)} among the {len(settled)} runs "
         f"that settled (full markers; 0 is drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
     )
     alt = (
@@ -179,14 +179,6 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
     ]  # fmt: skip
     header = ("learner", "d", "k", "n", "alpha", "beta", "symbolic", "empirical", "relative error", "outcome")
     return Chart("rates-agreement", panels, alt, caption, header, rows)
-
-
-def _size(value: float) -> str:
-    return power(value) if value > 0 else "0"
-
-
-def _bound(value: float) -> str:
-    return at_most(value) if value > 0 else "0"
 
 
 def _dots(axes: Any, kept: Sequence[RateRecord], y: Callable[[RateRecord], float]) -> None:
@@ -272,7 +264,7 @@ def _tightness_panel(axes: Any, kept: Sequence[tuple[float, RateRecord, float]])
     axes.legend(loc="upper left")
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 def rates_section(results: Results) -> b.Section:
@@ -305,7 +297,7 @@ def rates_section(results: Results) -> b.Section:
         blocks.append(
             b.Paragraph(
                 f"Unstable at the truth: {len(unstable)} of {len(records)} rows ({names}), left out of both figures"
-                + (f"; growth seen is as predicted to {_size(max(growth))} of its excess over 1." if growth else ".")
+                + (f"; growth seen is as predicted to {power(max(growth))} of its excess over 1." if growth else ".")
             )
         )
     sections = tuple(_table_section(place, *group, results.seed) for place, group in enumerate(found.table))

@@ -21,7 +21,8 @@ from metarep.theory.dynamics.rates import HeadMoments, LocalSpectrum, envelope_f
 
 MOST_STEPS = 30_000
 """No run is longer; a rate very close to 1 is then read off a run that has not yet settled, and its outcome says
-'moving'."""
+'moving'.
+"""
 LEAST_STEPS = 400
 RECORDS = 1000
 LOWEST = 1e-250
@@ -62,7 +63,8 @@ class RateRecord:
     beta: Beta
     symbolic: float
     """The rate from the linearisation; where unstable, the predicted growth, a step, of a perturbation of the truth in
-    the span and the head."""
+    the span and the head.
+    """
     empirical: float | None
     """The rate fitted to a run; where unstable, the growth that was measured."""
     standard_error: float | None
@@ -76,8 +78,8 @@ class RateRecord:
 
 
 def rates_problem(d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float) -> Problem:
-    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The
-    same for all learners.
+    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The same
+    for all learners.
 
     Raises:
         ValueError: arguments out of range.
@@ -165,7 +167,7 @@ def _measured_growth(
     return 1 / fit.rate, fit.standard_error / fit.rate**2
 
 
-# --- as a table of words ----------------------------------------------------------------------------------------------
+# --- as a table of words
 
 HEADER = ("learner", "symbolic", "empirical", "standard error", "relative error", "envelope", "outcome")
 OUTCOME_MEANS = {

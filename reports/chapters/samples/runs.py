@@ -146,7 +146,7 @@ SIZES = {
 """By the report's profile."""
 
 
-# --- measuring --------------------------------------------------------------------------------------------------------
+# --- measuring
 
 
 def _seed(seed: int, *parts: Any) -> int:

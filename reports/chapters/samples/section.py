@@ -24,7 +24,7 @@ from metarep.reports.page.style import COLOURS, DASHES, INK, WIDTHS, new_figure,
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.samples.floor import GROWTH_SETTING, SMALL, FloorSetting
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+# --- figures
 
 
 def _line(axes: Any, x: list[float], y: list[float]) -> None:
@@ -125,7 +125,7 @@ def _symbol(name: str) -> str:
     return rf"m_{{\mathrm{{{name[2:]}}}}}"
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+# --- the chapter
 
 
 _FLOOR_HEADER = (

@@ -236,8 +236,8 @@ def baseline_turning_means(implementation: Implementation, seed: int, effort: fl
     Given: $d = 20$, $k = n = 3$, $\alpha = \beta = 0.1$, heads drawn from $N(0, I)$ at every step, random balanced
     starts, $w_0 = 0$, «steps» steps
 
-    Seen, not proved. The bound of baseline-lower-bound does not apply here. The estimate is the median of the
-    smallest sine at the end over that at the start.
+    Seen, not proved. The bound of baseline-lower-bound does not apply here. The estimate is the median of the smallest
+    sine at the end over that at the start.
     """
     runs, rng = max(4, round(FRESH_RUNS * effort)), np.random.default_rng(seed)
     problem = make_problem(20, 3, 3, 0.1, rng, tasks="fresh", trials=(runs,))
@@ -329,8 +329,8 @@ def baseline_control(example: Example, implementation: Implementation, *, speed:
     $w_\infty^2 = \frac12(-1/\alpha + (1/\alpha^2 + 4\|\bar\theta\|^2)^{1/2})$, up to the relative error
     $\beta(1/\alpha^2 + 4\|\bar\theta\|^2)^{1/2}$.
 
-    Given: $k = 1$, $\alpha B_0^2 = 1$, $w_0 = 0$, $\frac18 \le \mathrm{dist}_0 \le \frac78$,
-    $\frac12 \le \alpha\eta_* \le 4$, $\beta(1/\alpha^2 + 4\eta_*^2)^{1/2} \le \frac18$
+    Given: $k = 1$, $\alpha B_0^2 = 1$, $w_0 = 0$, $\frac18 \le \mathrm{dist}_0 \le \frac78$, $\frac12 \le \alpha\eta_*
+    \le 4$, $\beta(1/\alpha^2 + 4\eta_*^2)^{1/2} \le \frac18$
 
     A check by which the baseline also fails here would be wrong. The value is that of gradient flow, which conserves
     $B^\top B - ww^\top$; steps of finite size drift from it.

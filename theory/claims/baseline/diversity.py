@@ -18,7 +18,8 @@ from metarep.theory.claims.strategies import array, floats, matrix, reflected_id
 STEPS = 300
 LARGEST_STAY = 4.0
 """α‖B_t‖² up to which a run counts as staying. The starts have at most 1, and only FO-MAML, whose rest points may be
-unstable, is seen to go beyond 2."""
+unstable, is seen to go beyond 2.
+"""
 FULL_RANK = 1e8
 """Condition of B_t beyond which doubles cannot tell that it has full rank."""
 
@@ -28,8 +29,8 @@ def poor_tasks(draw: st.DrawFn) -> Example:
     """Heads in the first r < k coordinates (one task set, or two in turn), one entry at least ½ (it is positive by the
     symmetry of signs); 2k ≤ d ≤ 2k + 2; B_0, B_{*⊥}ᵀB_0 of full rank.
 
-    α‖B_0‖² ≤ 1, α‖w_0‖² ≤ k/4, and ``step`` is β times what bounds the curvature of the loss there, so that no run of
-    a gradient method leaves.
+    α‖B_0‖² ≤ 1, α‖w_0‖² ≤ k/4, and ``step`` is β times what bounds the curvature of the loss there, so that no run of a
+    gradient method leaves.
     """
     k = draw(st.integers(2, 3))
     r = draw(st.integers(1, k - 1))
@@ -121,8 +122,8 @@ def _diversity_words(learner: Learner) -> dict[str, str | int]:
 )
 def diversity_needed(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""«who»: if «heads» stay in a subspace of dimension below $k$ (at every step the same), $B_2$ the part of $B_*$
-    beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then $\mathrm{dist}(B_t, B_*) \ge
-    \min_y \|Yy\| / \|[X; Y]y\|$ as long as $B_t$ has full rank.
+    beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then $\mathrm{dist}(B_t, B_*) \ge \min_y \|Yy\| / \|[X;
+    Y]y\|$ as long as $B_t$ has full rank.
 
     Given: $2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$,
     $\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$«spread»; tasks fixed
@@ -138,8 +139,8 @@ def diversity_needed(example: Example, implementation: Implementation, learner: 
         learner, problem, alpha, beta, steps, implementation=implementation, record_every=10, observe=observe
     )
     share = least_share(problem.B0[r:k], problem.B0[k:])
-    # Every step perturbs [X; Y] by a few eps relatively, and a distance is good to eps × condition. A run that
-    # diverges or loses its rank, which none does by the right map, has NaN here and violates the claim.
+    # Every step perturbs [X; Y] by a few eps relatively, and a distance is good to eps × condition. A run that diverges
+    # or loses its rank, which none does by the right map, has NaN here and violates the claim.
     conditions = trajectory.observed["condition"]
     dist = np.where(conditions < FULL_RANK, trajectory.dist, np.nan)
     rounding = 64 * implementation.eps * STEPS * conditions

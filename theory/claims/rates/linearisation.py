@@ -101,8 +101,8 @@ def _perpendicular_proof(proof: Proof, learner: Learner) -> None:
     examples=24,
 )
 def local_rate(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""At the truth «title» moves the perpendicular part to first order by
-    $Y^+ M^{-1} = Y M^{-1}(I - \alpha\beta\Psi_*)$.
+    r"""At the truth «title» moves the perpendicular part to first order by $Y^+ M^{-1} = Y
+    M^{-1}(I - \alpha\beta\Psi_*)$.
 
     So with $\lambda_j$ the eigenvalues of $\Psi_*$ its modes contract by $1 - \alpha\beta\lambda_j$; where the fixed
     point is stable and $\alpha\beta L_*^2 \le 1$, $\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step in the end:

@@ -88,7 +88,8 @@ def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
 _x, _y, _K = letter("x", "s", "1", "x", "x"), letter("y", "s", "1", "y", "y"), letter("K", "s", "s", "K", "K")
 _EIGENVECTORS = (Rule("K'", "x", "x", scalar_powers(c=1)), Rule("K'", "y", "y", scalar_powers(c=2)))
 """Kᵀx = c x, Kᵀy = c² y. An equation that is affine in each of two eigenvalues and holds for c and c² holds for any
-two, since 1, c and c² are independent polynomials."""
+two, since 1, c and c² are independent polynomials.
+"""
 
 
 def _span_spectrum_proof(proof: Proof, learner: Learner) -> None:
@@ -125,8 +126,8 @@ _MATRICES = {
 def span_spectrum(
     example: Example, implementation: Implementation, learner: Learner, *, span_head_matrix=span_head_matrix
 ) -> Comparison:
-    r"""Let $«K'» x = a x$ and $«K'» y = b y$ with $K = «K»$«or». «title»'s linearisation multiplies
-    $S = x y^\top + y x^\top$ by $1 - «factor»\alpha\beta(a + b)$.
+    r"""Let $«K'» x = a x$ and $«K'» y = b y$ with $K = «K»$«or». «title»'s linearisation multiplies $S = x y^\top + y
+    x^\top$ by $1 - «factor»\alpha\beta(a + b)$.
 
     So, with $a_j$ the eigenvalues of $K$, those of the linearisation on the span are $1 - \alpha\beta(a_i + a_j)$
     (twice that for Exact ANIL), $i \le j$, and $1$ on the head: the matrices $xy^\top + yx^\top$ span the symmetric
@@ -181,12 +182,12 @@ def _energy_proof(proof: Proof) -> None:
 def span_spectrum_maml(
     example: Example, implementation: Implementation, *, span_head_matrix=span_head_matrix
 ) -> Comparison:
-    r"""Exact MAML at $w = 0$ descends an energy:
-    $(S, \omega)^+ = (S - 4\alpha\beta\nabla_S, \omega - \alpha^3\beta\nabla_\omega)$ with gradients of
-    $\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i}) w_{*,i}\|^2$.
+    r"""Exact MAML at $w = 0$ descends an energy: $(S, \omega)^+ = (S - 4\alpha\beta\nabla_S,
+    \omega - \alpha^3\beta\nabla_\omega)$ with gradients of $\frac{1}{2n}\sum_i \|S w_{*,i} - (\omega^\top w_{*,i})
+    w_{*,i}\|^2$.
 
-    So the operator is symmetrisable and positive semidefinite, and singular iff some $(S, \omega) \ne 0$ has
-    $S w_{*,i} = (\omega^\top w_{*,i}) w_{*,i}$ for all $i$. A gradient by a symmetric S is the symmetric part of the
+    So the operator is symmetrisable and positive semidefinite, and singular iff some $(S, \omega) \ne 0$ has $S
+    w_{*,i} = (\omega^\top w_{*,i}) w_{*,i}$ for all $i$. A gradient by a symmetric S is the symmetric part of the
     gradient by a free one; its metric is the Frobenius inner product.
     """
     heads, alpha, (k, n) = array(example["heads"]), example["alpha"], np.shape(example["heads"])

@@ -70,10 +70,10 @@ def local_ratio(
     for _ in range(steps):
         powers.append(powers[-1] @ contraction)
     predicted = np.linalg.norm(np.stack(powers), 2, axis=(-2, -1))
-    # Second order: angles of 1e-20 leave 1e-40. What remains is rounding: in each step it moves S and w by some
-    # eps k n (1 + |h| + |w_*|)², these change N by αβ times as much, and for as many steps as remain an unstable span
-    # or head lets them grow, by (1 + αβ·growth) a step. N acts on Y of any orientation, hence the condition of the
-    # product, which bounds how far Y y may shrink.
+    # Second order: angles of 1e-20 leave 1e-40. What remains is rounding: in each step it moves S and w by some eps k n
+    # (1 + |h| + |w_*|)², these change N by αβ times as much, and for as many steps as remain an unstable span or head
+    # lets them grow, by (1 + αβ·growth) a step. N acts on Y of any orientation, hence the condition of the product,
+    # which bounds how far Y y may shrink.
     size = 1 + float(np.abs(heads).max()) + float(np.abs(example["h"]).max())
     growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
     amplified = max(1.0, growth) ** steps * (1 + alpha**3 * beta * size**4)

@@ -122,7 +122,8 @@ FLOOR_SETTINGS = (
     FloorSetting(50, 3, 9, 0.05, 8, 40, 0.5, 1.0, 1.5, 109),
 )
 """Ten settings, the cheaper ones first. Heads' seeds were not selected; one ill-conditioned setting (d = 12, k = 4,
-n = 10) gave way to a better conditioned one, being too slow for a standard error of 1 %."""
+n = 10) gave way to a better conditioned one, being too slow for a standard error of 1 %.
+"""
 
 SMALL = 0.005
 """αβL_*² at which the prediction is held to ``FLOOR_BOUND``."""
@@ -262,7 +263,8 @@ SLOPE_TASKS = np.array([[1.3, -0.7, 0.3, 0.3], [0.3, 0.3, 1.1, -0.5]])
 SLOPE_FACTOR = 3
 SLOPE_BOUND = 0.02
 """How near the slopes seen are to the prediction's, and two of them to −1: the predictions' own errors, about αβL_*²
-each and nearly equal, change a slope by less."""
+each and nearly equal, change a slope by less.
+"""
 
 
 class _Repeated(FloorSetting):

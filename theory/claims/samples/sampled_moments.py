@@ -89,9 +89,9 @@ def _square_matrices(draw: st.DrawFn, numbers: Numbers) -> Example:
 def isserlis_wishart(
     example: Example, implementation: Implementation, *, sample_cubature=sample_cubature
 ) -> Comparison:
-    r"""For $\hat\Sigma = \frac{1}{m} X^\top X$ with Gaussian features, $E[\hat\Sigma A \hat\Sigma] = A +
-    \frac{1}{m}(A^\top + \mathrm{tr}(A) I)$ for any $A$, and $E[\hat\Sigma^3] = (1 + \frac{3(d+1)}{m} +
-    \frac{d^2 + 3d + 4}{m^2}) I$.
+    r"""For $\hat\Sigma = \frac{1}{m} X^\top X$ with Gaussian features, $E[\hat\Sigma A
+    \hat\Sigma] = A + \frac{1}{m}(A^\top + \mathrm{tr}(A) I)$ for any $A$, and
+    $E[\hat\Sigma^3] = (1 + \frac{3(d+1)}{m} + \frac{d^2 + 3d + 4}{m^2}) I$.
 
     Given: rows of $X$ independent $N(0, I_d)$; any $d$, $m$
     """
@@ -198,10 +198,10 @@ def mean_update_anil(
     example: Example, implementation: Implementation, *, sample_cubature=sample_cubature, mean_gradients=mean_gradients
 ) -> Comparison:
     r"""On finite samples the mean outer gradient of Exact ANIL is the gradient of the expected adapted loss, the
-    average over tasks of $\frac{1}{2}\|\bar v_i\|^2 + \frac{\alpha^2}{2 m_{in}}(\tau_i^2 \mathrm{tr}(G^2) +
-    \|BB^\top r_i\|^2)$ with $G = B^\top B$: the population's plus $\frac{\alpha^2}{m_{in}}(2\tau_i^2 BG +
-    BB^\top r_i r_i^\top B + r_i r_i^\top BG + (BGB^\top r_i + \mathrm{tr}(G^2) r_i) w^\top)$ by $B$ and
-    $\frac{\alpha^2}{m_{in}}(G^2 B^\top r_i + \mathrm{tr}(G^2) B^\top r_i)$ by $w$, «with».
+    average over tasks of $\frac{1}{2}\|\bar v_i\|^2 + \frac{\alpha^2}{2 m_{in}}(\tau_i^2 \mathrm{tr}(G^2) + \|BB^\top
+    r_i\|^2)$ with $G = B^\top B$: the population's plus $\frac{\alpha^2}{m_{in}}(2\tau_i^2 BG + BB^\top r_i r_i^\top
+    B + r_i r_i^\top BG + (BGB^\top r_i + \mathrm{tr}(G^2) r_i) w^\top)$ by $B$ and $\frac{\alpha^2}{m_{in}}(G^2 B^\top
+    r_i + \mathrm{tr}(G^2) B^\top r_i)$ by $w$, «with».
 
     Through the inner sample's own Hessian. Expectation of the gradient and gradient of the expectation are both carried
     out, and agree.

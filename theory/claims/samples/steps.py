@@ -48,8 +48,8 @@ def sampled_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
 
 @dataclass(frozen=True)
 class _Data:
-    """X (n, m, d) and y (n, m) of all tasks' samples. ``sign``: −1, or +1 with moduli, where every difference is a
-    sum that bounds its terms.
+    """X (n, m, d) and y (n, m) of all tasks' samples. ``sign``: −1, or +1 with moduli, where every difference is a sum
+    that bounds its terms.
     """
 
     X_in: Array

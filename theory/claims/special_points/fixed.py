@@ -132,8 +132,8 @@ def fixed_points_anil(example: Example, implementation: Implementation) -> Itera
     r"""At the truth, $B = B_* M$ with $\alpha M M^\top = I$, both ANILs stay where they are, whatever the head $w$ and
     the tasks.
 
-    One inner step solves every task there. Holds for a learner wider than the truth too ($M$ is $s \times k$ with
-    $k \ge s$).
+    One inner step solves every task there. Holds for a learner wider than the truth too ($M$ is $s \times k$ with $k
+    \ge s$).
     """
     yield from as_predicted(implementation, ANILS, truth_arrays(example), _stays, "step − start at the truth")
 
@@ -180,8 +180,8 @@ def _truth_with_head(learner: Learner, at: StepArrays) -> Pair:
 @special(("fo-maml",), given=AT_THE_TRUTH + "; any $w$", draws=truths, proof=_truth_with_head_proof)
 def truth_with_head_fo_maml(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""At the truth with a head $w \ne 0$ FO-MAML moves: with $r_i = Bw - \theta_i$, $w_i = w - \alpha B^\top r_i$ and
-    $B_i = B - \alpha r_i w^\top$ its gradients are the averages of $-\alpha (w^\top w_i) r_i w_i^\top$ and
-    $-\alpha (w^\top w_i) B_i^\top r_i$.
+    $B_i = B - \alpha r_i w^\top$ its gradients are the averages of $-\alpha (w^\top w_i) r_i w_i^\top$ and $-\alpha
+    (w^\top w_i) B_i^\top r_i$.
     """
     why = "step at the truth minus the predicted one"
     yield from as_predicted(implementation, ("fo-maml",), truth_arrays(example), _truth_with_head, why)

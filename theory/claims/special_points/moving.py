@@ -152,8 +152,8 @@ def _balanced_step(learner: Learner, at: StepArrays) -> Pair:
     proof=lambda proof: _balanced_proof(proof, ANILS, a.w),
 )
 def balanced_anil(example: Example, implementation: Implementation) -> Iterator[Comparison]:
-    r"""At a balanced representation, $\alpha B^\top B = I$, both ANILs take the same step,
-    $B^+ = B + \alpha\beta (I - \alpha B B^\top) B_* \Psi_* B_*^\top B$ and $w^+ = w$, in which the head plays no part.
+    r"""At a balanced representation, $\alpha B^\top B = I$, both ANILs take the same step, $B^+ = B + \alpha\beta
+    (I - \alpha B B^\top) B_* \Psi_* B_*^\top B$ and $w^+ = w$, in which the head plays no part.
 
     Given: $\alpha B^\top B = I$, any $w$, heads, orthonormal $B_*$, $d > k$, $\alpha \ne \beta$
 
@@ -228,8 +228,8 @@ def _drift_proof(proof: Proof) -> None:
 
 @special(("average-loss",), **ABOUT_AVERAGE, proof=_drift_proof)
 def average_loss_drift(example: Example, implementation: Implementation) -> Comparison:
-    r"""Under average loss $B^\top B - w w^\top$ changes in a step by exactly
-    $\beta^2 (\|r\|^2 w w^\top - B^\top r r^\top B)$ with $r = Bw - \bar\theta$.
+    r"""Under average loss $B^\top B - w w^\top$ changes in a step by exactly $\beta^2 (\|r\|^2 w w^\top - B^\top r
+    r^\top B)$ with $r = Bw - \bar\theta$.
 
     So gradient flow conserves $B^\top B - w w^\top$: the change is of second order in $\beta$.
     """

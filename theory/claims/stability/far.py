@@ -63,10 +63,9 @@ def balanced_anywhere(draw: st.DrawFn, numbers: Numbers) -> Example:
     examples=32,
 )
 def fo_maml_far(example: Example, implementation: Implementation) -> Comparison:
-    r"""At $\alpha B^\top B = I$, $w = 0$, any $B$, FO-MAML has
-    $\partial w^+/\partial w = I + \alpha\beta(\mathrm{tr}(\Psi_* - Z) I - Z)$,
-    $Z = \hat B^\top B_*\Psi_*B_*^\top\hat B$: far from the truth ($Z \approx 0$) the head grows by
-    $1 + \alpha\beta\,\mathrm{tr}\,\Psi_*$ a step.
+    r"""At $\alpha B^\top B = I$, $w = 0$, any $B$, FO-MAML has $\partial w^+/\partial
+    w = I + \alpha\beta(\mathrm{tr}(\Psi_* - Z) I - Z)$, $Z = \hat B^\top B_*\Psi_*B_*^\top\hat B$: far from the truth
+    ($Z \approx 0$) the head grows by $1 + \alpha\beta\,\mathrm{tr}\,\Psi_*$ a step.
 
     Given: $\alpha B^\top B = I$, $w = 0$, any heads
 
@@ -116,8 +115,8 @@ def fo_maml_far_divergence(implementation: Implementation, seed: int, effort: fl
         seen = run(FO_MAML, problem, 0.1, 0.1, 4000, implementation=implementation, record_every=4000)
         shares[label] = float(seen.diverged.mean())
     share = shares["random"]
-    # A share of at least 0.2 at random starts where about 0.6 is usual is 5 standard errors away for 40 trials, 2.3
-    # for 8.
+    # A share of at least 0.2 at random starts where about 0.6 is usual is 5 standard errors away for 40 trials, 2.3 for
+    # 8.
     fine = share > 0.2 and shares["dist_0 = 0.97"] < 0.2 and share > shares["dist_0 = 0.97"]
     said = ", ".join(f"{value:.2f} from {label}" for label, value in shares.items())
     return Measurement(

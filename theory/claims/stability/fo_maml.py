@@ -95,8 +95,8 @@ def fo_maml_scalar(
     example: Example, implementation: Implementation, *, fo_maml_operator=fo_maml_operator, third_moment=third_moment
 ) -> Comparison:
     r"""For $k = 1$ $\mathcal{L}$ has trace $3 m_2$ and determinant $2(m_2^2 - m_1 m_3)$, $m_j$ the heads' $j$-th
-    moments; $m_1 m_3 - m_2^2$ is half the average over pairs of tasks of $w_i w_j (w_i - w_j)^2$; for heads
-    $N(\mu, \sigma^2)$ $m_2^2 - m_1 m_3 = \sigma^2(\sigma^2 - \mu^2)$.
+    moments; $m_1 m_3 - m_2^2$ is half the average over pairs of tasks of $w_i w_j (w_i - w_j)^2$; for heads $N(\mu,
+    \sigma^2)$ $m_2^2 - m_1 m_3 = \sigma^2(\sigma^2 - \mu^2)$.
 
     Given: $k = 1$, fixed tasks, heads not all zero, $w = 0$
 

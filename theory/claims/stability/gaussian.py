@@ -184,8 +184,8 @@ def fo_maml_gaussian_determinant(
     r"""For heads $N(\mu, \Sigma)$ FO-MAML's operator has $\det\mathcal{L} = \det\Sigma \prod_{i \le j}(\delta_i +
     \delta_j)$, $\delta_i$ the eigenvalues of $\Sigma - \mu\mu^\top$.
 
-    For every $k$ by the steps of its proof, of which the determinants of shears are by hand; in exact arithmetic for
-    $k \le 3$ and any symmetric $D$.
+    For every $k$ by the steps of its proof, of which the determinants of shears are by hand; in exact arithmetic for $k
+    \le 3$ and any symmetric $D$.
     """
     mean, covariance = gaussian_law(example)
     rows, cols = np.triu_indices(example["k"])

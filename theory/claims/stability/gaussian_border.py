@@ -33,8 +33,8 @@ def near_one(most: float, sides: tuple[int, ...] = (-1, 1)) -> st.SearchStrategy
 def _real_parts(operator: np.ndarray) -> tuple[np.ndarray, float]:
     """Real parts of the eigenvalues, and how far rounding errors move these."""
     values, vectors = np.linalg.eig(operator)
-    # Bauer and Fike: eigenvalues are off by eps‖𝓛‖ times the eigenvectors' condition, and never by more than the
-    # N-th root says.
+    # Bauer and Fike: eigenvalues are off by eps‖𝓛‖ times the eigenvectors' condition, and never by more than the N-th
+    # root says.
     condition = min(float(np.linalg.cond(vectors)), 1e12)
     return np.real(values), 8 * np.finfo(float).eps * len(operator) * float(np.linalg.norm(operator)) * condition
 

@@ -117,8 +117,8 @@ def threshold(
     size = k * (k + 1) // 2
     ratio = float(np.linalg.norm(end[:size]) / np.linalg.norm(start[:size]))
     # Second order: the perturbation times ‖S‖ ≤ 13, and rounding, eps over it, in each of the steps, with the words'
-    # coefficients (some 10) and (αβL_*²) ≤ 1.25. At 2 % from the threshold the factor |1 − 2·share| differs from 1 by
-    # 4 %, far more; below it the step does not expand any S.
+    # coefficients (some 10) and (αβL_*²) ≤ 1.25. At 2 % from the threshold the factor |1 − 2·share| differs from 1 by 4
+    # %, far more; below it the step does not expand any S.
     scale = 1 + float(np.abs(S).max()) * k
     tolerance = left_out(implementation.eps) * scale * 32 * steps
     return growth_comparison(ratio, grows, "growth of the span (its inverse beyond the threshold)", tolerance)
@@ -175,8 +175,7 @@ def small_steps(draw: st.DrawFn) -> Example:
 )
 def others_stable(example: Example, implementation: Implementation, *, local_spectrum=local_spectrum) -> Comparison:
     r"""FO-ANIL, Exact ANIL and Exact MAML are stable at the truth with $w = 0$ for any heads and small steps: no
-    eigenvalue exceeds $1$ in modulus where
-    $\alpha\beta\max(8 L_*^2, 2\alpha^2 L_*^2 \max_i\|w_{*,i}\|^2) \le 2$.
+    eigenvalue exceeds $1$ in modulus where $\alpha\beta\max(8 L_*^2, 2\alpha^2 L_*^2 \max_i\|w_{*,i}\|^2) \le 2$.
 
     Follows from the proved spectra and from Exact MAML's energy. Neutral directions have modulus exactly 1. «stable»
     """
@@ -220,8 +219,8 @@ def scalar_heads(draw: st.DrawFn) -> Example:
 )
 def fo_anil_large_head(example: Example, implementation: Implementation) -> Comparison:
     r"""FO-ANIL's fixed points with a large head are unstable: for $k = 1$ the span grows by
-    $1 - 2\alpha\beta(m_2 - Mw\, m_1)$ a step, $m_j$ the heads' moments, so the fixed point is unstable where
-    $Mw\, m_1 > m_2$. Heads 1 and 2, $Mw = 2$, $\alpha = \beta = 0.1$: growth 1.01.
+    $1 - 2\alpha\beta(m_2 - Mw\, m_1)$ a step, $m_j$ the heads' moments, so the fixed point is unstable where $Mw\,
+    m_1 > m_2$. Heads 1 and 2, $Mw = 2$, $\alpha = \beta = 0.1$: growth 1.01.
 
     Given: $k = 1$, fixed tasks, $\alpha\beta m_2 \le 0.4$, $\alpha\beta (Mw)^2 \le 1$
 
@@ -234,8 +233,8 @@ def fo_anil_large_head(example: Example, implementation: Implementation) -> Comp
     end = follow(get_learner("fo-anil"), heads, alpha, beta, np.array([1.0, 0.0]), steps, implementation, h)
     factor = 1 - 2 * alpha * beta * (m_2 - float(h[0]) * m_1)
     # Second order in S: relatively the perturbation × αβ times the sizes of the linear terms, m_2, |h m_1| and h², at
-    # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows
-    # like the rest, at most by the largest factor, which is below 1.6.
+    # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows like
+    # the rest, at most by the largest factor, which is below 1.6.
     reach = max(1.0, abs(factor)) ** (2 * steps)
     return Comparison(
         abs(float(end[0]) - factor**steps),

@@ -103,8 +103,8 @@ def _right_factor_proof(proof: Proof, learner: Learner) -> None:
     proof=_right_factor_proof,
 )
 def right_factor(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""One step of «title» multiplies the part of $B$ off the truth from the right:
-    $B_{*\perp}^\top B^+ = B_{*\perp}^\top B N$ with $N = «N»$«where».
+    r"""One step of «title» multiplies the part of $B$ off the truth from the right: $B_{*\perp}^\top
+    B^+ = B_{*\perp}^\top B N$ with $N = «N»$«where».
 
     $N$ is $k \times k$ and the same in every ambient dimension $d$.
     """

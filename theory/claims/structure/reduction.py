@@ -152,15 +152,14 @@ def _reduction_proof(proof: Proof) -> None:
     examples=20,
 )
 def reduction(example: Example, implementation: Implementation) -> Iterator[Comparison]:
-    r"""A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and $Y = B_{*\perp}^\top B$,
-    $X^+ = X N + \beta C$ and $Y^+ = Y N$, where $N$, $C$ and $\nabla_w$ depend on $X$, $Y^\top Y$, $w$ and the heads
-    only.
+    r"""A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and $Y = B_{*\perp}^\top B$, $X^+ = X
+    N + \beta C$ and $Y^+ = Y N$, where $N$, $C$ and $\nabla_w$ depend on $X$, $Y^\top Y$, $w$ and the heads only.
 
     Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$
 
-    So, by induction, the dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: $w_t$, $B_*^\top B_t$,
-    $B_t^\top B_t$, and with them the distance, do not depend on $d$. The instances take two steps exactly, one in
-    floats (the second would multiply the first one's rounding by its derivative).
+    So, by induction, the dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: $w_t$, $B_*^\top B_t$, $B_t^\top
+    B_t$, and with them the distance, do not depend on $d$. The instances take two steps exactly, one in floats (the
+    second would multiply the first one's rounding by its derivative).
     """
     at, X_and_Y, _ = confined_start(example)
     k = example["k"]
@@ -189,7 +188,8 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
 
 LEAST_DECADE, LEAST_DECADE_SINGLE = 290, 30
 """‖Y‖ goes down to 10^−this in doubles and in singles: products with Y, where the arithmetic takes them for zero, are
-then below its eps."""
+then below its eps.
+"""
 
 
 @st.composite

@@ -81,7 +81,8 @@ def width_mean_update(
 
 SAMPLING_DRAWS, SAMPLING_BOUND = 80_000, 4.5
 """τ to 0.4 %. The bound is in standard errors: the largest of a dozen normal differences exceeds it once in 10 000
-seeds."""
+seeds.
+"""
 
 
 @claim(Verdict.MEASURED, learners=("fo-anil",), rests_on="width-mean-update")
@@ -184,7 +185,8 @@ class _Rest:
 
     def scale(self, P: np.ndarray, extra: float = 0.0) -> float:
         """What rounding multiplies in sums of a few products of matrices of at most 6 columns, each term at most |P| +
-        what α, β, Σ_* multiply it with; ``extra`` is for those that are worse. 0 for fractions."""
+        what α, β, Σ_* multiply it with; ``extra`` is for those that are worse. 0 for fractions.
+        """
         if self.exact:
             return 0.0
         total = float(np.trace(self.second)) + float(self.noise)
@@ -256,14 +258,14 @@ def wide_runs(
 
 LIMIT_SAMPLES, LIMIT_STEPS, LIMIT_BOUND = (1, 5, 20, 100), 1500, 1e-9
 """The slowest useful mode falls like (1 − 0.054)^t, so after so many steps rounding alone is left: eps times the steps
-that are remembered (20) times the entries that a step adds up, far below the bound."""
+that are remembered (20) times the entries that a step adds up, far below the bound.
+"""
 
 
 @claim(Verdict.MEASURED, source=YUKSEL, learners=("fo-anil",), rests_on="width-limit-rests")
 def width_limit(implementation: Implementation, seed: int, effort: float) -> Measurement:
-    r"""From random starts FO-ANIL's mean update reaches that limit:
-    $B_*^\top BB^\top B_* \to \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$ for
-    $k' = k$, $k+1$, $2k$.
+    r"""From random starts FO-ANIL's mean update reaches that limit: $B_*^\top BB^\top B_* \to
+    \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$ for $k' = k$, $k+1$, $2k$.
 
     Given: $\alpha = \beta = 0.3$, $\Sigma_* = \mathrm{diag}(1, 0.8, 0.6)$, $\sigma^2 = 0.5$, $m = 1, 5, 20, 100$;
     starts with orthonormal columns times $0.5$ to $1$ times $1/\sqrt\alpha$, several of each width; 1500 steps
@@ -322,8 +324,8 @@ def width_slow_unlearning(implementation: Implementation, seed: int, effort: flo
         first, last = np.linalg.svd(Y, compute_uv=False)[..., : width - k]  # (starts, m, k' − k)
         growth = (1 / last**2 - 1 / first**2) / (times[1] - times[0])
         excess = growth * constants[:, None] - 1
-        # cs² is s²/(2·constant); twice the leading term leaves room for those that follow (cs² < 10⁻³ here), the
-        # rest for rounding: eps times so many steps.
+        # cs² is s²/(2·constant); twice the leading term leaves room for those that follow (cs² < 10⁻³ here), the rest
+        # for rounding: eps times so many steps.
         allowed = 2 * 0.75 * first**2 / constants[:, None]
         consistent = consistent and bool((excess <= allowed).all() and (excess >= -1e-12).all())
         growths.append((growth * samples[:, None]).ravel())

@@ -138,9 +138,9 @@ def width_local_factor(example: Example, implementation: Implementation) -> Iter
     r"""At these points the right factor of all four meta-learners is $N = I - \alpha^2\beta M^\top\Psi_* M$.
 
     Checked on the right factor's words, and on what the steps do to a small perpendicular part, to first order. Its
-    eigenvalues are $1 - \alpha\beta\lambda_j$ ($\lambda_j$ those of $\Psi_*$) and $k' - k$ times $1$, as
-    $\alpha^2 M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ share their non-zero ones: the useful directions
-    contract as for $k' = k$, the superfluous ones do not move.
+    eigenvalues are $1 - \alpha\beta\lambda_j$ ($\lambda_j$ those of $\Psi_*$) and $k' - k$ times $1$, as $\alpha^2
+    M^\top\Psi_*M$ and $\alpha^2\Psi_*MM^\top = \alpha\Psi_*$ share their non-zero ones: the useful directions contract
+    as for $k' = k$, the superfluous ones do not move.
     """
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y)
@@ -218,7 +218,8 @@ STARTS = 4
 DISTANCE_STEPS, DISTANCE_BOUND = 420, 0.005
 """The bound is relative, of log factors. When the fit begins the second mode has fallen to ((1 − 0.072)/(1 − 0.054))^t,
 0.1 % of the first, and its square counts in a norm: it shows only where a start has next to nothing of the first, which
-is why the median over the starts decides."""
+is why the median over the starts decides.
+"""
 
 
 @claim(Verdict.MEASURED, exercises="step", learners=META_LEARNERS, rests_on="width-local-factor")
