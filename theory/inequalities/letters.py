@@ -1,0 +1,49 @@
+"""The letters of the proofs: names for products that recur (α = 1 by the scaling symmetry), and their definitions.
+
+Here α = 1 stands for B, w, w_{*,i}, β read as √α B, √α w, α w_{*,i}, β/α; ``steps.unit_alpha`` checks that a learner's
+step allows it. The paper has s = k: the truth has as many columns as the learner, and the proofs use it.
+"""
+
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.words import letter
+
+A_mix = letter("A_mix", "k", "s", "A", "A")
+m_bar = letter("m_bar", "k", "1", "m", "m")
+u_bar = letter("u_bar", "k", "1", "u", "u")
+C_mix = letter("C_mix", "s", "k", "C", "C")
+D_mix = letter("D_mix", "s", "k", "D", "D")
+Z_mix = letter("Z_mix", "k", "k", "Z", "Z")
+N_right = letter("N_right", "k", "k", "N", "N", symmetry=1)
+M_right = letter("M_right", "k", "k", "M", r"M", symmetry=1)
+Phi = letter("Phi", "k", "k", "Φ", r"\Phi", symmetry=1)
+S_both = letter("S_both", "k", "k", "S", "S", symmetry=1)
+Gap = letter("Gap", "s", "s", "Γ", r"\Gamma", symmetry=1)
+G_inv = letter("G_inv", "k", "k", "G⁻¹", "G^{-1}", symmetry=1)
+grad_B = letter("grad_B", "d", "k", "∇_B", r"\nabla_B")
+grad_w = letter("grad_w", "k", "1", "∇_w", r"\nabla_w")
+B_next = letter("B_next", "d", "k", "B⁺", "B^+")
+w_next = letter("w_next", "k", "1", "w⁺", "w^+")
+
+DEFINITIONS: dict[str, str] = {
+    "Delta": "I_k - B.T*B",
+    "Y": "B_perp.T*B",
+    "A_mix": "B.T*B_star",
+    "m_bar": "Delta*w + A_mix*w_bar",
+    "u_bar": "w - m_bar",
+    "Psi": "Delta*w*w.T*Delta + Delta*w*w_bar.T*A_mix.T + A_mix*w_bar*w.T*Delta + A_mix*Psi_star*A_mix.T",
+    "Phi": "Psi + w*w.T - w*m_bar.T - m_bar*w.T",
+    "S_both": "Psi + Phi",
+    "C_mix": "w_bar*w.T*Delta + Psi_star*A_mix.T",
+    "Gap": "I_s - A_mix.T*G_inv*A_mix",
+    "B_next": "B - beta*grad_B",
+    "w_next": "w - beta*grad_w",
+}
+"""Each letter by letters defined before it; ∇_B and ∇_w are the learner's own averaged gradients."""
+
+BASE = frozenset({"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv"})
+"""What everything is expanded into. G⁻¹ is the inverse of BᵀB, known by its rule alone."""
+
+IDENTITIES = {"I_k": "k", "I_s": "s", "I_d": "d", "I_p": "p"}
+"""Identity matrices by name."""
+
+SYMBOLS = a  # the paper's letters are registered by the calculus's alphabet

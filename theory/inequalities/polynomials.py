@@ -1,0 +1,249 @@
+"""Polynomials in non-negative real variables with rational coefficients, and a decision of p ≥ 0 on a box.
+
+Everything is exact (``Fraction``); a variable that is declared positive may have negative exponents. ``nonnegative`` is
+sufficient, never necessary: it answers yes only with a reason, and "no" means that no reason was found.
+"""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Union
+
+Exponents = tuple[tuple[str, int], ...]
+Number = int | Fraction
+
+
+class Polynomial:
+    """A sum of rational multiples of monomials; ``terms`` maps ((variable, exponent), ...), sorted, to the coefficient.
+
+    Immutable by convention: operations return new ones. ``+ - *`` work with numbers, ``**`` with whole exponents
+    (negative ones for single monomials). ``==`` is equality of polynomials.
+
+    Raises:
+        TypeError: a coefficient that is no whole number and no fraction (floats are refused: they are not exact).
+    """
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: Mapping[Exponents, Number] | None = None) -> None:
+        self.terms: dict[Exponents, Fraction] = {}
+        for key, value in (terms or {}).items():
+            if isinstance(value, bool) or not isinstance(value, int | Fraction):
+                raise TypeError(f"a coefficient is {value!r}; allowed: whole numbers and fractions")
+            if value:
+                self.terms[key] = Fraction(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Polynomial) and self.terms == other.terms
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __bool__(self) -> bool:
+        return bool(self.terms)
+
+    def __add__(self, other: Union["Polynomial", Number]) -> "Polynomial":
+        other = other if isinstance(other, Polynomial) else constant(other)
+        terms = dict(self.terms)
+        for key, value in other.terms.items():
+            terms[key] = terms.get(key, Fraction(0)) + value
+        return Polynomial(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> "Polynomial":
+        return Polynomial({key: -value for key, value in self.terms.items()})
+
+    def __sub__(self, other: Union["Polynomial", Number]) -> "Polynomial":
+        return self + (-other)
+
+    def __rsub__(self, other: Number) -> "Polynomial":
+        return constant(other) - self
+
+    def __mul__(self, other: Union["Polynomial", Number]) -> "Polynomial":
+        other = other if isinstance(other, Polynomial) else constant(other)
+        terms: dict[Exponents, Fraction] = {}
+        for key_a, a in self.terms.items():
+            for key_b, b in other.terms.items():
+                key = _product(key_a, key_b)
+                terms[key] = terms.get(key, Fraction(0)) + a * b
+        return Polynomial(terms)
+
+    __rmul__ = __mul__
+
+    def __pow__(self, exponent: int) -> "Polynomial":
+        if exponent < 0:
+            if len(self.terms) != 1:
+                raise ValueError("only a single monomial has a negative power here")
+            (key, value), = self.terms.items()
+            return Polynomial({tuple((v, e * exponent) for v, e in key): value**exponent})
+        result = constant(1)
+        for _ in range(exponent):
+            result = result * self
+        return result
+
+    def variables(self) -> set[str]:
+        """The variables that occur."""
+        return {variable for key in self.terms for variable, _ in key}
+
+    def substitute(self, values: Mapping[str, "Polynomial"]) -> "Polynomial":
+        """Replace variables, simultaneously. A negative power needs a single monomial in its place."""
+        total: dict[Exponents, Fraction] = {}
+        powers: dict[tuple[str, int], Polynomial] = {}
+        for key, value in self.terms.items():
+            product = Polynomial({tuple(pair for pair in key if pair[0] not in values): value})
+            for variable, exponent in key:
+                if variable in values:
+                    if (variable, exponent) not in powers:
+                        powers[variable, exponent] = values[variable] ** exponent
+                    product = product * powers[variable, exponent]
+            for new, coefficient in product.terms.items():
+                total[new] = total.get(new, Fraction(0)) + coefficient
+        return Polynomial(total)
+
+    def coefficients_in(self, variable: str) -> dict[int, "Polynomial"]:
+        """The coefficients of the powers of one variable, by exponent."""
+        parts: dict[int, dict[Exponents, Fraction]] = {}
+        for key, value in self.terms.items():
+            exponent = dict(key).get(variable, 0)
+            parts.setdefault(exponent, {})[tuple(pair for pair in key if pair[0] != variable)] = value
+        return {exponent: Polynomial(terms) for exponent, terms in parts.items()}
+
+    def value(self, at: Mapping[str, Number]) -> Fraction:
+        """The value at a point (any numbers; exact for exact ones)."""
+        total = Fraction(0)
+        for key, value in self.terms.items():
+            for variable, exponent in key:
+                value = value * at[variable] ** exponent
+            total = total + value
+        return total
+
+    def __repr__(self) -> str:
+        return f"Polynomial({' + '.join(_written(key, value) for key, value in sorted(self.terms.items())) or '0'})"
+
+
+def constant(value: Number) -> Polynomial:
+    """A number as a polynomial."""
+    return Polynomial({(): value})
+
+
+def variable(name: str, exponent: int = 1) -> Polynomial:
+    """A variable (to a whole power) as a polynomial."""
+    return Polynomial({((name, exponent),): 1}) if exponent else constant(1)
+
+
+def _product(a: Exponents, b: Exponents) -> Exponents:
+    if not a or not b:
+        return a or b
+    powers = dict(a)
+    for name, exponent in b:
+        powers[name] = powers.get(name, 0) + exponent
+    return tuple(sorted((name, exponent) for name, exponent in powers.items() if exponent))
+
+
+def _written(key: Exponents, value: Fraction) -> str:
+    return "*".join([str(value), *(f"{name}^{exponent}" if exponent != 1 else name for name, exponent in key)])
+
+
+def clear_monomial(polynomial: Polynomial) -> Polynomial:
+    """The polynomial divided by the largest monomial that divides every term: no negative exponent remains.
+
+    Sign: v^m > 0 for a positive variable, whatever m; for a variable that may be zero, m ≥ 0 and p = v^m·p' ≥ 0 follows
+    from p' ≥ 0. Negative exponents of the latter are excluded before (``Region`` does).
+    """
+    least: dict[str, int] = {}
+    for name in polynomial.variables():
+        least[name] = min(dict(key).get(name, 0) for key in polynomial.terms)
+    shift = tuple(sorted((name, -exponent) for name, exponent in least.items() if exponent))
+    return polynomial * Polynomial({shift: 1})
+
+
+Box = Mapping[str, Fraction | None]
+"""Each variable ranges over [0, its entry], or over [0, ∞) for None."""
+MOST_NODES = 4000
+
+
+def nonnegative(polynomial: Polynomial, box: Box, splits: int = 3) -> bool:
+    """Whether p ≥ 0 on the box is found, by monomials cleared, corners, partial sums and halving.
+
+    1. A common monomial is cleared.
+    2. Every coefficient ≥ 0, or the constant term outweighs all negative terms at the box's upper corner: yes.
+    3. Partial sums: p = Σ_j c_j v^j with v = h·t, t in [0, 1], is Σ_m S_m (t^m − t^{m+1}) + S_n t^n with
+       S_m = Σ_{j ≤ m} c_j h^j, so p ≥ 0 if every S_m ≥ 0 on the box of the other variables. (On [0, ∞): if every
+       c_j ≥ 0.)
+    4. A variable's range is halved, ``splits`` times at most.
+
+    Raises:
+        ValueError: a variable without a range.
+    """
+    missing = polynomial.variables() - set(box)
+    if missing:
+        raise ValueError(f"no range is known for {', '.join(sorted(missing))}")
+    return _nonnegative(polynomial, dict(box), splits, [MOST_NODES])
+
+
+def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits: int, budget: list[int]) -> bool:
+    budget[0] -= 1
+    if budget[0] < 0:
+        return False
+    polynomial = clear_monomial(polynomial)
+    negative = {key: value for key, value in polynomial.terms.items() if value < 0}
+    if not negative:
+        return True
+    weights: dict[str, Fraction] = {}
+    total = polynomial.terms.get((), Fraction(0))
+    bounded = () not in negative
+    for key, value in negative.items():
+        for name, exponent in key:
+            upper = box[name]
+            if upper is None:
+                bounded = False
+            else:
+                value *= upper**exponent
+        for name, _ in key:
+            weights[name] = weights.get(name, Fraction(0)) - value
+        total += value if key else 0
+    if bounded and total >= 0:
+        return True
+    if not weights or _somewhere_negative(polynomial, box):
+        return False
+    for name in sorted(weights, key=lambda n: (box[n] is not None, -weights[n], n)):
+        if _by_partial_sums(polynomial, name, box, budget):
+            return True
+        if box[name] is None:
+            return False
+        break
+    if splits == 0:
+        return False
+    name = max(sorted(n for n in weights if box[n] is not None), key=lambda n: weights[n])
+    half = box[name] / 2  # type: ignore[operator]
+    halved = {**box, name: half}
+    upper = polynomial.substitute({name: variable(name) + half})
+    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(upper, halved, splits - 1, budget)
+
+
+def _by_partial_sums(polynomial: Polynomial, name: str, box: dict[str, Fraction | None], budget: list[int]) -> bool:
+    coefficients = polynomial.coefficients_in(name)
+    upper = box[name]
+    total = Polynomial()
+    for exponent in sorted(coefficients):
+        if upper is None:
+            total = coefficients[exponent]
+        else:
+            total = total + coefficients[exponent] * upper**exponent
+        if not _nonnegative(total, box, 0, budget):
+            return False
+    return True
+
+
+def _somewhere_negative(polynomial: Polynomial, box: dict[str, Fraction | None]) -> bool:
+    """Whether p < 0 at the box's upper corner: then there is no point in looking for a reason."""
+    if any(box[name] is None for name in polynomial.variables()):
+        return False
+    return polynomial.value({name: upper for name, upper in box.items() if upper is not None}) < 0
+
+
+def sum_of(polynomials: Iterable[Polynomial]) -> Polynomial:
+    """Σ of polynomials."""
+    total = Polynomial()
+    for polynomial in polynomials:
+        total = total + polynomial
+    return total

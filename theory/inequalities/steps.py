@@ -1,0 +1,86 @@
+"""A learner's outer step as the proofs use it: averaged over the tasks, in the heads' first two moments, at α = 1.
+
+Part of what must be trusted: it turns the derived gradient of one task into ∇_B and ∇_w in B, w, B_*, Ψ_*, w̄_*.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, SCALARS, Poly, find_letter, letter_poly, spell
+
+WEIGHTS = {"B": 1, "w": 1, "B_star": 0, "w_star_i": 2}
+"""Powers of √α in √αB, √αw, αw_{*,i}."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """(∇_B (d×k), ∇_w (k×1)) in B, w, B_*, Ψ_*, w̄_*, at α = 1; B⁺ = B − β∇_B, w⁺ = w − β∇_w."""
+
+    grad_B: Poly
+    grad_w: Poly
+
+
+def unit_alpha(gradient: Poly, of: str) -> Poly:
+    """The gradient at α = 1, after a check that √αB, √αw, αw_{*,i}, β/α have it as their gradient.
+
+    With B̃ = √αB and β̃ = β/α: B̃⁺ = B̃ − β̃·α^{3/2}∇_B, so each word of ∇_B with α^p must have 2p + 3 = its weight (the
+    powers of √α that its letters bring); so for ∇_w.
+
+    Raises:
+        ValueError: a word with another weight, a letter without a weight, or a scalar other than α.
+    """
+    terms = {}
+    for (powers, scalars, core), value in gradient.terms.items():
+        named = {name: power for name, power in zip(SCALARS, powers, strict=True) if power}
+        weight = sum(WEIGHTS[spell(code)[0].name] for word in (*scalars, core) for code in word)
+        if set(named) - {"alpha"} or weight != 2 * named.get("alpha", 0) + 3:
+            raise ValueError(f"the gradient by {of} is not carried along by the scaling to α = 1")
+        key = (ONE, scalars, core)
+        terms[key] = terms.get(key, 0) + value
+    return Poly(gradient.shape, {key: value for key, value in terms.items() if value})
+
+
+def average(polynomial: Poly) -> Poly:
+    """The mean over the tasks: w_{*,i}w_{*,i}ᵀ becomes Ψ_*, a single w_{*,i} becomes w̄_*.
+
+    Raises:
+        ValueError: a term with more than two heads, with two that are not neighbours, or with another per-task letter.
+    """
+    head = a.find_letter("w_star_i").code
+    flipped = head + 1
+    second, mean = find_letter("Psi_star").code, find_letter("w_bar").code
+    total = Poly(polynomial.shape)
+    for (powers, scalars, core), value in polynomial.terms.items():
+        words = [*scalars, core]
+        if any(spell(code)[0].per_task and code >> 1 != head >> 1 for word in words for code in word):
+            raise ValueError("an average over tasks of a per-task letter other than the heads")
+        count = sum(word.count(head) + word.count(flipped) for word in words)
+        pair = bytes([head, flipped])
+        if count == 2 and pair in core:
+            core = core.replace(pair, bytes([second]))
+        elif count <= 1:
+            table = bytes.maketrans(bytes([head, flipped]), bytes([mean, mean + 1]))
+            scalars, core = tuple(word.translate(table) for word in scalars), core.translate(table)
+        else:
+            raise ValueError(f"an average over tasks of {count} heads that are not neighbours has no letter")
+        product = Poly(SCALAR_SHAPE, {(powers, (), b""): value})
+        for word in scalars:
+            product = product * _product_of(word)
+        if polynomial.shape != SCALAR_SHAPE:
+            product = product * _product_of(core)
+        total = total + product
+    return total
+
+
+def _product_of(word: bytes) -> Poly:
+    product = letter_poly(word[0])
+    for code in word[1:]:
+        product = product * letter_poly(code)
+    return product
+
+
+def step_of(gradients: tuple[Poly, Poly], at: Mapping[str, Poly] | None = None) -> Step:
+    """The step with one task's derived gradients (∇_B, ∇_w), in w_{*,i}; ``at`` replaces letters first (w by 0)."""
+    grad_B, grad_w = (gradient.substitute(dict(at or {})) for gradient in gradients)
+    return Step(average(unit_alpha(grad_B, "B")), average(unit_alpha(grad_w, "w")))
