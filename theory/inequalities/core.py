@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from metarep.theory.calculus.words import SCALARS, Poly, Rule, find_letter, identity, letter_poly
 from metarep.theory.inequalities.letters import BASE, DEFINITIONS
-from metarep.theory.inequalities.polynomials import Polynomial, nonnegative, sum_of, variable
+from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, nonnegative, sum_of, variable
 from metarep.theory.inequalities.steps import Step
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 
@@ -115,6 +115,9 @@ class Checked:
         return tuple(dict.fromkeys(line.rule for line in self.derivation.lines))
 
 
+PIECES = 48
+"""Pieces that a range is cut into where a relation between two variables is used."""
+
 Apply = Callable[["Context", Line, list[Judgement]], Judgement]
 """A rule's computation: what follows from the lines used. Raises ``NotAccepted`` where a hypothesis fails."""
 
@@ -195,11 +198,30 @@ class Context:
 
     def at_most(self, lower: Polynomial, upper: Polynomial) -> bool:
         """Whether lower ≤ upper is found on the whole region."""
-        difference = self.normal(upper - lower)
+        difference = clear_monomial(self.normal(upper - lower))
         if nonnegative(difference, self.box):
             return True
-        related = difference.substitute({name: scalar(value) for name, value in self.region.relations})
-        return related != difference and nonnegative(related, self.box)
+        return any(self._with_relation(difference, name, value) for name, value in self.region.relations)
+
+    def _with_relation(self, difference: Polynomial, name: str, value: str) -> bool:
+        """Decided with u = c − v: by putting it in, or on short pieces [e, e + δ] of v, on each of which u ≤ c − e."""
+        related = scalar(value)
+        if difference.variables().isdisjoint({name}):
+            return False
+        if nonnegative(difference.substitute({name: related}), self.box):
+            return True
+        total = related.terms.get((), Fraction(0))
+        others = related.variables()
+        if len(others) != 1 or related != total - variable(*others) or self.box[next(iter(others))] != total:
+            raise NotAccepted("a relation is of the form u = c − v, with v in [0, c]")
+        (other,) = others
+        width = total / PIECES
+        for piece in range(PIECES):
+            start = width * piece
+            box = {**self.box, other: width, name: total - start}
+            if not nonnegative(difference.substitute({other: variable(other) + start}), box):
+                return False
+        return True
 
     def need(self, lower: Polynomial, upper: Polynomial, what: str) -> None:
         """``at_most``, or refuse."""

@@ -161,15 +161,16 @@ Box = Mapping[str, Fraction | None]
 MOST_NODES = 4000
 
 
-def nonnegative(polynomial: Polynomial, box: Box, splits: int = 3) -> bool:
-    """Whether p ≥ 0 on the box is found, by monomials cleared, corners, partial sums and halving.
+def nonnegative(polynomial: Polynomial, box: Box, splits: int = 6) -> bool:
+    """Whether p ≥ 0 on the box is found, by monomials cleared, monotone variables, partial sums and halving.
 
-    1. A common monomial is cleared.
-    2. Every coefficient ≥ 0, or the constant term outweighs all negative terms at the box's upper corner: yes.
-    3. Partial sums: p = Σ_j c_j v^j with v = h·t, t in [0, 1], is Σ_m S_m (t^m − t^{m+1}) + S_n t^n with
+    1. A common monomial is cleared; if no coefficient is negative: yes.
+    2. Monotone: a variable all of whose terms are negative is put at its upper end, one whose terms are positive at 0.
+    3. The constant term outweighs all negative terms at the upper corner: yes.
+    4. Partial sums: p = Σ_j c_j v^j with v = h·t, t in [0, 1], is Σ_m S_m (t^m − t^{m+1}) + S_n t^n with
        S_m = Σ_{j ≤ m} c_j h^j, so p ≥ 0 if every S_m ≥ 0 on the box of the other variables. (On [0, ∞): if every
        c_j ≥ 0.)
-    4. A variable's range is halved, ``splits`` times at most.
+    5. A variable's range is halved, ``splits`` times at most.
 
     Raises:
         ValueError: a variable without a range.
@@ -184,40 +185,59 @@ def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits
     budget[0] -= 1
     if budget[0] < 0:
         return False
-    polynomial = clear_monomial(polynomial)
-    negative = {key: value for key, value in polynomial.terms.items() if value < 0}
-    if not negative:
-        return True
+    polynomial = _at_monotone_ends(polynomial, box)
+    if polynomial is None:
+        return False
     weights: dict[str, Fraction] = {}
     total = polynomial.terms.get((), Fraction(0))
-    bounded = () not in negative
-    for key, value in negative.items():
-        for name, exponent in key:
-            upper = box[name]
-            if upper is None:
-                bounded = False
-            else:
-                value *= upper**exponent
-        for name, _ in key:
-            weights[name] = weights.get(name, Fraction(0)) - value
-        total += value if key else 0
+    if not polynomial.variables():
+        return total >= 0
+    bounded = total >= 0
+    for key, value in polynomial.terms.items():
+        if value < 0 and key:
+            for name, exponent in key:
+                upper = box[name]
+                bounded = bounded and upper is not None
+                value *= (upper or 0) ** exponent
+            for name, _ in key:
+                weights[name] = weights.get(name, Fraction(0)) - value
+            total += value
     if bounded and total >= 0:
         return True
-    if not weights or _somewhere_negative(polynomial, box):
+    if _somewhere_negative(polynomial, box):
         return False
-    for name in sorted(weights, key=lambda n: (box[n] is not None, -weights[n], n)):
-        if _by_partial_sums(polynomial, name, box, budget):
-            return True
-        if box[name] is None:
-            return False
-        break
-    if splits == 0:
+    # Every variable left has terms of both signs.
+    name = max(sorted(weights), key=lambda n: (box[n] is None, weights[n]))
+    if _by_partial_sums(polynomial, name, box, budget):
+        return True
+    if splits == 0 or box[name] is None:
         return False
-    name = max(sorted(n for n in weights if box[n] is not None), key=lambda n: weights[n])
     half = box[name] / 2  # type: ignore[operator]
     halved = {**box, name: half}
-    upper = polynomial.substitute({name: variable(name) + half})
-    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(upper, halved, splits - 1, budget)
+    upper_half = polynomial.substitute({name: variable(name) + half})
+    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(
+        upper_half, halved, splits - 1, budget
+    )
+
+
+def _at_monotone_ends(polynomial: Polynomial, box: dict[str, Fraction | None]) -> Polynomial | None:
+    """Steps 1 and 2 until nothing changes; None if p is unbounded below in some variable."""
+    while True:
+        polynomial = clear_monomial(polynomial)
+        signs: dict[str, set[bool]] = {}
+        for key, value in polynomial.terms.items():
+            for name, _ in key:
+                signs.setdefault(name, set()).add(value > 0)
+        ends = {name: next(iter(found)) for name, found in signs.items() if len(found) == 1}
+        if not ends:
+            return polynomial
+        values = {}
+        for name, increasing in ends.items():
+            upper = box[name]
+            if not increasing and upper is None:
+                return None
+            values[name] = constant(0 if increasing or upper is None else upper)
+        polynomial = polynomial.substitute(values)
 
 
 def _by_partial_sums(polynomial: Polynomial, name: str, box: dict[str, Fraction | None], budget: list[int]) -> bool:

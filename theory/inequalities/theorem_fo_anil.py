@@ -17,21 +17,22 @@ from metarep.theory.inequalities.core import Derivation, Line, Region, Says, Sta
 class Constants:
     """The conditions' constants and the proof's own (all fractions as strings).
 
-    ``c1, c2, c3``: αβL_*² ≤ c1 E_0/κ_*², β/α ≤ c2 E_0² κ_*⁻⁴, β/α ≤ c3 E_0³ κ_*⁻⁴ μ_*²/η_*². ``span``, ``head``,
+    ``c``: dist_T ≤ (1 − c αβE_0μ_*²)^T. ``c1, c2, c3``: αβL_*² ≤ c1 E_0/κ_*², β/α ≤ c2 E_0² κ_*⁻⁴, β/α ≤ c3 E_0³ κ_*⁻⁴ μ_*²/η_*². ``span``, ``head``,
     ``rate``: k_0, v_0 and D of the induction; ``inverse`` ≥ ‖G⁻¹‖; ``Psi``, ``mean``, ``cross``: bounds of ‖Ψ‖/L²,
     ‖m‖/η and ‖C‖/L².
     """
 
-    c1: str = "1/12"
+    c: str = "10/9"
+    c1: str = "1/8"
     c2: str = "1/2"
     c3: str = "1/2"
-    span: str = "29/50"
-    head: str = "6/5"
-    rate: str = "23/20"
-    inverse: str = "21/20"
-    Psi: str = "53/50"
-    mean: str = "26/25"
-    cross: str = "103/100"
+    span: str = "68/125"
+    head: str = "813/1000"
+    rate: str = "172/125"
+    inverse: str = "533/500"
+    Psi: str = "1069/1000"
+    mean: str = "1043/1000"
+    cross: str = "517/500"
     offset: str = "9/10"
 
 
@@ -56,10 +57,10 @@ def region(constants: Constants) -> Region:
             ("x", f"({c.span})*a*d0*xi"),
             ("z", "d0*zeta"),
             ("omega", f"({c.span})*({c.head})*g*d0*upsilon*eta"),
-            ("tau", "a*E**2*rho**2*sigma"),
-            ("tau_least", "a*E**2*rho**2*sigma**2"),
+            ("tau", f"({c.c})*a*E**2*rho**2*sigma"),
+            ("tau_least", f"({c.c})*a*E**2*rho**2*sigma**2"),
         ),
-        relations=(("d0", f"{c.offset} - E"),),
+        relations=(("d0", f"{c.offset} - E"), ("E", f"{c.offset} - d0")),
         varying=("rho", "sigma"),
     )  # fmt: skip
 
@@ -96,6 +97,7 @@ class Common:
     w_bar: int
     inverse: int
     A: int
+    raw_diversity: int
     diversity: int
     Psi: int
     mean: int
@@ -130,8 +132,8 @@ def opening(c: Constants) -> Common:
     crossed = b.add("symmetric", "above", CROSSED, "", (b.words(CROSSED, Delta, w, w_bar, A),))
     own = b.add("gram", "above", "Delta*w*w.T*Delta", "", (), ("Delta*w",))
     whole = f"Delta*w*w.T*Delta + {CROSSED} + A_mix*Psi_star*A_mix.T"
-    diversity = b.replace(b.sum("above", whole, ("1", own), ("1", crossed), ("1", truth)), "Psi")
-    diversity = b.weaken(diversity, "E*mu**2")
+    raw = b.replace(b.sum("above", whole, ("1", own), ("1", crossed), ("1", truth)), "Psi")
+    diversity = b.weaken(raw, f"({c.c})*E*mu**2")
     Psi = b.words(whole, Delta, w, w_bar, A, Psi_star, called="Psi", at_most=f"({c.Psi})*L**2")
     mean = b.words("Delta*w + A_mix*w_bar", Delta, w, w_bar, A, called="m_bar", at_most=f"({c.mean})*eta")
     cross = b.words(
@@ -142,7 +144,7 @@ def opening(c: Constants) -> Common:
     gap = b.add(
         "gap", "norm", "Gap", "", (b.replace(Y_above, outside), b.replace(Y, outside), inverse), ("A_mix",)
     )
-    return Common(b, Delta, Y, w, Psi_star, w_bar, inverse, A, diversity, Psi, mean, cross, gap)
+    return Common(b, Delta, Y, w, Psi_star, w_bar, inverse, A, raw, diversity, Psi, mean, cross, gap)
 
 
 def closing(at: Common, span: int, perpendicular: int, head: int) -> None:
