@@ -8,6 +8,15 @@ class Lines:
 
     def __init__(self) -> None:
         self.lines: list[Line] = []
+        self._names: dict[str, int] = {}
+
+    def name(self, name: str, number: int) -> None:
+        """Note that a line is a result of its own."""
+        self._names[name] = number
+
+    def results(self) -> tuple[tuple[str, int], ...]:
+        """The noted lines, by name."""
+        return tuple(self._names.items())
 
     def add(self, rule: str, kind: str, of: str, bound: str = "", uses: tuple[int, ...] = (), given: tuple[str, ...] = ()) -> int:
         """Any rule."""

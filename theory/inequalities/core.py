@@ -78,7 +78,8 @@ class Derivation:
     """A finished proof, before it is checked.
 
     ``assumed`` holds at every step (tasks, step sizes), ``kept`` is the induction's hypothesis on B and w, ``start`` is
-    assumed of B_0 and w_0. ``definitions`` are letters of this proof's own, after those of ``letters``.
+    assumed of B_0 and w_0. ``definitions`` are letters of this proof's own, after those of ``letters``. ``results`` names
+    lines that are statements of their own: by the induction they hold at every step.
     """
 
     title: str
@@ -89,6 +90,7 @@ class Derivation:
     start: tuple[Says, ...] = ()
     state: tuple[State, ...] = ()
     definitions: tuple[tuple[str, str], ...] = ()
+    results: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,12 @@ class Context:
             key = name.removesuffix("**2")
             if key in self.plain or key in self.squares or (target is self.plain and key in self.box):
                 raise NotAccepted(f"{key!r} is defined twice")
-            target[key] = scalar(value)
+            target[key] = scalar(value).substitute(self.plain)
         self._expanded: dict[str, Poly] = {}
+        self.zero: dict[str, Poly] = {}
         if step is not None:
             self._expanded.update(grad_B=step.grad_B, grad_w=step.grad_w)
+            self.zero = self._zero_letters(step)
         named = dict(DEFINITIONS)
         for name, value in derivation.definitions:
             if name in named or name in BASE or name in self._expanded:
@@ -161,7 +165,26 @@ class Context:
         unknown = polynomial.letters() - BASE - set(self._expanded)
         if unknown:
             raise NotAccepted(f"no definition of {', '.join(sorted(unknown))}")
-        return reduce_words(polynomial.substitute({n: self._expanded[n] for n in polynomial.letters() - BASE}))
+        values = {name: self._expanded[name] for name in polynomial.letters() - BASE}
+        expanded = reduce_words(polynomial.substitute(values))
+        return expanded.substitute({name: self.zero[name] for name in expanded.letters() & self.zero.keys()})
+
+    def _zero_letters(self, step: Step) -> dict[str, Poly]:
+        """What a step at w = 0, for centred or symmetric heads, lets one take as 0; the statement must say the same.
+
+        w = 0 is kept, from w_0 = 0 on, since the head's gradient has no words then.
+        """
+        zero = {}
+        if step.heads != "any":
+            if Says("norm", "w_bar", "0") not in self.derivation.assumed:
+                raise NotAccepted("the step is one for centred heads, and that is not assumed")
+            zero["w_bar"] = Poly(("s", "1"))
+        if step.at_zero:
+            nil = Says("norm", "w", "0")
+            if step.grad_w or nil not in self.derivation.kept or nil not in self.derivation.start:
+                raise NotAccepted("the step is one at w = 0, and w = 0 is not kept")
+            zero["w"] = Poly(("k", "1"))
+        return zero
 
     def equal(self, left: Poly, right: Poly) -> bool:
         """Whether two word polynomials are the same by their definitions, for all dimensions."""

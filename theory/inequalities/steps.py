@@ -3,11 +3,14 @@
 Part of what must be trusted: it turns the derived gradient of one task into ∇_B and ∇_w in B, w, B_*, Ψ_*, w̄_*.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, SCALARS, Poly, find_letter, letter_poly, spell
+
+Heads = Literal["any", "centred", "symmetric"]
+"""Tasks without an assumption; with w̄_* = 0; with w_{*,i} and −w_{*,i} equally frequent, so that odd moments vanish."""
 
 WEIGHTS = {"B": 1, "w": 1, "B_star": 0, "w_star_i": 2}
 """Powers of √α in √αB, √αw, αw_{*,i}."""
@@ -15,10 +18,15 @@ WEIGHTS = {"B": 1, "w": 1, "B_star": 0, "w_star_i": 2}
 
 @dataclass(frozen=True)
 class Step:
-    """(∇_B (d×k), ∇_w (k×1)) in B, w, B_*, Ψ_*, w̄_*, at α = 1; B⁺ = B − β∇_B, w⁺ = w − β∇_w."""
+    """(∇_B (d×k), ∇_w (k×1)) in B, w, B_*, Ψ_*, w̄_*, at α = 1; B⁺ = B − β∇_B, w⁺ = w − β∇_w.
+
+    ``heads``: of which tasks this is the mean. ``at_zero``: this is the step at w = 0 only.
+    """
 
     grad_B: Poly
     grad_w: Poly
+    heads: Heads = "any"
+    at_zero: bool = False
 
 
 def unit_alpha(gradient: Poly, of: str) -> Poly:
@@ -41,8 +49,9 @@ def unit_alpha(gradient: Poly, of: str) -> Poly:
     return Poly(gradient.shape, {key: value for key, value in terms.items() if value})
 
 
-def average(polynomial: Poly) -> Poly:
-    """The mean over the tasks: w_{*,i}w_{*,i}ᵀ becomes Ψ_*, a single w_{*,i} becomes w̄_*.
+def average(polynomial: Poly, heads: Heads = "any") -> Poly:
+    """The mean over the tasks: w_{*,i}w_{*,i}ᵀ becomes Ψ_*, a single w_{*,i} becomes w̄_*, or 0 for
+    centred heads; for symmetric heads every term with an odd number of heads becomes 0.
 
     Raises:
         ValueError: a term with more than two heads, with two that are not neighbours, or with another per-task letter.
@@ -59,6 +68,8 @@ def average(polynomial: Poly) -> Poly:
         pair = bytes([head, flipped])
         if count == 2 and pair in core:
             core = core.replace(pair, bytes([second]))
+        elif (count == 1 and heads == "centred") or (count % 2 and heads == "symmetric"):
+            continue
         elif count <= 1:
             table = bytes.maketrans(bytes([head, flipped]), bytes([mean, mean + 1]))
             scalars, core = tuple(word.translate(table) for word in scalars), core.translate(table)
@@ -80,7 +91,10 @@ def _product_of(word: bytes) -> Poly:
     return product
 
 
-def step_of(gradients: tuple[Poly, Poly], at: Mapping[str, Poly] | None = None) -> Step:
-    """The step with one task's derived gradients (∇_B, ∇_w), in w_{*,i}; ``at`` replaces letters first (w by 0)."""
-    grad_B, grad_w = (gradient.substitute(dict(at or {})) for gradient in gradients)
-    return Step(average(unit_alpha(grad_B, "B")), average(unit_alpha(grad_w, "w")))
+def step_of(gradients: tuple[Poly, Poly], heads: Heads = "any", at_zero: bool = False) -> Step:
+    """The step with one task's derived gradients (∇_B, ∇_w) in w_{*,i}, for such heads; ``at_zero`` sets w = 0."""
+    zero = {"w": Poly(("k", "1"))} if at_zero else {}
+    grad_B, grad_w = (gradient.substitute(zero) for gradient in gradients)
+    return Step(
+        average(unit_alpha(grad_B, "B"), heads), average(unit_alpha(grad_w, "w"), heads), heads=heads, at_zero=at_zero
+    )

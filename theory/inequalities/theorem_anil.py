@@ -72,7 +72,7 @@ def derivation(constants: ExactConstants | None = None) -> Derivation:
     Psi_below = b.add("symmetric", "below", "Psi", "", (at.Psi,))
     matrix = f"Psi - ({turned})"
     M_above = b.replace(b.sum("above", matrix, ("1", at.raw_diversity), ("-1", turned_below)), "M_right")
-    M_above = b.weaken(M_above, f"({c.c})*E*mu**2")
+    M_above = b.weaken(M_above, "c*E*mu**2")
     M_below = b.replace(b.sum("below", matrix, ("1", Psi_below), ("-1", turned_above)), "M_right")
     _, perpendicular = perpendicular_after(at, (M_above, M_below))
 
@@ -106,4 +106,5 @@ def derivation(constants: ExactConstants | None = None) -> Derivation:
             ("D_mix", flowing),
         ),
         lines=tuple(b.lines),
+        results=b.results(),
     )

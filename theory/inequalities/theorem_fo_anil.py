@@ -7,10 +7,9 @@ Route: our own; the statement is that of Collins et al. 2022, Theorem 1.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 
 from metarep.theory.inequalities.building import Lines
-from metarep.theory.inequalities.core import Derivation, Line, Region, Says, State
+from metarep.theory.inequalities.core import Derivation, Region, Says, State
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ def region(constants: Constants) -> Region:
         ),
         positive=("g", "E", "rho", "sigma"),
         symbols=(
+            ("c", c.c),
             ("beta", "g*E**2*rho**2*sigma**2"),
             ("L**2", "a/(g*E*rho*sigma)"),
             ("mu**2", "a/(g*E*sigma)"),
@@ -57,8 +57,8 @@ def region(constants: Constants) -> Region:
             ("x", f"({c.span})*a*d0*xi"),
             ("z", "d0*zeta"),
             ("omega", f"({c.span})*({c.head})*g*d0*upsilon*eta"),
-            ("tau", f"({c.c})*a*E**2*rho**2*sigma"),
-            ("tau_least", f"({c.c})*a*E**2*rho**2*sigma**2"),
+            ("tau", "c*a*E**2*rho**2*sigma"),
+            ("tau_least", "c*a*E**2*rho**2*sigma**2"),
         ),
         relations=(("d0", f"{c.offset} - E"), ("E", f"{c.offset} - d0")),
         varying=("rho", "sigma"),
@@ -86,76 +86,91 @@ START = (Says("norm", "Delta", "0"), Says("below", "Y.T*Y", "d0"), Says("norm", 
 
 
 @dataclass
-class Common:
-    """Numbers of the lines that both ANILs' proofs begin with."""
+class Frame:
+    """Numbers of the lines about B alone: balance, its inverse, A = BᵀB_*, AΨ_*Aᵀ, and the gap."""
 
     b: Lines
     Delta: int
     Y: int
-    w: int
     Psi_star: int
-    w_bar: int
     inverse: int
     A: int
+    truth: int
+    gap: int
+
+
+@dataclass
+class Common(Frame):
+    """And of those about the head: w, w̄_*, Ψ from below (with its own bound, and weakened), Ψ, m, C."""
+
+    w: int
+    w_bar: int
     raw_diversity: int
     diversity: int
     Psi: int
     mean: int
     cross: int
-    gap: int
 
 
 CROSSED = "Delta*w*w_bar.T*A_mix.T + A_mix*w_bar*w.T*Delta"
 
 
-def opening(c: Constants) -> Common:
-    """What is known of one state: balance, diversity of the adapted heads, sizes of Ψ, m, C, and the gap."""
+def frame(inverse_bound: str, tasks: tuple[Says, ...], kept: tuple[Says, ...]) -> Frame:
+    """What ‖Δ‖ ≤ x and YᵀY ⪯ z say of B; ``kept`` begins with these two, ``tasks`` with Ψ_*'s bounds."""
     b = Lines()
-    Delta, Y, w = (b.assume(says) for says in KEPT)
-    low, high, w_bar = (b.assume(says) for says in TASKS)
+    Delta, Y = (b.assume(says) for says in kept[:2])
+    low, high = (b.assume(says) for says in tasks[:2])
     Psi_star = b.add("between", "norm", "Psi_star", "", (low, high))
     one_above, one_below = (b.add("identity-matrix", kind, "I_k") for kind in ("above", "below"))
     Delta_below = b.add("symmetric", "below", "Delta", "", (Delta,))
     Delta_above = b.add("symmetric", "above", "Delta", "", (Delta,))
     gram = b.replace(b.sum("above", "I_k - Delta", ("1", one_above), ("-1", Delta_below)), "B.T*B")
-    inverse = b.add("inverse", "norm", "G_inv", c.inverse, (gram,))
+    inverse = b.add("inverse", "norm", "G_inv", inverse_bound, (gram,))
     span = "I_k - Delta - Y.T*Y"
     Y_above = b.add("gram", "above", "Y.T*Y", "", (), ("Y.T",))
-    AA_above = b.replace(
-        b.sum("above", span, ("1", one_above), ("-1", Delta_below), ("-1", Y)), "A_mix*A_mix.T"
-    )
+    AA_above = b.replace(b.sum("above", span, ("1", one_above), ("-1", Delta_below), ("-1", Y)), "A_mix*A_mix.T")
     AA_below = b.replace(
         b.sum("below", span, ("1", one_below), ("-1", Delta_above), ("-1", Y_above)), "A_mix*A_mix.T"
     )
     A = b.add("root", "norm", "A_mix", "1 + 1/2*x", (AA_below,))
     truth = b.add("sandwich", "above", "A_mix*Psi_star*A_mix.T", "", (low, AA_above), ("A_mix",))
+    outside = "B.T*B - A_mix*A_mix.T"
+    gap = b.add("gap", "norm", "Gap", "", (b.replace(Y_above, outside), b.replace(Y, outside), inverse), ("A_mix",))
+    b.name("span-stays", Delta)
+    b.name("angle", b.weaken(AA_above, "c*E"))
+    return Frame(b, Delta, Y, Psi_star, inverse, A, truth, gap)
+
+
+def opening(c: Constants) -> Common:
+    """What is known of one state: the frame, and diversity of the adapted heads, sizes of Ψ, m, C."""
+    at = frame(c.inverse, TASKS, KEPT)
+    b, Delta, A = at.b, at.Delta, at.A
+    w, w_bar = b.assume(KEPT[2]), b.assume(TASKS[2])
     crossed = b.add("symmetric", "above", CROSSED, "", (b.words(CROSSED, Delta, w, w_bar, A),))
     own = b.add("gram", "above", "Delta*w*w.T*Delta", "", (), ("Delta*w",))
     whole = f"Delta*w*w.T*Delta + {CROSSED} + A_mix*Psi_star*A_mix.T"
-    raw = b.replace(b.sum("above", whole, ("1", own), ("1", crossed), ("1", truth)), "Psi")
-    diversity = b.weaken(raw, f"({c.c})*E*mu**2")
-    Psi = b.words(whole, Delta, w, w_bar, A, Psi_star, called="Psi", at_most=f"({c.Psi})*L**2")
+    raw = b.replace(b.sum("above", whole, ("1", own), ("1", crossed), ("1", at.truth)), "Psi")
+    diversity = b.weaken(raw, "c*E*mu**2")
+    Psi = b.words(whole, Delta, w, w_bar, A, at.Psi_star, called="Psi", at_most=f"({c.Psi})*L**2")
     mean = b.words("Delta*w + A_mix*w_bar", Delta, w, w_bar, A, called="m_bar", at_most=f"({c.mean})*eta")
     cross = b.words(
-        "w_bar*w.T*Delta + Psi_star*A_mix.T", Delta, w, w_bar, A, Psi_star,
+        "w_bar*w.T*Delta + Psi_star*A_mix.T", Delta, w, w_bar, A, at.Psi_star,
         called="C_mix", at_most=f"({c.cross})*L**2",
     )  # fmt: skip
-    outside = "B.T*B - A_mix*A_mix.T"
-    gap = b.add(
-        "gap", "norm", "Gap", "", (b.replace(Y_above, outside), b.replace(Y, outside), inverse), ("A_mix",)
-    )
-    return Common(b, Delta, Y, w, Psi_star, w_bar, inverse, A, raw, diversity, Psi, mean, cross, gap)
+    b.name("head-stays", w)
+    b.name("diversity", diversity)
+    return Common(**vars(at), w=w, w_bar=w_bar, raw_diversity=raw, diversity=diversity, Psi=Psi, mean=mean, cross=cross)
 
 
-def closing(at: Common, span: int, perpendicular: int, head: int) -> None:
+def closing(at: Frame, span: int, perpendicular: int, head: int) -> None:
     """Induction, the distance at every step, and the product."""
     b = at.b
     kept = b.add("induction", "kept", "1", "", (span, perpendicular, head))
     distance = b.weaken(b.add("distance", "distance", "Y", "", (at.Y, at.inverse)), "zeta")
-    b.add("product", "forever", "1", "1 - tau", (kept, distance))
+    b.name("theorem", b.add("product", "forever", "1", "1 - tau", (kept, distance)))
 
 
-def perpendicular_after(at: Common, below_N: tuple[int, int], N: str = "N_right") -> tuple[int, int]:
+def perpendicular_after(at: Frame, below_N: tuple[int, int], N: str = "N_right") -> tuple[int, int]:
     """(‖N‖ ≤ 1 − τ, Y⁺ᵀY⁺ ⪯ (1 − τ)² z), from bounds of the matrix M in N = I − βM from both sides."""
     b = at.b
     contraction = b.weaken(b.add("contraction", "norm", N, "", below_N), "1 - tau")
@@ -190,12 +205,5 @@ def derivation(constants: Constants | None = None) -> Derivation:
         state=state(c),
         definitions=(("N_right", "I_k - beta*Psi"), ("Z_mix", "Delta*w*m_bar.T - Delta*Psi")),
         lines=tuple(b.lines),
+        results=b.results(),
     )
-
-
-def is_fraction(text: str) -> bool:
-    """Whether a constant reads as a positive fraction."""
-    return Fraction(text) > 0
-
-
-__all__ = ["Constants", "Line", "derivation"]

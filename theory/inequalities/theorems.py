@@ -7,29 +7,22 @@ from collections.abc import Callable
 from functools import cache
 
 from metarep.sim.learners import get_learner
-from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import Poly
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
-from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
+from metarep.theory.inequalities import theorem_anil, theorem_fo_anil, theorem_zero_head
 from metarep.theory.inequalities.core import Checked, check
-from metarep.theory.inequalities.steps import Step, step_of
+from metarep.theory.inequalities.steps import Heads, Step, step_of
 
 
 @cache
-def learner_step(name: str, at_zero: bool = False) -> Step:
-    """The learner's averaged outer step at α = 1, from its derived gradients; ``at_zero``: with w = 0 and w̄_* = 0.
+def learner_step(name: str, heads: Heads = "any", at_zero: bool = False) -> Step:
+    """The learner's averaged outer step at α = 1, from its derived gradients; ``at_zero``: at w = 0.
 
     Raises:
         ValueError: the step has no form in the heads' first two moments.
     """
-    gradients = tuple(gradient.substitute(TRUTH) for gradient in task_gradients(get_learner(name)))
-    if not at_zero:
-        return step_of(gradients)  # type: ignore[arg-type]
-    zero = {"w": Poly(("k", "1"))}
-    step = step_of(gradients, zero)  # type: ignore[arg-type]
-    centred = {"w_bar": Poly(a.w_bar.shape)}
-    return Step(step.grad_B.substitute(centred), step.grad_w.substitute(centred))
+    grad_B, grad_w = (gradient.substitute(TRUTH) for gradient in task_gradients(get_learner(name)))
+    return step_of((grad_B, grad_w), heads, at_zero)
 
 
 @cache
@@ -44,7 +37,25 @@ def theorem_anil_proof() -> Checked:
     return check(theorem_anil.derivation(), learner_step("anil"))
 
 
+@cache
+def theorem_centred_proof(name: str) -> Checked:
+    """FO-ANIL or FO-MAML with w̄_* = 0 and w_0 = 0: one condition on the step size, every T and k."""
+    return check(theorem_zero_head.derivation(exact=False), learner_step(name, "centred", True))
+
+
+@cache
+def theorem_symmetric_proof(name: str) -> Checked:
+    """Exact ANIL (centred heads) or Exact MAML (symmetric heads) with w_0 = 0: one condition, every T and k."""
+    heads: Heads = "centred" if name == "anil" else "symmetric"
+    return check(theorem_zero_head.derivation(exact=True), learner_step(name, heads, True))
+
+
 THEOREMS: dict[str, Callable[[], Checked]] = {
     "theorem-fo-anil": theorem_fo_anil_proof,
     "theorem-anil": theorem_anil_proof,
+    "theorem-fo-anil-centred": lambda: theorem_centred_proof("fo-anil"),
+    "theorem-fo-maml-centred": lambda: theorem_centred_proof("fo-maml"),
+    "theorem-anil-centred": lambda: theorem_symmetric_proof("anil"),
+    "theorem-maml-symmetric": lambda: theorem_symmetric_proof("maml"),
 }
+"""By the claims' ids."""
