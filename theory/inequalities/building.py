@@ -18,7 +18,9 @@ class Lines:
         """The noted lines, by name."""
         return tuple(self._names.items())
 
-    def add(self, rule: str, kind: str, of: str, bound: str = "", uses: tuple[int, ...] = (), given: tuple[str, ...] = ()) -> int:
+    def add(
+        self, rule: str, kind: str, of: str, bound: str = "", uses: tuple[int, ...] = (), given: tuple[str, ...] = ()
+    ) -> int:
         """Any rule."""
         self.lines.append(Line(rule, Says(kind, of, bound), uses, given))
         return len(self.lines)

@@ -145,6 +145,8 @@ class Context:
             if key in self.plain or key in self.squares or (target is self.plain and key in self.box):
                 raise NotAccepted(f"{key!r} is defined twice")
             target[key] = scalar(value).substitute(self.plain)
+        for name, value in self.region.relations:
+            self._relation(name, value)
         self._expanded: dict[str, Poly] = {}
         self.zero: dict[str, Poly] = {}
         if step is not None:
@@ -228,16 +230,11 @@ class Context:
 
     def _with_relation(self, difference: Polynomial, name: str, value: str) -> bool:
         """Decided with u = c − v: by putting it in, or on short pieces [e, e + δ] of v, on each of which u ≤ c − e."""
-        related = scalar(value)
-        if difference.variables().isdisjoint({name}):
+        if name not in difference.variables():
             return False
-        if nonnegative(difference.substitute({name: related}), self.box):
+        if nonnegative(difference.substitute({name: scalar(value)}), self.box):
             return True
-        total = related.terms.get((), Fraction(0))
-        others = related.variables()
-        if len(others) != 1 or related != total - variable(*others) or self.box[next(iter(others))] != total:
-            raise NotAccepted("a relation is of the form u = c − v, with v in [0, c]")
-        (other,) = others
+        other, total = self._relation(name, value)
         width = total / PIECES
         for piece in range(PIECES):
             start = width * piece
@@ -245,6 +242,16 @@ class Context:
             if not nonnegative(difference.substitute({other: variable(other) + start}), box):
                 return False
         return True
+
+    def _relation(self, name: str, value: str) -> tuple[str, Fraction]:
+        """(v, c) of a relation u = c − v. Refuses other forms, and one whose u or v does not range over [0, c]."""
+        related = scalar(value)
+        total, others = related.terms.get((), Fraction(0)), sorted(related.variables())
+        if len(others) != 1 or related != total - variable(others[0]):
+            raise NotAccepted("a relation is of the form u = c − v")
+        if name in others or self.box.get(name) != total or self.box.get(others[0]) != total:
+            raise NotAccepted("the variables of a relation u = c − v range over [0, c]")
+        return others[0], total
 
     def need(self, lower: Polynomial, upper: Polynomial, what: str) -> None:
         """``at_most``, or refuse."""

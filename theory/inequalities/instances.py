@@ -184,7 +184,7 @@ CASES: tuple[RuleCase, ...] = (
     RuleCase(
         "contraction", (Says("above", "Psi", "x"), Says("below", "Psi", "y")),
         Line("contraction", Says("norm", _CONTRACTED, ""), (1, 2)),
-        concludes("norm", _CONTRACTED, lambda used: 1 - scalar("beta") * _bound(used, 0)), "βu ≤ 1 is not asked for",
+        concludes("norm", _CONTRACTED, lambda used: 1 - scalar("beta") * _bound(used, 0)), "β(λ + u) ≤ 2 is not asked for",
         ranges=(("x", "1"), ("y", "1")), beta=1.0, broken_beta=4.0,
     ),
     RuleCase(

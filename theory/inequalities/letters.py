@@ -20,6 +20,9 @@ S_both = letter("S_both", "k", "k", "S", "S", symmetry=1)
 T_span = letter("T_span", "k", "k", "T", "T", symmetry=1)
 Gap = letter("Gap", "s", "s", "Γ", r"\Gamma", symmetry=1)
 G_inv = letter("G_inv", "k", "k", "G⁻¹", "G^{-1}", symmetry=1)
+F_mean = letter("F_mean", "k", "k", "F", "F")
+N_any = letter("N_any", "k", "k", "N", "N")
+C_mean = letter("C_mean", "s", "k", "C", "C")
 grad_B = letter("grad_B", "d", "k", "∇_B", r"\nabla_B")
 grad_w = letter("grad_w", "k", "1", "∇_w", r"\nabla_w")
 B_next = letter("B_next", "d", "k", "B⁺", "B^+")
@@ -41,7 +44,7 @@ DEFINITIONS: dict[str, str] = {
 }
 """Each letter by letters defined before it; ∇_B and ∇_w are the learner's own averaged gradients."""
 
-BASE = frozenset({"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv"})
+BASE = frozenset({"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv", "F_mean", "C_mean"})
 """What everything is expanded into. G⁻¹ is the inverse of BᵀB, known by its rule alone."""
 
 IDENTITIES = {"I_k": "k", "I_s": "s", "I_d": "d", "I_p": "p"}

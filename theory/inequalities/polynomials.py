@@ -73,7 +73,7 @@ class Polynomial:
         if exponent < 0:
             if len(self.terms) != 1:
                 raise ValueError("only a single monomial has a negative power here")
-            (key, value), = self.terms.items()
+            ((key, value),) = self.terms.items()
             return Polynomial({tuple((v, e * exponent) for v, e in key): value**exponent})
         result = constant(1)
         for _ in range(exponent):
@@ -215,9 +215,7 @@ def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits
     half = box[name] / 2  # type: ignore[operator]
     halved = {**box, name: half}
     upper_half = polynomial.substitute({name: variable(name) + half})
-    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(
-        upper_half, halved, splits - 1, budget
-    )
+    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(upper_half, halved, splits - 1, budget)
 
 
 def _at_monotone_ends(polynomial: Polynomial, box: dict[str, Fraction | None]) -> Polynomial | None:

@@ -245,12 +245,15 @@ def _congruence(context: Context, line: Line, used: list[Judgement]) -> Judgemen
     return Judgement("below", outer.of.T * middle.of * outer.of, _bound(middle) * _bound(outer) ** 2)
 
 
-@rule("contraction", r"\lambda \preceq A \preceq u,\ \beta u \le 1 \Rightarrow \|I - \beta A\| \le 1 - \beta\lambda")
+@rule(
+    "contraction",
+    r"\lambda \preceq A \preceq u,\ \beta(\lambda + u) \le 2 \Rightarrow \|I - \beta A\| \le 1 - \beta\lambda",
+)
 def _contraction(context: Context, line: Line, used: list[Judgement]) -> Judgement:
-    """The eigenvalues of I − βA lie between 1 − βu ≥ 0 and 1 − βλ."""
+    """The eigenvalues of I − βA lie between 1 − βu ≥ −(1 − βλ) and 1 − βλ."""
     low, high = _only(line, used, "above", "below")
     _same(context, low.of, high.of, "the two bounds are about different matrices")
-    context.need(BETA * _bound(high), constant(1), "βu ≤ 1")
+    context.need(BETA * (_bound(low) + _bound(high)), constant(2), "β(λ + u) ≤ 2")
     shown = matrix(line.says.of)
     _same(context, shown, identity(low.of.shape[0]) - low.of.scaled(beta=1), "this is not I − βA")
     return Judgement("norm", shown, 1 - BETA * _bound(low))
@@ -373,7 +376,9 @@ def _induction(context: Context, line: Line, used: list[Judgement]) -> Judgement
     return Judgement("kept", Poly(("1", "1")), constant(1))
 
 
-@rule("product", r"\mathrm{dist}^2 \le s,\ s^+ = f^2 s,\ s_0 \le 1,\ f \ge 0 \Rightarrow \mathrm{dist}_T \le \prod_t f_t")
+@rule(
+    "product", r"\mathrm{dist}^2 \le s,\ s^+ = f^2 s,\ s_0 \le 1,\ f \ge 0 \Rightarrow \mathrm{dist}_T \le \prod_t f_t"
+)
 def _product(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     """s_T = Π f_t² s_0 by its own recursion, and dist_T² ≤ s_T."""
     kept, said = _only(line, used, "kept", "distance")
@@ -387,5 +392,3 @@ def _product(context: Context, line: Line, used: list[Judgement]) -> Judgement:
             context.need(Polynomial(), factor, "f ≥ 0")
             return Judgement("forever", Poly(("1", "1")), factor)
     raise NotAccepted("no state is multiplied by the square of this factor")
-
-

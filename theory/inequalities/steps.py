@@ -3,6 +3,7 @@
 Part of what must be trusted: it turns the derived gradient of one task into ∇_B and ∇_w in B, w, B_*, Ψ_*, w̄_*.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -98,3 +99,25 @@ def step_of(gradients: tuple[Poly, Poly], heads: Heads = "any", at_zero: bool = 
     return Step(
         average(unit_alpha(grad_B, "B"), heads), average(unit_alpha(grad_w, "w"), heads), heads=heads, at_zero=at_zero
     )
+
+
+def stated_step(gradients: tuple[Poly, Poly], stated: tuple[Poly, Poly], averages: Mapping[str, Poly]) -> Step:
+    """The step as stated with letters for averages over the tasks, after a check against one task's gradients.
+
+    ``averages`` gives each such letter's words for one task (Ψ_*: w_{*,i}w_{*,i}ᵀ). In ``stated`` each term has one
+    of them at most, so that the mean of the right side at one task is the right side at the means; the words must then
+    be those of the gradients (∇_B, ∇_w), in w_{*,i}.
+
+    Raises:
+        ValueError: a term with two averages or with a per-task letter, or words that differ.
+    """
+    codes = {find_letter(name).code >> 1 for name in averages}
+    for polynomial, gradient, of in zip(stated, gradients, "Bw", strict=True):
+        for _, scalars, core in polynomial.terms:
+            letters = [code for word in (*scalars, core) for code in word]
+            if sum(code >> 1 in codes for code in letters) > 1 or any(spell(code)[0].per_task for code in letters):
+                raise ValueError(f"a term of the stated gradient by {of} is no multiple of one average")
+        here = {name: words for name, words in averages.items() if name in polynomial.letters()}
+        if polynomial.substitute(here) != unit_alpha(gradient, of):
+            raise ValueError(f"the stated gradient by {of} is not the learner's")
+    return Step(*stated)

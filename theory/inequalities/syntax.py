@@ -91,7 +91,9 @@ def matrix(text: str) -> Poly:
     Raises:
         NotAccepted: it cannot be read, shapes do not fit, or a letter differs by task.
     """
-    value = _evaluate(_tree(text), _matrix_name, lambda v: Poly(SCALAR_SHAPE, {(ONE, (), b""): _plain(v)} if v else {}), True)
+    value = _evaluate(
+        _tree(text), _matrix_name, lambda v: Poly(SCALAR_SHAPE, {(ONE, (), b""): _plain(v)} if v else {}), True
+    )
     return value
 
 

@@ -129,9 +129,7 @@ def frame(inverse_bound: str, tasks: tuple[Says, ...], kept: tuple[Says, ...]) -
     span = "I_k - Delta - Y.T*Y"
     Y_above = b.add("gram", "above", "Y.T*Y", "", (), ("Y.T",))
     AA_above = b.replace(b.sum("above", span, ("1", one_above), ("-1", Delta_below), ("-1", Y)), "A_mix*A_mix.T")
-    AA_below = b.replace(
-        b.sum("below", span, ("1", one_below), ("-1", Delta_above), ("-1", Y_above)), "A_mix*A_mix.T"
-    )
+    AA_below = b.replace(b.sum("below", span, ("1", one_below), ("-1", Delta_above), ("-1", Y_above)), "A_mix*A_mix.T")
     A = b.add("root", "norm", "A_mix", "1 + 1/2*x", (AA_below,))
     truth = b.add("sandwich", "above", "A_mix*Psi_star*A_mix.T", "", (low, AA_above), ("A_mix",))
     outside = "B.T*B - A_mix*A_mix.T"

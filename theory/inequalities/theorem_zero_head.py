@@ -87,9 +87,7 @@ def derivation(exact: bool, constants: ZeroHeadConstants | None = None) -> Deriv
         f"{outer_letter}*Delta*{outer_letter} - beta**2*{both}*Delta*{both}"
         " - beta**2*(Z_mix.T*G_inv*Z_mix + D_mix.T*Gap*D_mix)"
     )
-    span = b.words(
-        after, outer, at.Delta, S, at.inverse, inflow, at.gap, Z, called="I_k - B_next.T*B_next"
-    )
+    span = b.words(after, outer, at.Delta, S, at.inverse, inflow, at.gap, Z, called="I_k - B_next.T*B_next")
     head = b.replace(b.assume(KEPT[2]), "w_next")
     b.name("diversity", diversity)
     closing(at, span, perpendicular, head)
