@@ -7,7 +7,7 @@ compares. How a derivation was found plays no part. What is trusted: this module
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
 from metarep.theory.calculus.words import SCALARS, Poly, Rule, find_letter, identity, letter_poly
@@ -21,6 +21,7 @@ KINDS = {
     "norm": "‖of‖ ≤ bound",
     "below": "of ⪯ bound·I (of symmetric)",
     "above": "of ⪰ bound·I (of symmetric)",
+    "each": "‖of‖ ≤ bound for every task (of: the head w_{*,i})",
     "distance": "dist(B, B_*)² ≤ bound",
     "kept": "what is kept holds at every step",
     "forever": "dist(B_T, B_*) ≤ Π_t bound_t for every T",
@@ -107,6 +108,7 @@ class Checked:
     """The core's answer: ``accepted``, and where not, ``refusal``; the judgements of the lines that were accepted."""
 
     derivation: Derivation
+    step: Step | None
     accepted: bool
     refusal: str
     judgements: tuple[Judgement, ...] = field(repr=False)
@@ -115,6 +117,10 @@ class Checked:
     def rules_used(self) -> tuple[str, ...]:
         """The names of the rules that the lines use, each once, in order."""
         return tuple(dict.fromkeys(line.rule for line in self.derivation.lines))
+
+    def result(self, name: str) -> Judgement:
+        """A named line's judgement; it holds at every step if there is an induction. ``KeyError`` for another name."""
+        return self.judgements[dict(self.derivation.results)[name] - 1]
 
 
 PIECES = 48
@@ -147,6 +153,8 @@ class Context:
             target[key] = scalar(value).substitute(self.plain)
         for name, value in self.region.relations:
             self._relation(name, value)
+        if "beta" in self.plain:
+            self.need(Polynomial(), variable("beta"), "β ≥ 0")
         self._expanded: dict[str, Poly] = {}
         self.zero: dict[str, Poly] = {}
         if step is not None:
@@ -265,6 +273,8 @@ class Context:
             if left.shape != right.shape:
                 raise NotAccepted("the two sides have different shapes")
             return Judgement("equal", left, right)
+        if says.kind == "each" and says.of == "w_star_i":
+            return Judgement("each", Poly(("s", "1")), scalar(says.bound))
         if says.kind not in ("norm", "below", "above", "distance"):
             raise NotAccepted(f"unknown kind of statement {says.kind!r}")
         of = matrix(says.of)
@@ -325,19 +335,37 @@ def _replace_once(key, value, shape, patterns) -> Poly | None:  # type: ignore[n
     return None
 
 
+REFUSALS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError)
+"""What a malformed derivation can bring about, ``NotAccepted`` among them; nothing else is expected."""
+
+
+def _only_plain_data(part: object) -> None:
+    """Refuse anything but this module's records, tuples, strings and whole numbers (no subclass that pretends)."""
+    if type(part) in (Derivation, Line, Says, Region, State):
+        for entry in fields(part):  # type: ignore[arg-type]
+            _only_plain_data(getattr(part, entry.name))
+    elif type(part) is tuple:
+        for entry in part:
+            _only_plain_data(entry)
+    elif type(part) not in (str, int):
+        raise NotAccepted(f"a derivation is made of strings, whole numbers and tuples, not of {type(part).__name__}")
+
+
 def check(derivation: Derivation, step: Step | None, rules: Mapping[str, Apply] | None = None) -> Checked:
     """Check every line of a derivation against the learner's own ``step`` (None where no step is spoken of).
 
     Never raises for a bad derivation: whatever is wrong with it, the answer is ``accepted=False`` with the reason.
     """
+    from metarep.theory.inequalities import rules_third  # noqa: F401 (registers its rules)
     from metarep.theory.inequalities.rules import RULES
 
     table = rules if rules is not None else {name: rule.apply for name, rule in RULES.items()}
     judgements: list[Judgement] = []
     number, inverted = 0, False
     try:
-        if not isinstance(derivation, Derivation) or type(derivation.lines) is not tuple or not derivation.lines:
+        if type(derivation) is not Derivation or not derivation.lines:
             raise NotAccepted("not a derivation, or one without lines")
+        _only_plain_data(derivation)
         context = Context(derivation, step)
         for number, line in enumerate(derivation.lines, 1):
             if type(line) is not Line or line.rule not in table:
@@ -355,7 +383,7 @@ def check(derivation: Derivation, step: Step | None, rules: Mapping[str, Apply] 
             if line.says.bound and found.kind != "equal" and scalar(line.says.bound) != found.bound:
                 raise NotAccepted(f"the bound that follows is not {line.says.bound!r}, but {found.bound!r}")
             judgements.append(found)
-    except (NotAccepted, ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError) as error:
+    except REFUSALS as error:
         where = f"line {number}" if number else "the setting"
-        return Checked(derivation, False, f"{where}: {error}", tuple(judgements))
-    return Checked(derivation, True, "", tuple(judgements))
+        return Checked(derivation, step, False, f"{where}: {error}", tuple(judgements))
+    return Checked(derivation, step, True, "", tuple(judgements))

@@ -23,6 +23,14 @@ G_inv = letter("G_inv", "k", "k", "G⁻¹", "G^{-1}", symmetry=1)
 F_mean = letter("F_mean", "k", "k", "F", "F")
 N_any = letter("N_any", "k", "k", "N", "N")
 C_mean = letter("C_mean", "s", "k", "C", "C")
+Third = letter("Third", "s", "s", "Θ", r"\Theta", symmetry=1)
+q_third = letter("q_third", "s", "1", "q", "q")
+t_star = letter("t_star", "1", "1", "t", "t")
+Bent = letter("Bent", "1", "1", "t_A", "t_A")
+C_third = letter("C_third", "s", "k", "C_3", "C_3")
+T_third = letter("T_third", "k", "k", "T_3", "T_3", symmetry=1)
+rho_mean = letter("rho_mean", "1", "1", "ϱ", r"\varrho")
+sigma_mean = letter("sigma_mean", "1", "1", "ς", r"\varsigma")
 grad_B = letter("grad_B", "d", "k", "∇_B", r"\nabla_B")
 grad_w = letter("grad_w", "k", "1", "∇_w", r"\nabla_w")
 B_next = letter("B_next", "d", "k", "B⁺", "B^+")
@@ -44,7 +52,17 @@ DEFINITIONS: dict[str, str] = {
 }
 """Each letter by letters defined before it; ∇_B and ∇_w are the learner's own averaged gradients."""
 
-BASE = frozenset({"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv", "F_mean", "C_mean"})
+AVERAGES = {
+    "Third": "(w.T*B.T*B_star*w_star_i)*w_star_i*w_star_i.T",
+    "q_third": "(w_star_i.T*w_star_i)*w_star_i",
+    "t_star": "w_star_i.T*w_star_i",
+    "Bent": "w_star_i.T*B_star.T*B*B.T*B_star*w_star_i",
+}
+"""Averages over the tasks beyond Ψ_* and w̄_*, by one task's words (read by ``steps`` and by people, not by the core)."""
+
+BASE = frozenset(
+    {"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv", "F_mean", "C_mean", *AVERAGES}
+)
 """What everything is expanded into. G⁻¹ is the inverse of BᵀB, known by its rule alone."""
 
 IDENTITIES = {"I_k": "k", "I_s": "s", "I_d": "d", "I_p": "p"}

@@ -49,7 +49,8 @@ def _only(line: Line, used: list[Judgement], *kinds: str) -> list[Judgement]:
 
 
 def _bound(judgement: Judgement) -> Polynomial:
-    assert isinstance(judgement.bound, Polynomial)
+    if not isinstance(judgement.bound, Polynomial):
+        raise NotAccepted("a bound by a number is needed")
     return judgement.bound
 
 
@@ -83,8 +84,7 @@ def _identity(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     """
     _only(line, used)
     judgement = context.read(line.says)
-    assert isinstance(judgement.bound, Poly)
-    if judgement.kind != "equal" or not context.equal(judgement.of, judgement.bound):
+    if not isinstance(judgement.bound, Poly) or not context.equal(judgement.of, judgement.bound):
         raise NotAccepted("the two sides differ")
     return judgement
 
@@ -95,9 +95,8 @@ def _replace(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     if len(used) != 2 or used[1].kind != "equal" or used[0].kind not in ("norm", "below", "above"):
         raise NotAccepted("needs a bound and an identity")
     said, identity_ = used
-    assert isinstance(identity_.bound, Poly)
     for old, new in ((identity_.of, identity_.bound), (identity_.bound, identity_.of)):
-        if said.of == old:
+        if isinstance(new, Poly) and said.of == old:
             return Judgement(said.kind, new, said.bound)
     raise NotAccepted("the bound is about neither side of the identity")
 
@@ -340,13 +339,14 @@ def _induction(context: Context, line: Line, used: list[Judgement]) -> Judgement
     proof = context.derivation
     if not proof.kept or len(used) != len(proof.kept) or len(proof.start) != len(proof.kept):
         raise NotAccepted("needs one line, and one start, for each thing that is kept")
-    for says in (*proof.assumed,):
-        if not matrix(says.of).letters() <= {"Psi_star", "w_bar"}:
+    for says in proof.assumed:
+        if says.kind != "each" and not matrix(says.of).letters() <= {"Psi_star", "w_bar", "t_star"}:
             raise NotAccepted("what is assumed of every step may be about the tasks only")
     names = [state.name for state in proof.state]
     if len(set(names)) != len(names) or any(context.box.get(name) != 1 for name in names):
         raise NotAccepted("a state's range is not [0, 1]")
-    if set(names) & (set(context.region.varying) | context.plain.keys() | context.squares.keys()):
+    region, related = context.region, {v for name, value in context.region.relations for v in (name, *scalar(value).variables())}
+    if set(names) & {*region.varying, *region.positive, *context.plain, *context.squares, *related}:
         raise NotAccepted("a state is also something else")
     start = {state.name: scalar(state.start) for state in proof.state}
     following = {state.name: context.normal(scalar(state.next)) for state in proof.state}
@@ -384,6 +384,8 @@ def _product(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     kept, said = _only(line, used, "kept", "distance")
     del kept
     factor = scalar(line.says.bound)
+    if context.normal(factor).variables() & {state.name for state in context.derivation.state}:
+        raise NotAccepted("the factor may not depend on the state")
     for state in context.derivation.state:
         name = variable(state.name)
         if context.normal(scalar(state.next)) == context.normal(factor * factor * name):

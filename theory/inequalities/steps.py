@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, SCALARS, Poly, find_letter, letter_poly, spell
+from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, SCALARS, Poly, Rule, find_letter, letter_poly, spell
+
+ORTHONORMAL = Rule("B_star'", "B_star", "")
+"""B_*ᵀB_* = I."""
 
 Heads = Literal["any", "centred", "symmetric"]
 """Tasks without an assumption; with w̄_* = 0; with w_{*,i} and −w_{*,i} equally frequent, so that odd moments vanish."""
@@ -118,6 +121,6 @@ def stated_step(gradients: tuple[Poly, Poly], stated: tuple[Poly, Poly], average
             if sum(code >> 1 in codes for code in letters) > 1 or any(spell(code)[0].per_task for code in letters):
                 raise ValueError(f"a term of the stated gradient by {of} is no multiple of one average")
         here = {name: words for name, words in averages.items() if name in polynomial.letters()}
-        if polynomial.substitute(here) != unit_alpha(gradient, of):
+        if polynomial.substitute(here).rewrite((ORTHONORMAL,)) != unit_alpha(gradient, of).rewrite((ORTHONORMAL,)):
             raise ValueError(f"the stated gradient by {of} is not the learner's")
     return Step(*stated)
