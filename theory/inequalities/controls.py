@@ -1,4 +1,4 @@
-"""Negative controls: proofs that are wrong in one place, and hand-made hostile objects. The core must refuse every one."""
+"""Negative controls: proofs that are wrong in one place, and hand-made hostile objects; the core must refuse all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -100,7 +100,8 @@ def _setting_mutants(name: str, proof: Derivation, step: Step) -> Iterator[Contr
     yield Control(f"{name}: nothing is positive", replace(proof, region=replace(region, positive=())), step)
     yield Control(
         f"{name}: the state may be 2",
-        replace(proof, region=replace(region, ranges=tuple((n, "2" if n == "xi" else u) for n, u in region.ranges))), step,
+        replace(proof, region=replace(region, ranges=tuple((n, "2" if n == "xi" else u) for n, u in region.ranges))),
+        step,
     )  # fmt: skip
     yield Control(
         f"{name}: everything varies",

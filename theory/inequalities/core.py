@@ -79,8 +79,8 @@ class Derivation:
     """A finished proof, before it is checked.
 
     ``assumed`` holds at every step (tasks, step sizes), ``kept`` is the induction's hypothesis on B and w, ``start`` is
-    assumed of B_0 and w_0. ``definitions`` are letters of this proof's own, after those of ``letters``. ``results`` names
-    lines that are statements of their own: by the induction they hold at every step.
+    assumed of B_0 and w_0. ``definitions`` are letters of this proof's own, after those of ``letters``. ``results``
+    names lines that are statements of their own: by the induction they hold at every step.
     """
 
     title: str
@@ -356,8 +356,7 @@ def check(derivation: Derivation, step: Step | None, rules: Mapping[str, Apply] 
 
     Never raises for a bad derivation: whatever is wrong with it, the answer is ``accepted=False`` with the reason.
     """
-    from metarep.theory.inequalities import rules_third  # noqa: F401 (registers its rules)
-    from metarep.theory.inequalities.rules import RULES
+    from metarep.theory.inequalities.rules_third import RULES  # which imports this module
 
     table = rules if rules is not None else {name: rule.apply for name, rule in RULES.items()}
     judgements: list[Judgement] = []

@@ -23,20 +23,36 @@ def random_state(rng: np.random.Generator, d: int, k: int, *, spread: float = 1.
     B = np.linalg.qr(rng.standard_normal((d, k)))[0]
     shape = np.eye(k) + balanced * rng.uniform(-1, 1) * np.diag(rng.uniform(-1, 1, k))
     B = B @ shape @ np.linalg.qr(rng.standard_normal((k, k)))[0]
+    w = spread * rng.standard_normal(k)
     return {
         "B": B,
-        "w": spread * rng.standard_normal(k),
+        "w": w,
         "B_star": frame[:, :k],
         "B_perp": frame[:, k:],
         "Psi_star": heads @ heads.T / heads.shape[1],
         "w_bar": heads.mean(1),
         "G_inv": np.linalg.inv(B.T @ B),
+        "heads": heads,
+        **third_averages(B, w, frame[:, :k], heads),
+    }
+
+
+def third_averages(B: np.ndarray, w: np.ndarray, B_star: np.ndarray, heads: np.ndarray) -> dict[str, np.ndarray]:
+    """The letters for averages beyond the second moment, of heads w_{*,i} as columns (k, n)."""
+    seen = B.T @ B_star @ heads
+    squares = np.square(heads).sum(0)
+    return {
+        "Third": (heads * (w @ seen)) @ heads.T / heads.shape[1],
+        "q_third": (heads * squares).mean(1),
+        "t_star": np.array([squares.mean()]),
+        "Bent": np.array([np.square(seen).sum(0).mean()]),
     }
 
 
 def value_of(words: Poly, context: Context, arrays: Arrays, beta: float) -> np.ndarray:
     """The matrix that a word polynomial stands for."""
-    return evaluate_words(context.expand(words), arrays, {"beta": beta})
+    letters = {name: array for name, array in arrays.items() if name != "heads"}
+    return evaluate_words(context.expand(words), letters, {"beta": beta})
 
 
 def norm_of(array: np.ndarray) -> float:
@@ -58,6 +74,8 @@ def excess(judgement: Judgement, context: Context, arrays: Arrays, scalars: Mapp
     beta = float(scalars.get("beta", 0.0))
     if judgement.kind == "distance":
         return distance(arrays) ** 2 - float(judgement.bound.value(scalars))  # type: ignore[union-attr, arg-type]
+    if judgement.kind == "each":
+        return _longest_head(arrays) - float(judgement.bound.value(scalars))  # type: ignore[union-attr, arg-type]
     value = value_of(judgement.of, context, arrays, beta)
     if isinstance(judgement.bound, Poly):
         return norm_of(value - value_of(judgement.bound, context, arrays, beta))
@@ -70,11 +88,17 @@ def excess(judgement: Judgement, context: Context, arrays: Arrays, scalars: Mapp
 
 def tight(kind: str, of: str, context: Context, arrays: Arrays, beta: float) -> float:
     """The least (for "above" the largest) bound for which a statement holds, 0 where it would be negative."""
+    if kind == "each":
+        return _longest_head(arrays)
     value = value_of(matrix(of), context, arrays, beta)
     if kind == "norm":
         return norm_of(value)
     eigenvalues = np.linalg.eigvalsh((value + value.T) / 2)
     return max(0.0, float(eigenvalues[-1] if kind == "below" else eigenvalues[0]))
+
+
+def _longest_head(arrays: Arrays) -> float:
+    return float(np.linalg.norm(arrays["heads"], axis=0).max())
 
 
 def context_of(derivation: Derivation, step: Step | None) -> Context:

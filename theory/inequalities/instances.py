@@ -14,7 +14,7 @@ import numpy as np
 from metarep.theory.inequalities.core import Apply, Context, Derivation, Judgement, Line, Region, Says, check
 from metarep.theory.inequalities.evaluation import context_of, excess, random_state, tight
 from metarep.theory.inequalities.polynomials import Polynomial, constant
-from metarep.theory.inequalities.rules import RULES
+from metarep.theory.inequalities.rules_third import RULES
 from metarep.theory.inequalities.syntax import matrix, scalar
 
 
@@ -22,8 +22,9 @@ from metarep.theory.inequalities.syntax import matrix, scalar
 class RuleCase:
     """A rule, a derivation that ends with it, and what the broken version concludes instead.
 
-    ``ranges``: variables and upper ends ("" for none). ``broken`` replaces the rule; ``said`` is what its last line says
-    where that differs. ``beta``: β as a share of 1/‖Ψ‖ (0 where no β occurs); ``broken_beta`` for the broken version.
+    ``ranges``: variables and upper ends ("" for none). ``broken`` replaces the rule; ``said`` is what its last line
+    says where that differs. ``beta``: β as a share of 1/‖Ψ‖ (0 where no β occurs); ``broken_beta`` for the broken
+    version.
     """
 
     rule: str
@@ -111,6 +112,7 @@ def _not_checked(context: Context, line: Line, used: list[Judgement]) -> Judgeme
     return context.read(line.says)
 
 
+_EACH, _TRACE = Says("each", "w_star_i", "W"), Says("norm", "t_star", "t")
 _DELTA, _W = Says("norm", "Delta", "x"), Says("norm", "w", "y")
 _CONTRACTED = "I_k - beta*Psi"
 _OUTSIDE = "B.T*B - A_mix*A_mix.T"
@@ -160,14 +162,16 @@ CASES: tuple[RuleCase, ...] = (
     ),
     RuleCase(
         "square", (Says("norm", "A_mix", "x"),), Line("square", Says("below", "A_mix.T*A_mix", ""), (1,)),
-        concludes("below", "A_mix.T*A_mix", lambda used: _bound(used, 0) ** 2 * Fraction(9, 10)), "a constant is shrunk",
+        concludes("below", "A_mix.T*A_mix", lambda used: _bound(used, 0) ** 2 * Fraction(9, 10)),
+        "a constant is shrunk",
     ),
     RuleCase(
         "root", (Says("below", "Y.T*Y", "x"),), Line("root", Says("norm", "Y", "1 + 1/2*x"), (1,)),
         _not_checked, "whether q ≤ p² is not asked", said=Says("norm", "Y", "x"),
     ),
     RuleCase(
-        "gram", (Says("above", "Psi_star", "x"),), Line("gram", Says("above", "A_mix*Psi_star*A_mix.T", ""), (1,), ("A_mix",)),
+        "gram", (Says("above", "Psi_star", "x"),),
+        Line("gram", Says("above", "A_mix*Psi_star*A_mix.T", ""), (1,), ("A_mix",)),
         concludes("above", "A_mix*(Psi_star - I_s)*A_mix.T", lambda used: Polynomial()), "M ⪰ 0 is not asked for",
         said=Says("above", "A_mix*(Psi_star - I_s)*A_mix.T", ""),
     ),
@@ -184,7 +188,8 @@ CASES: tuple[RuleCase, ...] = (
     RuleCase(
         "contraction", (Says("above", "Psi", "x"), Says("below", "Psi", "y")),
         Line("contraction", Says("norm", _CONTRACTED, ""), (1, 2)),
-        concludes("norm", _CONTRACTED, lambda used: 1 - scalar("beta") * _bound(used, 0)), "β(λ + u) ≤ 2 is not asked for",
+        concludes("norm", _CONTRACTED, lambda used: 1 - scalar("beta") * _bound(used, 0)),
+        "β(λ + u) ≤ 2 is not asked for",
         ranges=(("x", "1"), ("y", "1")), beta=1.0, broken_beta=4.0,
     ),
     RuleCase(
@@ -213,5 +218,28 @@ CASES: tuple[RuleCase, ...] = (
         concludes("distance", "Y", lambda used: _bound(used, 0)), "the factor ‖G⁻¹‖ is dropped",
         before=(Line("inverse", Says("norm", "G_inv", "4"), (1,)),),
     ),
+    RuleCase(
+        "third", (_EACH, Says("norm", "A_mix.T*w", "x"), Says("below", "Psi_star", "y")),
+        Line("third", Says("norm", "Third", ""), (1, 2, 3)),
+        concludes("norm", "Third", lambda used: _bound(used, 1) * _bound(used, 2)), "the factor W is dropped",
+        ranges=(("x", ""), ("y", ""), ("W", "")),
+    ),
+    RuleCase(
+        "third-vector", (_EACH, _TRACE), Line("third-vector", Says("norm", "q_third", ""), (1, 2)),
+        concludes("norm", "q_third", lambda used: _bound(used, 1)), "the factor W is dropped",
+        ranges=(("t", ""), ("W", "")),
+    ),
+    RuleCase(
+        "turned", (Says("norm", "I_k - A_mix*A_mix.T", "x"),),
+        Line("turned", Says("norm", "I_s - A_mix.T*A_mix", ""), (1,)),
+        concludes("norm", "I_s + A_mix.T*A_mix", lambda used: _bound(used, 0)), "a sign is turned",
+        said=Says("norm", "I_s + A_mix.T*A_mix", ""),
+    ),
+    RuleCase(
+        "trace", (Says("norm", "I_s - A_mix.T*A_mix", "x"), _TRACE),
+        Line("trace", Says("norm", "t_star - Bent", ""), (1, 2)),
+        concludes("norm", "t_star", lambda used: _bound(used, 0) * _bound(used, 1)), "t instead of t − t_A",
+        said=Says("norm", "t_star", ""), ranges=(("x", ""), ("t", "")),
+    ),
 )  # fmt: skip
-"""One case a rule; ``assumption`` has nothing to break, ``induction`` and ``product`` are tried on recursions instead."""
+"""One case a rule. ``assumption`` has nothing to break; ``induction`` and ``product`` are tried by the controls."""

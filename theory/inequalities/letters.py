@@ -5,7 +5,7 @@ step allows it. The paper has s = k: the truth has as many columns as the learne
 """
 
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import letter
+from metarep.theory.calculus.words import Poly, letter
 
 A_mix = letter("A_mix", "k", "s", "A", "A")
 m_bar = letter("m_bar", "k", "1", "m", "m")
@@ -52,20 +52,18 @@ DEFINITIONS: dict[str, str] = {
 }
 """Each letter by letters defined before it; ∇_B and ∇_w are the learner's own averaged gradients."""
 
-AVERAGES = {
-    "Third": "(w.T*B.T*B_star*w_star_i)*w_star_i*w_star_i.T",
-    "q_third": "(w_star_i.T*w_star_i)*w_star_i",
-    "t_star": "w_star_i.T*w_star_i",
-    "Bent": "w_star_i.T*B_star.T*B*B.T*B_star*w_star_i",
+AVERAGES: dict[str, Poly] = {
+    "Psi_star": a.w_star * a.w_star.T,
+    "w_bar": a.w_star,
+    "Third": (a.w.T * a.B.T * a.B_star * a.w_star) * a.w_star * a.w_star.T,
+    "q_third": (a.w_star.T * a.w_star) * a.w_star,
+    "t_star": a.w_star.T * a.w_star,
+    "Bent": a.w_star.T * a.B_star.T * a.B * a.B.T * a.B_star * a.w_star,
 }
-"""Averages over the tasks beyond Ψ_* and w̄_*, by one task's words (read by ``steps`` and by people, not by the core)."""
+"""Letters that are averages over the tasks, by one task's words."""
 
-BASE = frozenset(
-    {"B", "w", "B_star", "B_perp", "Psi_star", "w_bar", "G_inv", "F_mean", "C_mean", *AVERAGES}
-)
+BASE = frozenset({"B", "w", "B_star", "B_perp", "G_inv", "F_mean", "C_mean", *AVERAGES})
 """What everything is expanded into. G⁻¹ is the inverse of BᵀB, known by its rule alone."""
 
 IDENTITIES = {"I_k": "k", "I_s": "s", "I_d": "d", "I_p": "p"}
 """Identity matrices by name."""
-
-SYMBOLS = a  # the paper's letters are registered by the calculus's alphabet

@@ -1,7 +1,7 @@
 """The norm bound of a word polynomial, computed from its words and from bounds of their factors."""
 
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, SCALARS, Poly
 from metarep.theory.inequalities.polynomials import Polynomial, constant, variable
@@ -45,7 +45,7 @@ def norm_by_words(of: Poly, factors: list[tuple[Poly, Polynomial]]) -> Polynomia
             table.setdefault(core or scalars[0], bound)
     lengths = sorted({len(word) for word in table}, reverse=True)
 
-    @lru_cache(maxsize=None)
+    @cache
     def cut(word: bytes) -> tuple[bytes, ...] | None:
         if not word:
             return ()

@@ -201,4 +201,3 @@ STATEMENTS: dict[str, Callable[[], Checked]] = {
     "balanced-step-anil": lambda: balanced_step("anil"),
 }
 """By the claims' ids."""
-

@@ -243,10 +243,8 @@ def _by_partial_sums(polynomial: Polynomial, name: str, box: dict[str, Fraction 
     upper = box[name]
     total = Polynomial()
     for exponent in sorted(coefficients):
-        if upper is None:
-            total = coefficients[exponent]
-        else:
-            total = total + coefficients[exponent] * upper**exponent
+        part = coefficients[exponent]
+        total = part if upper is None else total + part * upper**exponent
         if not _nonnegative(total, box, 0, budget):
             return False
     return True

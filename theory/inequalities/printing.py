@@ -7,7 +7,7 @@ from fractions import Fraction
 from metarep.theory.calculus.words import Poly, find_letter
 from metarep.theory.inequalities.core import Checked, Judgement, Says
 from metarep.theory.inequalities.polynomials import Polynomial
-from metarep.theory.inequalities.rules import RULES
+from metarep.theory.inequalities.rules_third import RULES
 
 SCALARS = {
     "beta": r"\beta", "mu": r"\mu", "eta": r"\eta", "omega": r"\omega", "rho": r"\rho", "sigma": r"\sigma",
@@ -44,6 +44,8 @@ def statement(says: Says, found: Judgement | None = None) -> str:
     computed = found is not None and isinstance(found.bound, Polynomial) and not says.bound
     bound = polynomial(found.bound) if computed else expression(says.bound)  # type: ignore[union-attr, arg-type]
     match says.kind:
+        case "each":
+            return rf"\left\|{_name(says.of)}\right\| \le {bound} \text{{ for every task}}"
         case "norm":
             return rf"\left\|{expression(says.of)}\right\| \le {bound}"
         case "below" | "above":

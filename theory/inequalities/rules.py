@@ -345,7 +345,8 @@ def _induction(context: Context, line: Line, used: list[Judgement]) -> Judgement
     names = [state.name for state in proof.state]
     if len(set(names)) != len(names) or any(context.box.get(name) != 1 for name in names):
         raise NotAccepted("a state's range is not [0, 1]")
-    region, related = context.region, {v for name, value in context.region.relations for v in (name, *scalar(value).variables())}
+    region = context.region
+    related = {v for name, value in region.relations for v in (name, *scalar(value).variables())}
     if set(names) & {*region.varying, *region.positive, *context.plain, *context.squares, *related}:
         raise NotAccepted("a state is also something else")
     start = {state.name: scalar(state.start) for state in proof.state}

@@ -1,8 +1,7 @@
-"""Finds the proofs' own constants for given conditions, and the largest conditions along a ray. Nothing is trusted here:
-what is found is handed to the core.
+"""Finds the proofs' own constants for given conditions. Nothing is trusted here: what is found goes to the core.
 
-The bounds that a proof weakens to numbers depend on k_0 and v_0, and these on the bounds; the search iterates from below
-until nothing moves, rounding up to thousandths.
+The bounds that a proof weakens to numbers depend on k_0 and v_0, and these on the bounds; the search iterates from
+below until nothing moves, rounding up to thousandths.
 """
 
 import math
@@ -46,7 +45,7 @@ def fo_anil_constants(c1: Fraction, c2: Fraction, c3: Fraction) -> Constants | N
 
     def next_of(span: Fraction, head: Fraction) -> dict[str, Fraction] | None:
         X = OFFSET * span * c1
-        if X >= Fraction(1, 10):
+        if 10 * X >= 1:
             return None
         A, W = 1 + X / 2, head * span * OFFSET * c2
         small = MARGIN * head * span * c3 * OFFSET**2 / 4  # ωη/L² ≤ v_0 k_0 f d_0 E
@@ -70,7 +69,7 @@ def anil_constants(c1: Fraction, c2: Fraction, c3: Fraction) -> ExactConstants |
 
     def next_of(span: Fraction, head: Fraction) -> dict[str, Fraction] | None:
         X = OFFSET * span * c1
-        if X >= Fraction(1, 10):
+        if 10 * X >= 1:
             return None
         A, W = 1 + X / 2, head * c1 * c2 * (span * OFFSET) ** 2
         small = MARGIN * head * c1 * c3 * span**2 * OFFSET**3 * Fraction(4, 27)

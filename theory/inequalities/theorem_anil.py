@@ -22,7 +22,9 @@ from metarep.theory.inequalities.theorem_fo_anil import (
 
 @dataclass(frozen=True)
 class ExactConstants(Constants):
-    """Those of FO-ANIL's proof, and ``moved`` ≥ ‖w − m‖/η, ``both`` ≥ ‖Ψ + Φ‖/L², ``inflow`` ≥ ‖C + (C − w̄_*wᵀ)Δ‖/L²."""
+    """Those of FO-ANIL's proof, and ``moved`` ≥ ‖w − m‖/η, ``both`` ≥ ‖Ψ + Φ‖/L², ``inflow`` ≥ ‖D‖/L² with D = C + (C −
+    w̄_*wᵀ)Δ.
+    """
 
     c1: str = "1/8"
     c2: str = "2"
@@ -55,11 +57,8 @@ def derivation(constants: ExactConstants | None = None) -> Derivation:
     spread = "Psi + w*w.T - w*m_bar.T - m_bar*w.T"
     Phi = b.words(spread, at.Psi, at.w, at.mean, called="Phi")
     U, V = "w - Delta*w", "-A_mix"
-    positive = b.replace(
-        b.add("moments", "above", f"({U})*({U}).T + ({U})*w_bar.T*({V}).T + ({V})*w_bar*({U}).T + ({V})*Psi_star*({V}).T",
-              "", (), (U, V)),
-        "Phi",
-    )  # fmt: skip
+    mean_square = f"({U})*({U}).T + ({U})*w_bar.T*({V}).T + ({V})*w_bar*({U}).T + ({V})*Psi_star*({V}).T"
+    positive = b.replace(b.add("moments", "above", mean_square, "", (), (U, V)), "Phi")
     both = b.words("Psi + Phi", at.Psi, Phi, called="S_both", at_most=f"({c.both})*L**2")
     both_above = b.replace(b.sum("above", "Psi + Phi", ("1", at.diversity), ("1", positive)), "S_both")
     both_below = b.add("symmetric", "below", "S_both", "", (both,))

@@ -16,9 +16,9 @@ from metarep.theory.inequalities.core import Derivation, Region, Says, State
 class Constants:
     """The conditions' constants and the proof's own (all fractions as strings).
 
-    ``c``: dist_T ≤ (1 − c αβE_0μ_*²)^T. ``c1, c2, c3``: αβL_*² ≤ c1 E_0/κ_*², β/α ≤ c2 E_0² κ_*⁻⁴, β/α ≤ c3 E_0³ κ_*⁻⁴ μ_*²/η_*². ``span``, ``head``,
-    ``rate``: k_0, v_0 and D of the induction; ``inverse`` ≥ ‖G⁻¹‖; ``Psi``, ``mean``, ``cross``: bounds of ‖Ψ‖/L²,
-    ‖m‖/η and ‖C‖/L².
+    ``c``: dist_T ≤ (1 − c αβE_0μ_*²)^T. ``c1, c2, c3``: αβL_*² ≤ c1 E_0/κ_*², β/α ≤ c2 E_0² κ_*⁻⁴,
+    β/α ≤ c3 E_0³ κ_*⁻⁴ μ_*²/η_*². ``span``, ``head``, ``rate``: k_0, v_0 and D of the induction; ``inverse`` ≥ ‖G⁻¹‖;
+    ``Psi``, ``mean``, ``cross``: bounds of ‖Ψ‖/L², ‖m‖/η and ‖C‖/L². ``offset``: E_0 = offset − dist_0².
     """
 
     c: str = "10/9"

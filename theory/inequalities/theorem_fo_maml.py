@@ -110,9 +110,7 @@ def derivation(constants: CloseConstants | None = None) -> Derivation:
     turned = b.add("turned", "norm", "I_s - A_mix.T*A_mix", "", (b.replace(Y_norm, "I_k - A_mix*A_mix.T"),))
     bent = b.add("trace", "norm", "t_star - Bent", "", (turned, t))
     small = b.words(RHO, at.w, at.Delta, at.A, at.w_bar)
-    rho = b.replace(
-        b.add("triangle", "norm", f"{RHO} + t_star - Bent", "", (small, bent), ("1", "1")), "rho_mean"
-    )
+    rho = b.replace(b.add("triangle", "norm", f"{RHO} + t_star - Bent", "", (small, bent), ("1", "1")), "rho_mean")
     sigma = b.words(SIGMA, at.w, at.Delta, at.A, at.w_bar, t, at.Psi_star, q, called="sigma_mean")
 
     Psi_below = b.add("symmetric", "below", "Psi", "", (at.Psi,))
@@ -122,7 +120,9 @@ def derivation(constants: CloseConstants | None = None) -> Derivation:
     after_Y = b.add("congruence", "below", "N_any.T*Y.T*Y*N_any", "", (at.Y, N))
     perpendicular = b.replace(after_Y, "B_next.T*B_perp*B_perp.T*B_next")
 
-    Z = b.words("Delta*w*m_bar.T - Delta*Psi - w*w.T*Psi + T_third", at.Delta, at.w, at.mean, at.Psi, T3, called="Z_mix")
+    Z = b.words(
+        "Delta*w*m_bar.T - Delta*Psi - w*w.T*Psi + T_third", at.Delta, at.w, at.mean, at.Psi, T3, called="Z_mix"
+    )
     inflow = b.words("C_mix - C_third", at.cross, C3, called="D_mix")
     after = (
         "N_right*Delta*N_right - beta**2*Psi*Delta*Psi + beta*(Delta*w*m_bar.T + m_bar*w.T*Delta)"

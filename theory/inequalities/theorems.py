@@ -7,11 +7,11 @@ from collections.abc import Callable
 from functools import cache
 
 from metarep.sim.learners import get_learner
-from metarep.theory.calculus import alphabet as a
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil, theorem_fo_maml, theorem_zero_head
 from metarep.theory.inequalities.core import Checked, Context, check
+from metarep.theory.inequalities.letters import AVERAGES
 from metarep.theory.inequalities.steps import Heads, Step, stated_step, step_of
 from metarep.theory.inequalities.syntax import matrix
 
@@ -46,17 +46,7 @@ def fo_maml_step() -> Step:
     definitions = Context(theorem_fo_maml.derivation(), None)
     stated_B = definitions.expand(matrix(theorem_fo_maml.STATED_B))
     stated_w = definitions.expand(matrix(theorem_fo_maml.STATED_W))
-    head = a.w_star
-    a_times_head = a.w.T * a.B.T * a.B_star * head
-    averages = {
-        "Psi_star": head * head.T,
-        "w_bar": head,
-        "Third": a_times_head * head * head.T,
-        "q_third": (head.T * head) * head,
-        "t_star": head.T * head,
-        "Bent": head.T * a.B_star.T * a.B * a.B.T * a.B_star * head,
-    }
-    return stated_step((grad_B, grad_w), (stated_B, stated_w), averages)
+    return stated_step((grad_B, grad_w), (stated_B, stated_w), AVERAGES)
 
 
 @cache
