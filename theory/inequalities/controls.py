@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
-from metarep.theory.inequalities import theorem_anil, theorem_fo_anil, theorem_zero_head
+from metarep.theory.inequalities import floors, theorem_anil, theorem_fo_anil, theorem_zero_head
 from metarep.theory.inequalities.core import Checked, Derivation, Line, Says, State, check
 from metarep.theory.inequalities.steps import Step
 from metarep.theory.inequalities.theorems import learner_step
@@ -165,6 +165,26 @@ def _hostile(proof: Derivation, step: Step) -> Iterator[Control]:
     )  # fmt: skip
 
 
+def _floors() -> Iterator[Control]:
+    for name, found in (
+        ("diversity", floors.diversity_needed("fo-anil")),
+        ("baseline", floors.baseline_floor()),
+    ):
+        proof = found.derivation
+        for index, line in enumerate(proof.lines):
+            for place, text in enumerate(line.given):
+                flipped = _flipped(text)
+                if flipped:
+                    given = (*line.given[:place], flipped, *line.given[place + 1 :])
+                    yield Control(
+                        f"{name}, line {index + 1}: a sign turned in what is given",
+                        _with_line(proof, index, replace(line, given=given)), found.step,
+                    )  # fmt: skip
+        shorter = replace(proof, lines=(*proof.lines[:-1], replace(proof.lines[-1], uses=proof.lines[-1].uses[1:])))
+        yield Control(f"{name}: a hypothesis dropped", shorter, found.step)
+        yield Control(f"{name}: another learner's step", proof, learner_step("anil"))
+
+
 def controls(thin: int = 1) -> list[Control]:
     """All of them, or every ``thin``-th of those that change one line of the proof."""
     fo, exact = theorem_fo_anil.derivation(), theorem_anil.derivation()
@@ -176,6 +196,7 @@ def controls(thin: int = 1) -> list[Control]:
         *list(_line_mutants("fo-anil", fo, fo_step))[::thin],
         *_setting_mutants("fo-anil", fo, fo_step),
         *_hostile(fo, fo_step),
+        *_floors(),
         Control("another learner's step", fo, exact_step),
         Control("the exact proof for the first-order step", exact, fo_step),
         Control("a step of twice the gradient", fo, halved),

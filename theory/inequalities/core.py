@@ -24,6 +24,8 @@ KINDS = {
     "each": "‖of‖ ≤ bound for every task (of: the head w_{*,i})",
     "distance": "dist(B, B_*)² ≤ bound",
     "kept": "what is kept holds at every step",
+    "form": "B_t and w_t are of one form at every step",
+    "floor": "dist(B_t, B_*) ≥ a number of the start, at every step",
     "forever": "dist(B_T, B_*) ≤ Π_t bound_t for every T",
 }
 
@@ -156,6 +158,8 @@ class Context:
         if "beta" in self.plain:
             self.need(Polynomial(), variable("beta"), "β ≥ 0")
         self._expanded: dict[str, Poly] = {}
+        self.step = step
+        self.missed = frozenset() if step is None else step.missed
         self.zero: dict[str, Poly] = {}
         if step is not None:
             self._expanded.update(grad_B=step.grad_B, grad_w=step.grad_w)
@@ -176,7 +180,8 @@ class Context:
         if unknown:
             raise NotAccepted(f"no definition of {', '.join(sorted(unknown))}")
         values = {name: self._expanded[name] for name in polynomial.letters() - BASE}
-        expanded = reduce_words(polynomial.substitute(values))
+        missed = tuple(Rule("V_rest'", name, None) for name in sorted(self.missed))
+        expanded = reduce_words(polynomial.substitute(values)).rewrite(missed)
         return expanded.substitute({name: self.zero[name] for name in expanded.letters() & self.zero.keys()})
 
     def _zero_letters(self, step: Step) -> dict[str, Poly]:
@@ -356,7 +361,7 @@ def check(derivation: Derivation, step: Step | None, rules: Mapping[str, Apply] 
 
     Never raises for a bad derivation: whatever is wrong with it, the answer is ``accepted=False`` with the reason.
     """
-    from metarep.theory.inequalities.rules_third import RULES  # which imports this module
+    from metarep.theory.inequalities.catalogue import RULES  # which imports this module
 
     table = rules if rules is not None else {name: rule.apply for name, rule in RULES.items()}
     judgements: list[Judgement] = []

@@ -11,10 +11,10 @@ from fractions import Fraction
 
 import numpy as np
 
+from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.core import Apply, Context, Derivation, Judgement, Line, Region, Says, check
 from metarep.theory.inequalities.evaluation import context_of, excess, random_state, tight
 from metarep.theory.inequalities.polynomials import Polynomial, constant
-from metarep.theory.inequalities.rules_third import RULES
 from metarep.theory.inequalities.syntax import matrix, scalar
 
 

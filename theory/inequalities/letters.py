@@ -31,6 +31,10 @@ C_third = letter("C_third", "s", "k", "C_3", "C_3")
 T_third = letter("T_third", "k", "k", "T_3", "T_3", symmetry=1)
 rho_mean = letter("rho_mean", "1", "1", "ϱ", r"\varrho")
 sigma_mean = letter("sigma_mean", "1", "1", "ς", r"\varsigma")
+V_rest = letter("V_rest", "s", "r", "V", "V")
+B_zero = letter("B_zero", "d", "k", "B_0", "B_0")
+w_one = letter("w_one", "s", "1", "ŵ", r"\hat w")
+x_form, y_form, z_form, m_form = (letter(f"{name}_form", "1", "1", name, name) for name in "xyzm")
 grad_B = letter("grad_B", "d", "k", "∇_B", r"\nabla_B")
 grad_w = letter("grad_w", "k", "1", "∇_w", r"\nabla_w")
 B_next = letter("B_next", "d", "k", "B⁺", "B^+")
@@ -62,7 +66,7 @@ AVERAGES: dict[str, Poly] = {
 }
 """Letters that are averages over the tasks, by one task's words."""
 
-BASE = frozenset({"B", "w", "B_star", "B_perp", "G_inv", "F_mean", "C_mean", *AVERAGES})
+BASE = frozenset({"B", "w", "B_star", "B_perp", "G_inv", "F_mean", "C_mean", "V_rest", *AVERAGES})
 """What everything is expanded into. G⁻¹ is the inverse of BᵀB, known by its rule alone."""
 
 IDENTITIES = {"I_k": "k", "I_s": "s", "I_d": "d", "I_p": "p"}

@@ -20,7 +20,7 @@ from metarep.theory.inequalities.steps import Step, stated_step, step_of
 FREE = (("beta", ""), ("x", ""), ("y", ""), ("n", ""), ("lambda_min", ""), ("lambda_max", ""))
 
 
-def _factored_step(name: str) -> Step:
+def factored_step(name: str) -> Step:
     """∇_B = B·F − B_*·C with F and C averages over the tasks (any learner), checked against its derived gradient."""
     gradients = tuple(gradient.substitute(TRUTH) for gradient in task_gradients(get_learner(name)))
     N, C = (_without_alpha(part) for part in split_update(get_learner(name)))
@@ -61,7 +61,7 @@ def one_step_bound(name: str) -> Checked:
             lines=tuple(b.lines),
             definitions=(("N_any", "I_k - beta*F_mean"),),
         ),
-        _factored_step(name),
+        factored_step(name),
     )
 
 

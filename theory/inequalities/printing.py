@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from metarep.theory.calculus.words import Poly, find_letter
-from metarep.theory.inequalities.core import Checked, Judgement, Says
+from metarep.theory.inequalities.catalogue import RULES
+from metarep.theory.inequalities.core import Checked, Judgement, Line, Says
 from metarep.theory.inequalities.polynomials import Polynomial
-from metarep.theory.inequalities.rules_third import RULES
 
 SCALARS = {
     "beta": r"\beta", "mu": r"\mu", "eta": r"\eta", "omega": r"\omega", "rho": r"\rho", "sigma": r"\sigma",
@@ -32,9 +32,14 @@ class ProofLine:
 def lines(checked: Checked) -> list[ProofLine]:
     """The accepted lines of a derivation, to print."""
     return [
-        ProofLine(number, statement(line.says, found), line.rule, line.uses, " ".join(RULES[line.rule].reason.split()))
+        ProofLine(number, _shown(line, found), line.rule, line.uses, " ".join(RULES[line.rule].reason.split()))
         for number, (line, found) in enumerate(zip(checked.derivation.lines, checked.judgements, strict=False), 1)
     ]
+
+
+def _shown(line: Line, found: Judgement) -> str:
+    """A line's statement; what a rule about all steps concludes is written in the rule itself."""
+    return RULES[line.rule].statement if found.kind in ("form", "floor") else statement(line.says, found)
 
 
 def statement(says: Says, found: Judgement | None = None) -> str:

@@ -7,7 +7,7 @@
 from metarep.theory.calculus.words import Poly, find_letter, identity, letter_poly
 from metarep.theory.inequalities.core import Context, Judgement, Line
 from metarep.theory.inequalities.polynomials import Polynomial
-from metarep.theory.inequalities.rules import RULES, rule
+from metarep.theory.inequalities.rules import rule
 from metarep.theory.inequalities.syntax import NotAccepted
 
 
@@ -61,6 +61,3 @@ def _trace(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     A = _letter("A_mix")
     p, q = _used(line, used, ("norm", identity("s") - A.T * A), ("norm", _letter("t_star")))
     return Judgement("norm", _letter("t_star") - _letter("Bent"), p * q)
-
-
-__all__ = ["RULES"]

@@ -25,12 +25,14 @@ class Step:
     """(∇_B (d×k), ∇_w (k×1)) in B, w, B_*, Ψ_*, w̄_*, at α = 1; B⁺ = B − β∇_B, w⁺ = w − β∇_w.
 
     ``heads``: of which tasks this is the mean. ``at_zero``: this is the step at w = 0 only.
+    ``missed``: averages X whose every word begins with the head, so that VᵀX = 0 where Vᵀw_{*,i} = 0 for all tasks.
     """
 
     grad_B: Poly
     grad_w: Poly
     heads: Heads = "any"
     at_zero: bool = False
+    missed: frozenset[str] = frozenset()
 
 
 def unit_alpha(gradient: Poly, of: str) -> Poly:
@@ -123,4 +125,6 @@ def stated_step(gradients: tuple[Poly, Poly], stated: tuple[Poly, Poly], average
         here = {name: words for name, words in averages.items() if name in polynomial.letters()}
         if polynomial.substitute(here).rewrite((ORTHONORMAL,)) != unit_alpha(gradient, of).rewrite((ORTHONORMAL,)):
             raise ValueError(f"the stated gradient by {of} is not the learner's")
-    return Step(*stated)
+    head = find_letter("w_star_i").code
+    missed = {name for name, words in averages.items() if all(core[:1] == bytes([head]) for _, _, core in words.terms)}
+    return Step(*stated, missed=frozenset(missed))
