@@ -44,8 +44,8 @@ class ExactConstants(Constants):
 def exact_region(c: ExactConstants) -> Region:
     """FO-ANIL's, with the smaller head."""
     common = region(c)
-    head = ("omega", f"({c.span})**2*({c.head})*a*g*d0**2*upsilon*eta")
-    return replace(common, symbols=tuple(head if name == "omega" else (name, value) for name, value in common.symbols))
+    head = ("H", f"({c.span})**2*({c.head})*a*g*d0**2*eta")
+    return replace(common, symbols=tuple(head if name == "H" else (name, value) for name, value in common.symbols))
 
 
 def derivation(constants: ExactConstants | None = None) -> Derivation:

@@ -1,7 +1,7 @@
 """Theorem 1 for FO-ANIL with explicit constants, for all d, k, n and T, as a derivation that the core checks.
 
 Induction with three ghost numbers ζ, ξ, υ in [0, 1] that pass mass on, ζ → ξ → υ, so that their sum stays 1:
-‖Y‖² ≤ dist_0² ζ, ‖Δ‖ ≤ X ξ, ‖w‖ ≤ W υ η with X = k_0 a dist_0², W = v_0 k_0 g dist_0². The perpendicular part drives
+‖Y‖² ≤ dist_0² ζ, ‖Δ‖ ≤ X ξ, ‖w‖ ≤ H υ with X = k_0 a dist_0², H = v_0 k_0 g dist_0² η. The perpendicular part drives
 the loss of balance, which drives the head; each is paid for by the decrease of the one before.
 Route: our own; the statement is that of Collins et al. 2022, Theorem 1.
 """
@@ -54,9 +54,11 @@ def region(constants: Constants) -> Region:
             ("L**2", "a/(g*E*rho*sigma)"),
             ("mu**2", "a/(g*E*sigma)"),
             ("eta**2", "f*a/g**2"),
-            ("x", f"({c.span})*a*d0*xi"),
+            ("X", f"({c.span})*a*d0"),
+            ("H", f"({c.span})*({c.head})*g*d0*eta"),
+            ("x", "X*xi"),
             ("z", "d0*zeta"),
-            ("omega", f"({c.span})*({c.head})*g*d0*upsilon*eta"),
+            ("omega", "H*upsilon"),
             ("tau", "c*a*E**2*rho**2*sigma"),
             ("tau_least", "c*a*E**2*rho**2*sigma**2"),
         ),
@@ -134,7 +136,7 @@ def frame(inverse_bound: str, tasks: tuple[Says, ...], kept: tuple[Says, ...]) -
     truth = b.add("sandwich", "above", "A_mix*Psi_star*A_mix.T", "", (low, AA_above), ("A_mix",))
     outside = "B.T*B - A_mix*A_mix.T"
     gap = b.add("gap", "norm", "Gap", "", (b.replace(Y_above, outside), b.replace(Y, outside), inverse), ("A_mix",))
-    b.name("span-stays", Delta)
+    b.name("span-stays", b.weaken(Delta, "X"))
     b.name("angle", b.weaken(AA_above, "c*E"))
     return Frame(b, Delta, Y, Psi_star, inverse, A, truth, gap)
 
@@ -155,7 +157,7 @@ def opening(c: Constants) -> Common:
         "w_bar*w.T*Delta + Psi_star*A_mix.T", Delta, w, w_bar, A, at.Psi_star,
         called="C_mix", at_most=f"({c.cross})*L**2",
     )  # fmt: skip
-    b.name("head-stays", w)
+    b.name("head-stays", b.weaken(w, "H"))
     b.name("diversity", diversity)
     return Common(**vars(at), w=w, w_bar=w_bar, raw_diversity=raw, diversity=diversity, Psi=Psi, mean=mean, cross=cross)
 
