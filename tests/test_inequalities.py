@@ -20,7 +20,7 @@ from metarep.theory.inequalities.floors import FLOORS
 from metarep.theory.inequalities.instances import CASES, RuleCase, worst_excess
 from metarep.theory.inequalities.one_step import STATEMENTS
 from metarep.theory.inequalities.polynomials import Polynomial, nonnegative, variable
-from metarep.theory.inequalities.printing import lines, setting
+from metarep.theory.inequalities.printing import chains, lines, setting
 from metarep.theory.inequalities.search import anil_constants, fo_anil_constants
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 from metarep.theory.inequalities.theorems import THEOREMS, learner_step
@@ -116,6 +116,9 @@ def test_theorem_is_accepted(name: str) -> None:
     assert checked.accepted, checked.refusal
     assert checked.judgements[-1].kind == "forever"
     assert len(lines(checked)) == len(checked.derivation.lines)
+    assert [line.number for line in chains(checked)] == list(range(1, len(chains(checked)) + 1))
+    assert all(use < line.number for line in chains(checked) for use in line.uses)
+    assert "^+^" not in "".join(line.latex for line in chains(checked))
     assert setting(checked)
 
 

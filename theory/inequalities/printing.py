@@ -7,6 +7,7 @@ from fractions import Fraction
 from metarep.theory.calculus.words import Poly, find_letter
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.core import Checked, Judgement, Line, Says
+from metarep.theory.inequalities.letters import DEFINITIONS
 from metarep.theory.inequalities.polynomials import Polynomial
 
 SCALARS = {
@@ -149,6 +150,11 @@ def polynomial(value: Polynomial | Poly) -> str:
     return text
 
 
+def _letters(judgement: Judgement) -> set[str]:
+    sides = (judgement.of, judgement.bound)
+    return {name for side in sides if isinstance(side, Poly) for name in side.letters()}
+
+
 def _power(name: str, power: int) -> str:
     base = _scalar(name)
     if power == 1:
@@ -179,5 +185,64 @@ def setting(checked: Checked) -> list[tuple[str, str]]:
         for name, upper in proof.region.ranges
     ]
     rows += [("where", f"{expression(name)} = {expression(value)}") for name, value in proof.region.symbols]
-    rows += [("definition", f"{_name(name)} = {expression(value)}") for name, value in proof.definitions]
+    used = {name for judgement in checked.judgements for name in _letters(judgement)}
+    defined = (*((name, value) for name, value in DEFINITIONS.items() if name in used), *proof.definitions)
+    rows += [("definition", f"{_name(name)} = {expression(value)}") for name, value in defined]
     return rows
+
+
+def chains(checked: Checked) -> list[ProofLine]:
+    """The proof as a person would write it: a bound, its rewording and its weakening in one line, X = Y ≤ p ≤ q.
+
+    Identities that serve one rewording are not shown apart; numbers and uses are those of the shorter list.
+    """
+    proof_lines, judgements = checked.derivation.lines[: len(checked.judgements)], checked.judgements
+    users: dict[int, list[int]] = {}
+    for number, line in enumerate(proof_lines, 1):
+        for use in line.uses:
+            users.setdefault(use, []).append(number)
+    links: dict[int, list[int]] = {}  # last line of a chain -> its lines
+    for number, line in enumerate(proof_lines, 1):
+        before = line.uses[0] if line.rule in ("replace", "weaken") else 0
+        grows = before in links and users[before] == [number] and judgements[before - 1].kind != "equal"
+        links[number] = [*links.pop(before), number] if grows else [number]
+        if line.rule == "replace" and users[line.uses[1]] == [number]:
+            links.pop(line.uses[1], None)
+    shown = {last: index for index, last in enumerate(links, 1)}
+    result = []
+    for last, chain in links.items():
+        steps = [proof_lines[number - 1] for number in chain]
+        uses = dict.fromkeys(use for step in steps for use in step.uses if use in shown)
+        rules = dict.fromkeys("identity" if step.rule == "replace" else step.rule for step in steps)
+        reasons = dict.fromkeys(" ".join(RULES[step.rule].reason.split()) for step in steps)
+        first = steps[0]
+        origin = proof_lines[first.uses[1] - 1].says.bound if first.rule == "replace" else ""
+        latex = _chain([(step, judgements[number - 1]) for step, number in zip(steps, chain, strict=True)], origin)
+        result.append(
+            ProofLine(shown[last], latex, ", ".join(rules), tuple(shown[use] for use in uses), " ".join(reasons))
+        )
+    return result
+
+
+def _chain(steps: list[tuple[Line, Judgement]], origin: str) -> str:
+    """X_n = ... = X_1 ≤ p_1 ≤ ... ≤ p_m of successive rewordings and weakenings; ``origin``: what the first rewords."""
+    if len(steps) == 1 and not origin:
+        return _shown(*steps[0])
+    kind = steps[0][1].kind
+
+    def about(text: str) -> str:
+        subject = expression(text) if kind != "distance" else r"\mathrm{dist}(B, B_*)^2"
+        return rf"\left\|{subject}\right\|" if kind == "norm" else subject
+
+    subjects = [about(origin)] if origin else []
+    bounds: list[str] = []
+    for line, found in steps:
+        subject = about(line.says.of)
+        bound = expression(line.says.bound) if line.says.bound else polynomial(found.bound)
+        if kind in ("above", "below"):
+            bound = f"{bound} I" if _is_single(bound) else rf"\left({bound}\right) I"
+        subjects = subjects if subject in subjects else [subject, *subjects]
+        if line.rule != "replace" or not bounds:
+            bounds.append(bound)
+    sign = {"above": r" \succeq ", "below": r" \preceq "}.get(kind, r" \le ")
+    return " = ".join(subjects) + sign + sign.join(bounds)
