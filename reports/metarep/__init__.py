@@ -18,6 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metarep.reports.study.guarantee import guarantee
     from metarep.reports.study.study import study
     from metarep.sim.learners import LEARNERS, Learner, get_learner
     from metarep.sim.problems import make_problem
@@ -39,6 +40,7 @@ __all__ = [
     "derive",
     "get_claim",
     "get_learner",
+    "guarantee",
     "local_spectrum",
     "make_problem",
     "replay",
@@ -56,6 +58,7 @@ _HOMES = {
     "theory.dynamics.rates": ("local_spectrum",),
     "theory.engine": ("replay", "verify"),
     "theory.engine.foreign": ("check",),
+    "reports.study.guarantee": ("guarantee",),
     "reports.study.study": ("study",),
 }
 """By module: the public names that live there."""

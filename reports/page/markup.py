@@ -197,6 +197,7 @@ _SYMBOL = re.compile(r"(\\(?!(?:d?frac|sqrt|bar|hat|tilde|operatorname|mathrm|te
 _SUPERSCRIPTS = str.maketrans("0123456789+-=()abcdeijkmnprstTuvwxy", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉⁱʲᵏᵐⁿᵖʳˢᵗᵀᵘᵛʷˣʸ")
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑᵢⱼₖₘₙₒₚᵣₛₜᵤᵥₓ")
 _FOR_TERMINAL = (
+    (r"\\[dt]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\ne(?![a-zA-Z])", r"\\neq"),  # pylatexenc knows one of the two names
     (r"\\\||\\Vert(?![a-zA-Z])", "‖"),
     (r"\\(det|log)(?![a-zA-Z])\s*", r"\1 "),  # it drops the one, and runs the other into its argument

@@ -125,7 +125,7 @@ def _close(c: CloseConstants) -> tuple[Condition, ...]:
             lambda q: four * q.mu_squared**2 / q.L_squared,
         ),
         Condition(
-            rf"\alpha\beta L_*^2 \le {shown_one}/\kappa_*^2".replace(r"\, /", "/"),
+            rf"\alpha\beta L_*^2 \le {shown_one}\kappa_*^{{-2}}",
             lambda q: q.alpha * q.beta * q.L_squared,
             lambda q: one / q.kappa_squared,
         ),
