@@ -30,6 +30,7 @@ def catalogue() -> tuple[Claim, ...]:
     from metarep.theory.claims.special_points import fixed, moving
     from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
     from metarep.theory.claims.structure import factors, moments, reduction
+    from metarep.theory.claims.theorem import kept, theorems
     from metarep.theory.claims.width import finite, population
 
     chapters = (
@@ -42,6 +43,8 @@ def catalogue() -> tuple[Claim, ...]:
         fixed,
         moving,
         contraction,
+        theorems,
+        kept,
         linearisation,
         spectra,
         trajectories,
