@@ -13,7 +13,7 @@ from metarep.theory.calculus.words import Poly
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.controls import controls
-from metarep.theory.inequalities.core import Context, check
+from metarep.theory.inequalities.core import Context, Derivation, check
 from metarep.theory.inequalities.data import from_data, to_data
 from metarep.theory.inequalities.evaluation import excess, norm_of, third_averages, value_of
 from metarep.theory.inequalities.floors import FLOORS
@@ -21,6 +21,7 @@ from metarep.theory.inequalities.instances import CASES, RuleCase, worst_excess
 from metarep.theory.inequalities.one_step import STATEMENTS
 from metarep.theory.inequalities.polynomials import Polynomial, nonnegative, variable
 from metarep.theory.inequalities.printing import chains, lines, setting
+from metarep.theory.inequalities.records import as_proof
 from metarep.theory.inequalities.search import anil_constants, fo_anil_constants
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 from metarep.theory.inequalities.theorems import THEOREMS, learner_step
@@ -118,6 +119,7 @@ def test_theorem_is_accepted(name: str) -> None:
     assert len(lines(checked)) == len(checked.derivation.lines)
     assert [line.number for line in chains(checked)] == list(range(1, len(chains(checked)) + 1))
     assert all(use < line.number for line in chains(checked) for use in line.uses)
+    assert as_proof(checked).complete
     assert "^+^" not in "".join(line.latex for line in chains(checked))
     assert setting(checked)
 
@@ -217,6 +219,7 @@ def test_every_line_is_true_of_numbers(name: str) -> None:
 def test_control_is_refused(control) -> None:
     found = control.refused()
     assert not found.accepted
+    assert not isinstance(control.derivation, Derivation) or not as_proof(found).holds
     assert found.refusal
 
 

@@ -158,6 +158,8 @@ def _hostile(proof: Derivation, step: Step) -> Iterator[Control]:
         yield Control(f"hostile: {name}", replace(proof, lines=given), step)
     yield Control("hostile: not a derivation", {"lines": proof.lines}, step)
     yield Control("hostile: nothing", None, step)
+    bent = (Says("norm", "w_bar", "upsilon*eta"), *proof.assumed)
+    yield Control("hostile: tasks that depend on the ghosts", replace(proof, assumed=bent), step)
     smuggled = Says("norm", "Delta", "0")
     yield Control(
         "hostile: balance assumed of every step",

@@ -13,7 +13,7 @@ from metarep.theory.inequalities.polynomials import Polynomial
 SCALARS = {
     "beta": r"\beta", "mu": r"\mu", "eta": r"\eta", "omega": r"\omega", "rho": r"\rho", "sigma": r"\sigma",
     "zeta": r"\zeta", "xi": r"\xi", "upsilon": r"\upsilon", "tau": r"\tau", "tau_least": r"\tau_{\min}",
-    "E": "E_0", "d0": r"\mathrm{dist}_0^2",
+    "t": r"\bar t", "share": "s", "E": "E_0", "d0": r"\mathrm{dist}_0^2",
 }  # fmt: skip
 """How the scalar variables are written; others stand for themselves."""
 IDENTITY = {"I_k": "I", "I_s": "I", "I_d": "I", "I_p": "I"}

@@ -339,10 +339,12 @@ def _induction(context: Context, line: Line, used: list[Judgement]) -> Judgement
     proof = context.derivation
     if not proof.kept or len(used) != len(proof.kept) or len(proof.start) != len(proof.kept):
         raise NotAccepted("needs one line, and one start, for each thing that is kept")
+    names = [state.name for state in proof.state]
     for says in proof.assumed:
         if says.kind != "each" and not matrix(says.of).letters() <= {"Psi_star", "w_bar", "t_star"}:
             raise NotAccepted("what is assumed of every step may be about the tasks only")
-    names = [state.name for state in proof.state]
+        if context.normal(scalar(says.bound)).variables() & set(names):
+            raise NotAccepted("what is assumed of the tasks may not depend on the state")
     if len(set(names)) != len(names) or any(context.box.get(name) != 1 for name in names):
         raise NotAccepted("a state's range is not [0, 1]")
     region = context.region

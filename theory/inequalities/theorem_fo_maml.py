@@ -81,7 +81,7 @@ DEFINITIONS = (
     ("rho_mean", f"{RHO} + t_star - Bent"),
     ("sigma_mean", SIGMA),
     ("N_right", "I_k - beta*Psi"),
-    ("N_any", "N_right + beta*w*w.T*Psi"),
+    ("N_tilde", "N_right + beta*w*w.T*Psi"),
     ("Z_mix", "Delta*w*m_bar.T - Delta*Psi - w*w.T*Psi + T_third"),
     ("D_mix", "C_mix - C_third"),
 )
@@ -118,8 +118,8 @@ def derivation(constants: CloseConstants | None = None) -> Derivation:
     Psi_below = b.add("symmetric", "below", "Psi", "", (at.Psi,))
     raw = b.add("contraction", "norm", "N_right", "", (at.raw_diversity, Psi_below))
     shrinking = b.weaken(raw, "1 - tau")
-    N = b.words("N_right + beta*w*w.T*Psi", raw, at.w, at.Psi, called="N_any", at_most="1 - tau")
-    after_Y = b.add("congruence", "below", "N_any.T*Y.T*Y*N_any", "", (at.Y, N))
+    N = b.words("N_right + beta*w*w.T*Psi", raw, at.w, at.Psi, called="N_tilde", at_most="1 - tau")
+    after_Y = b.add("congruence", "below", "N_tilde.T*Y.T*Y*N_tilde", "", (at.Y, N))
     perpendicular = b.replace(after_Y, "B_next.T*B_perp*B_perp.T*B_next")
 
     Z = b.words(
