@@ -140,7 +140,7 @@ def _off_zero(found: RegionMap) -> b.Paragraph:
         rf"about $w_t = 0$. From $\alpha L_* = {least:.2g}$ on (seen at $\kappa_* = {found.setting.kappa:g}$) that is "
         "not a stable point on the way: rounding errors of $10^{-16}$ are amplified until the run is lost, in cells "
         "whose step sizes are proved. With the head held at 0 the same runs keep the envelope. The theorem is true of "
-        r"exact arithmetic, and of no use to a computer there."
+        r"exact arithmetic, and no help to a computer there."
     )
 
 

@@ -99,7 +99,7 @@ def _region_panel(axes: Any, found: RegionMap) -> None:
             np.concatenate([[y[0] ** 1.5 / y[1] ** 0.5], y, [y[-1] ** 1.5 / y[-2] ** 0.5]])
             for y in (found.alphas, found.largest)
         )
-        axes.fill_between(alphas, low, np.clip(tops, low, high), color=GOOD, linewidth=0, zorder=2)
+        axes.fill_between(alphas, np.minimum(tops, low), tops, color=GOOD, linewidth=0, zorder=2)
     rows, columns = np.nonzero(found.off_zero)
     axes.plot(found.alphas[columns], found.ratios[rows], "x", color="white", markersize=5, zorder=3)
     axes.axvline(LINE_ALPHA, color=ON_FILL, linestyle=(0, (1, 1.6)), linewidth=1.1, zorder=3)

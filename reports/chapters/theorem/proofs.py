@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from metarep.reports.chapters.claims.records import ClaimRecord, mention
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, plain_line
+from metarep.theory.calculus.words import Poly, find_letter, spell
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.conditions import CONDITIONS
 from metarep.theory.inequalities.core import Checked
 from metarep.theory.inequalities.guarantee import APPLICABLE
+from metarep.theory.inequalities.letters import AVERAGES
 from metarep.theory.inequalities.printing import chains, expression, setting, statement
 from metarep.theory.inequalities.theorems import THEOREMS
 
 MEANINGS = {
     "theorem-fo-anil": "Whatever the heads, where the outer steps are small, and small against the inner ones, the "
-    "distance falls at least geometrically.",
+    "distance falls at least geometrically; from a close start at the rate that it has near the truth.",
     "theorem-anil": "Exact ANIL's head moves by the square of the loss of balance only, so that $\\beta/\\alpha$ may "
     "be larger.",
     "theorem-fo-maml": "FO-MAML hears the heads' third moments; a close start and a small mean keep its head small.",
@@ -106,7 +108,7 @@ def statements_section(theorems: Sequence[TheoremRecord], claims: Iterable[Claim
         (
             f"{LEARNER_TITLES[t.learner]} {'[[PROVED]]' if t.accepted else '[[REFUTED]]'} {mention(claims, t.id)}",
             "; ".join(f"${condition}$" for condition in t.conditions),
-            f"${t.factor}$",
+            f"${{{t.factor}}}$",
             MEANINGS[t.id],
         )
         for t in theorems
@@ -191,10 +193,10 @@ def maml_section(reach: str) -> b.Section:
                 "head is driven by the heads' third moments, also in balance and with a mean of 0, and what drives it "
                 r"is of the size of $\|Y\|^2$ rather than of $\Delta$. On the way it is amplified, at worst by about "
                 r"$\exp(k\kappa_*^2/(2E_0))$, so that only $\alpha L_*$ below a number that depends on $k$ and "
-                r"$\kappa_*$ can be hoped for. Tried: the induction above with a flow $\zeta \to \upsilon$ besides. It "
-                "does not close for every $T$, since norms alone let balance and head drive each other without end; "
+                r"$\kappa_*$ can be hoped for. Tried: a recursion of norms like that above. It does not close for "
+                "every $T$, only up to some, since norms alone let balance and head drive each other without end; "
                 r"the term $-\beta\,\mathrm{mean}\,\|r_i\|^2 w_i w_i^\top w$, which holds the head back, is lost in "
-                "them. A Lyapunov function of both (the learner descends a loss) may do better; none was found."
+                "them. The learner descends a loss, so that a Lyapunov function of both may do better; we have none."
             ),
             b.Paragraph(
                 "**FO-MAML** with any heads has none either: its truth can be unstable "
@@ -217,7 +219,13 @@ def proofs_section() -> b.Section:
         (
             b.Paragraph(
                 "A bound, what it is reworded to by an identity and what it is weakened to stand in one line. Numbers "
-                "are those of the lines used."
+                r"are those of the lines used; $P \succeq pI$ and $P \preceq pI$ bound the eigenvalues, and $G^{-1}$ "
+                r"is the inverse of $G = B^\top B$. The real variables say how much of the conditions is used up: "
+                r"$a = \alpha\beta L_*^2\kappa_*^2/E_0$, $g = \beta\kappa_*^4/(\alpha E_0^2)$, "
+                r"$f = g\eta_*^2/(E_0\mu_*^2)$; for FO-MAML $E_0 = 1$, $S$ is $\eta_*\max_i\|w_{*,i}\|$ over "
+                r"$\mu_*^4/L_*^2$ and $s$ is $\mathrm{dist}_0^2\,\mathrm{tr}\,\Psi_*$ over $\mu_*^2$. With changing "
+                r"tasks $\rho$ and $\sigma$ are the step's $\mu_t^2/L^2$ and $\mu_*^2/\mu_t^2$. The other numbers were "
+                "found by search, and the core checks that they fit."
             ),
             *(_proof(names) for names in PROOFS),
         ),
@@ -249,7 +257,29 @@ def _setting(checked: Checked) -> tuple[tuple[str, str], ...]:
     grouped: dict[str, list[str]] = {}
     for what, latex in setting(checked):
         grouped.setdefault(what, []).append(f"${latex}$")
-    return tuple((SETTING_WORDS.get(what, what), ", ".join(group)) for what, group in grouped.items())
+    averages = ", ".join(
+        f"${find_letter(name).latex} = {_average(name)}$" for name in AVERAGES if name in _used(checked)
+    )
+    rows = ((SETTING_WORDS.get(what, what), ", ".join(group)) for what, group in grouped.items())
+    return (*rows, ("Averages over the tasks", averages))
+
+
+def _used(checked: Checked) -> set[str]:
+    """The letters that the lines are about."""
+    sides = (side for found in checked.judgements for side in (found.of, found.bound))
+    return {name for side in sides if isinstance(side, Poly) for name in side.letters()}
+
+
+def _average(name: str) -> str:
+    """LaTeX of what an average is the average of."""
+    ((_, scalars, word),) = AVERAGES[name].terms
+    factors = [*(rf"({_word(scalar)})" if word else _word(scalar) for scalar in scalars), _word(word)]
+    return r"\mathrm{mean}\," + r"\,".join(filter(None, factors))
+
+
+def _word(word: bytes) -> str:
+    letters = (spell(code) for code in word)
+    return " ".join(rf"{{{letter.latex}}}^\top" if transposed else letter.latex for letter, transposed in letters)
 
 
 def _kept(checked: Checked) -> str:
@@ -285,4 +315,5 @@ def rules_section() -> b.Section:
 
 def _in_mathematics(text: str) -> str:
     """A rule's statement; what has no symbols is words."""
-    return f"${text}$" if any(sign in text for sign in "\\=<>_^") else text
+    plain = text.replace(r"\Big", "")
+    return f"${plain}$" if any(sign in text for sign in "\\=<>_^") else text
