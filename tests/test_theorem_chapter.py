@@ -83,7 +83,9 @@ def test_the_page_is_typeset_with_every_line_and_rule(page, section):
         rules = {rule for row in table.rows for rule in row[2].partition(":")[0].split(", ")}
         assert rules <= RULES.keys()
         assert table.rows[-1][2].startswith("product")
-    shown = {row[0] for row in details[-1].blocks[0].rows}
+    (rules_table,) = details[-1].blocks
+    assert isinstance(rules_table, blocks.Table)
+    shown = {row[0] for row in rules_table.rows}
     assert shown == {rule for prove in THEOREMS.values() for rule in prove().rules_used}
 
 
