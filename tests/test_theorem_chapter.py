@@ -189,3 +189,12 @@ def test_without_runs_there_is_no_chapter():
     assert chapter.CHAPTER.section(results) is None
     assert chapter.theorems_of(results) == ()
     assert chapter.regions_of(results) == ()
+
+
+def test_a_long_norm_is_split_so_that_lines_can_be_broken():
+    short = r"\left\|m\right\| = \left\|\Delta w\right\| \le \eta"
+    assert proofs._line(short) == f"${short}$"
+    long = " + ".join(["A"] * 30)
+    assert proofs._line(rf"\left\|m\right\| = \left\|{long}\right\| \le \eta") == (
+        rf"$m = {long}$, so $\left\|m\right\| \le \eta$"
+    )

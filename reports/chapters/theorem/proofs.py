@@ -1,5 +1,6 @@
 """The theorems and their proofs as blocks: statements with their constants, every line, the rules and the letters."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -239,7 +240,7 @@ def _proof(names: Sequence[str]) -> b.Details:
         title += f": refused, {plain_line(checked.refusal)}"
     lines = chains(checked)
     rows = tuple(
-        (str(line.number), f"${line.latex}$", f"{line.rule}{': ' if line.uses else ''}{', '.join(map(str, line.uses))}")
+        (str(line.number), _line(line.latex), f"{line.rule}{': ' if line.uses else ''}{', '.join(map(str, line.uses))}")
         for line in lines
     )
     return b.Details(
@@ -250,6 +251,18 @@ def _proof(names: Sequence[str]) -> b.Details:
             b.Paragraph(f"By the induction there holds at every step, besides: {_kept(checked)}."),
         ),
     )
+
+
+_REWORDED = re.compile(r"\\left\\\|(.*?)\\right\\\| = \\left\\\|(.*)\\right\\\| \\le (.*)")
+_LONG = 60
+
+
+def _line(latex: str) -> str:
+    """A line; ‖X‖ = ‖Y‖ ≤ p with a long Y, in which no line can be broken, as X = Y, so ‖X‖ ≤ p."""
+    match = _REWORDED.fullmatch(latex)
+    if match is None or len(match[2]) < _LONG:
+        return f"${latex}$"
+    return rf"${match[1]} = {match[2]}$, so $\left\|{match[1]}\right\| \le {match[3]}$"
 
 
 def _setting(checked: Checked) -> tuple[tuple[str, str], ...]:
