@@ -16,10 +16,12 @@ def catalogue() -> tuple[Claim, ...]:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
     from metarep.theory.claims import (
+        balance,
         blind,
         constants,
         contraction,
         envelope,
+        rules,
         setting,
         symmetries,
         updates,
@@ -43,8 +45,10 @@ def catalogue() -> tuple[Claim, ...]:
         fixed,
         moving,
         contraction,
+        balance,
         theorems,
         kept,
+        rules,
         linearisation,
         spectra,
         trajectories,

@@ -11,7 +11,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.theory.claims.record import Comparison, Example, Verdict, paper
 from metarep.theory.claims.theorem import claim
-from metarep.theory.claims.theorem.settings import DRAWN, Batch, batch_of, settings, trajectory_of
+from metarep.theory.claims.theorem.settings import Batch, batch_of, drawn, settings, trajectory_of
 from metarep.theory.claims.theorem.theorems import CONSTANTS, assumptions, conditions, fraction, proved
 from metarep.theory.inequalities.conditions import kept_bounds
 from metarep.theory.inequalities.core import Checked
@@ -73,7 +73,7 @@ def _words(learner: Learner) -> Mapping[str, Any]:
         "balance": balance,
         "head": rf"{head}\cdot{span}\,{by_balance}\frac{{\beta}}{{\alpha}} \frac{{\kappa_*^4}}{{E_0^2}}\,"
         r"\mathrm{dist}_0^2\,\sqrt{\alpha}\,\eta_*",
-        "given": f"{assumptions(theorem)}; {conditions(theorem)}; examples: {DRAWN}, at most {STEPS} steps",
+        "given": f"{assumptions(theorem)}; {conditions(theorem)}; examples: {drawn(theorem)}, at most {STEPS} steps",
     }
 
 

@@ -40,7 +40,13 @@ _ALPHA_L = {"theorem-maml-symmetric": (-2.0, 0.0)}
 
 SIZES = rf"$k \le {LARGEST_K}$, $k < d \le {LARGEST_D}$"
 """The dimensions of ``settings``, for a statement."""
-DRAWN = rf"{SIZES}, $\kappa_*^2 \le 100$, $\alpha L_*$ from 0.3 to 30, $\beta$ up to the conditions' edge"
+
+
+def drawn(theorem: str) -> str:
+    """The settings that ``settings`` draws, for a statement."""
+    least, most = (10**log for log in _ALPHA_L.get(theorem, ALPHA_L))
+    steps = rf"$\alpha L_*$ from {least:.2g} to {most:.2g}, $\beta$ up to the conditions' edge"
+    return rf"{SIZES}, $\kappa_*^2 \le 100$, {steps}"
 
 
 def _close(theorem: str) -> bool:

@@ -10,7 +10,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.theory.claims.record import Comparison, Example, Source, Verdict, own, paper
 from metarep.theory.claims.theorem import claim
-from metarep.theory.claims.theorem.settings import DRAWN, FALLS, MOST_STEPS, batch_of, settings, trajectory_of
+from metarep.theory.claims.theorem.settings import FALLS, MOST_STEPS, batch_of, drawn, settings, trajectory_of
 from metarep.theory.inequalities.conditions import CONDITIONS
 from metarep.theory.inequalities.core import Checked
 from metarep.theory.inequalities.theorem_anil import ExactConstants
@@ -61,7 +61,8 @@ REMARKS = {
     "the step sizes is left. In floating point the head is not quite 0.",
     "anil-centred": " With heads of mean 0 the head stays at 0, and one condition on the step sizes is left.",
     "maml-symmetric": " With heads whose law is symmetric about 0 the head stays at 0, Exact MAML moves its "
-    "representation as Exact ANIL does, and one condition on the step sizes is left.",
+    "representation as Exact ANIL does, and one condition on the step sizes is left. In floating point the head is not "
+    "quite 0, and for large $\\alpha L_*$ it leaves 0: rounding errors grow.",
 }
 
 
@@ -95,7 +96,7 @@ def words(learner: Learner, theorem: str) -> Mapping[str, Any]:
         "conditions": conditions(theorem),
         "assumptions": assumptions(theorem),
         "E": "" if theorem == "theorem-fo-maml" else "E_0 ",
-        "drawn": DRAWN,
+        "drawn": drawn(theorem),
         "falls": f"{FALLS:g}",
         "most": MOST_STEPS,
         "remark": REMARKS[suffix],

@@ -35,7 +35,10 @@ LEAST_EXAMPLES = {"identity": 8, "inequality": 3, "measurement": 1}
 FORMULA_EXAMPLES = 12
 """Examples per wrong formula and claim."""
 
-LONG_RUNS = ("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement")
+LONG_RUNS = (
+    *("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement"),
+    *("theorem-", "balance-stays-", "head-stays-small-", "heads-stay-diverse-", "angle-stays-"),
+)
 """How the ids begin of the claims whose every example is a run of many steps: left out of a quick matrix."""
 
 QUICK_EXAMPLES = 3

@@ -1,0 +1,114 @@
+"""Claims about balance, in the chapter of the contraction: a step keeps it to second order, and runs stay near it."""
+
+from typing import Any
+
+import numpy as np
+
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import META_LEARNERS, Learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import Poly, Rule
+from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
+from metarep.theory.claims.comparing import largest, run_together, step_scale
+from metarep.theory.claims.contraction import ADAPTED, BALANCED_ANY, balanced_example, claim, exact_at_balance
+from metarep.theory.claims.record import Comparison, Example, Verdict, own
+from metarep.theory.claims.strategies import step_arrays
+from metarep.theory.claims.structure.factors import ABOUT
+from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
+
+
+def _balance_kept_proof(proof: Proof, learner: Learner) -> None:
+    grad_B, grad_w = (part.substitute(TRUTH) for part in task_gradients(learner))
+    proof.expanded("∇_B of one task", grad_B)
+    rules = (a.BALANCED, *PERPENDICULAR)
+    if learner.name not in ADAPTED:
+        grad_B = proof.substituted("w = 0", grad_B.substitute({"w": Poly(("k", "1"))}))
+    product = proof.rewritten(a.B.T * grad_B, "αBᵀB = I in Bᵀ∇_B", *rules)
+    proof.vanishes("Bᵀ∇_B", product)
+    if learner.name in ADAPTED:
+        proof.vanishes("∇_w", proof.rewritten(grad_w, "αBᵀB = I in ∇_w", *rules))
+    # The mean over tasks of what vanishes for each task vanishes: δB stands for ∇_B.
+    moved = a.B - a.dB.scaled(beta=1)
+    square = proof.rewritten(moved.T * moved, "Bᵀ∇_B = 0, ∇_B written δB, in B⁺ᵀB⁺", Rule("B'", "dB", None))
+    proof.equal("B⁺ᵀB⁺ and BᵀB + β²∇_Bᵀ∇_B", square, a.B.T * a.B + (a.dB.T * a.dB).scaled(beta=2))
+
+
+def _balance_kept_words(learner: Learner) -> dict[str, str]:
+    if learner.name in ADAPTED:
+        return {"head": "$w$", "at_zero": "", "kept": r" and $\nabla_w = 0$"}
+    return {"head": "$w = 0$", "at_zero": " and $w = 0$", "kept": ""}
+
+
+@exact_at_balance(
+    source={name: own(about=ABOUT[name]) for name in META_LEARNERS},
+    given=BALANCED_ANY.replace("$w$", "«head»"),
+    each=("fo-anil", "anil", "fo-maml", "maml"),
+    words=_balance_kept_words,
+    rests_on="update-«name»",
+    proof=_balance_kept_proof,
+)
+def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+    r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top
+    B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
+    """
+    any_head = learner.name in ADAPTED
+    head = example["w"] if any_head else [0 * entry for entry in example["w"]]
+    at = step_arrays(balanced_example({**example, "w": head}))
+    stepped, head_after = at.stepped(implementation, learner)
+    change = stepped - at.B
+    off = [stepped.T @ stepped - at.B.T @ at.B - change.T @ change, *([head_after - at.w] if any_head else [])]
+    scale = step_scale(learner, at)
+    return Comparison(
+        largest(run_together(*off)),
+        0,
+        0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
+        "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
+    )
+
+
+DRIFT_STEPS = 200
+
+
+def _drift_words(learner: Learner) -> dict[str, Any]:
+    gain = r"(3 (\alpha L_*)^2 + \alpha\beta L_*^2)" if learner.name == "maml" else r"\alpha\beta L_*^2"
+    return {"gain": gain, "steps": DRIFT_STEPS, "region": REGIONS[learner.name].latex, "sizes": SIZES}
+
+
+@claim(
+    Verdict.SUPPORTED,
+    kind="inequality",
+    exercises="step",
+    source={name: own("the form of the bound", about=ABOUT[name]) for name in META_LEARNERS},
+    each=("fo-anil", "anil", "fo-maml", "maml"),
+    words=_drift_words,
+    rests_on="balance-kept-«name»",
+    floats=lambda learner: settings_in(REGIONS[learner.name]),
+    examples=50,
+)
+def balance_bounded(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+    r"""«title» from balance: $\|I - \alpha B_t^\top B_t\| \le «gain»\, \mathrm{dist}(B_0, B_*)^2$ for $t \le «steps»$.
+
+    Given: fixed tasks, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, «region», $\mathrm{dist}(B_0, B_*) \le 0.94$, «sizes», any
+    $\Psi_*$ with $\kappa_*^2 \le 100$, any head mean
+
+    Observed, not proved. A step loses balance to second order, and the span part decays; the constant is what is seen,
+    rounded up; for both MAMLs it does not hold in many dimensions ($k = 8$ for FO-MAML, $k = 6$ for Exact MAML, with
+    all sines 0.94).
+    """
+    steps = np.array(example["steps"])
+    setting = setting_of([example], steps)
+    eye, alpha = np.eye(example["k"]), setting.alpha[:, None, None]
+
+    def drift(B: np.ndarray, w: np.ndarray, step: int) -> np.ndarray:
+        return np.abs(np.linalg.eigvalsh(eye - alpha * np.swapaxes(B, -1, -2) @ B)).max(-1)
+
+    trajectory = run_setting(learner, setting, DRIFT_STEPS, implementation, 5, observe={"drift": drift})
+    worst = np.where(trajectory.diverged, np.inf, trajectory.observed["drift"]).max(0)
+    # Every step adds rounding errors of a few eps × k to αBᵀB, and they decay no slower than they come.
+    rounding = 64 * implementation.eps * example["k"] * DRIFT_STEPS
+    alpha_L, step = steps.T
+    gain = 3 * alpha_L**2 + step if learner.name == "maml" else step
+    bound = gain * setting.dist0**2 + rounding
+    return Comparison(float((worst / bound).max()), 1.0, 0.0, "largest ‖I − αBᵀB‖ along the run over its bound")
