@@ -60,8 +60,8 @@ BY_HAND: dict[str, tuple[Callable[[np.random.Generator, bool], float], str]] = {
 WITHOUT = {
     "assumption": "repeats what the statement says",
     "form": "is an identity in words for a learner's step, with nothing beside it to compute",
-    "induction": "concludes from lines that other rules have to give; the statements that it keeps are checked along runs "
-    "(balance-stays, head-stays-small, heads-stay-diverse, angle-stays)",
+    "induction": "concludes from lines that other rules have to give; the statements that it keeps are checked along "
+    "runs (balance-stays, head-stays-small, heads-stay-diverse, angle-stays)",
 }
 """Rules without a numerical case, and why; each of their hypotheses is dropped by a wrong proof (``controls``)."""
 
