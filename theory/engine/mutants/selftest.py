@@ -52,7 +52,7 @@ MOST_SHRINKS = 200
 
 @dataclass(frozen=True)
 class Row:
-    """One mutant, and what refutes it: claims that speak of what it changes; of a wrong claim or proof, its evidence."""
+    """One mutant, and what refutes it: claims that speak of what it changes, or a wrong claim's or proof's evidence."""
 
     mutant: str
     kind: Kind
