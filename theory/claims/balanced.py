@@ -292,10 +292,11 @@ def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Examp
     kappa = draw(floats(0.0, 1.0).map(lambda share: float(slowest ** (share**3)))) if k > 1 else 1.0
     root = np.sqrt(k) if region.by_root else 1.0
     least, most = np.log10(region.least / root), np.log10(region.most / root)
-    pair = st.tuples(floats(least, most), floats(-0.5, 0.0)).map(
+    pair = st.tuples(floats(least, most), floats(-0.3, 0.0)).map(
         lambda logs: [float(10 ** logs[0]), float(region.largest_step * 10 ** logs[1])]
     )
     powers = st.lists(floats(0.0, 1.0), min_size=max(k - 2, 0), max_size=max(k - 2, 0))
+    others = st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1)
     shares = vector(floats, k, 1.0).map(lambda share: _cut(share, region.largest_share))
 
     def spectrum() -> list[float]:
@@ -309,13 +310,7 @@ def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Examp
         "spectra": [spectrum() for _ in range(sets)],
         "mean_shares": [draw(shares) for _ in range(sets)],
         "frames": [draw(reflections(floats, max(n - 1, 1))) for _ in range(sets)],
-        "sines": [
-            dist0,
-            *sorted(
-                (dist0 * share for share in draw(st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1))),
-                reverse=True,
-            ),
-        ],
+        "sines": [dist0, *sorted((dist0 * share for share in draw(others)), reverse=True)],
         "orientation": draw(reflections(floats, k)),
     }
     if period > 1:
@@ -371,22 +366,23 @@ def largest_c(setting: Setting, trajectory: Trajectory, rounding: float = 0.0) -
     return np.where(gone, -1 - missed, low)
 
 
-FLOOR = 1e-12
-"""Distances are told apart down to here: a subspace is known to a few eps in coordinates of its own."""
+def rounding_of(setting: Setting, eps: float) -> np.ndarray:
+    """What rounding errors may add to dist in a long run, (batch): a few eps a step, which decay at αβμ_*²."""
+    return 64 * eps / (setting.alpha * setting.beta * setting.smallest.mean(0))
 
 
-def doubling_share(setting: Setting, trajectory: Trajectory, c: float) -> np.ndarray:
+def doubling_share(setting: Setting, trajectory: Trajectory, c: float, rounding: np.ndarray) -> np.ndarray:
     """Share used, (batch), of dist_{2t} ≤ dist_t Π_{s=t}^{2t−1} (1 − c αβE_t λ_min(Ψ_{*,s})), E_t = 0.9 − dist_t²: the
     fall in logarithms that it demands over the one seen, at the worst recorded t. Above 1 it fails; at most 99.
 
-    ``trajectory``: records at multiples of one step, itself one of the period.
+    ``trajectory``: records at multiples of one step, itself one of the period; ``rounding``: error allowed to dist_2t.
     """
     count = (len(trajectory.steps) - 1) // 2
     here, there = trajectory.dist[1 : count + 1], trajectory.dist[2 : 2 * count + 1 : 2]
     steps, period = trajectory.steps[1 : count + 1], len(setting.smallest)
     gain = c * setting.alpha * setting.beta * np.maximum(ENVELOPE_OFFSET - here**2, 0.0)
     demanded = -np.log1p(-np.minimum(gain * setting.smallest[:, None], 1 - 1e-12)).sum(0) * steps[:, None] / period
-    seen = np.log(np.maximum(here, 1e-300)) - np.log(np.maximum(there - FLOOR, 1e-300))
+    seen = np.log(np.maximum(here, 1e-300)) - np.log(np.maximum(there - rounding, 1e-300))
     with np.errstate(divide="ignore", invalid="ignore"):
         shares = np.where(demanded > 0, np.where(seen > 0, demanded / seen, 99.0), 0.0)
     # far from the truth, where E_t ≤ 0, nothing is demanded: a run that stays there fails the envelope itself
