@@ -273,7 +273,7 @@ LEAST_LONG_DIST, LARGEST_LONG_DIST = 0.25, 0.93
 """Range of dist_0 in long runs: from the least on, an envelope that has fallen by e^{−3/2} is below dist_0."""
 LARGEST_WORK = 60.0
 """Largest κ_*²/E_0 in long runs: the time that the envelope takes to fall, in units of 1/(αβL_*²)."""
-LONG_SIZES = rf"$k \le 8$, $k < d \le 40$, $k \le n \le 12$, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$"
+LONG_SIZES = rf"$k \le 8$, $k < d \le 2k + 1$ or $d = 40$, $k \le n \le 12$, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$"
 """The dimensions and κ_* of ``long_settings``, for a statement."""
 
 
@@ -281,10 +281,11 @@ LONG_SIZES = rf"$k \le 8$, $k < d \le 40$, $k \le n \le 12$, $\kappa_*^2 \le {LA
 def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Example:
     """Settings in ``region`` for runs until the envelope demands movement: one to three pairs (αL_*, αβL_*²) each.
 
-    k ≤ 8, k < d ≤ 40, n ≤ 12, 1 ≤ κ_*² ≤ 60E_0 (near 1 in half of them), 0.25 ≤ dist_0 ≤ 0.93; else as ``settings_in``.
+    k ≤ 8, d ≤ 2k + 1 or 40, n ≤ 12, 1 ≤ κ_*² ≤ 60E_0 (near 1 in half of them), 0.25 ≤ dist_0 ≤ 0.93; else as
+    ``settings_in``.
     """
-    k = draw(st.sampled_from((1, 2, 3, 8, 5, 4, 6, 7)))
-    d = draw(st.integers(k + 1, 40))
+    k = draw(st.sampled_from((1, 2, 3, 8, 5, 4, 8, 6, 7)))
+    d = draw(st.one_of(st.integers(k + 1, 2 * k + 1), st.just(40)))  # beyond 2k d changes nothing
     n = draw(st.integers(k + region.spare_heads, 12))
     sets = draw(st.integers(2, period)) if period > 1 else 1
     dist0 = draw(floats(LEAST_LONG_DIST, LARGEST_LONG_DIST))
