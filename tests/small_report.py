@@ -13,6 +13,7 @@ from metarep.reports.chapters.learners.widths import width_curves
 from metarep.reports.chapters.rates.section import RatesSize
 from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
+from metarep.reports.chapters.theorem.regions import RegionSize
 from metarep.reports.cli.own_claims import own_claims, own_records
 from metarep.reports.report.document import write_report
 from metarep.reports.report.gather import gather
@@ -36,6 +37,7 @@ PROFILE = ReportProfile(
         "figure-1": 60,
         "rates": RATES,
         "boundaries": BoundarySize(5, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700),
+        "theorem": RegionSize(9, 2, 800, 2.0, 5),
         "experiments": 40,
         "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),
     },

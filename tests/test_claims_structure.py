@@ -15,7 +15,7 @@ from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import DIMENSIONS
-from metarep.theory.calculus.expressions import evaluate_expression, evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_expression, evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import get_claim, symmetries

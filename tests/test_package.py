@@ -1,4 +1,4 @@
-"""The package: what the wheel and the sdist hold, that a user's own modules do not disturb it, and the facade."""
+"""The package: what the wheel holds (built from the sdist), that a user's modules do not disturb it, and the facade."""
 
 import ast
 import os
@@ -67,7 +67,7 @@ def test_wheel_and_sdist(tmp_path: Path) -> None:
     for path in sources(*FOLDERS):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tree / path)
-    top = ("pyproject.toml", "MANIFEST.in", "README.md", "LICENSE", "CITATION.cff")
+    top = ("pyproject.toml", "README.md", "LICENSE")
     for name in top:
         shutil.copy(ROOT / name, tree / name)
     run(["-m", "build", "--no-isolation", "--outdir", "dist", "."], tree)  # the wheel is built from the sdist
@@ -75,14 +75,14 @@ def test_wheel_and_sdist(tmp_path: Path) -> None:
 
     with tarfile.open(sdist) as archive:
         held = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
-    assert {Path(name) for name in top} | set(sources(*FOLDERS)) <= held
+    packaged = {path for path in sources("sim", "theory", "reports") if path.suffix not in (".md", ".svg")}
+    assert {Path(name) for name in top} | packaged <= held
 
     with zipfile.ZipFile(wheel) as archive:
         names = [Path(name) for name in archive.namelist()]
         archive.extractall(site)
     assert {path.parts[0] for path in names} == {"metarep", f"metarep-{metarep.__version__}.dist-info"}
-    wanted = {installed(path) for path in sources("sim", "theory", "reports") if path.suffix not in (".md", ".svg")}
-    assert {path for path in names if path.parts[0] == "metarep"} == wanted
+    assert {path for path in names if path.parts[0] == "metarep"} == {installed(path) for path in packaged}
 
     away.mkdir()
     for name in ("sim.py", "theory.py", "reports/__init__.py", "tests/__init__.py"):

@@ -19,7 +19,7 @@ from metarep.reports.study.study import Settings, Study, example, record, study
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.problems import heads_with_spectrum
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly, identity
 from metarep.theory.dynamics.any_learner import (
     fixed_families,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from metarep.reports.study.interpreter import step as autograd_step
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.updates import step
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.dynamics.derive import derive
 

@@ -8,10 +8,12 @@ from metarep.reports.chapters.experiments import section as experiments
 from metarep.reports.chapters.learners import section as learners
 from metarep.reports.chapters.rates import section as rates
 from metarep.reports.chapters.samples import section as samples
+from metarep.reports.chapters.theorem import chapter as theorem
 
 CHAPTERS = (
     changes.CHAPTER,
     paper.CHAPTER,
+    theorem.CHAPTER,
     graph.CHAPTER,
     notation.CHAPTER,
     figure_1.CHAPTER,

@@ -56,6 +56,7 @@ def mathml(latex: str, display: bool = False) -> str:
     from latex2mathml.converter import convert
 
     element = convert(_without_unknown(latex), display="block" if display else "inline")
+    element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
     if "\\" in html.unescape(element):
         raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
     return element
@@ -76,8 +77,8 @@ def typeset(latex: str, display: bool = False) -> str:
 
 _TOKEN = re.compile(r"\\left\b.|\\right\b.|\\[a-zA-Z]+|\\.|.", re.DOTALL)
 _BREAKING = frozenset(
-    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\to", r"\mapsto", r"\subset", r"\approx", r"\ne", r"\propto")
-)
+    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\preceq", r"\succeq", r"\to", r"\mapsto", r"\subset", r"\approx")
+) | {r"\ne", r"\propto"}
 _SHORT = 24
 """Formulas of at most so many characters are never broken."""
 _LONG = 45

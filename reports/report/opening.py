@@ -10,6 +10,7 @@ from metarep.reports.chapters.claims.verdicts import verdict_counts
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, summary
 from metarep.reports.chapters.rates.section import rates_of
+from metarep.reports.chapters.theorem.chapter import theorems_of, verdict
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
 from metarep.reports.report.figure_files import TOP_PREFIX, pictures
@@ -79,6 +80,8 @@ def _answer(results: Results) -> b.Items:
             f"runs that settled agree to {at_most(max(settled) or 1e-16)} of $\\alpha\\beta\\mu_*^2$ or better "
             f"([rates](#rates))."
         )
+    if theorems := theorems_of(results):
+        lines.append(verdict(theorems, " ([the theorem](#theorem))"))
     if unstable or boundaries:
         rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
         lines.append(

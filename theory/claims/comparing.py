@@ -7,7 +7,7 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.claims.record import Comparison
 from metarep.theory.claims.strategies import StepArrays

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words, to_words
+from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.expressions import to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule, identity
 from metarep.theory.claims.chapter import Chapter

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import (

@@ -51,7 +51,7 @@ PAPER: dict[str, PaperStatement] = {
         _CERTAIN,
     ),
     "diversity": PaperStatement(
-        "Section 3",
+        "Assumption 1",
         "Task diversity",
         r"The tasks' heads span $R^k$: $\mu_*^2 = \lambda_{\min}(\Psi_*) > 0$. The larger $\mu_*$, the faster the "
         "learning.",

@@ -19,7 +19,8 @@ from sympy.matrices.expressions import MatrixExpr, Transpose
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import matrix_symbol, scalar_symbol
-from metarep.theory.calculus.expressions import TaskMean, add, evaluate_words, mul, to_words
+from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.expressions import TaskMean, add, mul, to_words
 from metarep.theory.calculus.words import Poly, Rule, zero
 from metarep.theory.dynamics.derive import scalar_values, task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR

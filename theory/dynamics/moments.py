@@ -22,7 +22,7 @@ import numpy as np
 
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.isserlis import INNER, OUTER, expectation, first_query
 from metarep.theory.calculus.traces import BBBB, trace_values
 from metarep.theory.calculus.words import SCALARS, Poly, gradient, identity

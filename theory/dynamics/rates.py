@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarep.sim.learners import META_LEARNERS, Learner, get_learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.dynamics.derive import scalar_values
 from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 

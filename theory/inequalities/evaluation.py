@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.inequalities.core import Context, Derivation, Judgement
 from metarep.theory.inequalities.steps import Step

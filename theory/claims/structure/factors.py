@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words, latex, to_words
+from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.expressions import latex, to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, find_letter
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, same_step, step_scale

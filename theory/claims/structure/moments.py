@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly
 from metarep.theory.claims.comparing import run_together, same, step_scale

@@ -14,7 +14,7 @@ from metarep.sim.metrics import missing_distance
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
 from metarep.theory.claims.comparing import same, same_step, step_scale, supported

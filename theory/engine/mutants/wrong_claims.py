@@ -12,7 +12,7 @@ import numpy as np
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import get_learner
 from metarep.sim.mutants.mutant import Mutant
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import get_claim
