@@ -16,7 +16,6 @@ from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule, identity
-from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import largest, run_together, same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
@@ -354,46 +353,3 @@ def balance_kept(example: Example, implementation: Implementation, learner: Lear
         0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
         "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
     )
-
-
-DRIFT_STEPS = 200
-
-
-def _drift_words(learner: Learner) -> dict[str, Any]:
-    gain = r"(3 (\alpha L_*)^2 + \alpha\beta L_*^2)" if learner.name == "maml" else r"\alpha\beta L_*^2"
-    return {"gain": gain, "steps": DRIFT_STEPS, "region": REGIONS[learner.name].latex, "sizes": SIZES}
-
-
-@inequality(
-    source={name: own("the form of the bound", about=ABOUT[name]) for name in META_LEARNERS},
-    each=("fo-anil", "anil", "fo-maml", "maml"),
-    words=_drift_words,
-    rests_on="balance-kept-«name»",
-    floats=lambda learner: settings_in(REGIONS[learner.name]),
-    examples=50,
-)
-def balance_bounded(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""«title» from balance: $\|I - \alpha B_t^\top B_t\| \le «gain»\, \mathrm{dist}(B_0, B_*)^2$ for $t \le «steps»$.
-
-    Given: fixed tasks, $\alpha B_0^\top B_0 = I$, $w_0 = 0$, «region», $\mathrm{dist}(B_0, B_*) \le 0.94$, «sizes», any
-    $\Psi_*$ with $\kappa_*^2 \le 100$, any head mean
-
-    Observed, not proved. A step loses balance to second order, and the span part decays; the constant is what is seen,
-    rounded up; for both MAMLs it does not hold in many dimensions ($k = 8$ for FO-MAML, $k = 6$ for Exact MAML, with
-    all sines 0.94).
-    """
-    steps = np.array(example["steps"])
-    setting = setting_of([example], steps)
-    eye, alpha = np.eye(example["k"]), setting.alpha[:, None, None]
-
-    def drift(B: np.ndarray, w: np.ndarray, step: int) -> np.ndarray:
-        return np.abs(np.linalg.eigvalsh(eye - alpha * np.swapaxes(B, -1, -2) @ B)).max(-1)
-
-    trajectory = run_setting(learner, setting, DRIFT_STEPS, implementation, 5, observe={"drift": drift})
-    worst = np.where(trajectory.diverged, np.inf, trajectory.observed["drift"]).max(0)
-    # Every step adds rounding errors of a few eps × k to αBᵀB, and they decay no slower than they come.
-    rounding = 64 * implementation.eps * example["k"] * DRIFT_STEPS
-    alpha_L, step = steps.T
-    gain = 3 * alpha_L**2 + step if learner.name == "maml" else step
-    bound = gain * setting.dist0**2 + rounding
-    return Comparison(float((worst / bound).max()), 1.0, 0.0, "largest ‖I − αBᵀB‖ along the run over its bound")
