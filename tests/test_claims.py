@@ -7,6 +7,7 @@ import pytest
 from metarep.theory.claims import catalogue, check_catalogue, get_claim
 from metarep.theory.claims.record import Claim, Verdict
 from metarep.theory.engine import Profile, verify
+from metarep.theory.inequalities.core import Checked
 
 
 @pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)
@@ -24,8 +25,10 @@ def test_record_is_complete(claim: Claim) -> None:
     if claim.kind == "identity" and claim.expected == Verdict.PROVED:
         assert claim.proof is not None
         assert claim.fractions is not None, "a proved identity is also checked exactly"
-    if claim.kind == "inequality":
-        assert claim.expected != Verdict.PROVED, "an inequality is SUPPORTED; it says what it rests on"
+    if claim.kind == "inequality" and claim.expected == Verdict.PROVED:
+        assert claim.proof is not None
+        assert isinstance(claim.proof(), Checked), "an inequality is proved by a derivation that the core accepts"
+        assert claim.check is not None, "and checked on examples besides"
     if "step" in claim.exercises:
         assert claim.learners
 

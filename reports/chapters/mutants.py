@@ -91,6 +91,11 @@ def _refutation(row: Row) -> tuple[str, str, str, str]:
     return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {shown(value)}" for n, value in example.items()) or "—"
 
 
+def _named(rows: tuple[Row, ...]) -> str:
+    """The wrong proofs of one kind, in words."""
+    return "; ".join(plain_line(row.what) for row in rows)
+
+
 def section(results: Results) -> b.Section | None:
     """The matrix mutant × claim; the mutants and the claims by name; the wrong claims with how they were refuted."""
     if (matrix := matrix_of(results)) is None:
@@ -106,7 +111,8 @@ def section(results: Results) -> b.Section | None:
     causes = Counter(row.cause for row in matrix.rows if row.kind == "implementation")
     counts = (
         f"{found('implementation')} wrong implementations ({len(causes)} kinds of mistake), {found('formula')} wrong "
-        f"formulas of the theory and {found('claim')} wrong claims are refuted."
+        f"formulas of the theory and {found('claim')} wrong claims are refuted, and the core refuses {found('proof')} "
+        "wrong proofs."
     )
     if matrix.survivors:
         counts += f" **Nothing refutes {', '.join(matrix.survivors)}.**"
@@ -147,6 +153,19 @@ def section(results: Results) -> b.Section | None:
                     b.Table(
                         ("claim", "statement", "refuted by", "counterexample"),
                         tuple(map(_refutation, matrix.wrong_claims)),
+                    ),
+                ),
+            ),
+            b.Details(
+                "Wrong proofs, which the core of the inequalities must refuse",
+                (
+                    b.Table(
+                        ("what is wrong", "refused", "which"),
+                        tuple(
+                            (cause, f"{sum(row.found for row in rows)} of {len(rows)}", _named(rows))
+                            for cause, rows in matrix.wrong_proofs.items()
+                        ),
+                        caption="Proofs of the theorems with one thing wrong, and hand-made objects that pose as one.",
                     ),
                 ),
             ),
@@ -199,6 +218,18 @@ class WrongClaimRecord:
 
 
 @dataclass(frozen=True)
+class WrongProofsRecord:
+    """Wrong proofs with one kind of mistake."""
+
+    cause: str
+    """The kind of mistake."""
+    proofs: tuple[str, ...]
+    """What is wrong in each."""
+    accepted: tuple[str, ...]
+    """Those that the core accepts: none, or the core is wrong."""
+
+
+@dataclass(frozen=True)
 class SelfTestRecord:
     """The tests' own test."""
 
@@ -208,6 +239,8 @@ class SelfTestRecord:
     """The wrong implementations and formulas."""
     wrong_claims: tuple[WrongClaimRecord, ...]
     """The wrong claims."""
+    wrong_proofs: tuple[WrongProofsRecord, ...]
+    """The wrong proofs, by the kind of mistake."""
     survivors: tuple[str, ...]
     """What nothing refuted."""
 
@@ -220,6 +253,10 @@ def selftest_record(matrix: Matrix) -> SelfTestRecord:
         tuple(
             WrongClaimRecord(row.mutant, row.what, None if row.evidence is None else evidence_record(row.evidence))
             for row in matrix.wrong_claims
+        ),
+        tuple(
+            WrongProofsRecord(cause, tuple(row.what for row in rows), tuple(row.what for row in rows if not row.found))
+            for cause, rows in matrix.wrong_proofs.items()
         ),
         matrix.survivors,
     )

@@ -14,6 +14,7 @@ from metarep.reports.page.output import InputError, as_json, check_whole, checki
 
 if TYPE_CHECKING:
     from metarep.theory.claims.record import Claim
+    from metarep.theory.engine.mutants.selftest import Row
 
 DEFAULT_REPORT = Path("out/report.json")
 
@@ -177,7 +178,7 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
             line += f", {item['estimate']:.6g} ± {item['uncertainty']:.2g}"
         typer.echo(line + (f": {item['why']}" if item["why"] else ""))
         for step in item["steps"]:
-            typer.echo(f"              {step}")
+            typer.echo(f"              {inline_text(step) if '$' in step else step}")
 
 
 def _replay(claim: "Claim", path: Path, json: bool) -> None:
@@ -236,6 +237,10 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
         raise typer.Exit(1)
 
 
+def _why(row: "Row") -> str:
+    return "NOTHING refuses it" if row.evidence is None else row.evidence.why
+
+
 def selftest(
     without: Annotated[
         list[str] | None,
@@ -244,8 +249,8 @@ def selftest(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Test the tests: mutants (wrong implementations, formulas and claims), each to be refuted. Exit code 1 if one
-    survives.
+    """Test the tests: mutants (wrong implementations, formulas, claims and proofs), each to be refuted. Exit code 1 if
+    one survives.
     """
     import os
 
@@ -276,6 +281,14 @@ def selftest(
                 (row.mutant, "NOTHING", "") if (found := row.evidence) is None else (row.mutant, found.kind, found.why)
                 for row in matrix.wrong_claims
             ],
+        )
+        print_table(
+            ("wrong proofs", "refused by the core", "the first, and why"),
+            [
+                (cause, f"{sum(row.found for row in rows)} of {len(rows)}", f"{rows[0].what}: {_why(rows[0])}")
+                for cause, rows in matrix.wrong_proofs.items()
+            ],
+            (1,),
         )
         typer.echo(f"{len(matrix.rows) - len(matrix.survivors)} of {len(matrix.rows)} refuted")
     if matrix.survivors:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-Kind = Literal["implementation", "sampler", "formula", "claim"]
+Kind = Literal["implementation", "sampler", "formula", "claim", "proof"]
 Wrong = Callable[..., Any]
 """``wrong(right, *arguments)``: what stands in the place of ``right(*arguments)``."""
 
@@ -18,13 +18,14 @@ class Mutant:
 
     Attributes:
         name: what it is called.
-        kind: what is wrong: an implementation, the sampler in law, a formula of the theory, or a claim.
+        kind: what is wrong: an implementation, the sampler in law, a formula of the theory, a claim, or a proof.
         cause: the kind of mistake (several mutants can share one).
         what: what is wrong, in words.
         parts: what it puts in the place of which part, by the part's name. Of an implementation and of the sampler
             these are fields of their records (or the sampler's whole step, ``step_in_law``), of a formula the keyword
-            by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself.
-        learners: ids of the learners whose step or law it changes; none for a distance, a formula or a claim.
+            by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself; of a proof
+            ``control``, which has the core's answer.
+        learners: ids of the learners whose step or law it changes; none for a distance, a formula, a claim or a proof.
     """
 
     name: str

@@ -16,11 +16,12 @@ def catalogue() -> tuple[Claim, ...]:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
     from metarep.theory.claims import (
+        balance,
         blind,
         constants,
         contraction,
-        drift,
         envelope,
+        rules,
         setting,
         symmetries,
         updates,
@@ -31,6 +32,7 @@ def catalogue() -> tuple[Claim, ...]:
     from metarep.theory.claims.special_points import fixed, moving
     from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
     from metarep.theory.claims.structure import factors, moments, reduction
+    from metarep.theory.claims.theorem import kept, theorems
     from metarep.theory.claims.width import finite, population
 
     chapters = (
@@ -43,7 +45,10 @@ def catalogue() -> tuple[Claim, ...]:
         fixed,
         moving,
         contraction,
-        drift,
+        balance,
+        theorems,
+        kept,
+        rules,
         linearisation,
         spectra,
         trajectories,

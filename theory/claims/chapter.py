@@ -12,6 +12,9 @@
         \"""
         return same(...)
 
+A claim that is proved may give ``derivation=`` in the place of ``proof=``: it returns what the core of
+``theory.inequalities`` says of a finished derivation.
+
 The docstring's first paragraph is the statement, the one that begins with "Given:" the hypotheses, the others the
 remark. The function's name is the claim's id. What it is, its first parameter says: ``proof`` (it fills a ``Proof``),
 ``example`` (a check), ``implementation`` (a measurement). A check that makes several comparisons yields them: the one
@@ -112,6 +115,7 @@ class Chapter:
         floats: Function | None = None,
         fractions: Function | None = None,
         proof: Function | None = None,
+        derivation: Function | None = None,
         examples: int = 60,
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
@@ -133,10 +137,12 @@ class Chapter:
                 strategy of examples of either kind. One that takes the variant's arguments gets these too.
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
+            derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
             examples: as in ``Claim``.
 
         Raises:
-            ValueError: the function's first parameter says nothing of what it is, or the record is refused.
+            ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
+                or the record is refused.
         """
 
         def add(function: Function) -> Function:
@@ -166,6 +172,8 @@ class Chapter:
             known_by = _check(function)
             bound = partial(known_by, **variant) if variant else known_by
             prove = function if role == "proof" else proof
+            if prove and derivation:
+                raise ValueError(f"{function.__name__} has a proof and a derivation; allowed: one of them")
             by_kind: dict[str, Function | None] = {
                 "floats": _strategy(floats, variant) or _strategy(draws, variant, strategies.floats),
                 "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
@@ -184,7 +192,7 @@ class Chapter:
                 rests_on=tuple(
                     _filled(base, known) for base in ((rests_on,) if isinstance(rests_on, str) else rests_on)
                 ),
-                proof=partial(_proved, prove, **variant) if prove else None,
+                proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
                 examples=examples,

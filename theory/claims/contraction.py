@@ -3,6 +3,7 @@ balance.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,15 +11,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.sim.learners import LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import to_words
 from metarep.theory.calculus.proofs import Proof
-from metarep.theory.calculus.words import Poly, Rule, identity
+from metarep.theory.calculus.words import Poly, identity
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import largest, run_together, same, step_scale
-from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
+from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.record import Comparison, Example, Verdict, paper
 from metarep.theory.claims.strategies import (
     Numbers,
     StepArrays,
@@ -32,19 +33,19 @@ from metarep.theory.claims.strategies import (
     step_arrays,
     vector,
 )
-from metarep.theory.claims.structure.factors import ABOUT, IN_THE_INDUCTION
-from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.claims.structure.factors import IN_THE_INDUCTION
 from metarep.theory.dynamics.structure import (
-    PERPENDICULAR,
-    TRUTH,
     adapted_head,
     moment_words,
     right_factor,
     stated_adapted_second_moment,
 )
+from metarep.theory.inequalities import one_step
+from metarep.theory.inequalities.core import Checked, check
+from metarep.theory.inequalities.theorems import learner_step
 
 claim = Chapter("Contraction")
-inequality = partial(claim, Verdict.SUPPORTED, kind="inequality", exercises="step", examples=40)
+proved = partial(claim, Verdict.PROVED, kind="inequality", exercises="step", examples=40)
 
 FO_ANIL = LEARNERS["fo-anil"]
 ADAPTED = ("anil", "fo-anil")
@@ -120,13 +121,24 @@ def _shrinks(
 
 
 bounded = partial(
-    inequality,
+    proved,
     given=ANY + ", any $\\alpha \\ne \\beta$",
     floats=partial(outer_steps, least_codimension=1, with_share=True),  # d > k: there is a perpendicular part
 )
 
 
-@bounded(source=paper("proof-of-theorem-1"), learners=("fo-anil",), rests_on="right-factor-fo-anil")
+def _contraction_derivation() -> Checked:
+    """The derivation of the bound for a right factor N, with N = I − βΨ and FO-ANIL's step in the heads' moments."""
+    general = one_step.one_step_bound("fo-anil").derivation
+    return check(replace(general, definitions=(("N_any", "I_k - beta*Psi"),)), learner_step("fo-anil"))
+
+
+@bounded(
+    source=paper("proof-of-theorem-1"),
+    learners=("fo-anil",),
+    rests_on="right-factor-fo-anil",
+    derivation=_contraction_derivation,
+)
 def one_step_contraction(example: Example, implementation: Implementation) -> Comparison:
     r"""One step of FO-ANIL: $\|B_{*\perp}^\top B^+\| \le \|I - \beta\Psi\|\, \|B_{*\perp}^\top B\|$.
 
@@ -135,7 +147,12 @@ def one_step_contraction(example: Example, implementation: Implementation) -> Co
     return one_step_bound(example, implementation, FO_ANIL)
 
 
-@bounded(source=IN_THE_INDUCTION, each=("anil", "fo-maml", "maml", "average-loss"), rests_on="right-factor-«name»")
+@bounded(
+    source=IN_THE_INDUCTION,
+    each=("anil", "fo-maml", "maml", "average-loss"),
+    rests_on="right-factor-«name»",
+    derivation=lambda learner: one_step.one_step_bound(learner.name),
+)
 def one_step_bound(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""One step of «title»: $\|B_{*\perp}^\top B^+\| \le \|N\|\, \|B_{*\perp}^\top B\|$, $N$ the learner's right
     factor.
@@ -146,7 +163,13 @@ def one_step_bound(example: Example, implementation: Implementation, learner: Le
     return _shrinks(learner, example, implementation, factor, "‖N‖")
 
 
-@bounded(source=paper("proof-of-theorem-1"), learners=("fo-anil",), rests_on="one-step-contraction", examples=60)
+@bounded(
+    source=paper("proof-of-theorem-1"),
+    learners=("fo-anil",),
+    rests_on=("one-step-contraction", "symmetry-scaling"),
+    derivation=one_step.contraction_rate,
+    examples=60,
+)
 def one_step_contraction_rate(
     example: Example,
     implementation: Implementation,
@@ -222,12 +245,19 @@ def balanced_heads(example: Example, implementation: Implementation, learner: Le
     )
 
 
+def _diversity_derivation(*, result: str) -> Checked:
+    """The derivation, whose result of that name is the claim's bound."""
+    checked = one_step.head_diversity()
+    checked.result(result)
+    return checked
+
+
 diverse = partial(
-    inequality,
+    proved,
     source=paper("proof-of-theorem-1"),
     given=BALANCED_ANY,
     learners=("fo-anil",),
-    rests_on="balanced-heads-fo-anil",
+    rests_on=("balanced-heads-fo-anil", "symmetry-scaling"),
     floats=balanced_steps,
     examples=60,
 )
@@ -246,7 +276,7 @@ def _diversity(
     return at, values, unit, 64 * eps * example["d"] * float(size) ** 2
 
 
-@diverse(exercises="distance")
+@diverse(exercises="distance", derivation=partial(_diversity_derivation, result="lower"))
 def head_diversity_lower(
     example: Example,
     implementation: Implementation,
@@ -268,7 +298,7 @@ def head_diversity_lower(
     return Comparison(1 + (lower - values[0]) / unit, 1.0, rounding / unit, why)
 
 
-@diverse(exercises=())
+@diverse(exercises=(), derivation=partial(_diversity_derivation, result="upper"))
 def head_diversity_upper(
     example: Example, implementation: Implementation, *, adapted_second_moment: Moment = adapted_second_moment
 ) -> Comparison:
@@ -280,13 +310,14 @@ def head_diversity_upper(
     return Comparison(values[-1] / unit, 1.0, rounding / unit, "λ_max(Ψ)/(αL_*²) against 1")
 
 
-@inequality(
+@proved(
     source=IN_THE_INDUCTION,
     given=BALANCED_ANY + r", $0 < \alpha\beta L_*^2 \le 1$",
     each=ADAPTED,
     exercises=("step", "distance"),
     rests_on=("balanced-heads-«name»", "head-diversity-lower", "head-diversity-upper"),
     floats=balanced_steps,
+    derivation=lambda learner: one_step.balanced_step(learner.name),
 )
 def balanced_step(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""At $\alpha B^\top B = I$, any $w$, $\alpha\beta L_*^2 \le 1$: a step of «title» shrinks $\|B_{*\perp}^\top B\|$
@@ -301,55 +332,3 @@ def balanced_step(example: Example, implementation: Implementation, learner: Lea
     dist = float(implementation.subspace_distance(at.B, at.B_star))
     factor = 1 - alpha * beta * max(float(of_truth[0]), 0.0) * (1 - dist**2)
     return _shrinks(learner, balanced, implementation, factor, "1 − αβμ_*²(1 − dist²)")
-
-
-# --- balance
-
-
-def _balance_kept_proof(proof: Proof, learner: Learner) -> None:
-    grad_B, grad_w = (part.substitute(TRUTH) for part in task_gradients(learner))
-    proof.expanded("∇_B of one task", grad_B)
-    rules = (a.BALANCED, *PERPENDICULAR)
-    if learner.name not in ADAPTED:
-        grad_B = proof.substituted("w = 0", grad_B.substitute({"w": Poly(("k", "1"))}))
-    product = proof.rewritten(a.B.T * grad_B, "αBᵀB = I in Bᵀ∇_B", *rules)
-    proof.vanishes("Bᵀ∇_B", product)
-    if learner.name in ADAPTED:
-        proof.vanishes("∇_w", proof.rewritten(grad_w, "αBᵀB = I in ∇_w", *rules))
-    # The mean over tasks of what vanishes for each task vanishes: δB stands for ∇_B.
-    moved = a.B - a.dB.scaled(beta=1)
-    square = proof.rewritten(moved.T * moved, "Bᵀ∇_B = 0, ∇_B written δB, in B⁺ᵀB⁺", Rule("B'", "dB", None))
-    proof.equal("B⁺ᵀB⁺ and BᵀB + β²∇_Bᵀ∇_B", square, a.B.T * a.B + (a.dB.T * a.dB).scaled(beta=2))
-
-
-def _balance_kept_words(learner: Learner) -> dict[str, str]:
-    if learner.name in ADAPTED:
-        return {"head": "$w$", "at_zero": "", "kept": r" and $\nabla_w = 0$"}
-    return {"head": "$w = 0$", "at_zero": " and $w = 0$", "kept": ""}
-
-
-@exact_at_balance(
-    source={name: own(about=ABOUT[name]) for name in META_LEARNERS},
-    given=BALANCED_ANY.replace("$w$", "«head»"),
-    each=("fo-anil", "anil", "fo-maml", "maml"),
-    words=_balance_kept_words,
-    rests_on="update-«name»",
-    proof=_balance_kept_proof,
-)
-def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top
-    B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
-    """
-    any_head = learner.name in ADAPTED
-    head = example["w"] if any_head else [0 * entry for entry in example["w"]]
-    at = step_arrays(balanced_example({**example, "w": head}))
-    stepped, head_after = at.stepped(implementation, learner)
-    change = stepped - at.B
-    off = [stepped.T @ stepped - at.B.T @ at.B - change.T @ change, *([head_after - at.w] if any_head else [])]
-    scale = step_scale(learner, at)
-    return Comparison(
-        largest(run_together(*off)),
-        0,
-        0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
-        "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
-    )

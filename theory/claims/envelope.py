@@ -189,9 +189,9 @@ _CHANGING = (
 )
 def envelope_changing(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""«title» from balance with changing tasks: $\mathrm{dist}_t \le \prod_{s=1}^{t-1} (1 - c\, \alpha\beta E_0
-    \lambda_{\min}(\Psi_{*,s}))$ with $c = \frac{10}{9}$, $E_0 = 0.9 - \mathrm{dist}_0^2$, for $1 \le t \le T$, where
-    $T \ge «time»/(\alpha\beta E_0 \mu_*^2)$ with $\mu_*^2$ the mean of $\lambda_{\min}(\Psi_{*,s})$; and from any time
-    to its double $\mathrm{dist}_{2t} \le \mathrm{dist}_t \prod_{s=t}^{2t-1} (1 - \alpha\beta E_t
+    \lambda_{\min}(\Psi_{*,s}))$ with $c = \frac{10}{9}$, $E_0 = 0.9 - \mathrm{dist}_0^2$, for $1 \le t \le T$, where $T
+    \ge «time»/(\alpha\beta E_0 \mu_*^2)$ with $\mu_*^2$ the mean of $\lambda_{\min}(\Psi_{*,s})$; and from any time to
+    its double $\mathrm{dist}_{2t} \le \mathrm{dist}_t \prod_{s=t}^{2t-1} (1 - \alpha\beta E_t
     \lambda_{\min}(\Psi_{*,s}))$, $E_t = 0.9 - \mathrm{dist}_t^2$, for $2t \le T$.
 
     «remark»
@@ -323,8 +323,7 @@ def _every_k_words(learner: Learner) -> dict[str, Any]:
     floats=lambda learner: many_directions(*EVERY_K[learner.name]),
 )
 def envelope_every_k(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
-    r"""«title» from balance with fixed tasks obeys «envelope» for $t \le «steps»$ in the region «region»
-    whatever $k$.
+    r"""«title» from balance with fixed tasks obeys «envelope» for $t \le «steps»$ in the region «region» whatever $k$.
 
     Given: «from balance», «region»; instances: $\Psi_* = I$, $d = 2k$, $n = k + 1$, all sines 0.94, $«least» \le k \le
     «most»$, $\alpha L_* = «alpha_L»$, $\alpha\beta L_*^2 = «step»$

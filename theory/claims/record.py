@@ -4,7 +4,8 @@ of it.
 A claim can be known in four ways, and a record has a function for each that applies:
 
 - ``proof()`` returns a ``Proof``: an identity in the word calculus, for all d, k, n (PROVED), or, where a step is
-  argued by hand, what its proved identities support (SUPPORTED);
+  argued by hand, what its proved identities support (SUPPORTED); or a ``Checked``: a derivation, of an inequality as a
+  rule, with the core's answer (PROVED if it accepts every line);
 - ``check(example, implementation)`` on examples of exact fractions (EXACT) and of floats (SUPPORTED);
 - ``measure(implementation, seed, effort)`` returns a ``Measurement`` (MEASURED).
 
@@ -24,6 +25,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims.paper import PAPER
+from metarep.theory.inequalities.core import Checked
 
 Example = Mapping[str, Any]
 """The drawn numbers of one example, by the paper's symbols: ints, floats, fractions, strings and nested lists of
@@ -48,7 +50,8 @@ class Verdict(StrEnum):
 
 
 _MEANINGS = {
-    Verdict.PROVED: "an identity, shown symbolically for all d, k and n",
+    Verdict.PROVED: "for all d, k and n (and T where stated): an identity or an inequality, every step checked by the "
+    "core, the rules used listed",
     Verdict.EXACT: "checked in rational arithmetic, tolerance zero, on the examples counted",
     Verdict.SUPPORTED: "checked in floating point on the examples counted, the worst margin given; or follows from "
     "proved identities by the steps by hand that are named",
@@ -202,7 +205,7 @@ class Claim:
     learners: tuple[str, ...] = ()
     exercises: frozenset[Exercise] = frozenset()
     rests_on: tuple[str, ...] = ()
-    proof: Callable[[], Proof] | None = None
+    proof: Callable[[], Proof | Checked] | None = None
     floats: Callable[[], SearchStrategy[Example]] | None = None
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None

@@ -18,9 +18,22 @@ from metarep.theory.engine.evidence import (
     decode,
 )
 from metarep.theory.engine.search import searched, seed_of
+from metarep.theory.inequalities.core import Checked
+from metarep.theory.inequalities.printing import chains
 
 
-def _proof_evidence(proof: Proof) -> Evidence:
+def _derivation_evidence(checked: Checked) -> Evidence:
+    """What the core says of a derivation: its lines as a person would write them, and the rules that they use."""
+    steps = tuple(f"{line.number}. ${line.latex}$ ({line.rule})" for line in chains(checked))
+    if not checked.accepted:
+        return Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal or "refused", steps=steps)
+    why = f"the core accepts all {len(checked.judgements)} lines; rules used: {', '.join(checked.rules_used)}"
+    return Evidence("proof", Verdict.PROVED, 0, why=why, steps=steps)
+
+
+def _proof_evidence(proof: Proof | Checked) -> Evidence:
+    if isinstance(proof, Checked):
+        return _derivation_evidence(proof)
     steps = tuple(f"{step.what} ({step.words} words)" if step.words else step.what for step in proof.steps)
     if not proof.holds:
         return Evidence("proof", Verdict.REFUTED, 0, why=proof.remainder or "nothing was compared", steps=steps)

@@ -13,7 +13,7 @@ from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug
 from metarep.reports.page import blocks as b
-from metarep.reports.page.markup import plain_line
+from metarep.reports.page.markup import inline_text, plain_line
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.engine import Profile, shown, verify
@@ -83,7 +83,7 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
         if item.counterexample:
             blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item.counterexample))]
         if item.steps:
-            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(plain_line, item.steps))),)))
+            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
         if item.instance:
             what = "The instance nearest to the bound" if item.worst_margin is not None else "One of the instances"
             name = "floats" if item.kind == "floats" else "fractions"
@@ -94,6 +94,11 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
         alone = b.Graph(f"above-{claim.id}", drawing.svg, alt=drawing.alt, words=claim_links(above))
         blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
     return tuple(blocks)
+
+
+def _step(line: str) -> str:
+    """A proof's step: of a derivation in LaTeX, which there are too many of to be set, or in words."""
+    return plain_line(inline_text(line) if "$" in line else line)
 
 
 _HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement": "Measured"}

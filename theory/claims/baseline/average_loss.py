@@ -36,6 +36,7 @@ from metarep.theory.claims.strategies import (
 )
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.rates import average_loss_rate
+from metarep.theory.inequalities.floors import baseline_floor
 
 AVERAGE = get_learner("average-loss")
 
@@ -176,20 +177,21 @@ def baseline_runs(draw: st.DrawFn) -> Example:
 
 
 @average_claim(
-    Verdict.SUPPORTED,
+    Verdict.PROVED,
     source=own("the paper shows that it fails, Section 1 and Figure 1; the bound is ours", about="average-loss"),
     kind="inequality",
     words={"steps": BOUND_STEPS},
     exercises=("step", "distance"),
-    rests_on="baseline-one-direction",
+    rests_on=("baseline-one-direction", "symmetry-scaling"),
     floats=baseline_runs,
+    derivation=baseline_floor,
 )
 def baseline_lower_bound(example: Example, implementation: Implementation, *, which: int = 1) -> Comparison:
     r"""Average loss from $B_0^\top B_0 \propto I$, $w_0 \parallel B_0^\top\bar\theta$, with task means along one
     direction: $\mathrm{dist}(B_t, B_*) \ge \sigma_2(B_{*\perp}^\top \hat B_0)$ for every $t$.
 
-    Given: $d \ge k + 2$, $k \ge 2$, any principal angles, any mean; $t \le «steps»$ and
-    $\beta(\|B_0\|^2 + \|w_0\|^2 + \eta_*) \le 1/3$ in floating point
+    Given: all $d > k \ge 2$ and $t$, any $\beta \ge 0$, any principal angles, a mean that is any multiple of one
+    direction at each step; examples: $d \ge k + 2$, $t \le «steps»$ and $\beta(\|B_0\|^2 + \|w_0\|^2 + \eta_*) \le 1/3$
 
     Follows from the one direction for every step size; larger ones multiply rounding errors beside it, which is why
     they are checked exactly there. It says nothing for $d = k + 1$, nor for task means that turn.

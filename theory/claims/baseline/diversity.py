@@ -1,5 +1,7 @@
 """Claims about why diverse tasks are needed: what the heads leave out no learner learns."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -14,6 +16,9 @@ from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections, vector
+from metarep.theory.inequalities.core import Checked, Derivation, Line, Region, Says, check
+from metarep.theory.inequalities.floors import diversity_needed as diversity_needed_for
+from metarep.theory.inequalities.theorems import learner_step
 
 STEPS = 300
 LARGEST_STAY = 4.0
@@ -109,8 +114,24 @@ def _diversity_words(learner: Learner) -> dict[str, str | int]:
     }
 
 
+def _floor_derivation(learner: Learner) -> Checked:
+    """The floor's derivation. Average loss hears of the tasks by their mean alone, which has the heads' place then."""
+    if learner.name != "average-loss":
+        return diversity_needed_for(learner.name)
+    step, N = learner_step("average-loss"), "I_k - beta*w*w.T"
+    sides = (("V_rest.T*B_star.T*B_next", f"V_rest.T*B_star.T*B*({N})"), ("B_perp.T*B_next", f"B_perp.T*B*({N})"))
+    lines = (
+        *(Line("identity", Says("equal", left, right)) for left, right in sides),
+        Line("multiplied", Says("floor", "1"), (1, 2), (N,)),
+    )
+    region = Region((("beta", ""),))
+    return check(
+        Derivation("diversity of the means is needed", region, (), lines), replace(step, missed=frozenset({"w_bar"}))
+    )
+
+
 @claim(
-    Verdict.SUPPORTED,
+    Verdict.PROVED,
     source={**dict.fromkeys(META_LEARNERS, own(about="diversity")), "average-loss": own(about="average-loss")},
     kind="inequality",
     each=(*META_LEARNERS, "average-loss"),
@@ -118,6 +139,7 @@ def _diversity_words(learner: Learner) -> dict[str, str | int]:
     exercises=("step", "distance"),
     rests_on="right-factor-«name»",
     floats=poor_tasks,
+    derivation=_floor_derivation,
     examples=30,
 )
 def diversity_needed(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
@@ -125,9 +147,11 @@ def diversity_needed(example: Example, implementation: Implementation, learner: 
     beside it, $X = B_2^\top B_0$ and $Y = B_{*\perp}^\top B_0$, then $\mathrm{dist}(B_t, B_*) \ge \min_y \|Yy\| / \|[X;
     Y]y\|$ as long as $B_t$ has full rank.
 
-    Given: $2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$,
-    $\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$«spread»; tasks fixed
-    or taking turns; $t \le «steps»$«horizon»
+    Given: all $d > k \ge 2$, $n$, $t$, $B_0$, $w_0$, $\alpha$, $\beta \ge 0$, the minimum over $y$ with $[X; Y]y \ne 0$
+    (above 0 for almost every $B_0$ if $d \ge 2k$); examples: $2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero,
+    $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, $\frac14 \le \alpha L_* \le 2$,
+    $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$«spread»; tasks fixed or taking turns; $t \le
+    «steps»$«horizon»
 
     Follows from the right factor: $[X; Y]$ is multiplied by the same $N$ as $Y$, and some direction of
     $\mathrm{col}(B_t)$ has no component along the heads' subspace.«so»

@@ -119,7 +119,8 @@ def sampled_step(
 ) -> Comparison:
     r"""On samples «title» «adapts»takes a gradient step on the mean of the outer samples' losses«how».
 
-    Given: any $B$, $w$, $X$, $y$, any sample sizes, $\alpha \ne \beta$
+    Given: any $B$, $w$, $X$, $y$, any sample sizes, $\alpha \ne \beta$; examples: $k \le 2$, $d \le 3$, up to 3 samples
+    and tasks
 
     Compared with an exact difference quotient of the loss after adaptation, along any direction; no formula of the
     gradient is used.

@@ -259,7 +259,7 @@ def fo_maml_gaussian_characteristic(
     the eigenbasis of $\Sigma - \mu\mu^\top$; $W$, $\kappa$ and $g$ have non-negative real part.
 
     $W = s + D + 2\,\mathrm{diag}_i(\sum_j \mu_j^2 H_{ij}) + 2 (\mu_i\mu_j H_{ij})_{ij}$ with
-    $H_{ij} = \frac{s}{s + \delta_i + \delta_j}$.
+    $H_{ij} = \frac{s}{s + \delta_i + \delta_j}$. Checked for $k \le 3$.
     """
     mean, covariance = gaussian_law(example)
     if mean.dtype == object:

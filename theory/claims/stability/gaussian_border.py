@@ -196,7 +196,8 @@ def fo_maml_gaussian_identity(
     where $|m| > 1$: $\mathcal{L}$ splits into a block with determinant $2(1 - m^2)$, $k - 1$ blocks with determinant
     $2 - m^2$, all with positive trace, and eigenvalues $2$.
 
-    Given: infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$
+    Given: infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$; examples: $k \le 4$ in fractions, $k \le 5$ in
+    floats
 
     «stable»
     """

@@ -61,7 +61,8 @@ def width_mean_update(
     $E\nabla_B = \alpha^2 B\left(B^\top TB + \frac{1}{m}(B^\top TB + \tau B^\top B)\right) - \alpha TB$ with
     $T = B_*\Sigma_*B_*^\top$ and $\tau = \mathrm{tr}\Sigma_* + \sigma^2$, and $w$ stays zero.
 
-    Given: Gaussian data, any $B$ of any width, heads that come in pairs $\pm$, any $m \ge 1$, $\sigma^2 \ge 0$
+    Given: Gaussian data, any $B$ of any width, heads that come in pairs $\pm$, any $m \ge 1$, $\sigma^2 \ge 0$;
+    examples: $k \le 2$, $k' \le k + 2$
 
     Of the heads only the second moment enters: they need not be Gaussian.
     """
@@ -201,7 +202,8 @@ def width_limit_rests(example: Example, implementation: Implementation, *, mean_
     r"""The mean update is at rest wherever $B = B_*P$ with
     $PP^\top = \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$, for every width.
 
-    Given: any $k' \ge k$, $m \ge 1$, $\alpha \ne \beta$; $\Sigma_*$ and $\sigma^2$ computed from a drawn limit
+    Given: any $k' \ge k$, $m \ge 1$, $\alpha \ne \beta$; $\Sigma_*$ and $\sigma^2$ computed from a drawn limit;
+    examples: $k \le 3$, $k' \le 2k$
     """
     at = _Rest.of(example)
     P, eps = at.P, implementation.eps

@@ -140,6 +140,12 @@ FORMULA_MUTANTS: tuple[Mutant, ...] = tuple(
             _result(lambda parts: (_more(parts[0]), *parts[1:])),
         ),
         ("noise-moment", "the noise's moment 1 % too large", "mean_noise_moment", _result(_more)),
+        (
+            "broken-rule",
+            "each rule of the proofs without a hypothesis, or with another constant",
+            "rule_excess",
+            lambda right, *at: right(*at, broken=True),
+        ),
         ("mean-rest", "the rest of one inner sample more", "mean_rest", _argument("m_in", lambda at: at["m_in"] + 1)),
     )
 )

@@ -19,10 +19,12 @@ from metarep.theory.claims.record import Claim, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
 from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
+from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
 from metarep.theory.engine.run import verify
 
 MUTANTS: dict[str, Mutant] = {
-    mutant.name: mutant for mutant in (*IMPLEMENTATION_MUTANTS, *SAMPLER_MUTANTS, *FORMULA_MUTANTS, *CLAIM_MUTANTS)
+    mutant.name: mutant
+    for mutant in (*IMPLEMENTATION_MUTANTS, *SAMPLER_MUTANTS, *FORMULA_MUTANTS, *CLAIM_MUTANTS, *PROOF_MUTANTS)
 }
 """Everything that is wrong on purpose, by name."""
 
@@ -35,7 +37,10 @@ LEAST_EXAMPLES = {"identity": 8, "inequality": 3, "measurement": 1}
 FORMULA_EXAMPLES = 12
 """Examples per wrong formula and claim."""
 
-LONG_RUNS = ("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement")
+LONG_RUNS = (
+    *("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement"),
+    *("theorem-", "balance-stays-", "head-stays-small-", "heads-stay-diverse-", "angle-stays-"),
+)
 """How the ids begin of the claims whose every example is a run of many steps: left out of a quick matrix."""
 
 QUICK_EXAMPLES = 3
@@ -47,7 +52,9 @@ MOST_SHRINKS = 200
 
 @dataclass(frozen=True)
 class Row:
-    """One mutant, and what refutes it: claims that speak of what it changes, or, of a wrong claim, its evidence."""
+    """One mutant, and what refutes it: claims that speak of what it changes; of a wrong claim or proof, its
+    evidence.
+    """
 
     mutant: str
     kind: Kind
@@ -70,19 +77,26 @@ class Row:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The matrix mutant × claim: a row for each mutant; the wrong claims, which meet no other claim, come last."""
+    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last."""
 
     rows: tuple[Row, ...]
 
     @property
     def crossed(self) -> tuple[Row, ...]:
         """The rows of mutants that claims were tried on."""
-        return tuple(row for row in self.rows if row.kind != "claim")
+        return tuple(row for row in self.rows if row.kind not in ("claim", "proof"))
 
     @property
     def wrong_claims(self) -> tuple[Row, ...]:
         """The rows of wrong claims."""
         return tuple(row for row in self.rows if row.kind == "claim")
+
+    @property
+    def wrong_proofs(self) -> dict[str, tuple[Row, ...]]:
+        """The rows of wrong proofs, by the kind of mistake."""
+        rows = [row for row in self.rows if row.kind == "proof"]
+        causes = dict.fromkeys(row.cause for row in rows)
+        return {cause: tuple(row for row in rows if row.cause == cause) for cause in causes}
 
     @property
     def claims(self) -> tuple[str, ...]:
@@ -150,7 +164,7 @@ def _kind(claim: Claim, tried: Claim) -> EvidenceKind:
 def trial(
     name: str, claim_ids: Sequence[str], effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
 ) -> Row:
-    """One mutant against those of the claims that speak of what it changes; a wrong claim is verified by itself.
+    """One mutant against those of the claims that speak of what it changes; a wrong claim or proof stands by itself.
 
     Args:
         name: of the mutant.
@@ -160,6 +174,10 @@ def trial(
         quick: a wrong implementation is tried on ``QUICK_EXAMPLES`` of each claim at most.
     """
     mutant = MUTANTS[name]
+    if mutant.kind == "proof":
+        checked = mutant.parts["control"].refused()
+        refused = None if checked.accepted else Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal)
+        return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=refused)
     if mutant.kind == "claim":
         profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS)
         found = verify(mutant.parts["claim"], profile=profile).counterexample
@@ -184,8 +202,8 @@ Trial = tuple[str, Callable[..., Row], tuple[object, ...]]
 def trials(
     without: Iterable[str] = (), effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
 ) -> tuple[Trial, ...]:
-    """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims last; arguments as ``trial``
-    and ``used_claims``.
+    """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims and proofs last; arguments as
+    ``trial`` and ``used_claims``.
     """
     used = used_claims(without, quick)
     return tuple(
@@ -203,7 +221,7 @@ def selftest(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Matrix:
-    """Try every mutant on every claim that speaks of what it changes, and verify every wrong claim.
+    """Try every mutant on every claim that speaks of what it changes, and verify every wrong claim and proof.
 
     Args:
         without: ids of claims to leave out (to see what would then go unnoticed).

@@ -1,4 +1,4 @@
-"""How far a run from balance gets from balance, while it comes closer to the truth."""
+"""Claims about balance, in the chapter of the contraction: a step keeps it to second order, and runs stay near it."""
 
 from fractions import Fraction
 from typing import Any
@@ -7,13 +7,73 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import META_LEARNERS, Learner
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import Poly, Rule
 from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
-from metarep.theory.claims.contraction import ADAPTED, claim
+from metarep.theory.claims.comparing import largest, run_together, step_scale
+from metarep.theory.claims.contraction import ADAPTED, BALANCED_ANY, balanced_example, claim, exact_at_balance
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
+from metarep.theory.claims.strategies import step_arrays
 from metarep.theory.claims.structure.factors import ABOUT
+from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.rates import ENVELOPE_OFFSET
+from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
 from metarep.theory.inequalities.theorem_anil import ExactConstants
 from metarep.theory.inequalities.theorem_fo_anil import Constants
+
+
+def _balance_kept_proof(proof: Proof, learner: Learner) -> None:
+    grad_B, grad_w = (part.substitute(TRUTH) for part in task_gradients(learner))
+    proof.expanded("∇_B of one task", grad_B)
+    rules = (a.BALANCED, *PERPENDICULAR)
+    if learner.name not in ADAPTED:
+        grad_B = proof.substituted("w = 0", grad_B.substitute({"w": Poly(("k", "1"))}))
+    product = proof.rewritten(a.B.T * grad_B, "αBᵀB = I in Bᵀ∇_B", *rules)
+    proof.vanishes("Bᵀ∇_B", product)
+    if learner.name in ADAPTED:
+        proof.vanishes("∇_w", proof.rewritten(grad_w, "αBᵀB = I in ∇_w", *rules))
+    # The mean over tasks of what vanishes for each task vanishes: δB stands for ∇_B.
+    moved = a.B - a.dB.scaled(beta=1)
+    square = proof.rewritten(moved.T * moved, "Bᵀ∇_B = 0, ∇_B written δB, in B⁺ᵀB⁺", Rule("B'", "dB", None))
+    proof.equal("B⁺ᵀB⁺ and BᵀB + β²∇_Bᵀ∇_B", square, a.B.T * a.B + (a.dB.T * a.dB).scaled(beta=2))
+
+
+def _balance_kept_words(learner: Learner) -> dict[str, str]:
+    if learner.name in ADAPTED:
+        return {"head": "$w$", "at_zero": "", "kept": r" and $\nabla_w = 0$"}
+    return {"head": "$w = 0$", "at_zero": " and $w = 0$", "kept": ""}
+
+
+@exact_at_balance(
+    source={name: own(about=ABOUT[name]) for name in META_LEARNERS},
+    given=BALANCED_ANY.replace("$w$", "«head»"),
+    each=("fo-anil", "anil", "fo-maml", "maml"),
+    words=_balance_kept_words,
+    rests_on="update-«name»",
+    proof=_balance_kept_proof,
+)
+def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+    r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top
+    B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
+    """
+    any_head = learner.name in ADAPTED
+    head = example["w"] if any_head else [0 * entry for entry in example["w"]]
+    at = step_arrays(balanced_example({**example, "w": head}))
+    stepped, head_after = at.stepped(implementation, learner)
+    change = stepped - at.B
+    off = [stepped.T @ stepped - at.B.T @ at.B - change.T @ change, *([head_after - at.w] if any_head else [])]
+    scale = step_scale(learner, at)
+    return Comparison(
+        largest(run_together(*off)),
+        0,
+        0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
+        "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
+    )
+
+
+# --- along runs
+
 
 DRIFT_STEPS = 200
 
