@@ -57,6 +57,7 @@ WRONG: dict[str, tuple[str, str, str | None]] = {
     "alpha twice": ("    head, body", "    alpha = 2 * alpha\n    head, body", "alpha-scaled"),
     "alpha 1 %": ("    head, body", "    alpha = 1.01 * alpha\n    head, body", "alpha-scaled"),
     "beta half": ("    head, body", "    beta = 0.5 * beta\n    head, body", "beta-scaled"),
+    "does not move": ("beta * grad_B / n, w - beta * grad_w / n", "0 * grad_B, w - 0 * grad_w", "frozen"),
     "ascends": ("    n = targets.shape[1]", "    n = -targets.shape[1]", "wrong-sign"),
     "inner ascends": ("    head, body", "    alpha = -alpha\n    head, body", "wrong-sign"),
     "stale residual": ("v = B_i @ w_i - theta", "v = r", "stale-residual"),

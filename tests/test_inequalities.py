@@ -32,6 +32,8 @@ TRUSTED = (
     "rules",
     "rules_third",
     "rules_floor",
+    "rules_induction",
+    "reduction",
     "catalogue",
     "norms",
     "polynomials",
@@ -136,10 +138,10 @@ def point(context: Context, constants: theorem_fo_anil.Constants, rng: np.random
     d = 2 * k + int(rng.integers(0, 3))
     E = 0.9 * rng.uniform(0.02, 1)
     zeta, xi, upsilon = rng.dirichlet([1, 1, 1])
-    at = {"E": E, "d0": 0.9 - E, "rho": rng.uniform(0.05, 1), "sigma": rng.uniform(0.3, 1)}
+    at = {"E": E, "d0": 0.9 - E, "k0": rng.uniform(0.02, 1), "s": rng.uniform(0, 1) ** 2}
     at |= {"zeta": zeta, "xi": xi, "upsilon": upsilon, "a": float(Fraction(constants.c1)) * rng.uniform(0.3, 1)}
     at |= {"g": float(Fraction(constants.c2)) * rng.uniform(0.1, 1)}
-    at["f"] = min(float(Fraction(constants.c3)) * rng.uniform(0.05, 1), at["g"] / (E * at["rho"] * at["sigma"]))
+    at["f"] = min(float(Fraction(constants.c3)) * rng.uniform(0.05, 1), at["g"] / (E * at["k0"]))
     L, mu, eta = (np.sqrt(float(context.squares[name].value(at))) for name in ("L", "mu", "eta"))
     at |= {"L": L, "mu": mu, "eta": eta}
     for name, value in context.plain.items():
@@ -174,7 +176,7 @@ def close_point(context: Context, rng: np.random.Generator) -> tuple[dict, dict]
     second = heads @ heads.T / n
     small, large = np.linalg.eigvalsh(second)[[0, -1]]
     longest, mean = np.linalg.norm(heads, axis=0).max(), np.linalg.norm(heads.mean(1))
-    at = {"a": rng.uniform(0.01, 0.125), "g": rng.uniform(0.05, 0.5), "rho": small / large, "sigma": 1.0}
+    at = {"a": rng.uniform(0.01, 0.125), "g": rng.uniform(0.05, 0.5), "k0": small / large, "s": 0.0}
     at |= {"share": rng.uniform(0.01, 0.25), "n": mean / longest, "S": mean * longest * large / small**2}
     at["d0"] = at["share"] * small / np.trace(second)
     at |= dict(zip(("zeta", "xi", "upsilon"), rng.dirichlet([1, 1, 1]), strict=True))

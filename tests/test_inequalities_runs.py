@@ -87,7 +87,11 @@ def variables_of(theorem: str, at: Quantities) -> dict[str, float]:
     E = 1.0 if close else at.E0
     a = at.alpha * at.beta * at.L_squared * at.kappa_squared / E
     g = at.beta / at.alpha * at.kappa_squared**2 / E**2
-    found = {"a": a, "d0": at.dist0**2, "rho": 1 / at.kappa_squared, "sigma": 1.0}
+    found = {"a": a, "d0": at.dist0**2}
+    if theorem.endswith(("centred", "symmetric")):
+        found |= {"rho": 1 / at.kappa_squared, "sigma": 1.0}
+    else:
+        found |= {"k0": 1 / at.kappa_squared, "s": 0.0}
     if close:
         found |= {"g": g, "n": at.mean / at.longest, "share": at.dist0**2 * at.trace / at.mu_squared}
         return found | {"S": at.mean * at.longest * at.L_squared / at.mu_squared**2, "W": at.alpha * at.longest}

@@ -110,6 +110,8 @@ def _headline(answer: "Answer") -> list[str]:
             f"Covered by {found.theorem} (PROVED): dist after T steps is at most {found.rate:.8g}^T,",
             f"  so at most {answer.target:g} after {found.steps_to(answer.target)} steps, whatever d, k and n.",
         ]
+    if found.holds and found.theorem.endswith(("centred", "symmetric")):
+        lines.append("  It holds in exact arithmetic: the head stays at 0, which need not be stable against rounding.")
     local = f"{answer.local_rate:.8g} a step" if answer.local_rate is not None else "none, it does not attract"
     seen = (
         f"dist at most {answer.target:g} after {answer.seen_steps} steps"

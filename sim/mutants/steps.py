@@ -101,6 +101,25 @@ def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return next_B - decay * at.B, next_w - decay * at.w
 
 
+def _frozen(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    return At(*arguments).B, At(*arguments).w
+
+
+def _stops_halfway(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Takes no more steps once the adapted residuals are a tenth of the targets: too coarse a stopping rule."""
+    at, (next_B, next_w) = At(*arguments), right(*arguments)
+    V, targets = residuals(at).V, at.targets
+    left, all_of_it = ((np.square(x)).sum((-2, -1)) for x in (V, targets))
+    going = np.asarray(left * 100 > all_of_it, dtype=bool)
+    return np.where(going[..., None, None], next_B, at.B), np.where(going[..., None], next_w, at.w)
+
+
+def _one_direction_left_out(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """The last column of B is never updated."""
+    at, (next_B, next_w) = At(*arguments), right(*arguments)
+    return np.concatenate([next_B[..., :-1], at.B[..., -1:] + 0 * next_B[..., -1:]], axis=-1), next_w
+
+
 def _frozen_head(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return right(*arguments)[0], At(*arguments).w
 
@@ -279,6 +298,19 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
     _step("alpha-beta-swapped", "alpha-beta-swapped", "α and β are exchanged", ALL, _swapped),
     _step("alpha-one-percent-off", "alpha-scaled", "α is 1 % too large", META, scaled_step_sizes(alpha_factor=1.01)),
     _step("beta-one-percent-off", "beta-scaled", "β is 1 % too large", ALL, scaled_step_sizes(beta_factor=1.01)),
+    _step("half-speed", "beta-scaled", "β is half of what it should be", ALL, scaled_step_sizes(beta_factor=0.5)),
+    _step(
+        "slower-by-one-percent", "beta-scaled", "β is 1 % too small", ALL, scaled_step_sizes(beta_factor=0.99)
+    ),
+    _step("frozen", "frozen", "it does not move", ALL, _frozen),
+    _step(
+        "stops-halfway", "stops-early", "it stops once the adapted residuals are a tenth of the targets", META,
+        _stops_halfway,
+    ),
+    _step(
+        "one-direction-left-out", "frozen-direction", "the last column of B is not updated", ALL,
+        _one_direction_left_out,
+    ),
     _step(
         "inner-loss-without-half", "alpha-scaled", "the inner loss is ‖·‖², not half of it", META,
         scaled_step_sizes(alpha_factor=2.0),

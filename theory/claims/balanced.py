@@ -238,6 +238,93 @@ def settings_in(draw: st.DrawFn, region: Region, period: int = 1) -> Example:
     return example
 
 
+@dataclass(frozen=True)
+class LongRegion(Region):
+    """Where runs go on until the envelope demands that they move: also the least n − k, the most of ‖Ψ_*^{−1/2}w̄_*‖,
+    and whether √k αL_* stands for αL_* in its bounds.
+    """
+
+    spare_heads: int = 0
+    largest_share: float = 1.0
+    by_root: bool = False
+
+    @property
+    def latex(self) -> str:
+        """The region in words for a statement."""
+        bounds = super().latex.replace(r"\alpha L_*", r"\sqrt k\, \alpha L_*") if self.by_root else super().latex
+        spare = rf", $n \ge k + {self.spare_heads}$" if self.spare_heads else ""
+        share = rf", $\|\Psi_*^{{-1/2}} \bar w_*\| \le {self.largest_share:g}$" if self.largest_share < 1 else ""
+        return bounds + spare + share
+
+
+LONG_REGIONS = {
+    "anil": LongRegion(0.1, 100.0, 0.03),
+    "fo-anil": LongRegion(0.1, 100.0, 0.03),
+    "fo-maml": LongRegion(1.0, 100.0, 0.03, spare_heads=1, largest_share=0.25),
+    "maml": LongRegion(0.01, 0.1, 0.03, by_root=True),
+}
+"""Where runs of any length that is drawn, with k up to 8, keep to the envelope and to it again from halfway.
+
+FO-MAML: the truth is unstable with a large mean, and with n = k heads one is forced; with αL_* = 0.1 and k = 8 far
+starts diverge. Exact MAML's rate falls short of αβμ_*² by a share that grows with k(αL_*)².
+"""
+
+LEAST_LONG_DIST, LARGEST_LONG_DIST = 0.25, 0.93
+"""Range of dist_0 in long runs: from the least on, an envelope that has fallen by e^{−3/2} is below dist_0."""
+LARGEST_WORK = 60.0
+"""Largest κ_*²/E_0 in long runs: the time that the envelope takes to fall, in units of 1/(αβL_*²)."""
+LONG_SIZES = rf"$k \le 8$, $k < d \le 2k + 1$ or $d = 40$, $k \le n \le 12$, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$"
+"""The dimensions and κ_* of ``long_settings``, for a statement."""
+
+
+@st.composite
+def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Example:
+    """Settings in ``region`` for runs until the envelope demands movement: one to three pairs (αL_*, αβL_*²) each.
+
+    k ≤ 8, d ≤ 2k + 1 or 40, n ≤ 12, 1 ≤ κ_*² ≤ 60E_0 (near 1 in half of them), 0.25 ≤ dist_0 ≤ 0.93; else as
+    ``settings_in``.
+    """
+    k = draw(st.sampled_from((1, 2, 3, 8, 5, 4, 8, 6, 7)))
+    d = draw(st.one_of(st.integers(k + 1, 2 * k + 1), st.just(40)))  # beyond 2k d changes nothing
+    n = draw(st.integers(k + region.spare_heads, 12))
+    sets = draw(st.integers(2, period)) if period > 1 else 1
+    dist0 = draw(floats(LEAST_LONG_DIST, LARGEST_LONG_DIST))
+    slowest = LARGEST_WORK * (ENVELOPE_OFFSET - dist0**2)
+    kappa = draw(floats(0.0, 1.0).map(lambda share: float(slowest ** (share**3)))) if k > 1 else 1.0
+    root = np.sqrt(k) if region.by_root else 1.0
+    least, most = np.log10(region.least / root), np.log10(region.most / root)
+    pair = st.tuples(floats(least, most), floats(-0.3, 0.0)).map(
+        lambda logs: [float(10 ** logs[0]), float(region.largest_step * 10 ** logs[1])]
+    )
+    powers = st.lists(floats(0.0, 1.0), min_size=max(k - 2, 0), max_size=max(k - 2, 0))
+    others = st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1)
+    shares = vector(floats, k, 1.0).map(lambda share: _cut(share, region.largest_share))
+
+    def spectrum() -> list[float]:
+        return [1.0, *sorted((float(kappa**-power) for power in draw(powers)), reverse=True), 1 / kappa][:k]
+
+    example = {
+        "k": k,
+        "d": d,
+        "n": n,
+        "steps": draw(st.lists(pair, min_size=1, max_size=3)),
+        "spectra": [spectrum() for _ in range(sets)],
+        "mean_shares": [draw(shares) for _ in range(sets)],
+        "frames": [draw(reflections(floats, max(n - 1, 1))) for _ in range(sets)],
+        "sines": [dist0, *sorted((dist0 * share for share in draw(others)), reverse=True)],
+        "orientation": draw(reflections(floats, k)),
+    }
+    if period > 1:
+        example["turn"] = draw(floats(0.0, 1.5))
+    return example
+
+
+def _cut(vector: list[float], longest: float) -> list[float]:
+    """The vector, shortened to ``longest`` if it is longer."""
+    norm = float(np.linalg.norm(vector))
+    return [entry * longest / norm for entry in vector] if norm > longest else vector
+
+
 # --- against the envelope
 
 
@@ -278,3 +365,26 @@ def largest_c(setting: Setting, trajectory: Trajectory, rounding: float = 0.0) -
         low, high = np.where(good, middle, low), np.where(good, high, middle)
     missed = 1 - trajectory.diverged_at / max(int(trajectory.steps[-1]), 1)
     return np.where(gone, -1 - missed, low)
+
+
+def rounding_of(setting: Setting, eps: float) -> np.ndarray:
+    """What rounding errors may add to dist in a long run, (batch): a few eps a step, which decay at αβμ_*²."""
+    return 64 * eps / (setting.alpha * setting.beta * setting.smallest.mean(0))
+
+
+def doubling_share(setting: Setting, trajectory: Trajectory, c: float, rounding: np.ndarray) -> np.ndarray:
+    """Share used, (batch), of dist_{2t} ≤ dist_t Π_{s=t}^{2t−1} (1 − c αβE_t λ_min(Ψ_{*,s})), E_t = 0.9 − dist_t²: the
+    fall in logarithms that it demands over the one seen, at the worst recorded t. Above 1 it fails; at most 99.
+
+    ``trajectory``: records at multiples of one step, itself one of the period; ``rounding``: error allowed to dist_2t.
+    """
+    count = (len(trajectory.steps) - 1) // 2
+    here, there = trajectory.dist[1 : count + 1], trajectory.dist[2 : 2 * count + 1 : 2]
+    steps, period = trajectory.steps[1 : count + 1], len(setting.smallest)
+    gain = c * setting.alpha * setting.beta * np.maximum(ENVELOPE_OFFSET - here**2, 0.0)
+    demanded = -np.log1p(-np.minimum(gain * setting.smallest[:, None], 1 - 1e-12)).sum(0) * steps[:, None] / period
+    seen = np.log(np.maximum(here, 1e-300)) - np.log(np.maximum(there - rounding, 1e-300))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = np.where(demanded > 0, np.where(seen > 0, demanded / seen, 99.0), 0.0)
+    # far from the truth, where E_t ≤ 0, nothing is demanded: a run that stays there fails the envelope itself
+    return np.where(trajectory.diverged, 99.0, np.minimum(shares.max(0), 99.0))

@@ -153,7 +153,7 @@ def guaranteed_rate(theorem: str, at: Quantities) -> float:
     """1 − dist's guaranteed factor per step, c·αβE_0μ_*² (for ``theorem-fo-maml`` c·αβμ_*²), if the conditions hold."""
     if theorem == "theorem-fo-maml":
         return float(Fraction(CloseConstants().c)) * at.alpha * at.beta * at.mu_squared
-    return float(Fraction(Constants().c)) * at.alpha * at.beta * at.E0 * at.mu_squared
+    return float(Fraction(_constants(theorem).c)) * at.alpha * at.beta * at.E0 * at.mu_squared
 
 
 def kept_bounds(theorem: str, at: Quantities) -> dict[str, float]:

@@ -160,11 +160,39 @@ def _hostile(proof: Derivation, step: Step) -> Iterator[Control]:
     yield Control("hostile: nothing", None, step)
     bent = (Says("norm", "w_bar", "upsilon*eta"), *proof.assumed)
     yield Control("hostile: tasks that depend on the ghosts", replace(proof, assumed=bent), step)
+    for what, changes in _smuggled(proof):
+        yield Control(f"hostile: {what}", replace(proof, **changes), step)
     smuggled = Says("norm", "Delta", "0")
     yield Control(
         "hostile: balance assumed of every step",
         replace(proof, assumed=(*proof.assumed, smuggled), kept=proof.kept), step,
     )  # fmt: skip
+
+
+def _smuggled(proof: Derivation) -> Iterator[tuple[str, dict[str, Any]]]:
+    """What the induction must not be given: a state in a square's or in β's definition, or B among what is assumed."""
+    region = proof.region
+    hidden = (*region.symbols, ("y**2", "d0*zeta"))
+    yield "a state behind a square", {"region": replace(region, ranges=(*region.ranges, ("y", "")), symbols=hidden)}
+    inside = tuple((name, f"{value}*xi" if name == "beta" else value) for name, value in region.symbols)
+    yield "a state inside β", {"region": replace(region, symbols=inside)}
+    for what, says in (
+        ("a distance of the tasks", Says("distance", "Psi_star", "0")),
+        ("an identity about Y", Says("equal", "0*B_perp.T*B", "B_perp.T*B")),
+        ("a contradiction about the identity", Says("norm", "I_k", "1/2")),
+    ):
+        yield f"{what} is assumed", {"assumed": (*proof.assumed, says)}
+    yield "two ranges of a variable", {"region": replace(region, ranges=(("a", "100"), *region.ranges))}
+    yield (
+        "an empty range",
+        {"region": replace(region, ranges=tuple((n, "0" if n == "g" else u) for n, u in region.ranges))},
+    )
+    yield (
+        "an endless range",
+        {"region": replace(region, ranges=tuple((n, "1e400000000" if n == "a" else u) for n, u in region.ranges))},
+    )
+    yield "names run together", {"region": replace(region, positive="".join(region.positive))}  # type: ignore[arg-type]
+    yield "a symmetric letter that is not", {"definitions": (*proof.definitions, ("M_right", "w*w_bar.T*A_mix.T"))}
 
 
 def _floors() -> Iterator[Control]:
@@ -204,6 +232,11 @@ def controls(thin: int = 1) -> list[Control]:
         Control("a step of twice the gradient", fo, halved),
         Control("no step", fo, None),
         Control("a head at 0 for any heads", zero, fo_step),
+        Control(
+            "symmetric heads that are not assumed",
+            theorem_zero_head.derivation(exact=True),
+            learner_step("maml", "symmetric", True),
+        ),
         Control("a head at 0 that is not kept there", zero, Step(fo_step.grad_B, fo_step.grad_w, "centred", True)),
         Control(
             "exact MAML with centred heads only, by FO-ANIL's proof", zero, learner_step("maml", "symmetric", True)

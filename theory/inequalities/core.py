@@ -2,17 +2,19 @@
 
 A derivation is plain data (strings, tuples, whole numbers): what is assumed, what is kept from step to step, and lines.
 Each line names a rule, the earlier lines it uses, and what it says; the rule computes what follows, and the core
-compares. How a derivation was found plays no part. What is trusted: this module, ``rules``, ``polynomials``,
-``syntax``, ``letters``, ``steps`` and the calculus's ``words``; nothing else.
+compares. How a derivation was found plays no part. What is trusted: this module, the rules (``catalogue``), ``norms``,
+``polynomials``, ``reduction``, ``syntax``, ``letters``, ``steps`` and the calculus's ``words``; nothing else.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 
-from metarep.theory.calculus.words import SCALARS, Poly, Rule, find_letter, identity, letter_poly
+from metarep.theory.calculus.words import Poly, Rule, find_letter
 from metarep.theory.inequalities.letters import BASE, DEFINITIONS
 from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, nonnegative, sum_of, variable
+from metarep.theory.inequalities.reduction import reduce_words
 from metarep.theory.inequalities.steps import Step
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 
@@ -23,6 +25,7 @@ KINDS = {
     "above": "of ⪰ bound·I (of symmetric)",
     "each": "‖of‖ ≤ bound for every task (of: the head w_{*,i})",
     "distance": "dist(B, B_*)² ≤ bound",
+    "odd": "the heads' odd moments vanish",
     "kept": "what is kept holds at every step",
     "form": "B_t and w_t are of one form at every step",
     "floor": "dist(B_t, B_*) ≥ a number of the start, at every step",
@@ -125,15 +128,13 @@ class Checked:
         return self.judgements[dict(self.derivation.results)[name] - 1]
 
 
+ODD = Says("odd", "w_star_i", "0")
+"""Heads of which every odd moment vanishes."""
 PIECES = 48
 """Pieces that a range is cut into where a relation between two variables is used."""
 
 Apply = Callable[["Context", Line, list[Judgement]], Judgement]
 """A rule's computation: what follows from the lines used. Raises ``NotAccepted`` where a hypothesis fails."""
-
-
-def _frame_rules() -> tuple[Rule, ...]:
-    return (Rule("B_perp'", "B_star", None), Rule("B_perp'", "B_perp", ""), Rule("B_star'", "B_star", ""))
 
 
 class Context:
@@ -142,8 +143,12 @@ class Context:
     def __init__(self, derivation: Derivation, step: Step | None) -> None:
         self.derivation = derivation
         self.region = derivation.region
-        self.box = {name: Fraction(upper) if upper else None for name, upper in self.region.ranges}
-        if any(upper is not None and upper < 0 for upper in self.box.values()):
+        self.box = {name: _upper_end(upper) for name, upper in self.region.ranges}
+        if len(self.box) != len(self.region.ranges):
+            raise NotAccepted("a variable has two ranges")
+        if type(self.region.positive) is not tuple or type(self.region.varying) is not tuple:
+            raise NotAccepted("the positive and the varying variables are tuples of names")
+        if any(self.box.get(name) == 0 for name in self.region.positive):
             raise NotAccepted("a range is empty")
         self.plain: dict[str, Polynomial] = {}
         self.squares: dict[str, Polynomial] = {}
@@ -173,6 +178,9 @@ class Context:
             words = matrix(value)
             if words.letters() <= BASE | set(self._expanded):
                 self._expanded[name] = self.expand(words)
+                symmetry = find_letter(name).symmetry
+                if symmetry and self._expanded[name].T * symmetry != self._expanded[name]:
+                    raise NotAccepted(f"the letter {name!r} is symmetric or skew, and its definition is not")
 
     def expand(self, polynomial: Poly) -> Poly:
         """In the base letters, with B_*ᵀB_* = I, B_{*⊥}ᵀB_* = 0, B_{*⊥}B_{*⊥}ᵀ = I − B_*B_*ᵀ and BᵀB·G⁻¹ = I used."""
@@ -194,6 +202,8 @@ class Context:
             if Says("norm", "w_bar", "0") not in self.derivation.assumed:
                 raise NotAccepted("the step is one for centred heads, and that is not assumed")
             zero["w_bar"] = Poly(("s", "1"))
+        if step.heads == "symmetric" and ODD not in self.derivation.assumed:
+            raise NotAccepted("the step is one for symmetric heads, and that is not assumed")
         if step.at_zero:
             nil = Says("norm", "w", "0")
             if step.grad_w or nil not in self.derivation.kept or nil not in self.derivation.start:
@@ -233,6 +243,17 @@ class Context:
                 if exponent < 0 and name not in self.region.positive:
                     raise NotAccepted(f"the variable {name!r}, which may be 0, stands below a fraction line")
         return result
+
+    def depends_on(self, polynomial: Polynomial) -> set[str]:
+        """The region's variables that a polynomial depends on, through every definition: y² = p makes y one of p's."""
+        found: set[str] = set()
+        pending = self.normal(polynomial).variables()
+        while pending:
+            name = pending.pop()
+            found.add(name)
+            if name in self.squares:
+                pending |= self.normal(self.squares[name]).variables() - found
+        return found
 
     def at_most(self, lower: Polynomial, upper: Polynomial) -> bool:
         """Whether lower ≤ upper is found on the whole region."""
@@ -283,6 +304,8 @@ class Context:
         if says.kind not in ("norm", "below", "above", "distance"):
             raise NotAccepted(f"unknown kind of statement {says.kind!r}")
         of = matrix(says.of)
+        if says.kind == "distance" and not self.equal(of, matrix("B_perp.T*B")):
+            raise NotAccepted("a distance is said of Y = B_perpᵀB")
         if says.kind in ("below", "above") and not self.symmetric(of):
             raise NotAccepted(f"{says.of!r} is not symmetric")
         return Judgement(says.kind, of, scalar(says.bound))
@@ -294,50 +317,11 @@ class Context:
         )
 
 
-def reduce_words(polynomial: Poly) -> Poly:
-    """Use the frame's and the inverse's rules on every word until none applies."""
-    polynomial = polynomial.rewrite(_frame_rules())
-    B, B_star, B_perp, inverse = (find_letter(name).code for name in ("B", "B_star", "B_perp", "G_inv"))
-    complement = identity("d") - letter_poly(B_star) * letter_poly(B_star + 1)
-    patterns = (
-        (bytes([B_perp, B_perp + 1]), complement),
-        (bytes([B + 1, B, inverse]), identity("k")),
-        (bytes([inverse, B + 1, B]), identity("k")),
-    )
-    done, open_ = Poly(polynomial.shape), polynomial
-    while open_:
-        following = Poly(polynomial.shape)
-        kept = {}
-        for key, value in open_.terms.items():
-            replaced = _replace_once(key, value, polynomial.shape, patterns)
-            if replaced is None:
-                kept[key] = value
-            else:
-                following = following + replaced
-        done = done + Poly(polynomial.shape, kept)
-        open_ = following.rewrite(_frame_rules())
-    return done
-
-
-def _replace_once(key, value, shape, patterns) -> Poly | None:  # type: ignore[no-untyped-def]
-    powers, scalars, core = key
-    words = [*scalars, core]
-    for index, word in enumerate(words):
-        for pattern, replacement in patterns:
-            at = word.find(pattern)
-            if at < 0:
-                continue
-            middle = replacement
-            for code in reversed(word[:at]):
-                middle = letter_poly(code) * middle
-            for code in word[at + len(pattern) :]:
-                middle = middle * letter_poly(code)
-            others = Poly(("1", "1"), {(powers, tuple(w for i, w in enumerate(scalars) if i != index), b""): value})
-            if index < len(scalars):
-                rest = Poly(shape, {((0,) * len(SCALARS), (), core): 1})
-                return others * middle * rest
-            return others * middle
-    return None
+def _upper_end(text: str) -> Fraction | None:
+    """A range's upper end: a fraction of a few digits, None for no end."""
+    if not re.fullmatch(r"(\d{1,12}(/[1-9]\d{0,11})?)?", text):
+        raise NotAccepted(f"a range ends at {text!r:.40}; a whole number or a fraction p/q is read")
+    return Fraction(text) if text else None
 
 
 REFUSALS = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError, ArithmeticError)

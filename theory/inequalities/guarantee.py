@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from metarep.theory.dynamics.rates import HeadMoments, third_moment
+from metarep.theory.dynamics.rates import HeadMoments
 from metarep.theory.inequalities.conditions import CONDITIONS, Quantities, guaranteed_rate
 
-ROUNDING = 1e-9
-"""How far a given B_0 may be from balance, a head or a moment from 0, relative to their sizes: what is left where a
-file has nine digits. A theorem's bound moves by as much.
+ROUNDING = 1e-12
+"""How far a given B_0 may be from balance, relative to 1: what its own rounding explains. In the theorems for any heads
+‖I − αBᵀB‖ contracts, so that this much more is soon gone; a head or a mean that is to be 0 must be exactly 0, since
+w = 0 need not be stable and the theorems for centred heads ask nothing of β/α.
 """
 APPLICABLE = {
     "fo-anil": ("theorem-fo-anil-centred", "theorem-fo-anil"),
@@ -123,7 +124,7 @@ def guarantee(
     at = _quantities(heads.reshape(-1, *heads.shape[-2:]), alpha, beta, dist0)
     start = (
         Side(r"\alpha B_0^\top B_0 = I", imbalance, ROUNDING),
-        Side("w_0 = 0", start_head, ROUNDING),
+        Side("w_0 = 0", start_head, 0.0),
         Side(r"0 < \mu_*^2", 0.0 if at.mu_squared > 0 else 1.0, 0.0),
     )
     names = APPLICABLE.get(learner, ())
@@ -134,22 +135,28 @@ def guarantee(
 
 
 def _quantities(steps: np.ndarray, alpha: float, beta: float, dist0: float) -> Quantities:
-    """The quantities of all steps' heads, (T, k, n); a mean and odd moments within ``ROUNDING`` of 0 count as 0."""
+    """The quantities of all steps' heads, (T, k, n); symmetric are they if −w_{*,i} is a head as often as w_{*,i}."""
     moments = [HeadMoments.of(heads) for heads in steps]
     L = max(each.L for each in moments)
     eta = max(each.eta for each in moments)
-    third = max(float(np.abs(third_moment(heads)).max()) for heads in steps)
+    symmetric = all(_symmetric(heads) for heads in steps)
     return Quantities(
         alpha,
         beta,
         mu_squared=min(each.mu for each in moments) ** 2,
         L_squared=L**2,
-        mean=eta if eta > ROUNDING * L else 0.0,
+        mean=0.0 if symmetric else eta,
         dist0=dist0,
         longest=float(np.linalg.norm(steps, axis=-2).max()),
         trace=max(float(np.trace(each.second)) for each in moments),
-        symmetric=eta <= ROUNDING * L and third <= ROUNDING * L**3,
+        symmetric=symmetric,
     )
+
+
+def _symmetric(heads: np.ndarray) -> bool:
+    """Whether the negative heads, sorted, are the heads, sorted: exact, as it must be."""
+    one, other = (array[np.lexsort(array.T)] for array in (heads.T + 0.0, 0.0 - heads.T))
+    return bool((one == other).all())
 
 
 def _sides(theorem: str, at: Quantities) -> tuple[Side, ...]:

@@ -50,6 +50,8 @@ def statement(says: Says, found: Judgement | None = None) -> str:
     computed = found is not None and isinstance(found.bound, Polynomial) and not says.bound
     bound = polynomial(found.bound) if computed else expression(says.bound)  # type: ignore[union-attr, arg-type]
     match says.kind:
+        case "odd":
+            return r"\text{every odd moment of the heads vanishes}"
         case "each":
             return rf"\left\|{_name(says.of)}\right\| \le {bound} \text{{ for every task}}"
         case "norm":

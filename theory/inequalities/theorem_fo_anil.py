@@ -36,34 +36,36 @@ class Constants:
 
 
 def region(constants: Constants) -> Region:
-    """The variables: a = αβL²κ²/E, g = (β/α)κ⁴/E², f = (β/α)κ⁴η²/(E³μ²), ρ = μ_t²/L², σ = μ²/μ_t², E, and the state.
+    """The variables: a = αβL²κ²/E, g = (β/α)κ⁴/E², f = (β/α)κ⁴η²/(E³μ²), k0 = κ⁻² = μ²/L², E, s, and the state.
 
-    With these β = gE²ρ²σ², L² = a/(gEρσ), μ_t² = a/(gEσ), η² = fa/g² (at α = 1) are identities, and the theorem's
-    conditions are a ≤ c1, g ≤ c2, f ≤ c3.
+    s in [0, 1] varies from step to step: ρ = μ_t²/L² = k0 + s − s k0 lies between k0 and 1. With these β = gE²k0²,
+    L² = a/(gE k0), μ_t² = aρ/(gE k0), η² = fa/g² (at α = 1) are identities, and the theorem's conditions are a ≤ c1,
+    g ≤ c2, f ≤ c3.
     """
     c = constants
     return Region(
         ranges=(
-            ("a", c.c1), ("g", c.c2), ("f", c.c3), ("E", c.offset), ("d0", c.offset), ("rho", "1"), ("sigma", "1"),
+            ("a", c.c1), ("g", c.c2), ("f", c.c3), ("E", c.offset), ("d0", c.offset), ("k0", "1"), ("s", "1"),
             ("zeta", "1"), ("xi", "1"), ("upsilon", "1"), ("eta", ""),
         ),
-        positive=("g", "E", "rho", "sigma"),
+        positive=("g", "E", "k0"),
         symbols=(
             ("c", c.c),
-            ("beta", "g*E**2*rho**2*sigma**2"),
-            ("L**2", "a/(g*E*rho*sigma)"),
-            ("mu**2", "a/(g*E*sigma)"),
+            ("rho", "k0 + s - s*k0"),
+            ("beta", "g*E**2*k0**2"),
+            ("L**2", "a/(g*E*k0)"),
+            ("mu**2", "a*rho/(g*E*k0)"),
             ("eta**2", "f*a/g**2"),
             ("X", f"({c.span})*a*d0"),
             ("H", f"({c.span})*({c.head})*g*d0*eta"),
             ("x", "X*xi"),
             ("z", "d0*zeta"),
             ("omega", "H*upsilon"),
-            ("tau", "c*a*E**2*rho**2*sigma"),
-            ("tau_least", "c*a*E**2*rho**2*sigma**2"),
+            ("tau", "c*a*E**2*k0*rho"),
+            ("tau_least", "c*a*E**2*k0**2"),
         ),
         relations=(("d0", f"{c.offset} - E"), ("E", f"{c.offset} - d0")),
-        varying=("rho", "sigma"),
+        varying=("s",),
     )  # fmt: skip
 
 

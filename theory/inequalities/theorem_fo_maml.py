@@ -39,31 +39,32 @@ class CloseConstants(Constants):
 
 
 def region(c: CloseConstants) -> Region:
-    """a = αβL²κ², g = (β/α)κ⁴, S = ηWL²/μ⁴, n = η/W, ρ = μ_t²/L², σ = μ²/μ_t², share = dist_0² tr Ψ_*/μ²."""
+    """a = αβL²κ², g = (β/α)κ⁴, S = ηWL²/μ⁴, n = η/W, k0 = κ⁻², share = dist_0² tr Ψ_*/μ²; s varies."""
     return Region(
         ranges=(
-            ("a", c.c1), ("g", c.c2), ("S", c.c4), ("n", "1"), ("share", c.c5), ("d0", c.c5), ("rho", "1"),
-            ("sigma", "1"), ("zeta", "1"), ("xi", "1"), ("upsilon", "1"), ("W", ""),
+            ("a", c.c1), ("g", c.c2), ("S", c.c4), ("n", "1"), ("share", c.c5), ("d0", c.c5), ("k0", "1"),
+            ("s", "1"), ("zeta", "1"), ("xi", "1"), ("upsilon", "1"), ("W", ""),
         ),
-        positive=("a", "g", "n", "d0", "rho", "sigma"),
+        positive=("a", "g", "n", "d0", "k0"),
         symbols=(
             ("c", c.c),
             ("E", "1"),
-            ("beta", "g*rho**2*sigma**2"),
-            ("L**2", "a/(g*rho*sigma)"),
-            ("mu**2", "a/(g*sigma)"),
+            ("rho", "k0 + s - s*k0"),
+            ("beta", "g*k0**2"),
+            ("L**2", "a/(g*k0)"),
+            ("mu**2", "a*rho/(g*k0)"),
             ("eta", "n*W"),
-            ("W**2", "S*a*rho*sigma/(g*n)"),
+            ("W**2", "S*a*k0/(g*n)"),
             ("t", "share*a/(g*d0)"),
             ("X", f"({c.span})*a*d0"),
             ("H", f"({c.span})*({c.head})*g*d0*eta"),
             ("x", "X*xi"),
             ("z", "d0*zeta"),
             ("omega", "H*upsilon"),
-            ("tau", "c*a*rho**2*sigma"),
-            ("tau_least", "c*a*rho**2*sigma**2"),
+            ("tau", "c*a*k0*rho"),
+            ("tau_least", "c*a*k0**2"),
         ),
-        varying=("rho", "sigma"),
+        varying=("s",),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ ANIL's) without the head: ζ passes mass to ξ, and ξ keeps it.
 
 from dataclasses import dataclass
 
-from metarep.theory.inequalities.core import Derivation, Region, Says, State
+from metarep.theory.inequalities.core import ODD, Derivation, Region, Says, State
 from metarep.theory.inequalities.theorem_fo_anil import TASKS, closing, frame, perpendicular_after
 
 
@@ -33,7 +33,10 @@ CENTRED = (*TASKS[:2], Says("norm", "w_bar", "0"))
 
 
 def region(c: ZeroHeadConstants) -> Region:
-    """a = αβL²κ²/E, ρ = μ_t²/L², σ = μ²/μ_t²; βL² = aEρσ at α = 1, L any positive number."""
+    """a = αβL²κ²/E, ρ = μ_t²/L², σ = μ²/μ_t²; βL² = aEρσ at α = 1, L any positive number.
+
+    ρ and σ vary from step to step apart from each other: more than is needed, since ρσ = κ⁻² is the same at every step.
+    """
     return Region(
         ranges=(
             ("a", c.c1), ("E", c.offset), ("d0", c.offset), ("rho", "1"), ("sigma", "1"), ("zeta", "1"), ("xi", "1"),
@@ -57,8 +60,11 @@ def region(c: ZeroHeadConstants) -> Region:
 STATE = (State("zeta", "1", "(1 - tau)**2*zeta"), State("xi", "0", "xi + (2*tau - tau**2)*zeta"))
 
 
-def derivation(exact: bool, constants: ZeroHeadConstants | None = None) -> Derivation:
-    """The proof for the steps of FO-ANIL and FO-MAML, or (``exact``) of Exact ANIL and Exact MAML, at w = 0."""
+def derivation(exact: bool, constants: ZeroHeadConstants | None = None, symmetric: bool = False) -> Derivation:
+    """The proof for the steps of FO-ANIL and FO-MAML, or (``exact``) of Exact ANIL and Exact MAML, at w = 0.
+
+    ``symmetric`` assumes of the heads that every odd moment vanishes, which Exact MAML's step needs.
+    """
     c = constants or (EXACT if exact else FIRST_ORDER)
     at = frame(c.inverse, CENTRED, KEPT)
     b = at.b
@@ -95,7 +101,7 @@ def derivation(exact: bool, constants: ZeroHeadConstants | None = None) -> Deriv
     return Derivation(
         title=f"Theorem 1 for {'Exact ANIL and Exact MAML' if exact else 'FO-ANIL and FO-MAML'} with a head at 0",
         region=region(c),
-        assumed=CENTRED,
+        assumed=(*CENTRED, ODD) if symmetric else CENTRED,
         kept=KEPT,
         start=START,
         state=STATE,

@@ -65,7 +65,8 @@ def theorem_centred_proof(name: str) -> Checked:
 def theorem_symmetric_proof(name: str) -> Checked:
     """Exact ANIL (centred heads) or Exact MAML (symmetric heads) with w_0 = 0: one condition, every T and k."""
     heads: Heads = "centred" if name == "anil" else "symmetric"
-    return check(theorem_zero_head.derivation(exact=True), learner_step(name, heads, True))
+    derivation = theorem_zero_head.derivation(exact=True, symmetric=heads == "symmetric")
+    return check(derivation, learner_step(name, heads, True))
 
 
 THEOREMS: dict[str, Callable[[], Checked]] = {

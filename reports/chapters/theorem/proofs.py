@@ -225,7 +225,8 @@ def proofs_section() -> b.Section:
                 r"$a = \alpha\beta L_*^2\kappa_*^2/E_0$, $g = \beta\kappa_*^4/(\alpha E_0^2)$, "
                 r"$f = g\eta_*^2/(E_0\mu_*^2)$; for FO-MAML $E_0 = 1$, $S$ is $\eta_*\max_i\|w_{*,i}\|$ over "
                 r"$\mu_*^4/L_*^2$ and $s$ is $\mathrm{dist}_0^2\,\mathrm{tr}\,\Psi_*$ over $\mu_*^2$. With changing "
-                r"tasks $\rho$ and $\sigma$ are the step's $\mu_t^2/L^2$ and $\mu_*^2/\mu_t^2$. The other numbers were "
+                r"tasks $\rho$ is the step's $\mu_t^2/L_*^2$, from $k_0 = \kappa_*^{-2}$ to 1 as $s$ goes from 0 to 1 "
+                r"(where the head stays at 0, $\sigma$ is $\mu_*^2/\mu_t^2$ besides). The other numbers were "
                 "found by search, and the core checks that they fit."
             ),
             *(_proof(names) for names in PROOFS),

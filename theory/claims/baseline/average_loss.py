@@ -191,8 +191,7 @@ def baseline_lower_bound(example: Example, implementation: Implementation, *, wh
     direction: $\mathrm{dist}(B_t, B_*) \ge \sigma_2(B_{*\perp}^\top \hat B_0)$ for every $t$.
 
     Given: all $d > k \ge 2$ and $t$, any $\beta \ge 0$, any principal angles, a mean that is any multiple of one
-    direction at each step; examples: $d \ge k + 2$, $t \le «steps»$ and
-    $\beta(\|B_0\|^2 + \|w_0\|^2 + \eta_*) \le 1/3$
+    direction at each step; examples: $d \ge k + 2$, $t \le «steps»$ and $\beta(\|B_0\|^2 + \|w_0\|^2 + \eta_*) \le 1/3$
 
     Follows from the one direction for every step size; larger ones multiply rounding errors beside it, which is why
     they are checked exactly there. It says nothing for $d = k + 1$, nor for task means that turn.

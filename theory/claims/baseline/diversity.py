@@ -148,10 +148,10 @@ def diversity_needed(example: Example, implementation: Implementation, learner: 
     Y]y\|$ as long as $B_t$ has full rank.
 
     Given: all $d > k \ge 2$, $n$, $t$, $B_0$, $w_0$, $\alpha$, $\beta \ge 0$, the minimum over $y$ with $[X; Y]y \ne 0$
-    (above 0 for almost every $B_0$ if $d \ge 2k$); examples: $2k \le d \le 2k + 2$, $k = 2, 3$,
-    not all heads zero, $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$,
-    $\frac14 \le \alpha L_* \le 2$, $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$«spread»; tasks fixed
-    or taking turns; $t \le «steps»$«horizon»
+    (above 0 for almost every $B_0$ if $d \ge 2k$); examples: $2k \le d \le 2k + 2$, $k = 2, 3$, not all heads zero,
+    $\alpha\|B_0\|^2 \le 1$, $\alpha\|w_0\|^2 \le k/4$, $\frac14 \le \alpha L_* \le 2$,
+    $\beta(1/\alpha + \|w_0\|^2 + L_* + \alpha L_*^2) \le \frac14$«spread»; tasks fixed or taking turns; $t \le
+    «steps»$«horizon»
 
     Follows from the right factor: $[X; Y]$ is multiplied by the same $N$ as $Y$, and some direction of
     $\mathrm{col}(B_t)$ has no component along the heads' subspace.«so»

@@ -42,7 +42,8 @@ def _fitted_step_sizes(point: Point, beta_too: bool) -> tuple[float, float] | No
         starts.append((float(np.linalg.norm(b * move - target)), float(a), b))
     for _, a, b in sorted(starts)[:3]:
         start = [a, b] if beta_too else [a]
-        fit = least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15, x_scale=np.abs(start), max_nfev=60)
+        scale = np.maximum(np.abs(start), np.finfo(float).eps)  # b = 0 is the best start if nothing moves
+        fit = least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15, x_scale=scale, max_nfev=60)
         a, b = float(fit.x[0]), float(fit.x[1]) if beta_too else 1.0
         if point.misses(scaled(point.reference(a), b)) <= 1:
             return a, b
