@@ -67,7 +67,7 @@ def _words(learner: Learner) -> Mapping[str, Any]:
     theorem = f"theorem-{learner.name}"
     span, head = fraction(constants.span), fraction(getattr(constants, "head", "0"))
     balance = rf"{span}\,\alpha\beta L_*^2 \frac{{\kappa_*^2}}{{E_0}}\,\mathrm{{dist}}_0^2"
-    by_balance = rf"\Big({balance}\Big)" if learner.name == "anil" else ""
+    by_balance = rf"\left({balance}\right)" if learner.name == "anil" else ""
     return {
         "rate": fraction(constants.c),
         "balance": balance,
