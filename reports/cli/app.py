@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from metarep.reports import package_version
-from metarep.reports.cli import check, report, simulation, study, sweep, theory
+from metarep.reports.cli import certify, check, report, simulation, study, sweep, theory
 from metarep.reports.page.output import InputError
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (theory, simulation, sweep, study, check, report):
+for module in (theory, certify, simulation, sweep, study, check, report):
     module.register(app)
 
 

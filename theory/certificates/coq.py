@@ -129,7 +129,7 @@ class Theorem:
 
     def ast(self, node: Node, whole: bool = False) -> str:
         """The term as data (``whole``: its definition, not its name)."""
-        op, args, rows, _ = self.graph.nodes[node]
+        op, args = self.graph.nodes[node][:2]
         if node in self.defined and not whole:
             return f"Var {self.letters[self.defined[node]]}"
         inner = [f"({self.ast(below)})" for below in self._below(node)]
@@ -285,7 +285,7 @@ class Theorem:
         out.append(f"pose dims (i : nat) : nat := match i with {sizes_by} | _ => 0%N end.\n")
         cases = "\n  ".join(
             f"| {n}%positive => match a, b return 'M[R]_(D dims a, D dims b) with "
-            f"| {self.dimensions[self.shapes[x][0]]}%N, {self.dimensions[self.shapes[x][1]]}%N => {identifier(x)} | _, _ => 0 end"
+            f"| {'%N, '.join(str(self.dimensions[size]) for size in self.shapes[x])}%N => {identifier(x)} | _, _ => 0 end"
             for x, n in letters.items()
         )
         out.append(
@@ -300,7 +300,7 @@ class Theorem:
             f"exact (@check_sound {settings} R dims L sc {'half' if self.half else '0'}\n  "
             f"{_all(f'symmetric_{i}' for i in range(len(symmetric)))} {_all([*pairs, *flipped])} "
             f"{_all(f'nil_{n}' for n in self.nilpotent if n in self.scalars)} {'half_E' if self.half else 'I'}\n  "
-            f"rules_{label} defs_{label} {a} {b} left_{label} right_{label}\n  {_all(f'rule_{i}' for i in range(len(rules)))}\n  "
+            f"{data}\n  {_all(f'rule_{i}' for i in range(len(rules)))}\n  "
             f"{_all(f'{name}_E' for name, _ in definitions)} check_{label}).\nQed.\n"
         )
         return "".join(out)
