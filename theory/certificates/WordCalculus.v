@@ -1043,3 +1043,31 @@ by apply/eqP; rewrite -subr_eq0; apply/eqP; rewrite -[LHS]/(ev (Add l (Opp r)) a
 Qed.
 
 End Calculus.
+
+(* ---- MathComp's operations on matrices over a commutative ring, under names whose types Coq finds at once ---- *)
+
+Section Operations.
+Variable R : comRingType.
+Definition madd m n (A B : 'M[R]_(m, n)) : 'M[R]_(m, n) := A + B.
+Definition mopp m n (A : 'M[R]_(m, n)) : 'M[R]_(m, n) := - A.
+Definition mmul m n p (A : 'M[R]_(m, n)) (B : 'M[R]_(n, p)) : 'M[R]_(m, p) := A *m B.
+Definition mtr m n (A : 'M[R]_(m, n)) : 'M[R]_(n, m) := A^T.
+Definition mscale m n (c : R) (A : 'M[R]_(m, n)) : 'M[R]_(m, n) := c *: A.
+Definition mtimes m n (A : 'M[R]_(m, n)) (c : nat) : 'M[R]_(m, n) := A *+ c.
+Definition mtrace n (A : 'M[R]_n) : R := \tr A.
+Definition mone n : 'M[R]_n := 1%:M.
+Definition mzero m n : 'M[R]_(m, n) := 0.
+Definition spow (c : R) (n : nat) : R := c ^+ n.
+End Operations.
+
+Declare Scope word_scope.
+Delimit Scope word_scope with W.
+Notation "A + B" := (madd A B) : word_scope.
+Notation "- A" := (mopp A) : word_scope.
+Notation "A - B" := (madd A (mopp B)) : word_scope.
+Notation "A *m B" := (mmul A B) : word_scope.
+Notation "A ^T" := (mtr A) : word_scope.
+Notation "c *: A" := (mscale c A) : word_scope.
+Notation "A *+ n" := (mtimes A n) : word_scope.
+Notation "'\tr' A" := (mtrace A) : word_scope.
+Notation "c ^+ n" := (spow c n) : word_scope.

@@ -19,11 +19,24 @@ Require Import WordCalculus.
 Import GRing.Theory.
 Set Warnings "-notation-overridden,-ambiguous-paths".
 Local Open Scope ring_scope.
+Local Open Scope word_scope. (* + *m ^T *: ... are MathComp's own, see the end of WordCalculus.v *)
 """
 FUEL = 200
 """Rewriting steps a word, at most."""
 SMALLEST_SHARED = 4
 """Terms of at least this size that are used more than once become definitions."""
+MOST_WITH_NOTATION = 25
+"""A theorem with more definitions has all dimensions written out: Coq would need long to find them."""
+EXPLICIT = {
+    "add": "madd",
+    "opp": "mopp",
+    "mul": "mmul",
+    "tr": "mtr",
+    "sca": "mscale",
+    "half": "mscale",
+    "pow": "mscale",
+    "nat": "mtimes",
+}
 RESERVED = {"R", "S", "L", "D", "I", "E", "sc", "half", "dims"}
 
 
@@ -156,14 +169,16 @@ class Theorem:
         if node in self.defined and not whole:
             return self.defined[node]
         inner = [self.math(below) for below in self._below(node)]
+        if len(self.defined) > MOST_WITH_NOTATION and op in EXPLICIT:
+            return self._explicit(node, inner)
         match op:
             case "var":
                 return identifier(args[0])
             case "one":
-                return f"(1%:M : 'M[R]_{self.graph.shape(node)[0]})"
+                return f"(mone R {self.graph.shape(node)[0]})"
             case "zero":
                 rows, cols = self.graph.shape(node)
-                return f"(0 : 'M[R]_({rows}, {cols}))"
+                return f"(mzero R {rows} {cols})"
             case "add":
                 return f"({inner[0]} + {inner[1]})"
             case "opp":
@@ -177,13 +192,28 @@ class Theorem:
             case "half":
                 return f"(half *: {inner[0]})"
             case "trace":
-                return f"(\\tr {inner[0]} *: (1%:M : 'M[R]_1))"
+                return f"(\\tr {inner[0]} *: mone R 1)"
             case "nat":
                 return f"({inner[0]} *+ {args[0]})"
             case "pow":
                 power = f" ^+ {args[1]}" if args[1] > 1 else ""
                 return f"({identifier(args[0])}{power} *: {inner[0]})"
         raise CannotExportError(f"no notation for {op}")
+
+    def _explicit(self, node: Node, inner: list[str]) -> str:
+        """The term with all dimensions written out."""
+        op, args, rows, cols = self.graph.nodes[node]
+        if op == "pow":
+            inner.insert(0, f"(spow {identifier(args[0])} {args[1]})")
+        elif op == "half":
+            inner.insert(0, "half")
+        elif op == "sca":
+            inner[0] = f"(@mtrace R 1 {inner[0]})"
+        elif op == "nat":
+            inner.append(str(args[0]))
+        sizes = (rows, self.graph.shape(args[0])[1], cols) if op == "mul" else (rows, cols)
+        sizes = sizes[::-1] if op == "tr" else sizes
+        return f"(@{EXPLICIT[op]} R {' '.join(sizes)} {' '.join(inner)})"
 
     def _type(self, name: str) -> str:
         rows, cols = self.shapes[name]
@@ -206,9 +236,9 @@ class Theorem:
         stop = right.rows if rule.right.endswith("'") else right.cols
         (code, shown), (next_code, next_shown) = self._code(rule.left), self._code(rule.right)
         if rule.result is None:
-            data, result = "Nul", "0"
+            data, result = "Nul", f"mzero R {start} {stop}"
         elif not rule.result:
-            data, result = "One", "1%:M"
+            data, result = "One", f"mone R {start}"
         else:
             number, result = self._code(rule.result)
             data = f"Var {int(number) // 2}" if not int(number) % 2 else f"Trn (Var {int(number) // 2})"
@@ -267,7 +297,7 @@ class Theorem:
             binders.append(f"({' '.join(sizes)} : nat)")
         if self.scalars:
             binders.append(f"({' '.join(map(identifier, self.scalars))} : R)")
-        binders.append("(half : R) (half_E : half *+ 2 = 1)" if self.half else "")
+        binders.append("(half : R) (half_E : (half *+ 2)%R = 1)" if self.half else "")
         binders += [f"({identifier(name)} : {self._type(name)})" for name in free]
         binders += [f"(inverse_{i} : {identifier(n[:-3])} * {identifier(n)} = 1)" for i, n in enumerate(inverse)]
         binders += [f"(nil_{n} : {n} * {n} = 0)" for n in self.nilpotent if n in self.scalars]
@@ -284,8 +314,8 @@ class Theorem:
         sizes_by = " ".join(f"| {n - 1} => {x}" for x, n in self.dimensions.items() if n)
         out.append(f"pose dims (i : nat) : nat := match i with {sizes_by} | _ => 0%N end.\n")
         cases = "\n  ".join(
-            f"| {n}%positive => match a, b return 'M[R]_(D dims a, D dims b) with "
-            f"| {'%N, '.join(str(self.dimensions[size]) for size in self.shapes[x])}%N => {identifier(x)} | _, _ => 0 end"
+            f"| {n}%positive => match a, b return 'M[R]_(D dims a, D dims b) with | "
+            f"{'%N, '.join(str(self.dimensions[size]) for size in self.shapes[x])}%N => {identifier(x)} | _, _ => 0 end"
             for x, n in letters.items()
         )
         out.append(
