@@ -128,7 +128,7 @@ def test_a_claim_without_its_rules_does_not_compile(compiled_by):
 @pytest.mark.coq
 def test_a_wrong_word_in_a_gradient_does_not_compile(compiled_by):
     loss = (a.B * a.w - a.theta).T * (a.B * a.w - a.theta)
-    grad = Poly(("d", "k"))._made("gradient", loss, "B")
+    grad = Poly(("d", "k")).made_by("gradient", loss, "B")
     grad.terms = ((a.B * a.w - a.theta) * a.w.T).terms  # without the 2
     assert compiled_by("wrong_gradient", ("a gradient", grad, (a.B * a.w - a.theta) * a.w.T)) != ""
 

@@ -171,12 +171,13 @@ class Poly:
         if self.shape != other.shape:
             raise ValueError(f"cannot add {self.shape[0]}×{self.shape[1]} and {other.shape[0]}×{other.shape[1]}")
         more, fewer = (self, other) if len(other.terms) <= len(self.terms) else (other, self)
-        return _accumulate(Poly(self.shape, dict(more.terms)), fewer)._made("add", self, other)
+        return _accumulate(Poly(self.shape, dict(more.terms)), fewer).made_by("add", self, other)
 
     def __neg__(self) -> "Poly":
-        return Poly(self.shape, {key: -value for key, value in self.terms.items()})._made("times", self, -1)
+        return Poly(self.shape, {key: -value for key, value in self.terms.items()}).made_by("times", self, -1)
 
-    def _made(self, *how: Any) -> "Poly":
+    def made_by(self, *how: Any) -> "Poly":
+        """This polynomial, noted to be the result of an operation: its name and what it was applied to (``made``)."""
         self.made = how
         return self
 
@@ -186,7 +187,7 @@ class Poly:
     def __mul__(self, other: Union["Poly", Coefficient]) -> "Poly":
         if isinstance(other, int | Fraction):
             terms = {key: value * other for key, value in self.terms.items()} if other else {}
-            return Poly(self.shape, terms)._made("times", self, other)
+            return Poly(self.shape, terms).made_by("times", self, other)
         if other.shape == SCALAR_SHAPE and self.shape[1] != "1":
             return other * self
         if self.shape == SCALAR_SHAPE:
@@ -205,7 +206,7 @@ class Poly:
                 powers = _add_powers(powers_a, powers_b) if powers_b != ONE else powers_a
                 scalars = tuple(sorted((*scalars_a, *scalars_b, *new))) if new or scalars_b else scalars_a
                 _add_term(terms, (powers, scalars, core), a * b * sign)
-        return Poly(shape, terms)._made("mul", self, other)
+        return Poly(shape, terms).made_by("mul", self, other)
 
     __matmul__ = __mul__
 
@@ -218,11 +219,10 @@ class Poly:
         terms: dict[Key, Coefficient] = {}
         for (powers, scalars, core), value in self.terms.items():
             terms[(powers, scalars, _transpose_word(core))] = value * _transpose_sign(core)
-        return Poly((self.shape[1], self.shape[0]), terms)._made("T", self)
+        return Poly((self.shape[1], self.shape[0]), terms).made_by("T", self)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
-        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is zero.
-        """
+        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where it is zero."""
         terms: dict[Key, Coefficient] = {}
         one_row = self.shape[0] == "1"
         for (powers, scalars, core), value in self.terms.items():
@@ -290,7 +290,7 @@ class Poly:
                 if self.shape != SCALAR_SHAPE:
                     product = product * _translate_core(core, self.shape, translate)
             total = _accumulate(total, product)
-        return total._made("substitute", self, dict(replacements))
+        return total.made_by("substitute", self, dict(replacements))
 
     def rewrite(self, rules: Iterable["Rule"]) -> "Poly":
         """Apply rules such as B_{*⊥}ᵀB_* = 0 or QQᵀ = I to every word until none applies (and their transposes).
@@ -316,7 +316,7 @@ class Poly:
                         found = True
             return 1, powers, word
 
-        return self.map_words(change)._made("rewrite", self, rules)
+        return self.map_words(change).made_by("rewrite", self, rules)
 
     def degree(self, name: str) -> int:
         """The largest number of times the letter (or its transpose) stands in a term; −1 for the zero polynomial.
@@ -368,7 +368,7 @@ class Poly:
                     last = core if position < len(scalars) else rest
                     key = (powers, tuple(sorted((*others, *new))), last)
                     _accumulate(total, Poly(self.shape, {key: value * sign} if sign else {}))
-        return total._made("polarise", self, dict(directions))
+        return total.made_by("polarise", self, dict(directions))
 
     def strip_left(self, name: str) -> "Poly":
         """X with self = (letter)·X. ``ValueError`` if some word does not begin with that letter."""
@@ -401,7 +401,7 @@ class Poly:
         if powers:
             raise ValueError(f"unknown scalar {', '.join(powers)}; known: {', '.join(SCALARS)}")
         terms = {(_add_powers(p, shift), s, core): v * factor for (p, s, core), v in self.terms.items()}
-        return Poly(self.shape, terms if factor else {})._made("scaled", self, factor, shift)
+        return Poly(self.shape, terms if factor else {}).made_by("scaled", self, factor, shift)
 
     def __repr__(self) -> str:
         return f"Poly({self.shape[0]}×{self.shape[1]}, {len(self)} words)"
@@ -510,7 +510,7 @@ def gradient(scalar: Poly, name: str) -> Poly:
             inside a trace (``traces.gradient_with_traces`` differentiates these too).
     """
     scalar._refuse_inside_traces((name,))
-    return gradient_beside_traces(scalar, name)._made("gradient", scalar, name)
+    return gradient_beside_traces(scalar, name).made_by("gradient", scalar, name)
 
 
 def gradient_beside_traces(scalar: Poly, name: str) -> Poly:

@@ -94,6 +94,8 @@ def export_identities(
         except CannotExportError as error:
             left_out.append(f"{what}: {error}")
             continue
+        if bare := theorem.graph.bare:
+            left_out.append(f"{what}: how expressions of {', '.join(str(len(x)) for x in bare)} words were found")
         waiting += more
         theorems += [*new, theorem.text()]
         names += [*(f"derivative: {found.name or 'along directions'}" for found in more), what]

@@ -20,10 +20,19 @@ LARGEST = 1500
 
 Node = int
 Substitution = dict[str, Node]
+RESCALED = "alpha/c"
+"""Not a letter: the power of c that comes with every α in an expression, in a ``Substitution``."""
 
 
 class CannotExportError(ValueError):
     """What has no form in Coq's language of this package; the message says why."""
+
+
+def _rescaled(powers: Powers, at: Substitution) -> Powers:
+    if not at.get(RESCALED):
+        return powers
+    alpha, c = SCALARS.index("alpha"), SCALARS.index("c")
+    return tuple(p + at[RESCALED] * powers[alpha] if i == c else p for i, p in enumerate(powers))
 
 
 @dataclass(frozen=True)
@@ -40,13 +49,16 @@ class Derivative:
 
 @dataclass
 class Graph:
-    """Terms, each once: (operation, arguments, rows, columns). What was used on the way is collected besides."""
+    """Terms, each once: (operation, arguments, rows, columns). What was used on the way is collected besides: rules,
+    derivatives, and polynomials of which only the words are known (``bare``).
+    """
 
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     index: dict[tuple[Any, ...], Node] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
     derivatives: list[Derivative] = field(default_factory=list)
     named: dict[Node, str] = field(default_factory=dict)
+    bare: list[Poly] = field(default_factory=list)
     _seen: dict[tuple[Any, ...], Node] = field(default_factory=dict)
     _kept: list[Any] = field(default_factory=list)
 
@@ -155,7 +167,7 @@ class Graph:
                 factor = self._word(scalar, at)
                 plain = self.shape(term) == ("1", "1") and self.nodes[term][0] == "one"
                 term = factor if plain else self.node("sca", (factor, term), rows, cols)
-            total = self.add(total, self.times(term, value, powers))
+            total = self.add(total, self.times(term, value, _rescaled(powers, at)))
         return total
 
     def _word(self, word: bytes, at: Substitution) -> Node:
@@ -188,13 +200,15 @@ class Graph:
             case ("times", inner, value):
                 return self.times(self.follow(inner, at), value)
             case ("scaled", inner, value, powers):
-                return self.times(self.follow(inner, at), value, powers)
+                return self.times(self.follow(inner, at), value, _rescaled(powers, at))
             case ("mul", left, right):
                 return self.mul(self.follow(left, at), self.follow(right, at))
             case ("T", inner):
                 return self.transposed(self.follow(inner, at))
             case ("substitute", inner, replacements):
                 return self.follow(inner, self._at(replacements, at))
+            case ("rescaled", inner, power):  # α c^power for α
+                return self.follow(inner, {**at, RESCALED: at.get(RESCALED, 0) + power})
             case ("rewrite", inner, rules):
                 self._use(rules, at)
                 return self.follow(inner, at)
@@ -203,6 +217,8 @@ class Graph:
             case ("polarise", source, directions):
                 along = tuple(sorted(directions.items()))
                 return self._derived(Derivative(source, polynomial, directions=along), at, "along")
+        if len(polynomial) > 1:
+            self.bare.append(polynomial)
         return self.words(polynomial, at)
 
     def _at(self, replacements: Mapping[str, Poly], at: Substitution) -> Substitution:

@@ -50,12 +50,14 @@ Moved = tuple[np.ndarray, np.ndarray]
 
 def rescale_alpha(polynomial: Poly, power: int) -> Poly:
     """α replaced by α·c^power in every term."""
+    if not power:
+        return polynomial
     terms = {}
     for (powers, scalars, core), value in polynomial.terms.items():
         changed = list(powers)
         changed[C] += power * powers[ALPHA]
         terms[(tuple(changed), scalars, core)] = value
-    return Poly(polynomial.shape, terms)
+    return Poly(polynomial.shape, terms).made_by("rescaled", polynomial, power)
 
 
 def _carried_proof(
