@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.sim.checks import check_whole
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.problems import Problem, StartKind, make_problem
 from metarep.sim.trajectories import run
@@ -21,7 +22,9 @@ Array = np.ndarray
 
 @dataclass(frozen=True)
 class Setting:
-    """One problem setting; the fields are those of ``metarep.sim.problems.make_problem`` and ``metarep.sim.trajectories.run``."""
+    """One problem setting; the fields are those of ``metarep.sim.problems.make_problem`` and
+    ``metarep.sim.trajectories.run``.
+    """
 
     d: int
     k: int
@@ -219,18 +222,9 @@ def _problem(experiment: Experiment, setting: Setting, seed: int) -> Problem:
     # One stream per experiment: curves that differ in the learner see the same problem, those that differ in a
     # distribution's parameters see the same underlying draws.
     rng = np.random.default_rng([seed, zlib.crc32(experiment.name.encode())])
+    s = setting
     return make_problem(
-        setting.d,
-        setting.k,
-        setting.n,
-        setting.alpha,
-        rng,
-        setting.tasks,
-        setting.start,
-        setting.dist0,
-        (setting.trials,),
-        setting.head_mean,
-        setting.head_variances,
+        s.d, s.k, s.n, s.alpha, rng, s.tasks, s.start, s.dist0, (s.trials,), s.head_mean, s.head_variances
     )
 
 
@@ -266,8 +260,7 @@ def run_experiment(
     Raises:
         ValueError: a negative seed.
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise ValueError(f"seed is {seed!r}; allowed: a whole number, 0 or more")
+    check_whole("seed", seed, 0)
     groups: dict[tuple[Any, ...], list[tuple[Panel, Curve]]] = {}
     for panel in experiment.panels:
         for curve in panel.curves:
@@ -314,7 +307,8 @@ def run_experiment(
 
 def task_diversity(problem: Problem, steps: int) -> Array:
     """λ_min(Ψ_{*,t}) of the tasks of steps 0 ... steps − 1, (steps, *batch): what the envelope with fresh tasks is made
-    of."""
+    of.
+    """
 
     def smallest(heads: Array) -> Array:
         return np.linalg.eigvalsh(heads @ np.swapaxes(heads, -1, -2) / problem.n)[..., 0].clip(min=0.0)

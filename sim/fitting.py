@@ -1,5 +1,6 @@
 """The rate of a decaying curve, from the stretch where its logarithm is straight, with an error that does not flatter
-itself."""
+itself.
+"""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,19 +16,23 @@ BLOCKS = 6
 """Blocks of a window whose slopes are compared."""
 SETTLED = 0.01
 """A window is straight when its blocks' slopes drift by less than this share of the slope to either side of the middle
-..."""
+...
+"""
 NOISE_MULTIPLE = 2.0
 """... or by less than this many standard deviations of what the curve's own noise makes them drift."""
 LATE_ENOUGH = 0.2
 """The latest straight window is taken whose fall is at least this share of the largest fall of any: a transient that
-fell far does not count if a settled stretch follows, a floor does not count as it does not fall."""
+fell far does not count if a settled stretch follows, a floor does not count as it does not fall.
+"""
 FLOOR_CLEARANCE = 100.0
 """Points below this multiple of a floor, named by the caller or seen, are left out: an additive floor bends the slope
-by 1 % there."""
+by 1 % there.
+"""
 TAIL = 0.1
 FLAT = 0.05
 """A floor is seen where the last ``TAIL`` of the curve falls by less than ``FLAT`` in log dist, or than noise explains,
-after a fall by more than twice ``FLOOR_CLEARANCE``."""
+after a fall by more than twice ``FLOOR_CLEARANCE``.
+"""
 _LEAST_POINTS = 3 * BLOCKS
 
 

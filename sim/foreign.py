@@ -1,39 +1,33 @@
 """Somebody else's update maps, loaded from an adapter and wrapped so that the claims can be run against them.
 
 An adapter is a module with one function, ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, for one
-instance: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the
-outer loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has
-(all five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
+example: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the outer
+loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has (all
+five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
 ``step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta)`` with X (n, m, d), y (n, m) and task loss
 ‖XBw − y‖²/(2m).
 """
 
-import ast
-import importlib
-import importlib.util
-import os
-import sys
-import traceback
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from metarep.sim import updates
+from metarep.sim.batches import flattened_step
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.user_code import UserCode, UserCodeError, line_in, load_user_code, raised
 
 Array = np.ndarray
 PRECISIONS = {"float32": 2.0**-23, "float64": 2.0**-52}
 """What an adapter may compute in, with the unit of its rounding errors. Half precision overflows on moderate inputs."""
 
 
-class AdapterError(ValueError):
-    """The adapter cannot be used; the message is one line that names its file and line, and what is allowed."""
+class AdapterError(UserCodeError):
+    """The adapter cannot be used."""
 
 
 class LearnerId(str):
@@ -64,71 +58,16 @@ class LearnerId(str):
 
 @dataclass(frozen=True)
 class Adapter:
-    """A loaded adapter: where it is, and what it declares. ``precision`` is None where it declares none."""
+    """A loaded adapter: its module, and what that declares. ``precision`` is None where it declares none."""
 
-    target: str
-    path: str
+    code: UserCode
     step: Callable[..., Any]
     supported: frozenset[str]
     precision: str | None = None
     step_on_samples: Callable[..., Any] | None = None
 
-    @property
-    def shown(self) -> str:
-        """Its file, relative to the working folder where it is below it."""
-        return _shown(self.path)
 
-
-# --- lines of the adapter ---------------------------------------------------------------------------------------------
-
-
-def _shown(path: str) -> str:
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # another drive
-        return path
-    return path if relative.startswith("..") else relative
-
-
-def _error(path: str, line: int, wrong: str, allowed: str) -> AdapterError:
-    return AdapterError(" ".join(f"{_shown(path)}:{line}: {wrong}; allowed: {allowed}".split()))
-
-
-def _line_of(path: str, name: str) -> int:
-    """The line on which a module binds ``name`` at top level; 1 if it does not, or has no source."""
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, ValueError, SyntaxError):
-        return 1
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name:
-            return node.lineno
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        names = {part.id for target in targets if target for part in ast.walk(target) if isinstance(part, ast.Name)}
-        imported = {alias.asname or alias.name for alias in getattr(node, "names", ()) if isinstance(alias, ast.alias)}
-        if name in names | imported:
-            return node.lineno
-    return 1
-
-
-def _line_in(path: str, error: BaseException, otherwise: int) -> int:
-    """The line of the adapter that the error came through last; ``otherwise`` if it came through none."""
-    if isinstance(error, SyntaxError) and error.filename and _same_file(error.filename, path):
-        return error.lineno or 1
-    here = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if _same_file(frame.filename, path)]
-    return here[-1] or otherwise if here else otherwise
-
-
-def _same_file(first: str, second: str) -> bool:
-    return first == second or os.path.realpath(first) == os.path.realpath(second)
-
-
-def _raised(error: BaseException) -> str:
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}{': ' + message if message else ''}"
-
-
-# --- loading ----------------------------------------------------------------------------------------------------------
+# --- loading
 
 
 def load_adapter(target: str) -> Adapter:
@@ -141,92 +80,38 @@ def load_adapter(target: str) -> Adapter:
     Raises:
         AdapterError: there is none, it cannot be imported, or what it declares is not allowed.
     """
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    path, module = _from_file(target) if _is_file(target) else _from_name(target)
-    step = _function(module, path, "step")
+    code = load_user_code(target, AdapterError)
+    step = _function(code, "step")
     if step is None:
-        raise _error(path, 1, "has no step", "a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)")
-    precision = getattr(module, "precision", None)
+        raise code.error("has no step", "a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)")
+    precision = getattr(code.module, "precision", None)
     if precision is not None and precision not in PRECISIONS:
-        line = _line_of(path, "precision")
-        raise _error(path, line, f"precision is {precision!r}", " or ".join(map(repr, PRECISIONS)))
-    on_samples = _function(module, path, "step_on_samples")
-    return Adapter(target, path, step, _supported(module, path), precision, on_samples)
+        allowed = " or ".join(map(repr, PRECISIONS))
+        raise code.error(f"precision is {precision!r}", allowed, code.line_of("precision"))
+    return Adapter(code, step, _supported(code), precision, _function(code, "step_on_samples"))
 
 
-def _is_file(target: str) -> bool:
-    return target.endswith(".py") and os.path.isfile(target)
-
-
-def _function(module: ModuleType, path: str, name: str) -> Callable[..., Any] | None:
-    function = getattr(module, name, None)
+def _function(code: UserCode, name: str) -> Callable[..., Any] | None:
+    function = getattr(code.module, name, None)
     if function is not None and not callable(function):
-        raise _error(path, _line_of(path, name), f"{name} is of type {type(function).__name__}", "a function")
+        raise code.error(f"{name} is of type {type(function).__name__}", "a function", code.line_of(name))
     return function
 
 
-def _supported(module: ModuleType, path: str) -> frozenset[str]:
-    declared = getattr(module, "supported", LEARNERS)
+def _supported(code: UserCode) -> frozenset[str]:
+    declared = getattr(code.module, "supported", LEARNERS)
     allowed = f"a set of at least one of {', '.join(LEARNERS)}"
-    line = _line_of(path, "supported")
+    line = code.line_of("supported")
     if isinstance(declared, str) or not isinstance(declared, Iterable):
-        raise _error(path, line, f"supported is {declared!r}", allowed)
+        raise code.error(f"supported is {declared!r}", allowed, line)
     ids = [item if isinstance(item, str) else repr(item) for item in declared]
     unknown = sorted(set(ids) - set(LEARNERS))
     if unknown or not ids:
-        raise _error(path, line, f"supported holds {', '.join(unknown) or 'no learner'}", allowed)
+        raise code.error(f"supported holds {', '.join(unknown) or 'no learner'}", allowed, line)
     return frozenset(str(item) for item in ids)
 
 
-def _from_file(target: str) -> tuple[str, ModuleType]:
-    path = os.path.abspath(target)
-    # A name of its own: the file may be called like a module that is needed, or like another adapter's.
-    name = f"_metarep_adapter_{abs(hash(path)):x}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise _error(path, 1, "cannot be imported", "a Python source file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses and pickles of the adapter look for it
-    loader = spec.loader
-    _importing(path, lambda: loader.exec_module(module))
-    return path, module
-
-
-def _from_name(target: str) -> tuple[str, ModuleType]:
-    allowed = "an existing .py file, or the dotted name of a module that can be imported from the working folder"
-    if not all(part.isidentifier() for part in target.split(".")):
-        raise AdapterError(f"no file {target!r}, and it is no module's name; allowed: {allowed}")
-    spec = None
-    try:
-        spec = importlib.util.find_spec(target)
-    except ModuleNotFoundError as error:  # a parent is missing, or needs something that is
-        if not error.name or not (target + ".").startswith(error.name + "."):
-            raise AdapterError(
-                f"{target}: its package cannot be imported: {_raised(error)}; allowed: {allowed}"
-            ) from error
-    except (Exception, SystemExit) as error:
-        raise AdapterError(f"{target}: its package cannot be imported: {_raised(error)}; allowed: {allowed}") from error
-    if spec is None:
-        raise AdapterError(f"no file and no module {target!r}; allowed: {allowed}")
-    path = spec.origin or target
-    return path, _importing(path, lambda: importlib.import_module(target))
-
-
-def _importing(path: str, load: Callable[[], Any]) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return load()
-    except (Exception, SystemExit) as error:
-        line = _line_in(path, error, 1)
-        raise _error(
-            path, line, f"cannot be imported: {_raised(error)}", "a module that imports without error"
-        ) from error
-
-
-# --- calling ----------------------------------------------------------------------------------------------------------
+# --- calling
 
 
 def _called(
@@ -240,12 +125,12 @@ def _called(
     copies = {name: np.array(value, dtype=np.float64, order="C") for name, value in arrays.items()}
     before = [copy.tobytes() for copy in copies.values()]
     name = getattr(function, "__name__", "step")
-    default_line = getattr(getattr(function, "__code__", None), "co_firstlineno", None) or _line_of(adapter.path, name)
+    default_line = getattr(getattr(function, "__code__", None), "co_firstlineno", None) or adapter.code.line_of(name)
 
-    def wrong(what: str, allowed: str, error: BaseException | None = None) -> AdapterError:
-        line = default_line if error is None else _line_in(adapter.path, error, default_line)
+    def wrong(what: str, allowed: str, error: BaseException | None = None) -> UserCodeError:
+        line = error and line_in(adapter.code.path, error)
         given = ", ".join(f"{name} {value.shape}" for name, value in arrays.items())
-        return _error(adapter.path, line, f"{name} {what} (learner {learner}, {given})", allowed)
+        return adapter.code.error(f"{name} {what} (learner {learner}, {given})", allowed, line or default_line)
 
     pair = "a pair (B_next, w_next) of float arrays shaped like B and w"
     try:
@@ -253,7 +138,7 @@ def _called(
             warnings.simplefilter("ignore")
             result = function(LearnerId(learner), *copies.values(), float(alpha), float(beta))
     except (Exception, SystemExit) as error:
-        raise wrong(f"raised {_raised(error)}", "a step that raises nothing", error) from error
+        raise wrong(f"raised {raised(error)}", "a step that raises nothing", error) from error
     for (key, copy), old in zip(copies.items(), before, strict=True):
         if copy.tobytes() != old:
             raise wrong(f"changes its input {key} in place", "new arrays; the inputs stay as they are")
@@ -265,7 +150,7 @@ def _called(
         try:
             value = np.asarray(part)
         except Exception as error:
-            raise wrong(f"returned a {key}_next that is no array: {_raised(error)}", pair) from error
+            raise wrong(f"returned a {key}_next that is no array: {raised(error)}", pair) from error
         if value.shape != arrays[key].shape:
             raise wrong(f"returned {key}_next of shape {value.shape}", f"the shape of {key}, {arrays[key].shape}")
         if value.dtype.kind != "f" or value.dtype.itemsize < 4:
@@ -296,7 +181,7 @@ def _probe(adapter: Adapter) -> float:
                 if not np.isfinite(part).all():
                     name = getattr(function, "__name__", "step")
                     what = f"{name} returned NaN or infinity in {key}_next (learner {learner}, inputs below 3 in size)"
-                    raise _error(adapter.path, _line_of(adapter.path, name), what, "finite numbers")
+                    raise adapter.code.error(what, "finite numbers", adapter.code.line_of(name))
                 units.append(float(np.finfo(part.dtype).eps))
     if adapter.precision is not None:
         return PRECISIONS[adapter.precision]
@@ -304,10 +189,10 @@ def _probe(adapter: Adapter) -> float:
 
 
 def foreign_implementation(adapter: Adapter) -> Implementation:
-    """The adapter as something that claims can be checked against: its step on every instance of a batch in turn.
+    """The adapter as something that claims can be checked against: its step on every example of a batch in turn.
 
     Learners that it does not support are those of the reference, so that a claim about several is about those it has.
-    An instance of a batch whose B and w are zero is a fixed point of every learner (and how runs freeze what has
+    An example of a batch whose B and w are zero is a fixed point of every learner (and how runs freeze what has
     diverged): it is not passed on.
 
     Raises:
@@ -319,11 +204,7 @@ def foreign_implementation(adapter: Adapter) -> Implementation:
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
         if learner.name not in adapter.supported:
             return updates.step(learner, B, w, targets, alpha, beta)
-        batch = np.broadcast_shapes(B.shape[:-2], w.shape[:-1], targets.shape[:-2], np.shape(alpha), np.shape(beta))
-        each_B = np.broadcast_to(B, batch + B.shape[-2:]).reshape(-1, *B.shape[-2:])
-        each_w = np.broadcast_to(w, batch + w.shape[-1:]).reshape(-1, w.shape[-1])
-        each_targets = np.broadcast_to(targets, batch + targets.shape[-2:]).reshape(-1, *targets.shape[-2:])
-        each_alpha, each_beta = (np.broadcast_to(size, batch).ravel() for size in (alpha, beta))
+        batch, (each_B, each_w, each_targets, each_alpha, each_beta) = flattened_step(B, w, targets, alpha, beta)
         next_B, next_w = np.zeros(each_B.shape), np.zeros(each_w.shape)
         for i in range(len(each_B)):
             if batch and not each_B[i].any() and not each_w[i].any():
@@ -334,24 +215,15 @@ def foreign_implementation(adapter: Adapter) -> Implementation:
 
     on_samples = adapter.step_on_samples
 
-    def step_on_samples(
-        learner: Learner,
-        B: Array,
-        w: Array,
-        X_in: Array,
-        y_in: Array,
-        X_out: Array,
-        y_out: Array,
-        alpha: Any,
-        beta: Any,
-    ) -> tuple[Array, Array]:
-        """One instance: claims about samples have no batch axes."""
-        arrays = {"B": B, "w": w, "X_in": X_in, "y_in": y_in, "X_out": X_out, "y_out": y_out}
+    def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:
+        """One example: claims about samples have no batch axes. ``given``: X_in, y_in, X_out, y_out, α, β."""
+        *data, alpha, beta = given
+        arrays = {"B": B, "w": w, **dict(zip(("X_in", "y_in", "X_out", "y_out"), data, strict=True))}
         next_B, next_w = _called(adapter, on_samples or adapter.step, learner.name, arrays, alpha, beta)
         return next_B.astype(float), next_w.astype(float)
 
     return Implementation(
-        adapter.shown,
+        adapter.code.shown,
         step=step,
         step_on_samples=None if on_samples is None else step_on_samples,
         eps=eps,

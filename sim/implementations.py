@@ -1,5 +1,6 @@
 """What a claim is checked against: a named pair of update map and subspace distance, with what may be expected of its
-arithmetic."""
+arithmetic.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ class Implementation:
         name: what reports call it.
         step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``metarep.sim.updates.step``.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
-        step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has none.
+        step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has
+            none.
         eps: unit of its rounding errors, from which tolerances are made.
         exact: whether ``step`` runs on object arrays of ``fractions.Fraction``.
         supported: ids of the learners it has.

@@ -135,6 +135,19 @@ META_LEARNERS = ("anil", "fo-anil", "maml", "fo-maml")
 """Ids of the four that adapt; ``average-loss`` is the baseline that does not."""
 
 
+_PAPER_IDS = {learner.plain_key: learner.name for learner in LEARNERS.values()}
+
+
+def paper_id(learner: Learner, what: str) -> str:
+    """Id of the one of the paper's five that a spec is, whatever its name; ``ValueError`` if it is none, for which
+    there is no ``what``.
+    """
+    key = learner.plain_key
+    if key is None or key not in _PAPER_IDS:
+        raise ValueError(f"no {what} for {learner.name!r}; there is one for each of the paper's five")
+    return _PAPER_IDS[key]
+
+
 def get_learner(name: str) -> Learner:
     """The predefined learner called ``name``; ``ValueError`` that lists the known ids if there is none."""
     if name not in LEARNERS:

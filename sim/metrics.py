@@ -14,7 +14,8 @@ Array = np.ndarray
 EPS = float(np.finfo(float).eps)
 _SAFELY_CONDITIONED = 1e-8
 """Ratio of the smallest to the largest |R_ii| above which R is inverted as it is. Anything well above eps would do:
-below it the numerical rank is decided by singular values, which costs more."""
+below it the numerical rank is decided by singular values, which costs more.
+"""
 
 
 def _float_pair(B: Array, B_star: Array) -> tuple[Array, Array]:
@@ -29,7 +30,8 @@ def _float_pair(B: Array, B_star: Array) -> tuple[Array, Array]:
 
 def _orthonormalizer(B: Array) -> tuple[Array, Array | None]:
     """T (..., k', k') with B T orthonormal but for zero columns where col(B) has fewer dimensions, and the ranks (None:
-    all k')."""
+    all k').
+    """
     d, width = B.shape[-2:]
     R = np.linalg.qr(B, mode="r")
     if d >= width:
@@ -57,7 +59,8 @@ def _orthonormalizer(B: Array) -> tuple[Array, Array | None]:
 
 def _residual(B: Array, B_star: Array) -> tuple[Array, Array, Array, Array | None, Array | None]:
     """(Z, scale, C, ranks, invalid): E T = scale·Z with max|E| = scale, C = B_*ᵀB T, entries of ``invalid`` are not
-    finite."""
+    finite.
+    """
     size = np.abs(B).max((-2, -1))
     invalid = None
     if not (size.min(initial=np.inf) > 0.0 and size.max(initial=0.0) < np.inf):  # false for nan too

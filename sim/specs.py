@@ -1,12 +1,12 @@
 """Learners' specs from files: a few lines of TOML, or Python that says ``LEARNER = Learner(...)``."""
 
-import runpy
 import tomllib
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from metarep.sim.learners import Learner
+from metarep.sim.user_code import load_user_code
 
 KEYS = tuple(field.name for field in fields(Learner))
 """What a spec may say; ``name`` is the file's unless it is given, ``adapts`` must be."""
@@ -27,17 +27,6 @@ def _learner(entries: dict[str, Any], path: Path) -> Learner:
         raise ValueError(f"{path}: {error}") from None
 
 
-def _from_python(path: Path) -> Learner:
-    try:
-        found = runpy.run_path(str(path)).get("LEARNER")
-    except (Exception, SystemExit) as error:  # whatever somebody's own file raises, it is their file that must be named
-        reason = str(error).splitlines()[0] if str(error) else ""
-        raise ValueError(f"{path} does not run ({type(error).__name__}: {reason}); allowed: Python that runs") from None
-    if not isinstance(found, Learner):
-        raise ValueError(f"{path} does not set LEARNER to a Learner; allowed: a file with LEARNER = Learner(...)")
-    return found
-
-
 def load_spec(path: str | Path) -> Learner:
     """The learner that a file specifies.
 
@@ -50,17 +39,18 @@ def load_spec(path: str | Path) -> Learner:
     """
     path = Path(path)
     if path.suffix == ".py":
-        if not path.is_file():
-            raise ValueError(f"cannot read {path}; allowed: a .toml or .py file that exists")
-        return _from_python(path)
+        code = load_user_code(path)
+        found = getattr(code.module, "LEARNER", None)
+        if not isinstance(found, Learner):
+            raise code.error("does not set LEARNER to a Learner", "LEARNER = Learner(...)", code.line_of("LEARNER"))
+        return found
     if path.suffix != ".toml":
         raise ValueError(f"{path} is neither .toml nor .py; allowed: a spec in one of these")
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(
-            f"cannot read {path} ({error.strerror or type(error).__name__}); allowed: a .toml file that exists"
-        ) from None
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"cannot read {path} ({reason}); allowed: a .toml file that exists") from None
     except ValueError as error:  # not TOML, or not UTF-8
         reason = " ".join(str(error).split())
         raise ValueError(f'{path} is not TOML ({reason}); allowed: lines such as adapts = "head"') from None

@@ -2,8 +2,7 @@
 it.
 
 The random stream of a cell is derived from the sweep's seed and the cell's own key, so its content does not depend on
-the order of
-the cells, on who runs them, or on an interruption.
+the order of the cells, on who runs them, or on an interruption.
 """
 
 import hashlib
@@ -14,9 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.sim.checks import check_dimensions, check_sample_size, check_step_size, check_whole
 from metarep.sim.learners import get_learner
-from metarep.sim.problems import StartKind, check_dimensions, check_step_size, make_problem
-from metarep.sim.sampling.in_law import check_sample_size
+from metarep.sim.problems import StartKind, make_problem
 from metarep.sim.sampling.runs import run_sampled
 from metarep.sim.trajectories import outcomes, run
 
@@ -26,8 +25,8 @@ RECORDS = 100
 
 @dataclass(frozen=True)
 class SweepSetting:
-    """One setting of a sweep. ``m_in`` and ``m_out`` are samples per task, None for the population; ``dist0`` None is
-    a random start.
+    """One setting of a sweep. ``m_in`` and ``m_out`` are samples per task, None for the population; ``dist0`` None is a
+    random start.
 
     Raises:
         ValueError: a value that makes no setting, in one line.
@@ -64,8 +63,7 @@ class SweepSetting:
             raise ValueError(f"start is {self.start!r}; allowed: 'balanced', 'orthonormal'")
         if self.tasks not in ("fixed", "fresh"):
             raise ValueError(f"tasks is {self.tasks!r}; allowed: 'fixed', 'fresh'")
-        if isinstance(self.steps, bool) or not isinstance(self.steps, int) or self.steps < 1:
-            raise ValueError(f"steps is {self.steps!r}; allowed: a whole number, 1 or more")
+        check_whole("steps", self.steps, 1)
 
     @property
     def key(self) -> str:

@@ -7,21 +7,25 @@ from typing import Any
 
 import numpy as np
 
+from metarep.sim.batches import common_batch
+from metarep.sim.checks import check_run
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import Learner
-from metarep.sim.problems import Problem, check_step_size
+from metarep.sim.problems import Problem
 
 Array = np.ndarray
 
 CONVERGED_BELOW = 1e-6
 """A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the
-farthest.)"""
+farthest.)
+"""
 LAST_WINDOW = 0.25
 """Share of the recorded distances, counted from the end, that decides between moving and stalled."""
 LEAST_FALL = 1e-3
 """Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few
 eps, so its logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a
-quarter of a run."""
+quarter of a run.
+"""
 DIVERGED_ABOVE = 1e6
 """A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
 _PROGRESS_REPORTS = 200
@@ -138,23 +142,11 @@ def run(
     Raises:
         ValueError: arguments out of range, or batch axes that do not broadcast.
     """
-    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name} is {value!r}; allowed: a whole number, {least} or more")
-    check_step_size("alpha", alpha)
-    check_step_size("beta", beta, zero_allowed=True)
+    check_run(steps, record_every, alpha, beta)
 
     B_star, tasks = problem.B_star, problem.tasks
     heads = tasks(0)
-    try:
-        batch = np.broadcast_shapes(
-            problem.B0.shape[:-2], problem.w0.shape[:-1], heads.shape[:-2], np.shape(alpha), np.shape(beta)
-        )
-    except ValueError:
-        raise ValueError(
-            f"batch axes of B0 {problem.B0.shape[:-2]}, w0 {problem.w0.shape[:-1]}, heads {heads.shape[:-2]}, "
-            f"alpha {np.shape(alpha)} and beta {np.shape(beta)} differ; allowed: axes that broadcast"
-        ) from None
+    batch = common_batch(B0=(problem.B0, 2), w0=(problem.w0, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0))
     B = np.broadcast_to(problem.B0, batch + problem.B0.shape[-2:])
     w = np.broadcast_to(problem.w0, batch + problem.w0.shape[-1:])
     B, w = np.ascontiguousarray(B), np.ascontiguousarray(w)
@@ -241,7 +233,8 @@ def _freeze_diverged(
     B: Array, w: Array, bound: Array, least_bound: float, diverged_at: Array, step: int
 ) -> tuple[Array, Array]:
     """(B, w) with the runs that have diverged by now set to zero, where every learner stays; notes the step for new
-    ones."""
+    ones.
+    """
     flat_B, flat_w = B.reshape(-1), w.reshape(-1)
     if flat_B @ flat_B <= least_bound and flat_w @ flat_w < np.inf:
         return B, w

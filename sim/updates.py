@@ -1,35 +1,22 @@
 """Population update maps of the paper's five learners, by hand, batched, for floats and for exact fractions.
 
 Setting (Collins et al. 2022, Section 2): task i has loss L_i(B, w) = ½‖Bw − θ_i‖² with target θ_i = B_* w_{*,i}. Per
-task
-(column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_i = w − αBᵀr_i (W), residual after adaptation
-v_i (V).
-Every function takes B (..., d, k), w (..., k), targets (..., d, n) with leading batch axes that broadcast.
+task (column i of the capitals): residual r_i = Bw − θ_i (R), adapted head w_i = w − αBᵀr_i (W), residual after
+adaptation v_i (V). Every function takes B (..., d, k), w (..., k), targets (..., d, n) with leading batch axes that
+broadcast.
 
-Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come
-from it.
+Nothing here is generated: the symbolic derivation elsewhere is checked against these lines, so they must not come from
+it.
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from metarep.sim.learners import Learner
+from metarep.sim.batches import StepSize, batch_scalar, transposed
+from metarep.sim.learners import Learner, paper_id
 
 Array = np.ndarray
-StepSize = Any  # a float, a Fraction, or an array over the batch axes
-
-
-def batch_scalar(step_size: StepSize, trailing: int) -> Any:
-    """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
-    if np.ndim(step_size) == 0:
-        return step_size
-    return np.asarray(step_size)[(...,) + (None,) * trailing]
-
-
-def _transpose(matrix: Array) -> Array:
-    return np.swapaxes(matrix, -1, -2)
 
 
 def _column(vector: Array) -> Array:
@@ -42,38 +29,38 @@ def _row(vector: Array) -> Array:
 
 def _average_loss(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     mean_residual = (B @ _column(w))[..., 0] - targets.sum(-1) / targets.shape[-1]
-    return _column(mean_residual) * _row(w), (_transpose(B) @ _column(mean_residual))[..., 0]
+    return _column(mean_residual) * _row(w), (transposed(B) @ _column(mean_residual))[..., 0]
 
 
 def _fo_anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
     W = _column(w) - a * (Bt @ (B @ _column(w) - targets))
     V = B @ W - targets
-    return V @ _transpose(W) / n, (Bt @ V).sum(-1) / n
+    return V @ transposed(W) / n, (Bt @ V).sum(-1) / n
 
 
 def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     V = B @ W - targets
     BtV = Bt @ V
     s = BtV.sum(-1)[..., None] / n
-    grad_B = V @ _transpose(W) / n - a * (B @ s @ _row(w) + R @ _transpose(BtV) / n)
+    grad_B = V @ transposed(W) / n - a * (B @ s @ _row(w) + R @ transposed(BtV) / n)
     return grad_B, (s - a * (Bt @ (B @ s)))[..., 0]
 
 
 def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     V = B @ W - a * R * (_row(w) @ W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
     G = Bt @ V - a * _column(w) * (R * V).sum(-2, keepdims=True)  # B_iᵀ v_i
-    return V @ _transpose(W) / n, G.sum(-1) / n
+    return V @ transposed(W) / n, G.sum(-1) / n
 
 
 def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), _transpose(B)
+    n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     overlap = _row(w) @ W  # wᵀw_i
@@ -81,17 +68,17 @@ def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, A
     RV = (R * V).sum(-2, keepdims=True)  # r_iᵀv_i
     G = Bt @ V - a * _column(w) * RV
     mean_U = (V * overlap + B @ G).sum(-1)[..., None] / n
-    grad_B = V @ _transpose(W) / n - a * (mean_U @ _row(w) + R @ _transpose(G) / n)
+    grad_B = V @ transposed(W) / n - a * (mean_U @ _row(w) + R @ transposed(G) / n)
     grad_w = G.sum(-1) / n - batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
     return grad_B, grad_w
 
 
-_GRADIENTS: dict[tuple[str, bool, int], Callable[[Array, Array, Array, StepSize], tuple[Array, Array]]] = {
-    ("nothing", False, 0): _average_loss,
-    ("head", True, 1): _fo_anil,
-    ("head", False, 1): _anil,
-    ("both", True, 1): _fo_maml,
-    ("both", False, 1): _maml,
+_GRADIENTS: dict[str, Callable[[Array, Array, Array, StepSize], tuple[Array, Array]]] = {
+    "average-loss": _average_loss,
+    "fo-anil": _fo_anil,
+    "anil": _anil,
+    "fo-maml": _fo_maml,
+    "maml": _maml,
 }
 
 
@@ -113,10 +100,7 @@ def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha:
 
     Source: Collins et al. 2022, Section 2; the expanded exact gradients are our own derivation.
     """
-    key = learner.plain_key
-    if key is None or key not in _GRADIENTS:
-        raise ValueError(f"no hand-written update map for {learner.name!r}; there is one for each of the paper's five")
-    return _GRADIENTS[key](B, w, targets, alpha)
+    return _GRADIENTS[paper_id(learner, "hand-written update map")](B, w, targets, alpha)
 
 
 def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize) -> tuple[Array, Array]:
@@ -128,7 +112,7 @@ def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, 
 def residuals_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> Array:
     """B_iw_i − θ_i after one inner step of the learner, (..., d, n); B (..., d, k), w (..., k), targets (..., d, n)."""
     residuals = B @ _column(w) - targets
-    heads = _column(w) - alpha * (_transpose(B) @ residuals)
+    heads = _column(w) - alpha * (transposed(B) @ residuals)
     after = B @ heads - targets
     return after - alpha * residuals * (_row(w) @ heads) if learner.adapts_representation else after
 

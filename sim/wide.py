@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from metarep.sim.updates import batch_scalar
+from metarep.sim.batches import batch_scalar, transposed
 
 Array = np.ndarray
-
-
-def _transposed(matrix: Array) -> Array:
-    return np.swapaxes(matrix, -1, -2)
 
 
 def mean_gradients(P: Array, Y: Array, second: Array, alpha: Any, m: Any, noise: Any = 0) -> tuple[Array, Array]:
@@ -35,11 +31,11 @@ def mean_gradients(P: Array, Y: Array, second: Array, alpha: Any, m: Any, noise:
         (..., k, k') and (..., rows, k').
     """
     a = batch_scalar(alpha, 2)
-    gram = _transposed(P) @ second @ P  # Bᵀ(mean θθᵀ)B, k' × k'
+    gram = transposed(P) @ second @ P  # Bᵀ(mean θθᵀ)B, k' × k'
     spread: Any = gram
     if m is not None:
         total = batch_scalar(np.trace(second, axis1=-2, axis2=-1) + noise, 2)
-        spread = gram + (gram + total * (_transposed(P) @ P + _transposed(Y) @ Y)) / batch_scalar(m, 2)
+        spread = gram + (gram + total * (transposed(P) @ P + transposed(Y) @ Y)) / batch_scalar(m, 2)
     return a * a * (P @ spread) - a * (second @ P), a * a * (Y @ spread)
 
 

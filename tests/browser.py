@@ -68,7 +68,7 @@ def open_all(driver: webdriver.Chrome) -> None:
     driver.execute_script("for (const e of document.querySelectorAll('details')) e.open = true")
 
 
-# --- finders ----------------------------------------------------------------------------------------------------------
+# --- finders
 
 
 def console_lines(driver: webdriver.Chrome) -> list[str]:

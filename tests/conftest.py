@@ -1,10 +1,13 @@
 """Profiles of the suite: ``default`` (derandomised) and ``thorough`` (20× the instances, fresh randomness)."""
 
 import secrets
+import warnings
+from collections.abc import Callable
 
 import hypothesis
 import pytest
 
+from metarep.reports.cli.app import run
 from metarep.sim.foreign import foreign_implementation, load_adapter
 from metarep.sim.implementations import Implementation
 from metarep.theory.engine import Profile
@@ -69,3 +72,21 @@ def profile(request: pytest.FixtureRequest) -> Profile:
     if request.config.getoption("--metarep-profile") == "thorough":
         return Profile("thorough", THOROUGH_EFFORT, int(request.config.option.metarep_seed))
     return Profile()
+
+
+@pytest.fixture
+def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run ``metarep`` on bad input: exit code 2, nothing on stdout, no warning, and on stderr the line it returns."""
+
+    def complained(*words: object) -> str:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert run([str(word) for word in words]) == 2
+        seen = capsys.readouterr()
+        assert seen.out == ""
+        assert seen.err.count("\n") == 1
+        assert seen.err.startswith("metarep: ")
+        assert "; allowed: " in seen.err
+        return seen.err
+
+    return complained

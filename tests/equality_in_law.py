@@ -1,15 +1,13 @@
-"""Evidence that the sampler in law has the law it claims: two-sample tests, and planted faults they must find.
+"""Evidence that the sampler in law has the law it claims: two-sample tests, and mutants of the sampler they must find.
 
 A comparison draws independent trials by either way and tests equality of the joint law of a vector of statistics in
 three families:
   - moments: all first and second moments, as differences in standard errors. Trials are paired at random; under
-  equality every paired
-    difference D_i is symmetric about 0, so P(|ΣD_i| ≥ x √ΣD_i²) ≤ 2 exp(−x²/2) whatever the tails (Hoeffding's
-    inequality given the |D_i|; Efron 1969). No normal approximation enters;
+    equality every paired difference D_i is symmetric about 0, so P(|ΣD_i| ≥ x √ΣD_i²) ≤ 2 exp(−x²/2) whatever the
+    tails (Hoeffding's inequality given the |D_i|; Efron 1969). No normal approximation enters;
   - Kolmogorov–Smirnov: every statistic, random projections, and random quadratic forms;
   - energy distance on the joint (Székely and Rizzo 2004), by permutations; these stop early once the outcome is clear
-  (Besag and Clifford 1991),
-    which keeps the p-value valid.
+    (Besag and Clifford 1991), which keeps the p-value valid.
 Each family gets a third of the significance level, divided by its number of tests (Bonferroni) and by the number of
 comparisons.
 
@@ -18,7 +16,7 @@ hold Hessian products Σ̂q, quadratic forms qᵀΣ̂q, and the Gram matrix of B
 reduced coordinates keep of it.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -26,10 +24,12 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import ks_2samp
 
+from metarep.sim.batches import transposed
 from metarep.sim.learners import LEARNERS, Learner, get_learner
-from metarep.sim.sampling.faults import NO_FAULTS, SAMPLING_FAULTS, SamplingFault
-from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, second_query
-from metarep.sim.sampling.in_law import reduced_rows
+from metarep.sim.mutants.mutant import Mutant
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS, wrong_step_in_law
+from metarep.sim.sampling.gaussian_queries import Draws
+from metarep.sim.sampling.in_law import PARTS, reduced_rows
 from metarep.sim.sampling.runs import run_sampled
 
 Array = np.ndarray
@@ -42,10 +42,10 @@ _ENERGY_TRIALS = 400
 _EXCEEDANCES = 20
 _BATCH_OF_PERMUTATIONS = 1000
 
-Profile = Literal["default", "thorough", "full"]
+Profile = Literal["default", "thorough"]
 
 
-# --- two-sample tests -------------------------------------------------------------------------------------------------
+# --- two-sample tests
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,20 @@ def compare_laws(
     return LawComparison(name, tests, p_values, worst, float(np.abs(z).max()), level)
 
 
-# --- what is compared: steps ------------------------------------------------------------------------------------------
+Samples = Callable[[np.random.Generator, np.random.Generator], tuple[Array, Array, list[str]]]
+"""``samples(rng of the law, rng of the data)``: (N, p) statistics in law and on explicit data, and their p names."""
+
+RIGHT = Mutant("right", "sampler", "nothing", "nothing is wrong", {})
+
+
+def compared(name: str, samples: Samples, seed: int, comparisons: int = 1, energy: bool = True) -> LawComparison:
+    """Draw both samples and compare their laws."""
+    law_rng, data_rng, test_rng = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
+    in_law, explicit, names = samples(law_rng, data_rng)
+    return compare_laws(name, in_law, explicit, names, test_rng, comparisons, energy=energy)
+
+
+# --- what is compared: steps
 
 
 @dataclass(frozen=True)
@@ -233,6 +246,8 @@ class LawSetting:
     """For settings in which explicit data are slow."""
 
 
+_hessian_setting = partial(LawSetting, alpha=0.1, beta=2.0, near=True, exact_only=True)
+
 LAW_SETTINGS: dict[str, LawSetting] = {
     setting.name: setting
     for setting in (
@@ -251,38 +266,8 @@ LAW_SETTINGS: dict[str, LawSetting] = {
         LawSetting("wider learner", 13, 2, 2, 3, 3, 0.7, 2, width=3),
         LawSetting("d = 40, m = 30", 40, 2, 2, 30, 20, 1.0, 3),
         LawSetting("the paper's dimensions", 100, 5, 5, 20, 20, 1.0, 4, alpha=0.1, beta=0.1, most_trials=1500),
-        LawSetting(
-            "Hessian products",
-            40,
-            2,
-            2,
-            4,
-            60,
-            0.1,
-            1,
-            alpha=0.1,
-            beta=2.0,
-            scale=0.6,
-            head=2.0,
-            near=True,
-            exact_only=True,
-        ),
-        LawSetting(
-            "Hessian products inside",
-            4,
-            2,
-            1,
-            30,
-            300,
-            0.0,
-            1,
-            alpha=0.1,
-            beta=2.0,
-            scale=0.8,
-            head=4.0,
-            near=True,
-            exact_only=True,
-        ),
+        _hessian_setting("Hessian products", 40, 2, 2, 4, 60, 0.1, 1, scale=0.6, head=2.0),
+        _hessian_setting("Hessian products inside", 4, 2, 1, 30, 300, 0.0, 1, scale=0.8, head=4.0),
         LawSetting("loud noise", 12, 2, 2, 6, 5, 3.0, 2, alpha=0.15, beta=0.1),
     )
 }
@@ -322,7 +307,7 @@ def state_statistics(B: Array, w: Array, k: int, d: int) -> tuple[Array, list[st
         names += [f"B[{k + i},{j}]" for i in range(across.shape[1]) for j in range(width)]
     else:
         rows, columns = np.triu_indices(width)
-        parts.append((np.swapaxes(across, -1, -2) @ across)[:, rows, columns])
+        parts.append((transposed(across) @ across)[:, rows, columns])
         names += [f"gram[{i},{j}]" for i, j in zip(rows, columns, strict=True)]
     return np.concatenate(parts, 1), names
 
@@ -341,54 +326,29 @@ def _start(setting: LawSetting) -> tuple[Array, Array, Array]:
     return B, w, heads
 
 
-def draw_states(
-    learner: Learner,
-    setting: LawSetting,
-    trials: int,
-    rng: np.random.Generator,
-    method: Literal["in-law", "explicit"],
-    faults: Collection[str] = NO_FAULTS,
-) -> tuple[Array, list[str]]:
-    """``state_statistics`` of ``trials`` independent runs; trials that diverge count where they froze."""
+def steps(learner: Learner, setting: LawSetting, trials: int, mutant: Mutant = RIGHT) -> Samples:
+    """``setting.steps`` steps in law and as many on explicit data: ``state_statistics`` of ``trials`` independent runs
+    each; trials that diverge count where they froze.
+    """
     B0, w0, heads = _start(setting)
-    run = run_sampled(
-        learner,
-        np.broadcast_to(B0, (trials, *B0.shape)),
-        w0,
-        lambda step: heads,
-        setting.alpha,
-        setting.beta,
-        setting.m_in,
-        setting.m_out,
-        setting.sigma,
-        setting.d,
-        setting.steps,
-        rng,
-        record_every=max(1, setting.steps),
-        method=method,
-        faults=faults,
-    )
-    return state_statistics(run.B, run.w, setting.k, setting.d)
+
+    def states(rng: np.random.Generator, method: Literal["in-law", "explicit"]) -> tuple[Array, list[str]]:
+        s = setting
+        run = run_sampled(
+            learner, np.broadcast_to(B0, (trials, *B0.shape)), w0, lambda step: heads,
+            s.alpha, s.beta, s.m_in, s.m_out, s.sigma, s.d, s.steps, rng,
+            record_every=max(1, s.steps), method=method, in_law=wrong_step_in_law(mutant),
+        )  # fmt: skip
+        return state_statistics(run.B, run.w, s.k, s.d)
+
+    def samples(law_rng: np.random.Generator, data_rng: np.random.Generator) -> tuple[Array, Array, list[str]]:
+        in_law, names = states(law_rng, "in-law")
+        return in_law, states(data_rng, "explicit")[0], names
+
+    return samples
 
 
-def compare_steps(
-    learner: Learner,
-    setting: LawSetting,
-    trials: int,
-    seed: int,
-    comparisons: int = 1,
-    faults: Collection[str] = NO_FAULTS,
-    energy: bool = True,
-) -> LawComparison:
-    """Compare ``setting.steps`` steps in law with as many on explicit data, in ``trials`` independent trials each."""
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]
-    in_law, names = draw_states(learner, setting, trials, streams[0], "in-law", faults)
-    explicit, _ = draw_states(learner, setting, trials, streams[1], "explicit")
-    name = f"{learner.name}: {setting.name}" + "".join(f" [{fault}]" for fault in faults)
-    return compare_laws(name, in_law, explicit, names, streams[2], comparisons, energy=energy)
-
-
-# --- what is compared: queries ----------------------------------------------------------------------------------------
+# --- what is compared: queries
 
 
 @dataclass(frozen=True)
@@ -430,71 +390,56 @@ def _query_statistics(h: Array, s: Array, second: Array) -> tuple[Array, list[st
     return np.concatenate([h, s, np.stack(forms, -1)], -1), names
 
 
-def compare_queries(
-    setting: QuerySetting,
-    trials: int,
-    seed: int,
-    comparisons: int = 1,
-    faults: Collection[str] = NO_FAULTS,
-    energy: bool = True,
-) -> LawComparison:
-    """Compare the two queries' answers in law with those of explicit data, u₂ depending on the first answer."""
-    law_rng, data_rng, test_rng = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
-    d, m = setting.d, setting.m
+def queries(setting: QuerySetting, trials: int, mutant: Mutant = RIGHT) -> Samples:
+    """The two queries' answers in law and those of explicit data, u₂ depending on the first answer."""
+    d, m, parts = setting.d, setting.m, mutant.of(PARTS)
     u = np.zeros(d)
     u[0], u[-1] = 0.8 * setting.length, 0.6 * setting.length
 
-    degrees = m - ("first-degrees-of-freedom" in faults)
-    q = draw_chi2(degrees, (trials, 1, 1), law_rng)
-    if "frozen-chi-square" in faults:
-        q = np.full((trials, 1, 1), float(m))
-    q_second = draw_chi2(m if "second-degrees-of-freedom" in faults else m - 1, (trials, 1, 1), law_rng)
-    draws = Draws(m, q, law_rng.standard_normal((trials, 1, d)), q_second, law_rng.standard_normal((trials, 1, d)))
-    directions = np.broadcast_to(u, (trials, 1, d))
-    answer = first_query(draws, directions, setting.sigma, faults)
-    direction = _second_direction(answer.gradient, directions)
-    product, _, _ = second_query(draws, answer, direction, faults)
-    in_law, names = _query_statistics(answer.gradient[:, 0], product[:, 0], direction[:, 0])
+    def samples(law_rng: np.random.Generator, data_rng: np.random.Generator) -> tuple[Array, Array, list[str]]:
+        shape = (trials, 1, 1)
+        q, q_second = parts.first_chi2(m, shape, law_rng), parts.second_chi2(m - 1, shape, law_rng)
+        draws = Draws(m, q, law_rng.standard_normal((trials, 1, d)), q_second, law_rng.standard_normal((trials, 1, d)))
+        directions = np.broadcast_to(u, (trials, 1, d))
+        answer = parts.first_query(draws, directions, setting.sigma)
+        direction = _second_direction(answer.gradient, directions)
+        product, _, _ = parts.second_query(draws, answer, direction)
+        in_law, names = _query_statistics(answer.gradient[:, 0], product[:, 0], direction[:, 0])
 
-    X = data_rng.standard_normal((trials, m, d))
-    residual = X @ u - setting.sigma * data_rng.standard_normal((trials, m))
-    h = np.einsum("tmd,tm->td", X, residual) / m
-    second = _second_direction(h, np.broadcast_to(u, h.shape))
-    s = np.einsum("tmd,tme,te->td", X, X, second, optimize=True) / m
-    explicit, _ = _query_statistics(h, s, second)
-    name = f"queries: {setting.name}" + "".join(f" [{fault}]" for fault in faults)
-    return compare_laws(name, in_law, explicit, names, test_rng, comparisons, energy=energy)
+        X = data_rng.standard_normal((trials, m, d))
+        residual = X @ u - setting.sigma * data_rng.standard_normal((trials, m))
+        h = np.einsum("tmd,tm->td", X, residual) / m
+        second = _second_direction(h, np.broadcast_to(u, h.shape))
+        s = np.einsum("tmd,tme,te->td", X, X, second, optimize=True) / m
+        return in_law, _query_statistics(h, s, second)[0], names
+
+    return samples
 
 
-def compare_directions(
-    count: int,
-    inside: int,
-    outside: int,
-    trials: int,
-    seed: int,
-    comparisons: int = 1,
-    faults: Collection[str] = NO_FAULTS,
-    energy: bool = True,
-) -> LawComparison:
-    """Compare fresh directions with standard normal vectors: coordinates inside, Gram matrix outside."""
-    law_rng, data_rng, test_rng = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3))
+# --- what is compared: fresh directions
+
+
+def directions(count: int, inside: int, outside: int, trials: int, mutant: Mutant = RIGHT) -> Samples:
+    """Fresh directions and standard normal vectors: coordinates inside, Gram matrix outside."""
     rows, columns = np.triu_indices(count)
-
-    def statistics(vectors: Array) -> Array:
-        gram = vectors[..., inside:] @ np.swapaxes(vectors[..., inside:], -1, -2)
-        return np.concatenate([vectors[..., :inside].reshape(trials, -1), gram[:, rows, columns]], 1)
-
     names = [f"ξ{j}[{i}]" for j in range(count) for i in range(inside)]
     names += [f"gram[{i},{j}]" for i, j in zip(rows, columns, strict=True)]
-    in_law = statistics(fresh_directions(count, inside, outside, (trials,), law_rng, faults))
-    explicit = statistics(data_rng.standard_normal((trials, count, inside + outside)))
-    name = f"directions: {count} in {inside} + {outside}" + "".join(f" [{fault}]" for fault in faults)
-    return compare_laws(name, in_law, explicit, names, test_rng, comparisons, energy=energy)
+
+    def statistics(vectors: Array) -> Array:
+        gram = vectors[..., inside:] @ transposed(vectors[..., inside:])
+        return np.concatenate([vectors[..., :inside].reshape(trials, -1), gram[:, rows, columns]], 1)
+
+    def samples(law_rng: np.random.Generator, data_rng: np.random.Generator) -> tuple[Array, Array, list[str]]:
+        drawn = mutant.of(PARTS).fresh_directions(count, inside, outside, (trials,), law_rng)
+        explicit = data_rng.standard_normal((trials, count, inside + outside))
+        return statistics(drawn), statistics(explicit), names
+
+    return samples
 
 
-# --- suites -----------------------------------------------------------------------------------------------------------
+# --- suites
 
-_TRIALS: dict[str, int] = {"default": 4000, "thorough": 20_000, "full": 100_000}
+_TRIALS: dict[str, int] = {"default": 4000, "thorough": 20_000}
 _DIRECTIONS = ((3, 2, 5), (2, 3, 2), (4, 1, 2), (1, 0, 1))
 """(vectors, inside, outside): Bartlett factors with dimensions to spare and with none, and too few for one."""
 
@@ -503,7 +448,7 @@ def equality_cases(profile: Profile = "default", seed: int = 3) -> dict[str, Cal
     """All comparisons of a profile: steps of every learner, single data sets, fresh directions. All must be ``equal``.
 
     Args:
-        profile: ``default`` (some seconds), ``thorough``, ``full`` (more settings, more trials).
+        profile: ``default`` (some seconds) or ``thorough`` (more settings, more trials).
         seed: of all draws.
 
     Returns:
@@ -511,27 +456,21 @@ def equality_cases(profile: Profile = "default", seed: int = 3) -> dict[str, Cal
     """
     trials = _TRIALS[profile]
     settings = [LAW_SETTINGS[name] for name in (DEFAULT_SETTINGS if profile == "default" else LAW_SETTINGS)]
-    steps = [
-        (learner, setting)
+    of_steps = {
+        f"{learner.name}: {setting.name}": steps(learner, setting, min(trials, setting.most_trials))
         for learner in LEARNERS.values()
         for setting in settings
         if not setting.exact_only or (learner.adapts != "nothing" and not learner.first_order)
-    ]
-    count = len(steps) + len(QUERY_SETTINGS) + len(_DIRECTIONS)
-    cases: dict[str, Callable[[], LawComparison]] = {}
-    for i, (learner, setting) in enumerate(steps):
-        trials_here = min(trials, setting.most_trials)
-        cases[f"{learner.name}: {setting.name}"] = partial(
-            compare_steps, learner, setting, trials_here, _seed(seed, 0, i), count
-        )
-    for j, setting in enumerate(QUERY_SETTINGS.values()):
-        cases[f"queries: {setting.name}"] = partial(compare_queries, setting, trials, _seed(seed, 1, j), count)
-    for j, shape in enumerate(_DIRECTIONS):
-        vectors, inside, outside = shape
-        cases[f"directions: {vectors} in {inside} + {outside}"] = partial(
-            compare_directions, vectors, inside, outside, trials, _seed(seed, 2, j), count
-        )
-    return cases
+    }
+    of_queries = {f"queries: {setting.name}": queries(setting, trials) for setting in QUERY_SETTINGS.values()}
+    of_directions = {f"directions: {j} in {i} + {o}": directions(j, i, o, trials) for j, i, o in _DIRECTIONS}
+    groups = (of_steps, of_queries, of_directions)
+    count = sum(map(len, groups))
+    return {
+        name: partial(compared, name, samples, _seed(seed, group, place), count)
+        for group, cases in enumerate(groups)
+        for place, (name, samples) in enumerate(cases.items())
+    }
 
 
 def _seed(*parts: int) -> int:
@@ -539,56 +478,42 @@ def _seed(*parts: int) -> int:
     return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0])
 
 
-_FAULT_SETTING = LawSetting("for faults", 10, 2, 2, 4, 3, 1.5, 1, alpha=0.2, beta=0.8, scale=0.6)
+_MUTANT_SETTING = LawSetting("for mutants", 10, 2, 2, 4, 3, 1.5, 1, alpha=0.2, beta=0.8, scale=0.6)
 """Small samples and loud noise, so that the fluctuations are what the step consists of; milder tails than at the
-balanced scale, which would hide differences in scatter."""
-_QUIET_FAULT_SETTING = LawSetting("for faults, quiet", 10, 2, 2, 2, 20, 0.1, 1)
-"""For faults of the Hessian product, which loud noise would drown in the other answers."""
+balanced scale, which would hide differences in scatter.
+"""
+_QUIET_MUTANT_SETTING = LawSetting("for mutants, quiet", 10, 2, 2, 2, 20, 0.1, 1)
+"""For mutants of the Hessian product, which loud noise would drown in the other answers."""
 
 
-def fault_setting(fault: SamplingFault, learner: str) -> LawSetting:
-    """The setting in which a planted fault of a learner is looked for: one in which what it changes is not drowned."""
-    if fault.name == "second-degrees-of-freedom":
-        return _QUIET_FAULT_SETTING
-    if fault.name == "second-inside-only":
+def mutant_setting(mutant: Mutant, learner: str) -> LawSetting:
+    """The setting in which a mutant of a learner is looked for: one in which what it changes is not drowned."""
+    if mutant.name == "second-degrees-of-freedom":
+        return _QUIET_MUTANT_SETTING
+    if mutant.name == "second-inside-only":
         return LAW_SETTINGS["Hessian products"]
-    if fault.name in ("second-repeats-first", "outer-repeats-second"):
+    if mutant.name in ("second-repeats-first", "outer-repeats-second"):
         return LAW_SETTINGS["Hessian products" if learner == "maml" else "Hessian products inside"]
-    return _FAULT_SETTING
+    return _MUTANT_SETTING
 
 
-def fault_cases(
-    profile: Profile = "default", seed: int = 5, energy: bool | None = None
-) -> dict[tuple[str, str], Callable[[], LawComparison]]:
-    """Every planted fault in steps of the learners it concerns (default profile: of one of them). None may be
-    ``equal``.
-
-    The tests and their level are those of ``equality_cases``.
-
-    Args:
-        profile: as there.
-        seed: of all draws.
-        energy: whether the permutation test runs too; None means not in the default profile.
+def mutant_cases(profile: Profile = "default", seed: int = 5) -> dict[tuple[str, str], Callable[[], LawComparison]]:
+    """Every mutant of the sampler in steps of the learners it concerns (default profile: of one of them, and without
+    the permutation test). None may be ``equal``. The tests and their level are those of ``equality_cases``.
 
     Returns:
-        By (fault, learner), functions without arguments that make one comparison each.
+        By (mutant, learner), functions without arguments that make one comparison each.
     """
-    energy = profile != "default" if energy is None else energy
     chosen = []
-    for i, fault in enumerate(SAMPLING_FAULTS.values()):
-        one = fault.learners[(i + 3) % len(fault.learners)]  # takes turns among the learners
-        chosen += [(fault, learner) for learner in ((one,) if profile == "default" else fault.learners)]
+    for i, mutant in enumerate(SAMPLER_MUTANTS):
+        ids = [name for name in LEARNERS if name in mutant.learners]
+        one = ids[(i + 3) % len(ids)]  # takes turns among the learners
+        chosen += [(mutant, learner) for learner in ((one,) if profile == "default" else ids)]
     trials = max(_TRIALS[profile], 6000)
-    return {
-        (fault.name, learner): partial(
-            compare_steps,
-            get_learner(learner),
-            fault_setting(fault, learner),
-            trials,
-            _seed(seed, i),
-            len(chosen),
-            {fault.name},
-            energy,
-        )
-        for i, (fault, learner) in enumerate(chosen)
-    }
+
+    def case(place: int, mutant: Mutant, learner: str) -> Callable[[], LawComparison]:
+        samples = steps(get_learner(learner), mutant_setting(mutant, learner), trials, mutant)
+        name = f"{mutant.name} in {learner}"
+        return partial(compared, name, samples, _seed(seed, place), len(chosen), energy=profile != "default")
+
+    return {(mutant.name, learner): case(place, mutant, learner) for place, (mutant, learner) in enumerate(chosen)}

@@ -1,36 +1,59 @@
-"""A report with every chapter, made in half a minute: short runs, few instances, and a refuted claim with another that
-rests on it."""
+"""Small reports: one with every chapter, made in half a minute (short runs, few examples, a refuted claim with another
+that rests on it), and one of three claims.
+"""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from metarep.reports.chapters.boundaries.data import BoundarySize, measure_boundaries
-from metarep.reports.chapters.experiments.section import CHAPTER_EXPERIMENTS
-from metarep.reports.chapters.learners.examples import draw_examples, example_rows, examples_csv
-from metarep.reports.chapters.learners.section import LearnersResults, measure_widths
-from metarep.reports.chapters.samples import RECOVERY, FloorPoint, recovery_points
+from metarep.reports.chapters.boundaries.common import BoundarySize
+from metarep.reports.chapters.chapter import Key, ReportProfile, Results
+from metarep.reports.chapters.learners.section import shown
+from metarep.reports.chapters.learners.widths import width_curves
+from metarep.reports.chapters.rates.section import RatesSize
+from metarep.reports.chapters.rates.table import RateSetting
+from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
+from metarep.reports.chapters.theorem.regions import RegionSize
 from metarep.reports.cli.own_claims import own_claims, own_records
-from metarep.reports.page.style import rendered
 from metarep.reports.report.document import write_report
-from metarep.reports.report.gather import RateSetting, ReportProfile, Results, gather
-from metarep.reports.study.study import Settings, example, record, study
-from metarep.sim.experiments import CurveResult, get_experiment, run_experiment
+from metarep.reports.report.gather import gather
+from metarep.reports.study.study import Settings, example, study
 from metarep.sim.learners import LEARNERS
-from metarep.sim.mutants import DEVIATIONS
 from metarep.theory.claims import catalogue
-from metarep.theory.claims.samples import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
-from metarep.theory.engine.mutants.selftest import FaultRow, concerns, used_claims, wrong_claim_row
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
+from metarep.theory.engine.mutants.selftest import MUTANTS, Row, trials, tried_on, used_claims
 
+QUICK = tuple(claim.id for claim in catalogue() if claim.measure is None)
+RATES = RatesSize(
+    (RateSetting(20, 2, 10, 0.4, 0.4), RateSetting(20, 2, 2, 0.4, 0.4)),
+    2000,
+    (RateSetting(20, 1, 10, 0.4, 0.4, 0.3), RateSetting(20, 2, 20, 0.4, 0.4, 0.8)),
+    400,
+)
 PROFILE = ReportProfile(
     "small",
     0.1,
-    (RateSetting(20, 2, 10, 0.4, 0.4), RateSetting(20, 2, 2, 0.4, 0.4)),
-    2000,
-    figure_steps=60,
-    rate_grid=(((20, 1, 10, 0.4, 0.4, 0.3), (20, 2, 20, 0.4, 0.4, 0.8)), 400),
+    {
+        "figure-1": 60,
+        "rates": RATES,
+        "boundaries": BoundarySize(5, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700),
+        "theorem": RegionSize(9, 2, 800, 2.0, 5),
+        "experiments": 40,
+        "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),
+    },
 )
-BOUNDARY = BoundarySize(5, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
+RECOVERY = RecoverySetting(steps=30, trials=2)
+MADE_UP = {"samples": SamplesSize(recovery=RECOVERY), "mutants": True, "learners": None}
+"""Sizes of chapters whose results are made up here, at least in part."""
+
+TINY_CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
+
+
+def tiny_results() -> Results:
+    """A report of three claims, a few rates and a short Figure 1, made in seconds."""
+    rates = RatesSize((RateSetting(10, 2, 10, 0.4, 0.4),), 500, ())
+    return gather(ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS}), 1, jobs=1)
+
 
 REFUTED, ABOVE = "nothing-moves", "nothing-moves-twice"
 """The ids of the claim that is false and of the one that rests on it."""
@@ -57,56 +80,43 @@ CLAIMS = (claim("{REFUTED}", still, "update-fo-anil"), claim("{ABOVE}", anything
 '''
 
 
-def _short(name: str) -> list[CurveResult]:
-    """An experiment cut down to few steps."""
-    experiment = get_experiment(name)
-    panels = tuple(
-        replace(panel, curves=tuple(replace(c, setting=replace(c.setting, steps=40)) for c in panel.curves))
-        for panel in experiment.panels
-    )
-    return run_experiment(replace(experiment, panels=panels), 0)
-
-
-def _extra() -> dict[tuple[str, ...], Any]:
-    """What the chapters on samples, learners and faults show; the floor and the matrix are made up."""
+def _made_up() -> dict[Key, Any]:
+    """What the chapters on samples, learners and mutants show; the floor and the matrix are made up."""
     studies = [study(example(name), Settings(steps=200, trials=1)) for name in ("reptile-1", "ridge-anil")]
-    records = tuple({name: value for name, value in record(s).items() if name != "seconds"} for s in studies)
-    figure = rendered(draw_examples(studies), "svg")
     floor = tuple(
-        FloorPoint(s, SMALL, 1e-3 * i, 1e-3 * i, 2e-3 * i, 1.1e-3 * i, 1e-5)
+        FloorPoint(FloorSizes(**s._asdict(), beta=0.1), SMALL, 1e-3 * i, 1e-3 * i, 2e-3 * i, 1.1e-3 * i, 1e-5)
         for i, s in enumerate(FLOOR_SETTINGS[:5], 1)
     )
-    growth = tuple(FloorPoint(GROWTH_SETTING, x, x, 1.1 * x, 2 * x, 1.02 * x, x / 100) for x in (0.005, 0.02, 0.08))
+    sizes = FloorSizes(**GROWTH_SETTING._asdict(), beta=0.1)
+    growth = tuple(FloorPoint(sizes, x, x, 1.1 * x, 2 * x, 1.02 * x, x / 100) for x in (0.005, 0.02, 0.08))
     extra: dict[tuple[str, ...], Any] = {
-        ("learners",): LearnersResults(tuple(example_rows(studies)), records, figure, examples_csv(studies)),
-        ("widths",): measure_widths(0),
+        ("learners",): shown(studies),
+        ("widths",): width_curves(),
         ("samples", "floor"): floor,
         ("samples", "growth"): growth,
     }
-    short = replace(RECOVERY[False], steps=30, trials=2)
-    extra |= {("recovery", name): recovery_points(name, 0, short) for name in LEARNERS}
+    extra |= {("recovery", name): recovery_points(name, 0, RECOVERY) for name in LEARNERS}
     used = [claim for claim in catalogue() if claim.id in used_claims(quick=True)]
-    for name, deviation in DEVIATIONS.items():
-        tried = tuple(claim.id for claim in used if concerns(claim, deviation))
-        extra["fault", name] = FaultRow(name, deviation.cause, deviation.description, tried[::2], tried[1::2])
-    extra |= {("wrong claim", str(place)): wrong_claim_row(place) for place in (1, 3)}
+    for name, run, given in trials(quick=True):
+        mutant = MUTANTS[name]
+        if mutant.kind != "claim":
+            tried = tuple(claim.id for claim in used if tried_on(mutant, claim))
+            extra["mutant", name] = Row(name, mutant.kind, mutant.cause, mutant.what, tried[::2], tried[1::2])
+        elif "contraction" in name or "one-step" in name or "diversity" in name:
+            extra["mutant", name] = run(*given)
     return extra
 
 
 def small_results(folder: Path) -> Results:
     """Everything that the page shows; the file of the claims that are not ours goes into the folder."""
-    quick = [claim.id for claim in catalogue() if claim.measure is None]
-    results = gather(PROFILE, 0, claims=[*quick, "constant-c-maml", "width-limit", "width-slow-unlearning"], jobs=1)
+    results = gather(PROFILE, 0, jobs=1)
     path = folder / "own.py"
     path.write_text(_OWN)
     own = own_records(own_claims(path), path, PROFILE.effort, 0)
-    return replace(
-        results,
-        claims=[*results.claims, *own],
+    return results.having(
+        {**_made_up(), **{("claim", claim.id): claim for claim in own}},
         own_claims=str(path),
-        boundaries=measure_boundaries(0, BOUNDARY),
-        experiments={name: _short(name) for name in CHAPTER_EXPERIMENTS},
-        extra=_extra(),
+        profile=replace(PROFILE, sizes={**PROFILE.sizes, **MADE_UP}),
     )
 
 

@@ -27,7 +27,7 @@ def page(driver, tmp_path_factory: pytest.TempPathFactory) -> Path:  # the brows
     return write_small_report(tmp_path_factory.mktemp("browser"))
 
 
-# --- what must not be found -------------------------------------------------------------------------------------------
+# --- what must not be found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -71,7 +71,7 @@ def test_every_chapter_is_typeset_and_light(page):
     assert len(text.encode()) < 3_500_000  # the quick profile's is 1.4 times as large, and 5 MB is the limit
 
 
-# --- how it behaves ---------------------------------------------------------------------------------------------------
+# --- how it behaves
 
 
 def _place(driver) -> str:
@@ -208,7 +208,7 @@ def test_print(driver, page):
     assert 20 < len(re.findall(rb"/Type\s*/Page\b", pdf)) < 400
 
 
-# --- the finders find -------------------------------------------------------------------------------------------------
+# --- the finders find
 
 PLANTED = {
     "overflowing": '<div style="width: 3000px">wide</div>',

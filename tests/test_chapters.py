@@ -10,23 +10,17 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from metarep.reports.chapters.boundaries import data as boundaries
-from metarep.reports.chapters.boundaries.data import BoundarySize, NearPlane
-from metarep.reports.chapters.boundaries.figures import phase_chart
-from metarep.reports.chapters.boundaries.section import boundaries_record, boundaries_section
-from metarep.reports.chapters.experiments.section import (
-    CRITERIA,
-    VARIANTS,
-    experiments_section,
-    replication_records,
-    replications,
-)
-from metarep.reports.chapters.rates.section import grid_rates, looseness, rate_jobs, rates_section
-from metarep.reports.chapters.rates.table import RateRecord
+from metarep.reports.chapters.boundaries import chapter, far, heads, near, phases
+from metarep.reports.chapters.boundaries.common import BoundarySize, exact_heads, stable_product
+from metarep.reports.chapters.chapter import Chapter, ReportProfile, Results, Run
+from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord
+from metarep.reports.chapters.experiments import section as experiments
+from metarep.reports.chapters.experiments.replication import CRITERIA, VARIANTS, replications
+from metarep.reports.chapters.rates import section as rates
+from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.page import blocks, charts
 from metarep.reports.page import rendering as pages
-from metarep.reports.page.output import as_json
-from metarep.reports.page.style import rendered
+from metarep.reports.page.output import plain
 from metarep.reports.report.figure_files import pictures
 from metarep.reports.report.schema import part_schema
 from metarep.sim.experiments import CurveResult, get_experiment
@@ -34,6 +28,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
 from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
 from metarep.sim.updates import loss_after_adaptation
+from metarep.theory.claims.record import Verdict
 from metarep.theory.dynamics.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
 
 TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
@@ -43,20 +38,11 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-@pytest.fixture
-def few_drawn(monkeypatch):
-    """Every fifth panel is really rendered: drawing all of them takes far longer than all the rest."""
-    count = iter(range(10_000))
-    stub = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
-    monkeypatch.setattr(
-        charts, "rendered", lambda figure, form: rendered(figure, form) if next(count) % 5 == 0 else stub
-    )
-
-
-def check_section(section: blocks.Section) -> str:
+def check_section(section: blocks.Section | None) -> str:
     """Every figure has a text, a caption, data and proper files; nothing of LaTeX is left; returns the page."""
+    assert section is not None
     document = blocks.Document("t", "s", (), (section,))
-    found = list(pictures(document))
+    found = list(pictures(section))
     assert found
     names = [name for picture in found for name, _ in picture.panels]
     assert len(names) == len(set(names))
@@ -79,14 +65,32 @@ def check_section(section: blocks.Section) -> str:
     return page
 
 
-def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> dict:
-    evidence = {"kind": "measurement", "why": "seen", "estimate": estimate, "uncertainty": 0.01, "details": details}
-    return {"id": claim_id, "evidence": [evidence]}
+def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> ClaimRecord:
+    evidence = EvidenceRecord(
+        "measurement", Verdict.MEASURED, 1, None, None, None, "seen", None, estimate, 0.01, (), details
+    )
+    fixed = (False, "", "measurement", (), (), "", Verdict.MEASURED, Verdict.MEASURED, True)
+    return ClaimRecord(claim_id, "", "", "", *fixed, (evidence,), "")
 
 
-@pytest.mark.usefixtures("few_drawn")
+def results_of(tested: Chapter, size: object, seed: int = 0) -> Results:
+    """What a report that runs this chapter alone has gathered."""
+    profile = ReportProfile("tiny", 1.0, {tested.name: size})
+    parts = {key: function(*arguments) for key, function, arguments in tested.jobs(profile, seed)}
+    return Results(profile, seed, parts, {}, Run("", 0.0, {}))
+
+
+def check_record(tested: Chapter, results: Results) -> dict:
+    """Its part of report.json, each field of which has the published shape."""
+    data = {name: function(results) for name, function in tested.record.items()}
+    part = json.loads(json.dumps(plain(data), allow_nan=False))
+    for name, value in part.items():
+        Draft202012Validator(part_schema(name)).validate(value)
+    return part
+
+
 def test_the_boundaries_chapter():
-    parts = boundaries.measure_boundaries(0, TINY)
+    bare = results_of(chapter.CHAPTER, TINY)
     region = {
         "alpha_L": [0.1, 1.0],
         "step": [0.01, 0.1],
@@ -97,40 +101,42 @@ def test_the_boundaries_chapter():
     }
     claims = [measurement(f"constant-region-{name}", region) for name in META_LEARNERS]
     claims += [measurement("constant-c-maml", {"flow_c": 1.26}), measurement("maml-ends-blind", {})]
-    page = check_section(boundaries_section(parts, claims))
+    page = check_section(
+        chapter.CHAPTER.section(bare.having({("claim", claim.id): claim for claim in claims})),
+    )
     assert 'href="#claim-constant-region-maml"' in page
     assert 'href="#claim-fo-maml-operator"' not in page  # a claim that was not run has no section to link to
-    Draft202012Validator(part_schema("boundaries")).validate(json.loads(as_json(boundaries_record(parts))))
-    assert "constants" not in {name.split("-")[0] for name in _panel_names(boundaries_section(parts, []))}
+    check_record(chapter.CHAPTER, bare)
+    assert "constants" not in {name.split("-")[0] for name in _panel_names(chapter.CHAPTER.section(bare))}
 
 
-def _panel_names(section: blocks.Section) -> Iterator[str]:
-    for picture in pictures(blocks.Document("t", "s", (), (section,))):
+def _panel_names(section: blocks.Section | None) -> Iterator[str]:
+    assert section is not None
+    for picture in pictures(section):
         yield from (name for name, _ in picture.panels)
 
 
 def test_the_rates_chapter():
-    settings = ((20, 1, 10, 0.4, 0.4, 0.3), (20, 2, 20, 0.4, 0.4, 0.8))
-    grid = [(setting, grid_rates(setting, 1, 400)) for setting in settings]
-    assert [job[2][0] for job in rate_jobs(1, settings, 400)] == list(settings)
-    check_section(rates_section(grid[:1], grid, 1))
-    for (*_, dist0), records in grid:
+    settings = (RateSetting(20, 1, 10, 0.4, 0.4, 0.3), RateSetting(20, 2, 20, 0.4, 0.4, 0.8))
+    results = results_of(rates.CHAPTER, rates.RatesSize(settings[:1], 400, settings, 400), 1)
+    check_section(rates.CHAPTER.section(results))
+    assert len(check_record(rates.CHAPTER, results)["rate_grid"]) == 8
+    grid = rates.rates_of(results).grid
+    for setting, records in grid:
         for record in records:
-            ratio = looseness(record)
+            ratio = rates.looseness(record)
             assert ratio is not None
             # −log(1 − x) over −log(1 − x E_0/2) is between 2/E_0 and that divided by 1 − x
-            least = 2 / (0.9 - dist0**2)
+            least = 2 / (0.9 - setting.dist0**2)
             assert least <= ratio <= least / record.symbolic * 1.01
     unstable = replace(grid[0][1][3], outcome="unstable", symbolic=1.01, empirical=1.0101)
-    assert looseness(unstable) is None
-    text = pages.markdown_page(
-        blocks.Document("t", "s", (), (rates_section([(settings[0], [*grid[0][1][:3], unstable])], grid, 1),))
-    )
-    assert "Unstable at the truth: 1 of" in text
-    assert RateRecord(**unstable.as_dict()) == unstable  # type: ignore[arg-type]
+    assert rates.looseness(unstable) is None
+    section = rates.CHAPTER.section(results.having({("rates", "fo-maml", "0"): unstable}))
+    assert section is not None
+    assert "Unstable at the truth: 1 of" in pages.markdown_page(blocks.Document("t", "s", (), (section,)))
 
 
-# --- experiments ------------------------------------------------------------------------------------------------------
+# --- experiments
 
 
 def made_up(name: str, exponent) -> list[CurveResult]:
@@ -186,25 +192,26 @@ def test_divergence_is_no_replication():
     assert CRITERIA["section-6"][0](gone, "").verdict == "does not replicate"
 
 
-@pytest.mark.usefixtures("few_drawn")
 def test_the_experiments_chapter():
     runs = {name: made_up(name, as_the_paper_says) for name in CRITERIA}
-    section = experiments_section(runs, 0)
+    profile = ReportProfile("tiny", 1.0, {"experiments": None})
+    parts = {("figure-1",) if name == "figure-1" else ("experiment", name): curves for name, curves in runs.items()}
+    results = Results(profile, 0, parts, {}, Run("", 0.0, {}))
+    section = experiments.CHAPTER.section(results)
     page = check_section(section)
     assert page.count("replicates") >= 6
     assert {found.verdict for found in replications(runs).values()} == {"replicates"}
-    found = replication_records(runs)
-    assert len(found) == 6
-    Draft202012Validator(part_schema("replications")).validate(json.loads(as_json(found)))
+    assert len(check_record(experiments.CHAPTER, results)["replications"]) == 6
+    assert section is not None
     assert [below.anchor for below in section.sections] == ["experiment-section-6", "experiment-figure-4"]
 
 
-# --- what the boundaries rest on --------------------------------------------------------------------------------------
+# --- what the boundaries rest on
 
 
 def test_exact_heads_have_gaussian_moments():
     mean, deviations = rng().standard_normal(3), np.array([1.0, 0.5, 2.0])
-    heads = boundaries.exact_heads(mean, deviations)
+    heads = exact_heads(mean, deviations)
     first, second, third = gaussian_head_moments(mean, np.diag(deviations**2))
     moments = HeadMoments.of(heads)
     # sums of six terms of size up to (1 + √3·2)³ < 100
@@ -217,7 +224,7 @@ def test_exact_heads_have_gaussian_moments():
 def test_the_limit_of_the_step_size_is_where_the_linearisation_turns_unstable(name):
     learner, alpha = LEARNERS[name], 0.7
     heads = heads_with_spectrum(np.array([1.0, 0.3]), 5, rng(1), mean=0.0)
-    limit = boundaries.stable_product(learner, heads, alpha)
+    limit = stable_product(learner, heads, alpha)
     expected = {"anil": 0.5, "fo-anil": 1.0}.get(name)
     if expected is not None:
         assert limit == pytest.approx(expected, rel=1e-12)
@@ -227,26 +234,26 @@ def test_the_limit_of_the_step_size_is_where_the_linearisation_turns_unstable(na
 
 def test_no_step_size_helps_where_the_truth_is_unstable():
     heads = np.array([[1.0, 2.0]])
-    assert boundaries.stable_product(LEARNERS["fo-maml"], heads, 0.5) == 0.0
-    assert boundaries.stable_product(LEARNERS["fo-anil"], heads, 0.5) > 0
+    assert stable_product(LEARNERS["fo-maml"], heads, 0.5) == 0.0
+    assert stable_product(LEARNERS["fo-anil"], heads, 0.5) > 0
 
 
 def test_the_planes_predict_as_their_formulas_do():
     x = np.linspace(-1.5, 1.5, 7)
     means = np.stack(np.meshgrid(x, x / 2), axis=-1)
-    q = (means / boundaries.GAUSSIAN_DEVIATIONS) ** 2 @ np.ones(2)
-    heads = boundaries.exact_heads(means, np.broadcast_to(boundaries.GAUSSIAN_DEVIATIONS, means.shape))
+    q = (means / near.GAUSSIAN_DEVIATIONS) ** 2 @ np.ones(2)
+    heads = exact_heads(means, np.broadcast_to(near.GAUSSIAN_DEVIATIONS, means.shape))
     clear = np.abs(q - 1) > 1e-6
     assert clear.sum() > 40
-    np.testing.assert_array_equal((boundaries._operators(heads) < 0)[clear], (q > 1)[clear])
+    np.testing.assert_array_equal((near._operators(heads) < 0)[clear], (q > 1)[clear])
 
 
 def test_near_the_truth_runs_do_what_the_operator_says():
-    plane = boundaries.gaussian_plane(0, replace(TINY, plane=5, plane_steps=3000))
+    plane = near.gaussian_plane(0, replace(TINY, plane=5, plane_steps=3000))
     right, decided, undecided = plane.agreement
     assert right == decided >= 20
     assert decided + undecided == 25
-    wrong = NearPlane(plane.x, plane.y, plane.fate, -plane.least, plane.diverged, plane.dist, plane.steps)
+    wrong = near.NearPlane(plane.x, plane.y, plane.fate, -plane.least, plane.diverged, plane.dist, plane.steps)
     assert wrong.agreement[0] == 0
 
 
@@ -263,7 +270,7 @@ def test_the_heads_growth_solves_its_equation():
             two = slope(s + h * one[0])
             s, log_w = s + h * (one[0] + two[0]) / 2, log_w + h * (one[1] + two[1]) / 2
             best = max(best, log_w)
-        assert np.log(boundaries.head_amplification(dist0, k)) == pytest.approx(best, abs=1e-5)
+        assert np.log(far.head_amplification(dist0, k)) == pytest.approx(best, abs=1e-5)
 
 
 def test_stages_end_as_one_run_does():
@@ -275,7 +282,7 @@ def test_stages_end_as_one_run_does():
         for gone, dist in zip(plain.diverged, plain.dist[-1], strict=True)
     ]
     assert len(set(expected)) > 1
-    found = boundaries._run_in_stages(LEARNERS["fo-maml"], problem, 0.3, beta, 300, (6,))
+    found = phases._run_in_stages(LEARNERS["fo-maml"], problem, 0.3, beta, 300, (6,))
     assert list(found) == expected
 
 
@@ -292,17 +299,17 @@ def test_the_loss_vanishes_at_a_blind_point(name):
 
 
 def test_parts_are_the_same_each_time_and_figures_byte_for_byte():
-    one, other = (boundaries.phase_diagram("start", "fo-maml", 5, TINY) for _ in range(2))
+    one, other = (phases.phase_diagram("start", "fo-maml", 5, TINY) for _ in range(2))
     np.testing.assert_array_equal(one.converged, other.converged)
-    assert boundaries.phase_diagram("start", "fo-anil", 5, TINY).dist0.shape == (4, 4)
-    assert phase_chart([one]).picture() == phase_chart([other]).picture()
+    assert phases.phase_diagram("start", "fo-anil", 5, TINY).dist0.shape == (4, 4)
+    assert phases.phase_chart([one]).picture() == phases.phase_chart([other]).picture()
 
 
 def test_unknown_planes_are_refused():
     with pytest.raises(ValueError, match=r"plane is 'x'; allowed: steps"):
-        boundaries.phase_axes("x", 3)
+        phases.phase_axes("x", 3)
     with pytest.raises(ValueError, match=r"kind is 'x'; allowed"):
-        boundaries.head_laws("x", 0, TINY)
+        heads.head_laws("x", 0, TINY)
 
 
 def test_colours_of_shares():
@@ -313,12 +320,8 @@ def test_colours_of_shares():
 
 
 def test_cells_cover_the_plane_once():
-    from metarep.reports.page import style as figures
-
-    with figures.style():
-        _, axes = charts.panel()
-        colours = np.array([["#000000", "#000000", "#ffffff"], ["#ffffff", "#000000", "#ffffff"]], dtype=object)
-        charts.draw_cells(axes, np.arange(4), np.arange(3), colours)
+    colours = np.array([["#000000", "#000000", "#ffffff"], ["#ffffff", "#000000", "#ffffff"]], dtype=object)
+    axes = charts.as_panel(charts.draw_map)(np.arange(3), np.arange(2), colours).axes[0]
     assert len(axes.patches) == 2
     area = {patch.get_facecolor()[0]: _area(patch.get_path()) for patch in axes.patches}
     assert area == {0.0: 3.0, 1.0: 3.0}

@@ -15,12 +15,15 @@ from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import LEARNERS, get_learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import DIMENSIONS
-from metarep.theory.calculus.expressions import evaluate_expression, evaluate_words
-from metarep.theory.calculus.words import Poly, identity
-from metarep.theory.claims import fixed_points, get_claim, structure, symmetries
+from metarep.theory.calculus.evaluation import evaluate_expression, evaluate_words
+from metarep.theory.calculus.proofs import Proof
+from metarep.theory.calculus.words import identity
+from metarep.theory.claims import get_claim, symmetries
 from metarep.theory.claims.comparing import most_strained, run_together, supported
 from metarep.theory.claims.record import Comparison, Verdict
+from metarep.theory.claims.special_points import fixed, moving
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
+from metarep.theory.claims.structure import factors, moments, reduction
 from metarep.theory.dynamics.structure import split_update, stated_split
 from metarep.theory.engine import Profile, verify
 
@@ -31,9 +34,9 @@ few = settings(max_examples=15, suppress_health_check=UNHURRIED)
 # --- numbers and arrays that the hypotheses promise
 
 
-@pytest.mark.parametrize("degree", structure.EQUAL_POWER_SUMS)
+@pytest.mark.parametrize("degree", moments.EQUAL_POWER_SUMS)
 def test_power_sums_agree_to_the_degree_and_no_further(degree):
-    left, right = structure.EQUAL_POWER_SUMS[degree]
+    left, right = moments.EQUAL_POWER_SUMS[degree]
     assert len(left) == len(right)
     for power in range(degree + 1):
         assert sum(x**power for x in left) == sum(x**power for x in right)
@@ -57,19 +60,19 @@ def test_codimension_is_kept(instance):
 
 
 @few
-@given(structure.few_steps(fractions, 2))
+@given(reduction.few_steps(fractions, 2))
 def test_confined_start_lies_in_the_span_it_names(instance):
-    start = structure.confined_start(instance)
-    assert start.beyond.shape == (instance["d"], instance["d"] - 2 * instance["k"])
-    assert not (start.beyond.T @ start.at.B).any()
-    assert not (start.beyond.T @ start.at.B_star).any()
-    assert (start.beyond.T @ start.beyond == np.eye(start.beyond.shape[1], dtype=int)).all()
+    at, _, beyond = reduction.confined_start(instance)
+    assert beyond.shape == (instance["d"], instance["d"] - 2 * instance["k"])
+    assert not (beyond.T @ at.B).any()
+    assert not (beyond.T @ at.B_star).any()
+    assert (beyond.T @ beyond == np.eye(beyond.shape[1], dtype=int)).all()
 
 
 @few
-@given(fixed_points.truths(fractions))
+@given(fixed.truths(fractions))
 def test_truths_are_balanced_within_the_truth(instance):
-    at = fixed_points.truth_arrays(instance)
+    at = fixed.truth_arrays(instance)
     M = at.B_star.T @ at.B
     assert (at.B_star @ M == at.B).all()
     assert (at.alpha * (M @ M.T) == np.eye(instance["s"], dtype=int)).all()
@@ -77,17 +80,17 @@ def test_truths_are_balanced_within_the_truth(instance):
 
 
 @few
-@given(fixed_points.balanced_points(fractions))
+@given(moving.balanced_points(fractions))
 def test_balanced_points_are_balanced(instance):
-    at = fixed_points.balanced_arrays(instance)
+    at = moving.balanced_arrays(instance)
     assert (at.alpha * (at.B.T @ at.B) == np.eye(instance["k"], dtype=int)).all()
     assert at.alpha != at.beta
 
 
 @few
-@given(fixed_points.zero_loss_points(fractions))
+@given(fixed.zero_loss_points(fractions))
 def test_zero_loss_points_have_zero_adapted_loss(instance):
-    at = fixed_points._zero_loss_arrays(instance)
+    at = fixed.zero_loss_arrays(instance)
     for target in at.targets.T:
         residual = at.B @ at.w - target
         w_i = at.w - at.alpha * (at.B.T @ residual)
@@ -161,8 +164,8 @@ def test_run_together_flattens():
 
 def test_column_sums_bound_a_transposed_product():
     matrix = np.array([[1.0, -2.0], [3.0, 0.5]])
-    assert structure.column_sums(matrix) == 4.0
-    assert structure.column_sums(np.zeros((3, 0))) == 0.0
+    assert factors.column_sums(matrix) == 4.0
+    assert factors.column_sums(np.zeros((3, 0))) == 0.0
 
 
 def test_rescaled_alpha_gains_powers_of_c():
@@ -174,42 +177,37 @@ def test_rescaled_alpha_gains_powers_of_c():
 def test_moment_degrees_are_those_of_the_words():
     from metarep.theory.dynamics.structure import head_degree
 
-    assert {name: head_degree(LEARNERS[name]) for name in LEARNERS} == structure.MOMENT_DEGREES
+    assert {name: head_degree(LEARNERS[name]) for name in LEARNERS} == moments.MOMENT_DEGREES
 
 
 # --- proofs that can fail
 
 
+def _holds(prove: Callable[..., None], *arguments: Any, **named: Any) -> bool:
+    proof = Proof()
+    prove(proof, *arguments, **named)
+    return proof.holds
+
+
 @pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("off", [-1, 1])
 def test_moments_proof_fails_for_another_degree(name, off):
-    degree = structure.MOMENT_DEGREES[name] + off
-    assert not structure._moments_proof(LEARNERS[name], degree).holds
+    assert not _holds(moments.moments_proof, LEARNERS[name], moments.MOMENT_DEGREES[name] + off)
 
 
 def test_symmetry_proof_needs_its_rule_and_its_power():
     turned = {"B": a.B * a.Q, "w": a.Q.T * a.w}
-
-    def carried(grad_B: Poly, grad_w: Poly) -> tuple[Poly, Poly]:
-        return grad_B * a.Q, a.Q.T * grad_w
-
-    assert not symmetries._carried_proof(turned, carried, "", "").holds
+    assert not _holds(symmetries.prove_carried, letters=turned, gradients=lambda B, w: (B * a.Q, a.Q.T * w))
     scaled = {"B": a.B.scaled(c=1), "w": a.w.scaled(c=1), "theta_i": a.theta.scaled(c=2)}
     for power, holds in ((-2, True), (-1, False), (0, False)):
-        proof = symmetries._carried_proof(
-            scaled, lambda B, w: (B.scaled(c=3), w.scaled(c=3)), "", "", alpha_power=power
-        )
-        assert proof.holds is holds
+        change = {"letters": scaled, "gradients": lambda B, w: (B.scaled(c=3), w.scaled(c=3))}
+        assert _holds(symmetries.prove_carried, **change, alpha_power=power) is holds
 
 
-def test_truth_with_a_head_is_no_fixed_point_of_the_mamls():
-    assert fixed_points._fixed_point_proof(("anil", "fo-anil"), a.w, "").holds
-    for name in ("maml", "fo-maml"):
-        assert not fixed_points._fixed_point_proof((name,), a.w, "").holds
-
-
-def test_average_loss_does_not_stay_at_the_truth():
-    assert not fixed_points._fixed_point_proof(("average-loss",), a.w, "").holds
+def test_only_the_anils_stay_at_the_truth_with_a_head():
+    assert _holds(fixed.prove_fixed, ("anil", "fo-anil"), a.w)
+    for name in ("maml", "fo-maml", "average-loss"):
+        assert not _holds(fixed.prove_fixed, (name,), a.w)
 
 
 # --- checks that can fail: each claim that covers all learners, or that other faults do not reach, against one fault
@@ -358,14 +356,14 @@ def test_relabelling_check_compares_steps():
 @pytest.mark.parametrize(
     "build",
     [
-        lambda numbers: structure.few_steps(numbers, 2),
-        lambda numbers: structure._two_head_sets(numbers, 4),
+        lambda numbers: reduction.few_steps(numbers, 2),
+        lambda numbers: moments.two_head_sets(numbers, LEARNERS["maml"]),
         lambda numbers: symmetries.with_reflections(numbers, "Q", "k"),
         symmetries.with_scale,
         symmetries.pooled_steps,
-        fixed_points.truths,
-        fixed_points.balanced_points,
-        fixed_points.zero_loss_points,
+        fixed.truths,
+        moving.balanced_points,
+        fixed.zero_loss_points,
     ],
 )
 def test_nothing_drawn_is_thrown_away(build, numbers):

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,17 +39,6 @@ def data(capsys, *words, code=0):
         raise AssertionError(f"{name} is not JSON")
 
     return json.loads(output(capsys, *words, "--json", code=code), parse_constant=no_constant)
-
-
-def complaint(capsys, *words):
-    """The one line on stderr of a call with bad input."""
-    assert call(*words) == 2
-    seen = capsys.readouterr()
-    assert seen.out == ""
-    assert seen.err.count("\n") == 1
-    assert seen.err.startswith("metarep: ")
-    assert "; allowed: " in seen.err
-    return seen.err
 
 
 # --- bad input
@@ -95,9 +85,9 @@ def complaint(capsys, *words):
         ("conquer", "conquer"),
     ],
 )
-def test_bad_input_gives_one_line_and_2(words, wrong, capsys, tmp_path, monkeypatch):
+def test_bad_input_gives_one_line_and_2(words, wrong, complaint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert wrong in complaint(capsys, *words.split())
+    assert wrong in complaint(*words.split())
     assert not list(tmp_path.iterdir())
 
 
@@ -111,17 +101,17 @@ def test_bad_input_gives_one_line_and_2(words, wrong, capsys, tmp_path, monkeypa
         ({"C_star": np.eye(4, 2)}, "C_star"),
     ],
 )
-def test_a_bad_problem_file(arrays, wrong, capsys, tmp_path):
+def test_a_bad_problem_file(arrays, wrong, complaint, tmp_path):
     path = tmp_path / "problem.npz"
     np.savez(path, **arrays)
-    assert wrong in complaint(capsys, "simulate", "anil", "--problem", path, "--d", 4, "--k", 2, "--n", 3)
+    assert wrong in complaint("simulate", "anil", "--problem", path, "--d", 4, "--k", 2, "--n", 3)
 
 
 @pytest.mark.parametrize("what", ["empty", "text"])
-def test_a_problem_file_that_is_none(what, capsys, tmp_path):
+def test_a_problem_file_that_is_none(what, complaint, tmp_path):
     path = tmp_path / "problem.npz"
     path.write_text("" if what == "empty" else "B_star = ...")
-    assert "problem.npz" in complaint(capsys, "simulate", "anil", "--problem", path)
+    assert "problem.npz" in complaint("simulate", "anil", "--problem", path)
 
 
 @pytest.mark.parametrize(
@@ -132,28 +122,28 @@ def test_a_problem_file_that_is_none(what, capsys, tmp_path):
         ("report", "--out", "{}/out"),
     ],
 )
-def test_an_output_below_a_file_is_refused_before_the_work(words, capsys, tmp_path):
+def test_an_output_below_a_file_is_refused_before_the_work(words, complaint, tmp_path):
     blocker = tmp_path / "file"
     blocker.write_text("precious")
     path = str(blocker)
-    assert "cannot write" in complaint(capsys, *(str(word).format(path) for word in words))
+    assert "cannot write" in complaint(*(str(word).format(path) for word in words))
     assert blocker.read_text() == "precious"
 
 
-def test_an_output_that_is_a_folder_is_refused(capsys, tmp_path):
+def test_an_output_that_is_a_folder_is_refused(complaint, tmp_path):
     folder = tmp_path / "run.csv"
     folder.mkdir()
-    assert "is a folder" in complaint(capsys, "simulate", "anil", "--out", folder)
+    assert "is a folder" in complaint("simulate", "anil", "--out", folder)
 
 
 @pytest.mark.parametrize(
     "content", ["[1, 2", "[]", '{"claims": [{"id": 3}]}', '{"claims": [{"id": "a", "status": "x"}]}']
 )
-def test_a_report_that_is_none(content, capsys, tmp_path):
+def test_a_report_that_is_none(content, complaint, tmp_path):
     path = tmp_path / "report.json"
     path.write_text(content)
-    assert "report.json" in complaint(capsys, "claims", "--report", path)
-    assert "report.json" in complaint(capsys, "verify", "update-anil", "--replay", path)
+    assert "report.json" in complaint("claims", "--report", path)
+    assert "report.json" in complaint("verify", "update-anil", "--replay", path)
 
 
 def test_a_bug_is_not_taken_for_bad_input(monkeypatch):
@@ -322,8 +312,6 @@ def test_verify_prints_what_is_known(capsys):
 
 def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     """The exit code is that of the verdict: break the implementation and the claim falls."""
-    from dataclasses import replace
-
     from metarep.theory import claims
     from metarep.theory.claims.record import Comparison
 
@@ -337,30 +325,47 @@ def test_verify_of_a_false_claim_exits_with_1(capsys, monkeypatch):
     assert "alpha = " in text
 
 
-def test_selftest_exits_with_1_if_a_fault_survives(capsys, monkeypatch):
+def test_selftest_exits_with_1_if_a_mutant_survives(capsys, monkeypatch, complaint):
     from metarep.theory.engine.mutants import selftest
 
     def outcome(refuted_by):
-        row = selftest.FaultRow("a-fault", "a cause", "what is wrong", refuted_by, ("update-anil",))
-        return lambda **options: selftest.SelfTest(("update-anil",), (row,), ())
+        row = selftest.Row("a-mutant", "implementation", "a cause", "what is wrong", refuted_by, ("update-anil",))
+        return lambda **options: selftest.Matrix((row,))
 
     monkeypatch.setattr(selftest, "selftest", outcome(("update-maml",)))
     assert data(capsys, "selftest", "--without", "update-fo-anil")["survivors"] == []
     assert "1 of 1 refuted" in output(capsys, "selftest")
     monkeypatch.setattr(selftest, "selftest", outcome(()))
     assert "NOTHING" in output(capsys, "selftest", code=1)
-    assert "no-such-claim" in complaint(capsys, "selftest", "--without", "no-such-claim")
+    assert "no-such-claim" in complaint("selftest", "--without", "no-such-claim")
+
+
+def test_experiment(capsys, tmp_path, monkeypatch):
+    """All its curves, cut short."""
+    from metarep.sim import experiments
+
+    chosen = experiments.get_experiment("figure-1")
+    panels = tuple(
+        replace(panel, curves=tuple(replace(c, setting=replace(c.setting, steps=20, trials=2)) for c in panel.curves))
+        for panel in chosen.panels
+    )
+    monkeypatch.setattr(experiments, "get_experiment", lambda name: replace(chosen, panels=panels))
+    result = data(capsys, "experiment", "figure-1", "--out", tmp_path)
+    assert {(item["panel"], item["curve"]) for item in result["curves"]} == {
+        (panel.name, curve.label) for panel in panels for curve in panel.curves
+    }
+    assert all(Path(file).stat().st_size for file in result["files"])
+    assert panels[0].curves[0].label in output(capsys, "experiment", "figure-1", "--out", tmp_path)
 
 
 def test_bench_prints_ratios(capsys, monkeypatch):
-    from metarep.reports.bench import bench
+    from metarep.reports.bench import ratios
 
-    quick = bench.ratios(scale=0.01)
-    monkeypatch.setattr(bench, "ratios", lambda: quick)
-    monkeypatch.setattr(bench, "REPEATS", 1)
+    quick = ratios.population_ratios(scale=0.01)[:2]
+    monkeypatch.setattr(ratios, "population_ratios", lambda: quick)
     result = data(capsys, "bench", "--no-samples")
     assert {"what", "median", "lowest", "highest", "limit", "within"} == set(result["ratios"][0])
-    assert all(item["lowest"] <= item["median"] <= item["highest"] for item in result["ratios"])
+    assert quick[0].what in output(capsys, "bench", "--no-samples")
 
 
 @pytest.mark.parametrize(
@@ -383,31 +388,23 @@ def test_bench_prints_ratios(capsys, monkeypatch):
         ("sweep --out ''", "out is empty; allowed: a path"),
     ],
 )
-def test_absurd_sizes_and_empty_paths(
-    words: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_absurd_sizes_and_empty_paths(words, said, complaint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run(shlex.split(words)) == 2
-    error = capsys.readouterr().err
-    assert error.count("\n") == 1
-    assert said in error
+    assert said in complaint(*shlex.split(words))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sweep_leaves_other_files_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_sweep_leaves_other_files_alone(complaint, tmp_path):
     (path := tmp_path / "notes.txt").write_text("x")  # SQLite itself would take so short a file for a new one
-    assert run(["sweep", "--steps", "3", "--out", str(path)]) == 2
-    assert "not a database" in capsys.readouterr().err
+    assert "not a database" in complaint("sweep", "--steps", 3, "--out", path)
     assert path.read_text() == "x"
 
 
-def test_a_spec_that_exits_and_deeply_nested_json_are_bad_input(capsys, tmp_path):
+def test_a_spec_that_exits_and_deeply_nested_json_are_bad_input(complaint, tmp_path):
     (spec := tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
-    assert run(["study", str(spec)]) == 2
-    assert "does not run (SystemExit" in capsys.readouterr().err
+    assert "leaves.py:2: cannot be imported: SystemExit" in complaint("study", spec)
     (nested := tmp_path / "report.json").write_text("[" * 100_000)
-    assert run(["claims", "--report", str(nested)]) == 2
-    assert "is not JSON" in capsys.readouterr().err
+    assert "is not JSON" in complaint("claims", "--report", nested)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")

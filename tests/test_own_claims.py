@@ -1,5 +1,6 @@
 """Claims of a user's own file: mistakes in it get one line that says where, before any work is done."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,6 @@ import pytest
 from metarep.reports.cli.app import run
 
 RIGHT = """
-from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.record import Claim, Comparison, Verdict, own
 from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
 
@@ -33,15 +33,6 @@ CLAIMS = (
     ),
 )
 """
-
-
-def complaint(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert run(list(words)) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert "allowed" in captured.err
-    return captured.err
 
 
 @pytest.fixture(autouse=True)
@@ -73,31 +64,47 @@ def test_the_right_one_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
         ("        check=check,\n", "", "neither proof nor check"),
     ],
 )
-def test_a_record_that_is_none(right: str, wrong: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_record_that_is_none(right: str, wrong: str, said: str, complaint: Callable[..., str]) -> None:
     assert right in RIGHT
     Path("mine.py").write_text(RIGHT.replace(right, wrong))
-    line = complaint(capsys, "verify", "mine", "--claims", "mine.py")
+    line = complaint("verify", "mine", "--claims", "mine.py")
     assert said in line
     assert "mine.py:" in line
 
 
 def test_a_check_that_raises_is_named_by_its_line_and_costs_no_report(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    complaint: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = RIGHT.replace("abs(at.B)", "abs(at.BB)")
     Path("mine.py").write_text(broken)
     number = next(i for i, line in enumerate(broken.splitlines(), start=1) if "at.BB" in line)
     assert f"mine.py:{number}: checking 'mine' raised AttributeError" in complaint(
-        capsys, "verify", "mine", "--claims", "mine.py"
+        "verify", "mine", "--claims", "mine.py"
     )
 
     def too_late(*arguments: object) -> None:
         raise AssertionError("the catalogue ran before the mistake showed")
 
     monkeypatch.setattr("metarep.reports.report.gather.gather", too_late)
-    assert f"mine.py:{number}:" in complaint(capsys, "report", "--out", "out", "--claims", "mine.py")
+    assert f"mine.py:{number}:" in complaint("report", "--out", "out", "--claims", "mine.py")
 
 
-def test_an_unknown_claim_is_told_those_of_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (RIGHT.replace('id="mine"', 'id="update-anil"'), "the id 'update-anil' is taken"),
+        ("\nCLAIMS = 3", "mine.py:2: has CLAIMS of type int"),
+        ("CLAIMS = (3,)", "has CLAIMS that hold a int"),
+        ("CLAIMS = ()", "has CLAIMS that hold nothing"),
+        ("", "has no CLAIMS"),
+    ],
+)
+def test_a_file_without_claims_that_go_with_ours(text: str, said: str, complaint: Callable[..., str]) -> None:
+    Path("mine.py").write_text(text)
+    assert said in complaint("verify", "mine", "--claims", "mine.py")
+    assert "no file and no module 'none.py'" in complaint("verify", "mine", "--claims", "none.py")
+
+
+def test_an_unknown_claim_is_told_those_of_the_file(complaint: Callable[..., str]) -> None:
     Path("mine.py").write_text(RIGHT)
-    assert "allowed: mine of mine.py" in complaint(capsys, "verify", "main", "--claims", "mine.py")
+    assert "allowed: mine of mine.py" in complaint("verify", "main", "--claims", "mine.py")

@@ -6,11 +6,11 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from metarep.reports.chapters.claims.graph import FILE_STYLE
 from metarep.reports.page import blocks as b
 from metarep.reports.page import rendering as pages
-from metarep.reports.page import style as figures
+from metarep.reports.page.drawings import FILE_STYLE
 from metarep.reports.page.markup import at_least, at_most, inline_html
+from metarep.reports.page.style import inline_svg, new_figure, rendered, style, width
 from metarep.theory.claims.record import Verdict
 
 CSS = (files("metarep.reports.page") / "templates" / "report.css").read_text(encoding="utf-8")
@@ -90,9 +90,9 @@ def test_tables_with_sentences_name_their_cells():
 
 
 def test_wide_figures_scroll_and_only_the_first_panel_repeats_the_words():
-    with figures.style():
-        wide, narrow = (figures.rendered(figures.new_figure(width, 2), "svg") for width in (8, 3))
-    assert figures.width(wide) == pytest.approx(576)
+    with style():
+        wide, narrow = (rendered(new_figure(inches, 2), "svg") for inches in (8, 3))
+    assert width(wide) == pytest.approx(576)
     page = _page(b.Picture((("w", wide), ("n", narrow)), "what is seen"))
     assert page.count('class="panel wide scroll"') == 1
     assert page.count("what is seen") == 1
@@ -102,11 +102,11 @@ def test_wide_figures_scroll_and_only_the_first_panel_repeats_the_words():
 def test_lighter_figures_draw_the_same():
     """Coordinates to a hundredth of a point, no ids that nothing refers to, the page's font."""
     x = np.linspace(0, 1, 50)
-    with figures.style():
-        figure = figures.new_figure(3, 3)
+    with style():
+        figure = new_figure(3, 3)
         figure.subplots().plot(x, np.sin(9 * x), "o-")
-    svg = figures.rendered(figure, "svg").decode()
-    inside = figures.inline_svg(svg.encode(), "f", "a curve")
+    svg = rendered(figure, "svg").decode()
+    inside = inline_svg(svg.encode(), "f", "a curve")
     number = re.compile(r"-?\d+(?:\.\d+)?")
     before, after = (
         re.findall(r'\bd="([^"]+)"', text)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from metarep.reports.chapters.claims.table import markdown_table
+from metarep.reports.chapters.paper import paper_markdown
 from metarep.reports.cli.app import app, run
 from metarep.theory.claims.record import Verdict
 
@@ -24,6 +25,10 @@ def between(text: str, name: str) -> str:
 
 def test_claims_table_is_the_catalogue() -> None:
     assert between(README.read_text(encoding="utf-8"), "claims") == markdown_table()
+
+
+def test_papers_table_is_the_index() -> None:
+    assert between(README.read_text(encoding="utf-8"), "paper") == paper_markdown()
 
 
 def test_every_command_named_exists() -> None:
@@ -58,7 +63,7 @@ def test_both_commands_are_lines_of_their_own() -> None:
     assert "pip install -e '.[test]' && pytest" in lines
 
 
-# --- the folders' READMEs ---------------------------------------------------------------------------------------------
+# --- the folders' READMEs
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -101,7 +106,8 @@ def test_the_examples_of_a_folder_run(
     folder: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Block by block, as a reader would: a block that begins with a file's name is that file, other Python is run, and
-    so are the lines that begin with metarep. What a console block shows is printed, in that order."""
+    so are the lines that begin with metarep. What a console block shows is printed, in that order.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     loaded = set(sys.modules)

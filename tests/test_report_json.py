@@ -5,33 +5,34 @@ import csv
 import json
 import re
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
+from small_report import TINY_CLAIMS, tiny_results
 
+from metarep.reports.chapters.changes import Stored, changed_line, changes
+from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord
+from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.chapters.experiments.figures import by_panel, drawn_envelope
-from metarep.reports.chapters.samples import (
+from metarep.reports.chapters.rates.section import rates_of
+from metarep.reports.chapters.rates.table import RateRecord
+from metarep.reports.chapters.samples.runs import (
+    FloorPoint,
+    FloorSizes,
     RecoveryPoint,
     RecoverySetting,
     SamplesResults,
-    samples_record,
 )
 from metarep.reports.cli.app import run
-from metarep.reports.page.output import as_json, plain
-from metarep.reports.report.against import changed_line, changes
+from metarep.reports.page.output import as_json
 from metarep.reports.report.document import report_data, write_report
-from metarep.reports.report.gather import RateSetting, ReportProfile, gather
 from metarep.reports.report.schema import SCHEMA_FILE, VARYING, part_schema, report_schema
-from metarep.sim.learners import LEARNERS
+from metarep.reports.report.stored import comparable, stored_report
 from metarep.theory.claims import get_claim
-from metarep.theory.claims.record import Kind, Verdict
-from metarep.theory.engine.evidence import EvidenceKind
-
-TINY = ReportProfile("tiny", 0.02, (RateSetting(10, 2, 10, 0.4, 0.4),), 500, figure_steps=40)
-CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
-STUB = b'<svg xmlns="http://www.w3.org/2000/svg"></svg>'
+from metarep.theory.claims.record import Verdict
+from metarep.theory.claims.samples.floor import FLOOR_SETTINGS
 
 
 def strictly(text: str) -> Any:
@@ -43,26 +44,13 @@ def strictly(text: str) -> Any:
 
 @pytest.fixture(scope="module")
 def results():
-    return gather(TINY, 1, claims=CLAIMS, jobs=1)
-
-
-def stub_figures(patch: pytest.MonkeyPatch) -> None:
-    for module in ("metarep.reports.page.charts", "metarep.reports.chapters.overview"):
-        patch.setattr(f"{module}.rendered", lambda figure, form: STUB)
-
-
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Figures are not drawn, which takes longest; their names, words and data are there."""
-    stub_figures(monkeypatch)
+    return tiny_results()
 
 
 @pytest.fixture(scope="module")
 def out(results, tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        stub_figures(patch)
-        folder = tmp_path_factory.mktemp("report")
-        write_report(results, folder)
+    folder = tmp_path_factory.mktemp("report")
+    write_report(results, folder)
     return folder
 
 
@@ -76,26 +64,13 @@ def validator(out):
     return Draft202012Validator(strictly((out / SCHEMA_FILE).read_text()))
 
 
-# --- the schema -------------------------------------------------------------------------------------------------------
+# --- the schema
 
 
 def test_a_real_report_is_valid(report, validator, out):
     Draft202012Validator.check_schema(validator.schema)
     validator.validate(report)
     assert (out / report["$schema"]).name == SCHEMA_FILE
-
-
-def test_the_words_are_those_of_the_program():
-    schema = report_schema()
-    definitions = schema["$defs"]
-    assert [word["const"] for word in definitions["verdict"]["oneOf"]] == [verdict.value for verdict in Verdict]
-    claim, evidence = (definitions[name]["properties"] for name in ("claim", "evidence"))
-    for verdict in (claim["status"], claim["expected"], evidence["verdict"]):
-        assert verdict["$ref"] == "#/$defs/verdict"
-    assert evidence["kind"]["enum"] == list(get_args(EvidenceKind))
-    assert claim["kind"]["enum"] == list(get_args(Kind))
-    assert claim["learners"]["items"]["enum"] == list(LEARNERS)
-    assert set(VARYING) <= set(schema["properties"])
 
 
 def records(schema: Any):
@@ -168,27 +143,38 @@ def test_a_wrong_value_is_seen(place, value, report, validator):
         validator.validate(content)
 
 
+def odd_rates(results):
+    """The results with rates that are no numbers."""
+    key = ("rates", "anil", "0")
+    return results.having({key: replace(results.parts[key], empirical=float("nan"), envelope=float("-inf"))})
+
+
 def test_numbers_that_json_does_not_have_are_null(results):
-    rates = [{**record, "empirical": float("nan"), "envelope": float("-inf")} for record in results.rates]
-    read = strictly(as_json(report_data(replace(results, rates=rates))))
-    assert {(record["empirical"], record["envelope"]) for record in read["rates"]} == {(None, None)}
+    read = strictly(as_json(report_data(odd_rates(results))))
+    assert (read["rates"][0]["empirical"], read["rates"][0]["envelope"]) == (None, None)
     Draft202012Validator(part_schema("rates")).validate(read["rates"])
 
 
 def test_finite_samples_have_the_published_shape():
-    from metarep.reports.chapters.samples import FloorPoint
-    from metarep.theory.claims.samples import FLOOR_SETTINGS
-
-    floor = FloorPoint(FLOOR_SETTINGS[0], 0.005, 1e-3, 1e-3, 2e-3, 1.1e-3, 1e-5)
-    found = SamplesResults(0, (floor,), (), (RecoveryPoint("anil", 5, 80, (0.1, 0.2), 1),), RecoverySetting())
-    record = strictly(as_json(samples_record(found)))
+    sizes = FloorSizes(**FLOOR_SETTINGS[0]._asdict(), beta=0.1)
+    floor = FloorPoint(sizes, 0.005, 1e-3, 1e-3, 2e-3, 1.1e-3, 1e-5)
+    found = SamplesResults((floor,), (), RecoverySetting(), (RecoveryPoint("anil", 5, 80, (0.1, 0.2), 1),))
+    record = strictly(as_json(found))
     validator = Draft202012Validator(part_schema("samples"))
     validator.validate(record)
     del record["floor"][0]["setting"]["m_in"]
     assert violations(validator, record)
 
 
-# --- the same content -------------------------------------------------------------------------------------------------
+def test_no_two_chapters_have_a_name_or_a_field_in_common():
+    names = [chapter.name for chapter in CHAPTERS if chapter.name]
+    fields = [name for chapter in CHAPTERS for name in chapter.record]
+    assert len(names) == len(set(names))
+    assert len(fields) == len(set(fields))
+    assert set(VARYING) <= set(fields) <= set(report_schema()["properties"])
+
+
+# --- the same content
 
 
 def test_page_markdown_and_json_have_the_same_claims_chapters_and_figures(out, report):
@@ -196,7 +182,7 @@ def test_page_markdown_and_json_have_the_same_claims_chapters_and_figures(out, r
     on_page, in_text = (set(re.findall(pattern, found)) for pattern, found in (
         (r'\bid="([^"]+)"', page), (r'<a id="([^"]+)">', text),
     ))  # fmt: skip
-    assert [claim["id"] for claim in report["claims"]] == list(CLAIMS)
+    assert [claim["id"] for claim in report["claims"]] == list(TINY_CLAIMS)
     for claim in report["claims"]:
         assert f"claim-{claim['id']}" in on_page & in_text
         assert claim["statement"] in text
@@ -239,27 +225,27 @@ def test_every_figure_has_its_data_beside_it(out, report):
 def test_the_data_are_what_is_drawn(out, results):
     header, rows = table(out / "figures" / "figure-1.csv")
     assert header == ["panel", "curve", "learner", "step", "trial", "dist", "outcome"]
-    for result in by_panel(results.curves, "random"):
+    for result in by_panel(results.parts["figure-1",], "random"):
         drawn = [row for row in rows if row[:3] == ["random", result.curve.label, result.curve.learner]]
         last = [float(row[5]) for row in drawn if int(row[3]) == result.steps[-1]]
         np.testing.assert_allclose(last, result.dist[-1], rtol=1e-9)
-    bound = drawn_envelope(by_panel(results.curves, "envelope")[0])
+    bound = drawn_envelope(by_panel(results.parts["figure-1",], "envelope")[0])
     drawn = {int(row[3]): float(row[5]) for row in rows if row[:2] == ["envelope", "envelope"]}
     assert drawn
     np.testing.assert_allclose(list(drawn.values()), bound[list(drawn)], rtol=1e-9)
     header, rows = table(out / "figures" / "rates-agreement.csv")
-    known = {(r["learner"], r["symbolic"], r["empirical"]) for r in results.rates}
+    known = {(r.learner, r.symbolic, r.empirical) for _, r in rates_of(results).pairs}
     assert {(row[0], float(row[6]), float(row[7])) for row in rows} <= known
     assert table(out / "figures" / "claims-graph.csv")[1] == [
-        [claim["id"], claim["status"], base] for claim in results.claims for base in claim["rests_on"] or [""]
+        [claim.id, claim.status, base] for claim in results.claims for base in claim.rests_on or [""]
     ]
 
 
-# --- against an older report, on the command line ---------------------------------------------------------------------
+# --- against an older report, on the command line
 
 
 @pytest.fixture
-def command(results, undrawn, monkeypatch, tmp_path):
+def command(results, monkeypatch, tmp_path):
     """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
@@ -340,12 +326,21 @@ def test_a_report_may_be_compared_with_the_one_it_replaces(command, report, tmp_
 
 
 def made(
-    status: str = "MEASURED", kind: str = "measurement", rate: float | None = 0.99, **numbers: float | None
-) -> Any:
+    status: str = "MEASURED",
+    rate: float | None = 0.99,
+    rates: int = 1,
+    worst_margin: float | None = None,
+    estimate: float | None = None,
+) -> Stored:
     """A report of one claim and one rate."""
-    evidence = {"kind": kind, "worst_margin": None, "estimate": None, **numbers}
-    row = {"learner": "anil", "d": 5, "k": 1, "n": 2, "alpha": 0.1, "beta": 0.1, "symbolic": 0.98, "empirical": rate}
-    return {"claims": [{"id": "a", "status": status, "evidence": [evidence]}], "rates": [row]}
+    evidence = EvidenceRecord(
+        "measurement", Verdict.MEASURED, 1, worst_margin, None, None, "", None, estimate, None, (), {}
+    )
+    claim = ClaimRecord(
+        "a", "", "", "", False, "", "measurement", (), (), "", Verdict(status), Verdict.MEASURED, True, (evidence,), ""
+    )
+    row = RateRecord("anil", 5, 1, 2, 0.1, 0.1, 0.98, rate, None, None, None, "converged")
+    return Stored("quick", 0, {}, (claim,), (row,) * rates)
 
 
 @pytest.mark.parametrize(
@@ -362,23 +357,23 @@ def made(
         (made(rate=0.99), made(rate=0.99 * (1 + 1e-7)), {"rates"}),
         (made(rate=0.99), made(rate=None), {"rates"}),
         (made(rate=None), made(rate=None), set()),
-        ({**made(), "rates": []}, made(), set()),
+        (made(rates=0), made(), set()),
     ],
 )
 def test_what_counts_as_a_change(old, new, changed):
     found = changes(old, new)
-    assert {what for what in found["alike"] if found[what]} == changed
+    assert {what for what in vars(found.alike) if getattr(found, what)} == changed
     assert ("nothing changed" in changed_line(found)) == (not changed)
 
 
-def test_plain_data_of_old_and_new_compare(results):
-    """A rate that is not a number is null in the old report and must not count as changed."""
-    odd = replace(results, rates=[{**record, "empirical": float("nan")} for record in results.rates])
-    old = strictly(as_json(report_data(odd)))
-    assert changes(old, plain(report_data(odd)))["rates"] == []
+def test_what_is_written_compares_with_what_was_gathered(results, tmp_path):
+    """A rate that is not a number is null in the report and must not count as changed."""
+    odd = odd_rates(results)
+    write_report(odd, tmp_path)
+    assert changed_line(changes(stored_report(tmp_path / "report.json"), comparable(odd))).startswith("nothing changed")
 
 
-# --- with one's own claims --------------------------------------------------------------------------------------------
+# --- with one's own claims
 
 OWN = """
 from metarep.theory.claims.record import Claim, Measurement, Verdict, own
@@ -395,7 +390,7 @@ def test_claims_of_ones_own_stand_behind_the_others(command, validator, tmp_path
     assert command("--claims", "my claims.py") == 0
     report = strictly((tmp_path / "new" / "report.json").read_text())
     validator.validate(report)
-    assert [claim["id"] for claim in report["claims"]] == [*CLAIMS, "mine"]
+    assert [claim["id"] for claim in report["claims"]] == [*TINY_CLAIMS, "mine"]
     assert report["claims"][-1]["command"].startswith("metarep verify mine --claims 'my claims.py' ")
     text = (tmp_path / "new" / "report.md").read_text()
     assert '<a id="claim-mine"></a>' in text

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarep.reports.bench.samples import autograd_gradients
+from metarep.reports.study.interpreter import gradients_on_samples as autograd_gradients
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.sampling.samples import draw_samples, sampled_gradients, step_on_samples
 from metarep.sim.updates import outer_gradients

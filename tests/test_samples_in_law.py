@@ -1,4 +1,4 @@
-"""The sampler in law: its law against that of explicit data, its planted faults, its limits, and runs on it."""
+"""The sampler in law: its law against that of explicit data, its mutants, its limits, and runs on it."""
 
 import math
 
@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
-from metarep.sim.sampling.faults import SAMPLING_FAULTS
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.sampling.gaussian_queries import Draws, first_query, fresh_directions, second_query
 from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, sampling_mode, step_in_law
 from metarep.sim.sampling.runs import EXPLICIT, run_sampled
 from metarep.sim.updates import step
 
 EPS = np.finfo(float).eps
+MUTANTS = {mutant.name: mutant for mutant in SAMPLER_MUTANTS}
 learners = pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
 
 
@@ -28,12 +29,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     profile = law_profile(metafunc.config)
     if "equality_case" in metafunc.fixturenames:
         metafunc.parametrize("equality_case", list(law.equality_cases(profile)))
-    if "fault_case" in metafunc.fixturenames:
-        cases = list(law.fault_cases(profile))
-        metafunc.parametrize("fault_case", cases, ids=[" in ".join(case) for case in cases])
+    if "mutant_case" in metafunc.fixturenames:
+        cases = list(law.mutant_cases(profile))
+        metafunc.parametrize("mutant_case", cases, ids=[" in ".join(case) for case in cases])
 
 
-# --- the law ----------------------------------------------------------------------------------------------------------
+# --- the law
 
 
 def test_law_is_that_of_explicit_data(equality_case, request):
@@ -41,19 +42,19 @@ def test_law_is_that_of_explicit_data(equality_case, request):
     assert comparison.equal, comparison
 
 
-def test_planted_fault_is_found(fault_case, request):
-    comparison = law.fault_cases(law_profile(request.config))[fault_case]()
+def test_mutant_is_found(mutant_case, request):
+    comparison = law.mutant_cases(law_profile(request.config))[mutant_case]()
     assert not comparison.equal, comparison
 
 
-def test_default_profile_plants_every_fault():
-    assert [fault for fault, _ in law.fault_cases("default")] == list(SAMPLING_FAULTS)
-    everything = {(fault.name, learner) for fault in SAMPLING_FAULTS.values() for learner in fault.learners}
-    assert set(law.fault_cases("thorough")) == everything
+def test_default_profile_tries_every_mutant():
+    assert [mutant for mutant, _ in law.mutant_cases("default")] == list(MUTANTS)
+    everything = {(mutant.name, learner) for mutant in SAMPLER_MUTANTS for learner in mutant.learners}
+    assert set(law.mutant_cases("thorough")) == everything
 
 
 @pytest.mark.parametrize(
-    "fault",
+    "mutant",
     [
         "first-degrees-of-freedom",
         "frozen-chi-square",
@@ -64,18 +65,18 @@ def test_default_profile_plants_every_fault():
         "population-hessian",
     ],
 )
-def test_planted_fault_is_found_in_a_single_data_set(fault):
-    comparison = law.compare_queries(law.QUERY_SETTINGS["generic"], 4000, 1, 10, {fault}, energy=False)
+def test_mutant_is_found_in_a_single_data_set(mutant):
+    comparison = law.compared(mutant, law.queries(law.QUERY_SETTINGS["generic"], 4000, MUTANTS[mutant]), 1, 10, False)
     assert not comparison.equal, comparison
 
 
-@pytest.mark.parametrize("fault", ["nothing-outside", "level-bartlett"])
-def test_planted_fault_is_found_in_fresh_directions(fault):
-    comparison = law.compare_directions(3, 2, 5, 4000, 1, 10, {fault}, energy=False)
+@pytest.mark.parametrize("mutant", ["nothing-outside", "level-bartlett"])
+def test_mutant_is_found_in_fresh_directions(mutant):
+    comparison = law.compared(mutant, law.directions(3, 2, 5, 4000, MUTANTS[mutant]), 1, 10, False)
     assert not comparison.equal, comparison
 
 
-# --- the tests of the law themselves ----------------------------------------------------------------------------------
+# --- the tests of the law themselves
 
 
 def test_comparison_accepts_equal_laws_and_is_calibrated():
@@ -108,9 +109,8 @@ def test_comparison_finds_a_difference(family, change):
 
 def test_gradients_coordinates_alone_would_not_do():
     """h's law says nothing about the second query: only Σ̂u₂ and u₂ᵀΣ̂u₂ show its wrong degrees of freedom."""
-    comparison = law.compare_queries(
-        law.QUERY_SETTINGS["generic"], 4000, 1, 10, {"second-degrees-of-freedom"}, energy=False
-    )
+    wrong = law.queries(law.QUERY_SETTINGS["generic"], 4000, MUTANTS["second-degrees-of-freedom"])
+    comparison = law.compared("second query", wrong, 1, 10, False)
     assert any(mark in comparison.worst["Kolmogorov-Smirnov"] for mark in ("Σ", "projection", "form"))
     assert not comparison.equal
 
@@ -123,7 +123,7 @@ def test_comparison_of_unlike_samples_is_refused():
         law.compare_laws("x", np.zeros((3, 1)), np.full((3, 1), np.nan), ["a"], rng)
 
 
-# --- limits and identities --------------------------------------------------------------------------------------------
+# --- limits and identities
 
 
 def start(rng, d, k, width=None, trials=()):
@@ -133,7 +133,8 @@ def start(rng, d, k, width=None, trials=()):
 
 def population_rounding(B, w, heads, alpha, beta):
     """eps × 64 (a few dozen roundings in sums of at most a dozen terms) × the size of the largest word of a step, which
-    is a product of at most this many factors."""
+    is a product of at most this many factors.
+    """
     size = max(1.0, np.linalg.norm(B), np.linalg.norm(w), np.linalg.norm(heads))
     return 64 * EPS * (1 + alpha) ** 2 * (1 + beta) * size**9
 
@@ -250,12 +251,13 @@ def test_any_sizes_work(name, k, extra, width, n, m_in, m_out, sigma, seed):
     assert sampling_mode(get_learner(name), d, k, n, m_in, m_out, width).name in (D_FREE, IN_FULL_SPACE)
 
 
-# --- queries ----------------------------------------------------------------------------------------------------------
+# --- queries
 
 
 def test_answers_reconstruct_a_possible_data_set():
     """For m = 1 and σ = 0 the answers pin the one feature vector x down: h = x(xᵀu), and every Hessian product is
-    x(xᵀu₂)."""
+    x(xᵀu₂).
+    """
     rng = np.random.default_rng(31)
     u, second = rng.standard_normal((2, 50, 1, 3))
     draws = Draws(
@@ -313,7 +315,7 @@ def test_cost_is_free_of_sample_sizes_and_dimension(learner):
     assert counts.pop() < 2 * 500
 
 
-# --- modes and runs ---------------------------------------------------------------------------------------------------
+# --- modes and runs
 
 
 @pytest.mark.parametrize(
@@ -456,7 +458,7 @@ def test_shared_samples_change_the_law():
     assert np.abs(z[1]).max() > 8
 
 
-# --- bad input --------------------------------------------------------------------------------------------------------
+# --- bad input
 
 
 @pytest.mark.parametrize(
@@ -471,7 +473,6 @@ def test_shared_samples_change_the_law():
         ({"B": np.ones((5, 2))}, "B has shape"),
         ({"w": np.ones(3)}, "B has shape"),
         ({"learner": Learner("two-step", "head", False, 2)}, "no sampler in law for 'two-step'"),
-        ({"faults": {"gremlin"}}, "unknown sampling fault 'gremlin'; known: first-degrees-of-freedom"),
     ],
 )
 def test_bad_steps_are_refused(change, message):
@@ -500,7 +501,6 @@ def test_bad_steps_are_refused(change, message):
         ({"record_every": 0}, "record_every is 0; allowed: a whole number, 1 or more"),
         ({"shared": True}, "shared is set with method 'in-law'"),
         ({"method": "explicit", "m_in": None}, "allowed on explicit data: whole numbers"),
-        ({"method": "explicit", "faults": {"no-shrinkage"}}, "faults are planted in the sampler in law"),
         ({"B0": np.ones((9, 2))}, "B0 has shape"),
         ({"alpha": -0.1}, "alpha is -0.1"),
     ],

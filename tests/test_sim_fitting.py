@@ -54,7 +54,8 @@ def test_a_floor_that_the_caller_names():
 @pytest.mark.parametrize("walk", [0.0, 0.02])
 def test_standard_error_covers_the_truth_over_many_draws(walk):
     """Deviations in units of the standard error: mostly below 2, hardly ever above 4; and not all tiny where the noise
-    is a walk."""
+    is a walk.
+    """
     rng = np.random.default_rng(1)
     units = []
     for _ in range(20):

@@ -160,7 +160,8 @@ def test_observed_and_progress():
 @pytest.mark.parametrize("name", LEARNERS)
 def test_fractions_run_through(name):
     """Exactly: the same problem in fractions, whose values are the floats', differs from the float run by rounding
-    only."""
+    only.
+    """
     p = problem(n=2, k=2, d=4)
 
     def exact(array):
@@ -208,7 +209,7 @@ def test_an_implementation_is_what_is_run():
         ({"alpha": 0}, "alpha is 0; allowed: alpha > 0 and finite"),
         ({"beta": -0.1}, r"beta is -0\.1; allowed: beta >= 0 and finite"),
         ({"beta": float("inf")}, "beta is inf; allowed"),
-        ({"alpha": np.full(3, 0.1)}, r"batch axes of B0 \(2,\), .*alpha \(3,\).*differ; allowed: axes that broadcast"),
+        ({"alpha": np.full(3, 0.1)}, r"batch axes differ: B0 \(2,\), .*alpha \(3,\).*; allowed: axes that broadcast"),
     ],
 )
 def test_bad_arguments(arguments, message):

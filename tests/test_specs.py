@@ -145,9 +145,9 @@ def test_specs_from_files(tmp_path: Path) -> None:
         ("a.toml", 'adapts = "head"\nridge = -1\n', "ridge is -1"),
         ("a.toml", 'adapts = "nothing"\ninner_steps = 2\n', "nothing adapts|0 steps exactly"),
         ("a.toml", None, "cannot read"),
-        ("a.py", None, "cannot read"),
-        ("a.py", "1/0\n", "ZeroDivisionError"),
-        ("a.py", "LEARNER = 3\n", "does not set LEARNER"),
+        ("a.py", None, "no file"),
+        ("a.py", "\n1/0\n", "a.py:2: cannot be imported: ZeroDivisionError"),
+        ("a.py", "\nLEARNER = 3\n", "a.py:2: does not set LEARNER"),
         ("a.yaml", "", "neither .toml nor .py"),
     ],
 )

@@ -1,6 +1,7 @@
 """Sweeps: the same rows whatever the order, the backend or an interruption; designs; plots; bad input in one line."""
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 
 from metarep.reports.cli.app import run
 from metarep.reports.page.output import InputError
+from metarep.reports.sweep.designs import design, parse_axis
 from metarep.reports.sweep.plots import slopes
-from metarep.reports.sweep.sweep import design, parse_axis, read_sweep, run_sweep
+from metarep.reports.sweep.sweep import read_sweep, run_sweep
 from metarep.sim.sweeps import Cell, SweepSetting, cells, run_cell
 
 SETTINGS = [
@@ -112,45 +114,25 @@ def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: i
     assert "\n" not in str(caught.value)
 
 
-def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    base = [
-        "sweep",
-        "--out",
-        str(tmp_path / "s.db"),
-        "--d",
-        "20",
-        "--k",
-        "2",
-        "--n",
-        "3",
-        "--steps",
-        "20",
-        "--jobs",
-        "1",
-    ]
-    sizes = ["--m-in", "5", "--m-out", "10:160:3", "--alpha", "0.05,0.1", "--replicates", "4"]
-    assert run([*base, *sizes]) == 0
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], complaint: Callable[..., str]) -> None:
+    file, figure = tmp_path / "s.db", tmp_path / "p.svg"
+    base = f"sweep --out {file} --d 20 --k 2 --n 3 --steps 20 --jobs 1".split()
+    assert run([*base, *["--m-in", "5", "--m-out", "10:160:3", "--alpha", "0.05,0.1", "--replicates", "4"]]) == 0
     assert "24 runs" in capsys.readouterr().out
-    for extra in (["--y", "alpha"], ["--y", "alpha", "--value", "dist"], []):
-        assert run(["plot", str(tmp_path / "s.db"), "--out", str(tmp_path / "p.svg"), "--x", "m-out", *extra]) == 0
-        assert (tmp_path / "p.svg").read_bytes().startswith(b"<?xml")
-    bad = [
-        [*base, "--seed", "1"],
-        [*base, "--replicates", "0"],
-        [*base, "--scheduler", "nowhere:1"],
-        ["plot", str(tmp_path / "none.db"), "--out", str(tmp_path / "p.svg"), "--x", "alpha"],
-        ["plot", str(tmp_path / "s.db"), "--out", str(tmp_path / "p.pdf"), "--x", "alpha"],
-        ["plot", str(tmp_path / "s.db"), "--out", str(tmp_path / "p.svg"), "--x", "beta"],
-        ["plot", str(tmp_path / "s.db"), "--out", str(tmp_path / "p.svg"), "--x", "learner"],
-        ["sweep", "--out", str(tmp_path / "s.db" / "below")],
-    ]
+    for extra in ("--y alpha", "--y alpha --value dist", ""):
+        assert run(f"plot {file} --out {figure} --x m-out {extra}".split()) == 0
+        assert figure.read_bytes().startswith(b"<?xml")
     capsys.readouterr()
-    for arguments in bad:
-        assert run(arguments) == 2, arguments
-        error = capsys.readouterr().err
-        assert error.startswith("metarep: ")
-        assert "allowed: " in error
-        assert error.count("\n") == 1
+    for wrong in ("--seed 1", "--replicates 0", "--scheduler nowhere:1"):
+        assert complaint(*base, *wrong.split())
+    assert complaint("sweep", "--out", file / "below")
+    for words in (
+        f"{tmp_path / 'none.db'} --out {figure} --x alpha",
+        f"{file} --out {figure.with_suffix('.pdf')} --x alpha",
+        f"{file} --out {figure} --x beta",
+        f"{file} --out {figure} --x learner",
+    ):
+        assert complaint("plot", *words.split())
 
 
 def test_a_file_that_is_no_sweep_is_left_alone(tmp_path: Path) -> None:

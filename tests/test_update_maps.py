@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metarep.reports.bench.autograd_step import autograd_step
+from metarep.reports.study.interpreter import step as autograd_step
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.updates import step
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.dynamics.derive import derive
 
@@ -21,7 +21,8 @@ NAMES = sorted(LEARNERS)
 @st.composite
 def problems(draw):
     """Any d >= k, n and α ≠ β, with entries from a seed: their values do not matter to an identity, but must be
-    generic."""
+    generic.
+    """
     k = draw(st.integers(1, 4))
     d = draw(st.integers(k, 8))
     n = draw(st.integers(1, 5))
@@ -33,7 +34,8 @@ def problems(draw):
 
 ROUNDINGS = 100
 """Roundings behind one word's value: at most 9 letters, each a sum over at most 8 terms, then the sums over tasks and
-words."""
+words.
+"""
 
 
 def size_of_terms(learner, B, w, targets, alpha, beta):

@@ -1,25 +1,26 @@
 """Wider than the truth: the mean update, the distance, and claims that must break when what they check is broken."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 
-import metarep.theory.claims.width as claims
-from metarep.reports.chapters.learners.widths import draw_widths, width_curves, widths_csv
-from metarep.reports.page.style import rendered
+from metarep.reports.chapters.learners.widths import width_curves, widths_chart
 from metarep.sim.implementations import REFERENCE
 from metarep.sim.metrics import missing_distance, subspace_distance
 from metarep.sim.wide import mean_step, run_mean
 from metarep.theory.claims import get_claim
-from metarep.theory.claims.record import Verdict
-from metarep.theory.dynamics.width import gaussian_fourth_moment, learned_second_moment, unlearning_constant
+from metarep.theory.claims.record import Claim, Verdict
+from metarep.theory.claims.width import finite, population
+from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 from metarep.theory.engine import Profile, verify
 
 
-def status(claim_id: str, implementation: Any = REFERENCE, examples: int = 12) -> Verdict:
-    return verify(get_claim(claim_id), implementation, profile=Profile(shrink=False), examples=examples).status
+def status(claim: str | Claim, implementation: Any = REFERENCE) -> Verdict:
+    claim = get_claim(claim) if isinstance(claim, str) else claim
+    return verify(claim, implementation, profile=Profile(shrink=False), examples=12).status
 
 
 def test_missing_distance() -> None:
@@ -35,13 +36,6 @@ def test_missing_distance() -> None:
     assert np.isnan(missing_distance(np.full((6, 2), np.nan), B_star))
     with pytest.raises(ValueError, match="allowed"):
         missing_distance(np.zeros((5, 2)), B_star)
-
-
-def test_fourth_moment() -> None:
-    moment = gaussian_fourth_moment(2)
-    assert moment[0, 0, 0, 0] == 3
-    assert moment[0, 0, 1, 1] == moment[0, 1, 0, 1] == moment[0, 1, 1, 0] == 1
-    assert moment[0, 0, 0, 1] == 0
 
 
 def test_infinitely_many_samples_are_the_limit_of_many() -> None:
@@ -79,9 +73,9 @@ def _no_superfluous(P: Any, Y: Any, second: Any, alpha: Any, beta: Any, m: Any, 
         ("width-useful-rate", _no_superfluous),
     ],
 )
-def test_checks_of_the_mean_map_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, wrong: Any) -> None:
-    monkeypatch.setattr(claims, "mean_step", wrong)
-    assert status(claim_id) == Verdict.REFUTED
+def test_checks_of_the_mean_map_can_fail(claim_id: str, wrong: Any) -> None:
+    check: Any = get_claim(claim_id).check
+    assert status(replace(get_claim(claim_id), check=partial(check, mean_step=wrong))) == Verdict.REFUTED
 
 
 @pytest.mark.parametrize(
@@ -96,7 +90,7 @@ def test_checks_of_the_mean_map_can_fail(monkeypatch: pytest.MonkeyPatch, claim_
     ],
 )
 def test_measurements_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, name: str, wrong: Any) -> None:
-    monkeypatch.setattr(claims, name, wrong)
+    monkeypatch.setattr(finite, name, wrong)
     assert status(claim_id) == Verdict.REFUTED
 
 
@@ -131,36 +125,41 @@ def test_rates_notice_a_step_one_percent_wrong(claim_id: str, wrong: Any) -> Non
         assert item.estimate == pytest.approx(1 - (1.01 if wrong is _hasty else 0.99) * 0.3 * 0.3 * 0.6, abs=1e-5)
 
 
-def test_the_sampled_mean_update_knows_tau_to_five_percent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sampled_mean_update_knows_tau_to_five_percent() -> None:
     """τ = 1.49, of which the noise is 0.5: a fault of 5 % in τ, one of 15 % in the noise."""
 
     def noisy(P: Any, Y: Any, second: Any, alpha: Any, beta: Any, m: Any, noise: Any = 0) -> Any:
         return mean_step(P, Y, second, alpha, beta, m, 1.15 * noise)
 
-    monkeypatch.setattr(claims, "mean_step", noisy)
-    finding = verify(get_claim("width-mean-update-sampled"))
+    measure = partial(finite.width_mean_update_sampled, mean_step=noisy)
+    finding = verify(replace(get_claim("width-mean-update-sampled"), measure=measure))
     (evidence,) = finding.evidence
     assert finding.status == Verdict.REFUTED
     assert evidence.details["standard_errors_of_tau"] > 8
     assert evidence.estimate == pytest.approx(1.49, rel=0.02)
 
 
-def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert claims._fixed_point_proof().holds
-    assert claims._rate_proof().holds
-    assert claims._kept_proof().holds
-    perpendicular = claims.PERPENDICULAR
-    monkeypatch.setattr(claims, "_WIDE_RULES", claims._WIDE_RULES[:-1])  # YMᵀ need not vanish
-    assert not claims._fixed_point_proof().holds
-    monkeypatch.setattr(claims, "PERPENDICULAR", perpendicular[1:])  # nor B_{*⊥}ᵀB_*
-    assert not claims._kept_proof().holds
-    monkeypatch.setattr(claims, "_WIDE_POINT", {k: v for k, v in claims._WIDE_POINT.items() if k != "w"})  # nor w
-    assert not claims._rate_proof().holds
+@pytest.mark.parametrize(
+    ("claim_id", "name", "without"),
+    [
+        ("width-fixed-points", "_WIDE_RULES", population._WIDE_RULES[:-1]),  # YMᵀ need not vanish
+        ("width-never-unlearned", "PERPENDICULAR", population.PERPENDICULAR[1:]),  # nor B_{*⊥}ᵀB_*
+        ("width-local-factor", "_WIDE_POINT", {k: v for k, v in population._WIDE_POINT.items() if k != "w"}),  # nor w
+    ],
+)
+def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, name: str, without: Any) -> None:
+    prove = get_claim(claim_id).proof
+    assert prove is not None
+    assert prove().holds
+    monkeypatch.setattr(population, name, without)
+    assert not prove().holds
 
 
 def test_figure_and_its_data() -> None:
     curves = width_curves()
-    assert rendered(draw_widths(curves), "svg").startswith(b"<?xml")
-    header, *rows = widths_csv(curves).splitlines()
+    picture = widths_chart(curves).picture()
+    assert picture.panels[0][1].startswith(b"<?xml")
+    assert picture.data is not None
+    header, *rows = picture.data[1].splitlines()
     assert len(rows) == sum(len(curve.steps) for curve in curves)
     assert {row.count(",") for row in rows} == {header.count(",")}

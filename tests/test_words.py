@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from sympy.matrices.expressions import Transpose
 
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import (
-    TaskMean,
-    add,
-    evaluate_words,
-    latex,
-    matrix_symbol,
-    mul,
-    text,
-    to_sympy,
-    to_words,
-)
+from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
 from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import Poly, Rule, find_letter, gradient, identity, letter, zero
 from metarep.theory.dynamics.structure import moment_words

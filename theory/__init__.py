@@ -1,3 +1,3 @@
-"""What should be true: updates derived as matrix words, structure, linearisations, rates, moments, and the catalogue
-of claims.
+"""What should be true: updates derived as matrix words, structure, linearisations, rates, moments, and the catalogue of
+claims.
 """

@@ -1,21 +1,22 @@
-"""The chapter on the tests themselves: which claim refutes which wrong implementation, and the wrong claims."""
+"""The chapter on the tests themselves: every mutant, and which claims refute it."""
 
 import html
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from metarep.reports.chapters.claims.facts import Claims
-from metarep.reports.chapters.claims.graph import FILE_STYLE, label_width
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record, mention
 from metarep.reports.page import blocks as b
+from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
-from metarep.theory.claims import catalogue
+from metarep.reports.page.output import as_csv
+from metarep.theory.claims import get_claim
 from metarep.theory.engine import shown
-from metarep.theory.engine.mutants.selftest import SelfTest
+from metarep.theory.engine.mutants.selftest import Matrix, Row, trials
 
-
-def _chapters(claims: tuple[str, ...]) -> dict[str, str]:
-    """Chapter by claim, for the claims of the matrix."""
-    return {claim.id: claim.chapter for claim in catalogue() if claim.id in claims}
-
+NAME = "mutants"
+"""A profile's size of this chapter: whether the matrix is a quick one."""
 
 _CELL, _ROW, _TOP = 7, 13, 106
 _APART = 21
@@ -29,31 +30,30 @@ MATRIX_STYLE = """
 """
 
 
-def matrix(result: SelfTest) -> b.Graph:
-    """The matrix as a drawing: a row a fault, a column a claim; full where the claim refutes the fault."""
-    chapters = _chapters(result.claims)
-    columns = list(chapters)
-    labels = 10 + round(max(label_width(row.fault) for row in result.faults))
+def drawing(matrix: Matrix) -> b.Graph:
+    """The matrix as a drawing: a row a mutant, a column a claim; full where the claim refutes the mutant."""
+    rows, chapters = matrix.crossed, {claim: get_claim(claim).chapter for claim in matrix.claims}
+    labels = 10 + round(max(label_width(row.mutant) for row in rows))
     starts, x = {}, float(labels)
     at = {}
-    for claim in columns:
-        if chapters[claim] not in starts:
+    for claim, chapter in chapters.items():
+        if chapter not in starts:
             x = max(x + 9, *(start + _APART for start in starts.values())) if starts else x
-            starts[chapters[claim]] = x
+            starts[chapter] = x
         at[claim] = x
         x += _CELL
-    width, height = x + 70, _TOP + _ROW * len(result.faults) + 4
+    width, height = x + 70, _TOP + _ROW * len(rows) + 4
     parts = [
         f'<text transform="translate({start + 7:.0f} {_TOP - 6}) rotate(-45)">{html.escape(chapter)}</text>'
         for chapter, start in starts.items()
     ]
-    for place, row in enumerate(result.faults):
+    for place, row in enumerate(rows):
         y = _TOP + _ROW * place
         missed = "" if row.found else ' class="missed"'
-        said = f"{row.description}; refuted by {', '.join(row.refuted_by) or 'nothing'}"
+        said = f"{row.what}; refuted by {', '.join(row.refuted_by) or 'nothing'}"
         parts.append(
             f"<g><title>{html.escape(said)}</title>"
-            f'<text x="{labels - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.fault)}</text>'
+            f'<text x="{labels - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.mutant)}</text>'
             f'<path class="rule" d="M{labels} {y + _ROW - 0.5}H{x:.0f}"/>'
             + "".join(
                 f'<path class="{name}" d="{"".join(f"M{at[c]:.0f} {y + 3}h{size}v{size}h-{size}z" for c in claims)}"/>'
@@ -62,10 +62,10 @@ def matrix(result: SelfTest) -> b.Graph:
             )
             + "</g>"
         )
+    counts = [len(row.refuted_by) for row in rows]
     alt = (
-        f"Matrix of {len(result.faults)} faults and {len(columns)} claims; every fault is refuted by "
-        f"{min(len(row.refuted_by) for row in result.faults)} to {max(len(row.refuted_by) for row in result.faults)} "
-        "claims. The tables below have the same in words."
+        f"Matrix of {len(rows)} mutants and {len(chapters)} claims; every mutant is refuted by {min(counts)} to "
+        f"{max(counts)} claims. The tables below have the same in words."
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="matrix" role="img" aria-label="{html.escape(alt)}" '
@@ -74,86 +74,161 @@ def matrix(result: SelfTest) -> b.Graph:
     own = FILE_STYLE.replace(".deps", ".matrix") + MATRIX_STYLE
     file = f'<?xml version="1.0" encoding="utf-8"?>\n{svg.replace(">", f"><style>{own}</style>", 1)}\n'
     caption = (
-        "A row for each fault, a column for each claim, by chapter. Full: the claim refutes the fault; hollow: it "
-        "exercises what the fault changes and does not see it; empty: it does not speak of it."
+        "A row for each mutant, a column for each claim, by chapter. Full: the claim refutes the mutant; hollow: it "
+        "exercises what the mutant changes and does not see it; empty: it does not speak of it."
     )
-    return b.Graph("faults-matrix", svg, MATRIX_STYLE, caption, alt, file)
+    answers = ((row, said, ids) for row in rows for said, ids in (("yes", row.refuted_by), ("no", row.survived)))
+    cells = [(row.mutant, claim, said) for row, said, ids in answers for claim in ids]
+    data = ("mutants-matrix.csv", as_csv(("mutant", "claim", "refutes it"), cells))
+    return b.Graph("mutants-matrix", svg, MATRIX_STYLE, caption, alt, file, data=data)
 
 
-def faults_section(result: SelfTest, records: Claims, seed: int, quick: bool) -> b.Section:
-    """The matrix fault × claim; the faults and the claims by name; the wrong claims with how they were refuted."""
-    rows = tuple(
-        (
-            f"`{row.fault}`",
-            row.description,
-            row.cause,
-            f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
-        )
-        for row in result.faults
-    )
-    causes = Counter(row.cause for row in result.faults)
-    found = sum(row.found for row in result.faults)
-    wrong = sum(row.found for row in result.wrong_claims)
+def _refutation(row: Row) -> tuple[str, str, str, str]:
+    """A wrong claim's line: its name, what it says, what refutes it, and the counterexample."""
+    found = row.evidence
+    by = "nothing" if found is None else f"{found.kind}: {plain_line(found.why)}"
+    example = {} if found is None or found.counterexample is None else found.counterexample
+    return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {shown(value)}" for n, value in example.items()) or "—"
+
+
+def section(results: Results) -> b.Section | None:
+    """The matrix mutant × claim; the mutants and the claims by name; the wrong claims with how they were refuted."""
+    if (matrix := matrix_of(results)) is None:
+        return None
+
+    def links(claims: Iterable[str]) -> str:
+        return ", ".join(mention(results.claims, claim) for claim in claims) or "nothing"
+
+    def found(kind: str) -> str:
+        rows = [row for row in matrix.rows if row.kind == kind]
+        return f"{sum(row.found for row in rows)} of {len(rows)}"
+
+    causes = Counter(row.cause for row in matrix.rows if row.kind == "implementation")
     counts = (
-        f"{found} of {len(result.faults)} named wrong implementations ({len(causes)} kinds of mistake) and {wrong} of "
-        f"{len(result.wrong_claims)} wrong claims are refuted."
+        f"{found('implementation')} wrong implementations ({len(causes)} kinds of mistake), {found('formula')} wrong "
+        f"formulas of the theory and {found('claim')} wrong claims are refuted."
     )
-    if result.survivors:
-        counts += f" **Nothing refutes {', '.join(result.survivors)}.**"
+    if matrix.survivors:
+        counts += f" **Nothing refutes {', '.join(matrix.survivors)}.**"
     scope = (
-        "Claims whose every instance is a long run are left out here, and few instances are tried; the full profile "
-        "and `metarep selftest` leave nothing out."
-        if quick
-        else "Every claim that exercises what a fault changes is tried."
+        "Claims whose every example is a long run are left out here, and few examples are tried; the full profile and "
+        "`metarep selftest` leave nothing out."
+        if results.profile.sizes[NAME]
+        else "Every claim that exercises what a mutant changes is tried."
     )
-    known = {record["id"] for record in records}
-    by_name = tuple(
-        (
-            f"`{row.fault}`",
-            ", ".join(f"[{c}](#claim-{c})" if c in known else f"`{c}`" for c in row.refuted_by) or "nothing",
-        )
-        for row in result.faults
-    )
-    wrong_rows = tuple(
-        (
-            f"`{row.claim}`",
-            row.statement,
-            "nothing" if row.evidence is None else f"{row.evidence.kind}: {plain_line(row.evidence.why)}",
-            "—"
-            if row.evidence is None or row.evidence.counterexample is None
-            else "; ".join(f"{name} = {shown(value)}" for name, value in row.evidence.counterexample.items()),
-        )
-        for row in result.wrong_claims
-    )
+    rows = tuple((f"`{row.mutant}`", row.what, row.cause, row.share) for row in matrix.crossed)
+    by_name = tuple((f"`{row.mutant}`", links(row.refuted_by)) for row in matrix.crossed)
     return b.Section(
-        "faults",
+        "mutants",
         "Could the checks have failed?",
         (
             b.Paragraph(
-                counts
-                + " A check that cannot fail proves nothing: those in the columns here were run on code that is wrong. "
-                "Claims about the theory's formulas alone, which no implementation enters, are not among them: "
-                "`metarep selftest` tries those on wrong formulas as well."
+                f"{counts} A check that cannot fail proves nothing: those in the columns here were run on code that is "
+                "wrong or, where no implementation enters, on a wrong formula. (Wrong samplers are for the test "
+                "suite, which compares laws.)"
             ),
             b.Paragraph(scope),
-            matrix(result),
+            drawing(matrix),
             b.Details(
-                "What each fault is, and how many claims refute it",
+                "What each mutant is, and how many claims refute it",
                 (
                     b.Table(
-                        ("fault", "what is wrong", "kind", "refuted by"),
+                        ("mutant", "what is wrong", "kind", "refuted by"),
                         rows,
                         frozenset({3}),
-                        "Claims that refute the fault, of those that exercise what it changes.",
+                        "Claims that refute the mutant, of those that exercise what it changes.",
                     ),
                 ),
             ),
-            b.Details("Which claims refute which fault", (b.Table(("fault", "refuted by"), by_name),)),
+            b.Details("Which claims refute which mutant", (b.Table(("mutant", "refuted by"), by_name),)),
             b.Details(
                 "Wrong claims, and what refutes each",
-                (b.Table(("claim", "statement", "refuted by", "counterexample"), wrong_rows),),
+                (
+                    b.Table(
+                        ("claim", "statement", "refuted by", "counterexample"),
+                        tuple(map(_refutation, matrix.wrong_claims)),
+                    ),
+                ),
             ),
-            b.Code(f"metarep selftest --seed {seed}"),
+            b.Code(f"metarep selftest --seed {results.seed}"),
         ),
-        short="Faults",
+        short="Mutants",
     )
+
+
+# --- what is run, and the chapter's part of report.json
+
+
+def jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """A job for each mutant: the trials of ``metarep selftest``, on fewer claims and examples if quick."""
+    return [(("mutant", name), run, given) for name, run, given in trials(seed=seed, quick=profile.sizes[NAME])]
+
+
+def matrix_of(results: Results) -> Matrix | None:
+    """The matrix, None where it was not run."""
+    rows = tuple(row for key, row in results.parts.items() if key[0] == "mutant")
+    return Matrix(rows) if rows else None
+
+
+@dataclass(frozen=True)
+class CrossedRecord:
+    """A wrong implementation or formula."""
+
+    fault: str
+    """Its name."""
+    cause: str
+    """The kind of mistake."""
+    description: str
+    """What is wrong."""
+    refuted_by: tuple[str, ...]
+    """Claims that see it."""
+    survived: tuple[str, ...]
+    """Claims that exercise what it changes and do not."""
+
+
+@dataclass(frozen=True)
+class WrongClaimRecord:
+    """A wrong claim."""
+
+    claim: str
+    """Its name."""
+    statement: str
+    """What it says."""
+    evidence: EvidenceRecord | None
+    """What refutes it; null if nothing does."""
+
+
+@dataclass(frozen=True)
+class SelfTestRecord:
+    """The tests' own test."""
+
+    claims: tuple[str, ...]
+    """The claims tried."""
+    faults: tuple[CrossedRecord, ...]
+    """The wrong implementations and formulas."""
+    wrong_claims: tuple[WrongClaimRecord, ...]
+    """The wrong claims."""
+    survivors: tuple[str, ...]
+    """What nothing refuted."""
+
+
+def selftest_record(matrix: Matrix) -> SelfTestRecord:
+    """The matrix as report.json and ``metarep selftest --json`` have it."""
+    return SelfTestRecord(
+        matrix.claims,
+        tuple(CrossedRecord(row.mutant, row.cause, row.what, row.refuted_by, row.survived) for row in matrix.crossed),
+        tuple(
+            WrongClaimRecord(row.mutant, row.what, None if row.evidence is None else evidence_record(row.evidence))
+            for row in matrix.wrong_claims
+        ),
+        matrix.survivors,
+    )
+
+
+def record(results: Results) -> SelfTestRecord | None:
+    """The tests' own test."""
+    matrix = matrix_of(results)
+    return None if matrix is None else selftest_record(matrix)
+
+
+CHAPTER = Chapter(section, name=NAME, sizes={"quick": True, "full": False}, jobs=jobs, record={"selftest": record})

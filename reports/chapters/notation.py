@@ -1,5 +1,6 @@
 """The chapter on the setting and its symbols: what a reader needs to read any statement of the report."""
 
+from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.page import blocks as b
 
 PAPER = "[arXiv 2202.03483](https://arxiv.org/abs/2202.03483)"
@@ -54,7 +55,7 @@ LEARNERS = (
 )
 
 
-def notation_section() -> b.Section:
+def notation_section(results: Results) -> b.Section:
     """The setting in a few lines, and a table of symbols to look things up in."""
     return b.Section(
         "notation",
@@ -68,3 +69,6 @@ def notation_section() -> b.Section:
         ),
         short="Symbols",
     )
+
+
+CHAPTER = Chapter(notation_section)

@@ -1,5 +1,4 @@
-"""The command line: the app put together from its commands, and every bad input turned into one line and exit code
-2."""
+"""The command line: the app made of its commands, and every bad input turned into one line and exit code 2."""
 
 import os
 import re
@@ -11,12 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from metarep.reports import package_version
-from metarep.reports.cli import certify, check, report, simulation, study, sweep, theory
+from metarep.reports.cli import certify, check, guarantee, report, simulation, study, sweep, theory
 from metarep.reports.page.output import InputError
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
-# errors
-# by way of the one that it exports.
+# errors by way of the one that it exports.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 _ClickException: Any = typer.BadParameter.__mro__[2]
 
@@ -27,8 +25,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (theory, certify, simulation, sweep, study, check, report):
-    module.register(app)
+for command in (
+    *(theory.derive, theory.claims, theory.verify, theory.selftest),
+    *(simulation.simulate, simulation.rates, simulation.experiment, sweep.sweep, sweep.plot),
+    *(guarantee.guarantee, certify.certify, study.study, check.check, report.bench, report.report),
+):
+    app.command()(command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -53,8 +53,3 @@ def certify(
         typer.echo(f"{len(seals)} claims in {seconds:.0f} s: {said}. The files are in {out}.")
     if counts["failed"]:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command to the app."""
-    app.command()(certify)

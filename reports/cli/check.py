@@ -1,16 +1,17 @@
 """The command that checks somebody else's implementation: check."""
 
 import sys
+from collections import Counter
 from contextlib import redirect_stdout
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarep.reports.cli.options import Json
-from metarep.reports.cli.own_claims import OwnClaims, own_claims
+from metarep.reports.cli.options import Json, OwnClaims
+from metarep.reports.cli.own_claims import own_claims
 from metarep.reports.page.markup import inline_text
-from metarep.reports.page.output import as_json, check_whole, checking_input, plain, progress_bar
+from metarep.reports.page.output import InputError, as_json, check_whole, progress_bar
 
 if TYPE_CHECKING:
     from metarep.sim.foreign import Adapter
@@ -21,7 +22,7 @@ def check(
     target: Annotated[
         str, typer.Argument(metavar="TARGET", help="The adapter: a .py file, else a dotted module.", show_default=False)
     ],
-    max_examples: Annotated[int, typer.Option("--max-examples", help="Instances of each claim, at most.")] = 12,
+    max_examples: Annotated[int, typer.Option(help="Examples of each claim, at most.")] = 12,
     claims: OwnClaims = None,
     json: Json = False,
 ) -> None:
@@ -31,55 +32,41 @@ def check(
     1 if not, 2 if it cannot be used.
     """
     check_whole("max-examples", max_examples, 1, 10**6)
-    from metarep.sim.foreign import foreign_implementation, load_adapter
+    from metarep.sim.foreign import AdapterError, foreign_implementation, load_adapter
     from metarep.theory.claims import catalogue
     from metarep.theory.engine.foreign.checking import check_implementation
 
-    every = catalogue()
-    own = own_claims(claims)
+    every = (*catalogue(), *own_claims(claims))
     # What the adapter prints goes to stderr: stdout is for the result.
-    with redirect_stdout(sys.stderr), checking_input():
-        adapter = load_adapter(target)
-        implementation = foreign_implementation(adapter)
     with redirect_stdout(sys.stderr), progress_bar("check") as told:
-        result = _checked(
-            lambda: check_implementation(implementation, (*every, *own), max_examples=max_examples, progress=told)
-        )
+        try:
+            adapter = load_adapter(target)
+            implementation = foreign_implementation(adapter)
+            result = check_implementation(implementation, every, max_examples=max_examples, progress=told)
+        except AdapterError as error:  # any other ValueError would be a bug, and is shown as one
+            raise InputError(str(error)) from error
     typer.echo(as_json(check_record(adapter, result)) if json else "\n".join(_lines(adapter, result)))
     if not result.conforming:
         raise typer.Exit(1)
 
 
-def _checked(run: Any) -> "CheckResult":
-    """The result, or an ``InputError`` if the adapter turns out to be unusable on the way."""
-    from metarep.reports.page.output import InputError
-    from metarep.sim.foreign import AdapterError
-
-    try:
-        return run()
-    except AdapterError as error:  # any other ValueError would be a bug, and is shown as one
-        raise InputError(str(error)) from error
-
-
 def check_record(adapter: "Adapter", result: "CheckResult") -> dict[str, Any]:
-    """The result of a check as plain data: verdict, cause, and one record per claim."""
+    """The result of a check as data: verdict, cause, and one record per claim."""
     from metarep.theory.engine.foreign.checking import Status
 
     diagnosis = result.diagnosis
     cause = None if diagnosis is None else diagnosis.cause
-    return plain(
-        {
-            "target": adapter.target,
-            "path": adapter.path,
-            "precision": _precision(result),
-            "supported": sorted(adapter.supported),
-            "conforming": result.conforming,
-            "counts": {status.value: len(result.of(status)) for status in Status},
-            "cause": None if cause is None else {"id": cause.id, "learner": cause.learner, "factor": cause.factor},
-            "explanation": None if diagnosis is None else diagnosis.explanation,
-            "claims": [_claim_record(item) for item in result.claims],
-        }
-    )
+    return {
+        "target": adapter.code.target,
+        "path": adapter.code.path,
+        "precision": _precision(result),
+        "supported": sorted(adapter.supported),
+        "conforming": result.conforming,
+        "counts": {status.value: len(result.of(status)) for status in Status},
+        "cause": None if cause is None else {"id": cause.id, "learner": cause.learner, "factor": cause.factor},
+        "explanation": None if diagnosis is None else diagnosis.explanation,
+        "claims": [_claim_record(item) for item in result.claims],
+    }
 
 
 def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
@@ -109,7 +96,7 @@ def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
     from metarep.theory.engine import shown
     from metarep.theory.engine.foreign.checking import Status
 
-    lines = [f"{adapter.shown}: {', '.join(sorted(adapter.supported))}; checked as {_precision(result)}"]
+    lines = [f"{adapter.code.shown}: {', '.join(sorted(adapter.supported))}; checked as {_precision(result)}"]
     chapter = None
     for item in result.claims:
         if item.status is Status.NOT_APPLICABLE:
@@ -117,31 +104,22 @@ def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
         if item.claim.chapter != chapter:
             chapter = item.claim.chapter
             lines += ["", chapter]
-        lines.append(f"  {item.status.value}  {item.claim.id} ({item.examples} instances)")
+        lines.append(f"  {item.status.value}  {item.claim.id} ({item.examples} examples)")
         if item.status is Status.FAILED:
             lines += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
             lines.append(f"          {item.why}")
             found = item.counterexample or {}
             lines.append("          at " + ", ".join(f"{name} = {shown(value)}" for name, value in found.items()))
-    reasons: dict[str, int] = {}
-    for item in result.of(Status.NOT_APPLICABLE):
-        reasons[item.why] = reasons.get(item.why, 0) + 1
+    reasons = Counter(item.why for item in result.of(Status.NOT_APPLICABLE))
     lines += ["", *(f"{count} NOT_APPLICABLE: {why}" for why, count in reasons.items())]
     counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)
     lines += ["", f"{len(result.claims)} claims: {counts}; {result.seconds:.0f} s"]
     if result.conforming:
-        return [*lines, f"{adapter.shown} conforms."]
+        return [*lines, f"{adapter.code.shown} conforms."]
     if result.diagnosis is not None:
         cause = result.diagnosis.cause
-        named = (
-            "unknown"
-            if cause is None
-            else cause.id + (f" (factor {cause.factor:g})" if cause.factor is not None else "")
-        )
+        named = "unknown" if cause is None else cause.id
+        if cause is not None and cause.factor is not None:
+            named += f" (factor {cause.factor:g})"
         lines.append(f"Likely cause: {named}; {result.diagnosis.explanation}")
-    return [*lines, f"{adapter.shown} does not conform."]
-
-
-def register(app: typer.Typer) -> None:
-    """Add this command to the app."""
-    app.command()(check)
+    return [*lines, f"{adapter.code.shown} does not conform."]

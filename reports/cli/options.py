@@ -1,6 +1,5 @@
 """The options that several commands share, each stated once."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,36 +7,21 @@ import typer
 
 from metarep.reports.page.output import InputError
 
-
-class TasksKind(StrEnum):
-    """Tasks kept, or drawn afresh each step."""
-
-    FIXED = "fixed"
-    FRESH = "fresh"
-
-
-class StartKind(StrEnum):
-    """αB_0ᵀB_0 = I, or B_0ᵀB_0 = I."""
-
-    BALANCED = "balanced"
-    ORTHONORMAL = "orthonormal"
-
-
-class Form(StrEnum):
-    """How formulas are printed."""
-
-    TEXT = "text"
-    LATEX = "latex"
-
-
 STEP_SIZES = (1e-9, 1e9)
 """Step sizes that the command line takes: ‖B‖² is about 1/α, and beyond these bounds rounding errors times it, not the
-learner, decide what a run does."""
+learner, decide what a run does.
+"""
 
 
 def _step_size(parameter: typer.CallbackParam, value: float) -> float:
     if value > 0 and not STEP_SIZES[0] <= value <= STEP_SIZES[1]:
         raise InputError(f"{parameter.name} is {value:g}; allowed: {STEP_SIZES[0]:g} to {STEP_SIZES[1]:g}")
+    return value
+
+
+def _seed(value: int) -> int:
+    if value < 0:
+        raise InputError(f"seed is {value}; allowed: a whole number, 0 or more")
     return value
 
 
@@ -48,16 +32,9 @@ def output_path(text: str | Path) -> Path:
     return Path(text)
 
 
-LearnerName = Annotated[
-    str, typer.Argument(metavar="LEARNER", help="anil, fo-anil, maml, fo-maml or average-loss.", show_default=False)
-]
-D = Annotated[int, typer.Option("--d", help="Ambient dimension d.")]
-K = Annotated[int, typer.Option("--k", help="Dimension k of the representation, at most d.")]
-N = Annotated[int, typer.Option("--n", help="Tasks a step, n.")]
-Alpha = Annotated[float, typer.Option("--alpha", help="Inner step size α > 0.", callback=_step_size)]
-Beta = Annotated[float, typer.Option("--beta", help="Outer step size β > 0.", callback=_step_size)]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all randomness.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+def option(words: str, *names: str) -> Any:
+    """An option with these words for help that shows no default; named after its parameter unless given names."""
+    return typer.Option(*names, help=words, show_default=False)
 
 
 def out_option(words: str) -> Any:
@@ -65,4 +42,16 @@ def out_option(words: str) -> Any:
     return typer.Option("--out", help=words, show_default=False, parser=output_path, metavar="PATH")
 
 
+LearnerName = Annotated[
+    str, typer.Argument(metavar="LEARNER", help="anil, fo-anil, maml, fo-maml or average-loss.", show_default=False)
+]
+D = Annotated[int, typer.Option(help="Ambient dimension d.")]
+K = Annotated[int, typer.Option(help="Dimension k of the representation, at most d.")]
+N = Annotated[int, typer.Option(help="Tasks a step, n.")]
+Alpha = Annotated[float, typer.Option(help="Inner step size α > 0.", callback=_step_size)]
+Beta = Annotated[float, typer.Option(help="Outer step size β > 0.", callback=_step_size)]
+Steps = Annotated[int, typer.Option(help="Outer steps.")]
+Seed = Annotated[int, typer.Option(help="Seed of all randomness.", callback=_seed)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]
+OwnClaims = Annotated[Path | None, option("A Python file with CLAIMS of your own, besides the catalogue's.")]

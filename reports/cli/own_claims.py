@@ -1,24 +1,15 @@
-"""Claims of a user's own file on the command line: the option, looking them up, verifying them."""
+"""Claims of a user's own file on the command line: looking them up, verifying them."""
 
 import shlex
-import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from metarep.reports.page.output import InputError, Progress, checking_input
 
 if TYPE_CHECKING:
+    from metarep.reports.chapters.claims.records import ClaimRecord
     from metarep.theory.claims.record import Claim
     from metarep.theory.engine import Finding, Profile
-
-OwnClaims = Annotated[
-    Path | None,
-    typer.Option(
-        "--claims", help="A Python file with CLAIMS of your own, besides the catalogue's.", show_default=False
-    ),
-]
 
 
 def own_claims(path: Path | None) -> "tuple[Claim, ...]":
@@ -37,23 +28,17 @@ def find_claim(claim_id: str, path: Path | None) -> "Claim":
     """The claim of that id in the user's file or the catalogue; ``InputError`` if there is none."""
     from metarep.theory.claims import get_claim
 
-    own = own_claims(path)
-    for claim in own:
-        if claim.id == claim_id:
-            return claim
+    own = {claim.id: claim for claim in own_claims(path)}
     try:
-        return get_claim(claim_id)
+        return own.get(claim_id) or get_claim(claim_id)
     except ValueError as error:
-        if path is None:
-            raise InputError(str(error)) from error
-        raise InputError(
-            f"unknown claim {claim_id!r}; allowed: {', '.join(claim.id for claim in own)} of {path}, and what 'metarep "
-            "claims' lists"
-        ) from error
+        allowed = f"{', '.join(own)} of {path}, and what 'metarep claims' lists"
+        raise InputError(f"unknown claim {claim_id!r}; allowed: {allowed}" if own else str(error)) from error
 
 
 def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
     """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+    from metarep.sim.user_code import line_in, raised
     from metarep.theory.claims.record import ClaimError
     from metarep.theory.engine import verify
 
@@ -62,28 +47,24 @@ def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | N
     except ClaimError as error:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
-        inside = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path.resolve())]
-        if not inside:
+        line = line_in(str(path), error)
+        if line is None:
             raise
-        message = " ".join(str(error).split())
-        raise InputError(
-            f"{path}:{inside[-1]}: checking {claim.id!r} raised {type(error).__name__}: {message}; allowed: functions "
-            "that run on every instance"
-        ) from error
+        what = f"{path}:{line}: checking {claim.id!r} raised {raised(error)}"
+        raise InputError(f"{what}; allowed: functions that run on every example") from error
 
 
 def own_records(
     claims: "tuple[Claim, ...]", path: Path, effort: float, seed: int, told: Progress = lambda done, total: None
-) -> list[dict[str, Any]]:
+) -> "list[ClaimRecord]":
     """The user's claims verified as a report of that effort and seed does, as its records."""
-    from metarep.reports.report.records import claim_record
+    from metarep.reports.chapters.claims.records import claim_record
     from metarep.theory.engine import Profile
 
     records = []
     for done, claim in enumerate(claims, start=1):
         examples = max(1, round(claim.examples * effort))
-        file = shlex.quote(str(path))
-        command = f"metarep verify {claim.id} --claims {file} --examples {examples} --seed {seed}"
+        command = f"metarep verify {claim.id} --claims {shlex.quote(str(path))} --examples {examples} --seed {seed}"
         records.append(claim_record(verify_own(claim, path, Profile("report", effort, seed)), command))
         told(done, len(claims))
     return records

@@ -1,23 +1,13 @@
 """Commands that measure and tell: bench, report."""
 
-from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder, Seed
-from metarep.reports.cli.own_claims import OwnClaims, own_claims, own_records
-from metarep.reports.page.output import as_json, check_whole, make_folder, plain, print_table, progress_bar
-from metarep.reports.report.stored import stored_report
-
-
-class ProfileName(StrEnum):
-    """How much the report runs."""
-
-    QUICK = "quick"
-    FULL = "full"
+from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
+from metarep.reports.cli.own_claims import own_claims, own_records
+from metarep.reports.page.output import as_json, make_folder, print_table, progress_bar
 
 
 def bench(
@@ -25,13 +15,12 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
-    from metarep.reports.bench.bench import run_bench, sampling_ratios
+    from metarep.reports.bench.ratios import population_ratios, sampling_ratios
+    from metarep.reports.bench.timing import run_bench
 
+    wanted = [*population_ratios(), *(sampling_ratios() if samples else ())]
     with progress_bar("bench") as told:
-        result = run_bench(told)
-    if samples:
-        with progress_bar("bench: finite samples") as told:
-            result["ratios"] += sampling_ratios(told)
+        result = run_bench(wanted, told)
     if json:
         typer.echo(as_json(result))
         return
@@ -54,67 +43,57 @@ def bench(
 def report(
     out: OutFolder,
     profile: Annotated[
-        ProfileName, typer.Option("--profile", help="quick: under 3 minutes; full: under 10.")
-    ] = ProfileName.QUICK,
+        Literal["quick", "full"], typer.Option(help="quick: under 3 minutes; full: under 10.")
+    ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,
-    against: Annotated[
-        Path | None,
-        typer.Option("--against", help="An older report.json: mark what changed since.", show_default=False),
-    ] = None,
+    against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
 
     Exit code 1 if a verdict is not the expected one; the report is written all the same.
     """
-    check_whole("seed", seed, 0)
     own = own_claims(claims)
+    from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
+    from metarep.reports.chapters.claims.records import unexpected
+    from metarep.reports.chapters.claims.verdicts import verdict_counts
+    from metarep.reports.report.document import write_report
+    from metarep.reports.report.gather import PROFILES, gather
+    from metarep.reports.report.stored import comparable, stored_report
+
     old = None if against is None else stored_report(against)  # before anything is overwritten
     make_folder(out / "figures")
-    from metarep.reports.report.against import changed_line, changes
-    from metarep.reports.report.document import report_data, unexpected, write_report
-    from metarep.reports.report.gather import PROFILES, gather
 
     with progress_bar("report") as told:
-        size = PROFILES[profile.value]
+        size = PROFILES[profile]
         # One's own claims first: a mistake in them shows at once, and costs no report.
         records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
         results = gather(size, seed, told)
     if claims is not None:
-        results = replace(results, claims=[*results.claims, *records], own_claims=str(claims))
-    numbers = plain(report_data(results))
+        results = results.having({("claim", record.id): record for record in records}, own_claims=str(claims))
     if old is not None:
-        results = replace(results, against=changes(old, numbers))
+        results = results.having({CHANGES: changes(old, comparable(results))})
     written = write_report(results, out)
-    news = list(unexpected(results))
+    news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     if json:
-        typer.echo(
-            as_json(
-                {
-                    "files": [str(path) for path in written],
-                    "counts": numbers["counts"],
-                    "unexpected": [claim["id"] for claim in news],
-                    "seconds": results.run["seconds"],
-                    "against": results.against,
-                }
-            )
-        )
+        summary = {
+            "files": [str(path) for path in written],
+            "counts": counted,
+            "unexpected": [claim.id for claim in news],
+            "seconds": results.run.seconds,
+            "against": changed,
+        }
+        typer.echo(as_json(summary))
     else:
-        counts = ", ".join(f"{n} {status}" for status, n in numbers["counts"].items())
+        counts = ", ".join(f"{n} {status}" for status, n in counted.items())
         typer.echo(f"{len(results.claims)} claims: {counts}")
         for claim in news:
-            typer.echo(f"  {claim['id']}: {claim['status']}, expected {claim['expected']}")
-        if results.against is not None:
-            typer.echo(f"against {against}: {changed_line(results.against)}")
-            for item in results.against["verdicts"]:
-                typer.echo(f"  {item['claim']}: {item['before'] or 'not there'} -> {item['now'] or 'gone'}")
+            typer.echo(f"  {claim.id}: {claim.status}, expected {claim.expected}")
+        if changed is not None:
+            typer.echo(f"against {against}: {changed_line(changed)}")
+            for item in changed.verdicts:
+                typer.echo(f"  {item.claim}: {item.before or 'not there'} -> {item.now or 'gone'}")
         typer.echo("\n".join(f"wrote {path}" for path in written))
     if news:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the app."""
-    for command in (bench, report):
-        app.command()(command)

@@ -3,15 +3,14 @@
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Form, Json, LearnerName, Seed
-from metarep.reports.cli.own_claims import OwnClaims, find_claim, verify_own
+from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, option
+from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
-from metarep.reports.report.stored import stored_report
 
 if TYPE_CHECKING:
     from metarep.theory.claims.record import Claim
@@ -21,7 +20,7 @@ DEFAULT_REPORT = Path("out/report.json")
 
 def derive(
     learner: LearnerName,
-    form: Annotated[Form, typer.Option("--format", help="Unicode text or LaTeX.")] = Form.TEXT,
+    form: Annotated[Literal["text", "latex"], typer.Option("--format", help="Unicode text or LaTeX.")] = "text",
     json: Json = False,
 ) -> None:
     """Derive a learner's outer update for all dimensions, and print it line by line."""
@@ -32,22 +31,12 @@ def derive(
     from metarep.reports.chapters.update_maps import derived_lines
     from metarep.reports.page.markup import LEARNER_TITLES
 
-    parts = derived_lines(spec, form.value)
+    parts = derived_lines(spec, form)
     if json:
-        typer.echo(
-            as_json(
-                {
-                    "learner": learner,
-                    "format": form.value,
-                    "parts": [
-                        {"heading": part.heading, "equations": [list(pair) for pair in part.equations]}
-                        for part in parts
-                    ],
-                }
-            )
-        )
+        record = [{"heading": part.heading, "equations": part.equations} for part in parts]
+        typer.echo(as_json({"learner": learner, "format": form, "parts": record}))
         return
-    if form is Form.LATEX:
+    if form == "latex":
         for part in parts:
             typer.echo(f"% {LEARNER_TITLES[learner]}: {part.heading}")
             body = " \\\\\n".join(f"  {left} &= {right}" for left, right in part.equations)
@@ -68,18 +57,25 @@ def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
     path = report or (DEFAULT_REPORT if DEFAULT_REPORT.is_file() else None)
     if path is None:
         return {}, None
-    return {record["id"]: record["status"] for record in stored_report(path)["claims"]}, path
+    from metarep.reports.report.stored import stored_report
+
+    return {record.id: record.status for record in stored_report(path).claims}, path
 
 
 def claims(
-    report: Annotated[
-        Path | None,
-        typer.Option("--report", help="The report.json to take statuses from [out/report.json].", show_default=False),
-    ] = None,
+    report: Annotated[Path | None, option("The report.json to take statuses from [out/report.json].")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="List the paper's statements in its order, with the claims of each.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """List the catalogue with each claim's latest status, as the last report found it."""
+    if paper:
+        from metarep.reports.chapters.paper import paper_data, paper_markdown, paper_text
+
+        typer.echo(as_json({"paper": paper_data()}) if json else paper_markdown() if markdown else paper_text())
+        return
     if markdown:
         from metarep.reports.chapters.claims.table import markdown_table
 
@@ -121,19 +117,16 @@ def claims(
 def verify(
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim's id; 'metarep claims' lists them.")],
     examples: Annotated[
-        int | None, typer.Option("--examples", help="Instances to check; the claim's own number unless given.")
+        int | None, typer.Option(help="How many to check; the claim's own number unless given.")
     ] = None,
     seed: Seed = 0,
     claims: OwnClaims = None,
-    replay: Annotated[
-        Path | None,
-        typer.Option("--replay", help="A report.json: check the instances stored there again.", show_default=False),
-    ] = None,
+    replay: Annotated[Path | None, option("A report.json: check the examples stored there again.")] = None,
     json: Json = False,
 ) -> None:
-    """Check one claim, or check an instance again that a report stored. Exit code 1 if the verdict is not the
-    expected one."""
-    check_whole("seed", seed, 0)
+    """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected
+    one.
+    """
     if examples is not None:
         check_whole("examples", examples, 1, 10**7)
     from metarep.theory.claims import catalogue
@@ -143,7 +136,7 @@ def verify(
     if replay is not None:
         _replay(record, replay, json)
         return
-    from metarep.reports.report.records import claim_record
+    from metarep.reports.chapters.claims.records import claim_data
     from metarep.theory.engine import Profile
     from metarep.theory.engine import verify as run
 
@@ -152,7 +145,7 @@ def verify(
         finding = run(record, profile=profile, examples=examples)
     else:
         finding = verify_own(record, claims, profile, examples)
-    result = claim_record(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
+    result = claim_data(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
     else:
@@ -160,8 +153,7 @@ def verify(
         if finding.status != "PROVED" and finding.counterexample is not None:
             told = finding.failure_message(None if claims is None else str(claims))
             # The statement stands above already.
-            told = told.replace(f"  statement: {record.statement}\n", "", 1)
-            typer.echo("\n" + inline_text(told))
+            typer.echo("\n" + inline_text(told.replace(f"  statement: {record.statement}\n", "", 1)))
     if not finding.as_expected:
         raise typer.Exit(1)
 
@@ -176,7 +168,7 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
     for item in result["evidence"]:
         line = f"  {item['verdict']:<9} {item['kind']}"
         if item["examples"]:
-            line += f", {item['examples']} instances"
+            line += f", {item['examples']} examples"
         if item["worst_margin"] is not None:
             line += f", worst margin {item['worst_margin']:.3g}"
         if item["strain"] and item["verdict"] != "REFUTED":
@@ -189,32 +181,32 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
 
 
 def _replay(claim: "Claim", path: Path, json: bool) -> None:
-    """Check the stored instances of a claim again: its counterexamples first, then the worst instances."""
+    """Check the stored examples of a claim again: its counterexamples first, then the worst ones."""
+    from metarep.reports.report.stored import stored_report
     from metarep.theory.engine import replay, shown
 
-    claim_id = claim.id
-    stored = [record for record in stored_report(path)["claims"] if record["id"] == claim_id]
-    if not stored:
-        raise InputError(f"{path} has no claim {claim_id!r}; allowed: a report.json that holds it")
-    instances = [
-        (what, item.get("kind"), item[what])
+    stored = next((record for record in stored_report(path).claims if record.id == claim.id), None)
+    if stored is None:
+        raise InputError(f"{path} has no claim {claim.id!r}; allowed: a report.json that holds it")
+    found = [
+        (what, item.kind, example)
         for what in ("counterexample", "instance")
-        for item in stored[0]["evidence"]
-        if isinstance(item.get(what), dict)
+        for item in stored.evidence
+        if (example := getattr(item, what)) is not None
     ]
-    if not instances or claim.check is None:
+    if not found or claim.check is None:
         raise InputError(
-            f"{path} stores no instance of {claim_id!r} that can be checked by itself; allowed: a claim with one "
-            f"(metarep verify {claim_id} runs this one as a whole)"
+            f"{path} stores no example of {claim.id!r} that can be checked by itself; allowed: a claim with one "
+            f"(metarep verify {claim.id} runs this one as a whole)"
         )
     rows = []
-    for what, kind, instance in instances:
+    for what, kind, example in found:
         try:
-            comparison = replay(claim, instance)
+            comparison = replay(claim, example)
         except (LookupError, TypeError, ValueError) as error:
-            # The file may have been edited, or written by another version whose instances had other fields.
+            # The file may have been edited, or written by another version whose examples had other fields.
             raise InputError(
-                f"the {what} of {claim_id!r} in {path} cannot be checked ({type(error).__name__}: {error}); "
+                f"the {what} of {claim.id!r} in {path} cannot be checked ({type(error).__name__}: {error}); "
                 "allowed: one as this version writes it"
             ) from error
         rows.append(
@@ -227,21 +219,20 @@ def _replay(claim: "Claim", path: Path, json: bool) -> None:
                 "tolerance": float(comparison.tolerance),
                 "margin": comparison.margin,
                 "why": comparison.why,
-                "instance": instance,
+                "instance": example,
             }
         )
     if json:
-        typer.echo(as_json({"claim": claim_id, "report": str(path), "replayed": rows}))
+        typer.echo(as_json({"claim": claim.id, "report": str(path), "replayed": rows}))
     else:
         for row in rows:
             typer.echo(
-                f"{claim_id}, {row['stored_as']} ({row['kind']}): {'holds' if row['holds'] else 'VIOLATED'}; "
+                f"{claim.id}, {row['stored_as']} ({row['kind']}): {'holds' if row['holds'] else 'VIOLATED'}; "
                 f"{row['why']}: {row['value']:.6g}, bound {row['bound']:.6g}, tolerance {row['tolerance']:.2g}"
             )
             for name, value in row["instance"].items():
                 typer.echo(f"    {name} = {shown(value)}")
-    expected_to_fail = claim.expected.value == "REFUTED"
-    if all(row["holds"] for row in rows) == expected_to_fail:
+    if all(row["holds"] for row in rows) == (claim.expected.value == "REFUTED"):
         raise typer.Exit(1)
 
 
@@ -253,8 +244,9 @@ def selftest(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Test the tests: wrong implementations and wrong claims, each to be refuted. Exit code 1 if one survives."""
-    check_whole("seed", seed, 0)
+    """Test the tests: mutants (wrong implementations, formulas and claims), each to be refuted. Exit code 1 if one
+    survives.
+    """
     import os
 
     from metarep.theory.claims import catalogue, get_claim
@@ -262,41 +254,29 @@ def selftest(
     catalogue()
     with checking_input():
         left_out = [get_claim(claim).id for claim in without or ()]
-    from metarep.reports.report.records import selftest_record
+    from metarep.reports.chapters.mutants import selftest_record
     from metarep.theory.engine.mutants.selftest import selftest as run
 
     with progress_bar("selftest") as told:
-        result = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
+        matrix = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
     if json:
-        typer.echo(as_json(selftest_record(result)))
+        typer.echo(as_json(selftest_record(matrix)))
     else:
         print_table(
-            ("fault", "what is wrong", "refuted by", "claims that saw it"),
+            ("mutant", "what is wrong", "refuted by", "claims that saw it"),
             [
-                (
-                    row.fault,
-                    row.description,
-                    row.refuted_by[0] if row.found else "NOTHING",
-                    f"{len(row.refuted_by)} of {len(row.refuted_by) + len(row.survived)}",
-                )
-                for row in result.faults
+                (row.mutant, row.what, row.refuted_by[0] if row.found else "NOTHING", row.share)
+                for row in matrix.crossed
             ],
             (3,),
         )
         print_table(
             ("wrong claim", "refuted by", "because"),
             [
-                (row.claim, "NOTHING", "") if row.evidence is None else (row.claim, row.evidence.kind, row.evidence.why)
-                for row in result.wrong_claims
+                (row.mutant, "NOTHING", "") if (found := row.evidence) is None else (row.mutant, found.kind, found.why)
+                for row in matrix.wrong_claims
             ],
         )
-        total = len(result.faults) + len(result.wrong_claims)
-        typer.echo(f"{total - len(result.survivors)} of {total} refuted")
-    if result.survivors:
+        typer.echo(f"{len(matrix.rows) - len(matrix.survivors)} of {len(matrix.rows)} refuted")
+    if matrix.survivors:
         raise typer.Exit(1)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the app."""
-    for command in (derive, claims, verify, selftest):
-        app.command()(command)

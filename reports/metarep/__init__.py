@@ -5,18 +5,20 @@ an implementation does it.
 >>> metarep.verify(metarep.get_claim("right-factor-maml")).status
 <Verdict.PROVED: 'PROVED'>
 
-Learners and runs: ``LEARNERS``, ``get_learner``, ``Learner`` (a spec of one's own), ``make_problem``, ``run``.
-Theory: ``derive`` (the outer update in words, for all d, k, n), ``local_spectrum`` (one step's linearisation at the
-truth). Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code or learner: ``check``, ``study``.
+Learners and runs: ``LEARNERS``, ``get_learner``, ``Learner`` (a spec of one's own), ``make_problem``, ``run``. Theory:
+``derive`` (the outer update in words, for all d, k, n), ``local_spectrum`` (one step's linearisation at the truth).
+Claims: ``catalogue``, ``get_claim``, ``verify``, ``replay``. Somebody's code: ``check`` (an implementation), ``study``
+(a learner).
 
 The rooms behind this door: ``metarep.sim`` (what happens), ``metarep.theory`` (what should be true) and
-``metarep.reports`` (what people read). Names are imported when they are first used, so ``import metarep`` costs nothing.
+``metarep.reports`` (what people read). Names are imported when they are first used: ``import metarep`` costs nothing.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from metarep.reports.study.guarantee import guarantee
     from metarep.reports.study.study import study
     from metarep.sim.learners import LEARNERS, Learner, get_learner
     from metarep.sim.problems import make_problem
@@ -38,6 +40,7 @@ __all__ = [
     "derive",
     "get_claim",
     "get_learner",
+    "guarantee",
     "local_spectrum",
     "make_problem",
     "replay",
@@ -55,6 +58,7 @@ _HOMES = {
     "theory.dynamics.rates": ("local_spectrum",),
     "theory.engine": ("replay", "verify"),
     "theory.engine.foreign": ("check",),
+    "reports.study.guarantee": ("guarantee",),
     "reports.study.study": ("study",),
 }
 """By module: the public names that live there."""

@@ -1,17 +1,17 @@
 """What a report is made of: sections of blocks, stated once and written as a page or as Markdown.
 
-Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]], [label](link).
+Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]],
+[label](link).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; ``lead`` ones are set larger."""
+    """A paragraph."""
 
     text: str
-    lead: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Code:
 @dataclass(frozen=True)
 class Picture:
     """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption, and a file of
-    what is drawn (name, CSV text) beside them."""
+    what is drawn (name, CSV text) beside them.
+    """
 
     panels: tuple[tuple[str, bytes], ...]
     alt: str
@@ -65,8 +66,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Graph:
-    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty), and
-    Markdown has ``words`` where there is no file."""
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty) with
+    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file.
+    """
 
     name: str
     svg: str
@@ -75,6 +77,7 @@ class Graph:
     alt: str = ""
     file: str = ""
     words: str = ""
+    data: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,9 @@ Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph |
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list
-    of chapters says."""
+    """A heading with blocks and further sections below it. ``anchor`` is what links point to, ``short`` what a list of
+    chapters says.
+    """
 
     anchor: str
     title: str
@@ -102,11 +106,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, a line below it, blocks before the first section, sections, and data files beside (name,
-    text)."""
+    """A report: a title, a line below it, blocks before the first section, sections."""
 
     title: str
     subtitle: str
     opening: tuple[Block, ...]
     sections: tuple[Section, ...]
-    files: dict[str, str] = field(default_factory=dict)

@@ -1,8 +1,9 @@
 """Charts of the report's chapters: figures with what is said of them and what they show as data; drawing cells."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
 
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
@@ -12,15 +13,18 @@ from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from metarep.reports.page import blocks as b
-from metarep.reports.page.style import new_figure, rendered
+from metarep.reports.page.output import as_csv
+from metarep.reports.page.style import new_figure, rendered, style
 
 Array = np.ndarray
+P = ParamSpec("P")
 PANEL = (3.9, 3.5)
 """Inches of a panel that pages lay out beside others, or below them on a phone."""
 
 GOOD, BAD, OTHER, BOTH = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e"
 """Fills for what converged or stayed, for what diverged or left, for neither, and where some do the one and some the
-other: colour-blind readers tell them apart."""
+other: colour-blind readers tell them apart.
+"""
 ON_FILL = "#11151c"
 """Lines and words on such fills, whatever the page's own ground is."""
 
@@ -38,17 +42,22 @@ class Chart:
 
     def picture(self) -> b.Picture:
         """The block; the caption says where the data are."""
-        from metarep.reports.page.output import as_csv
-
         panels = tuple((name, rendered(figure, "svg")) for name, figure in self.panels)
         data = (f"{self.name}.csv", as_csv(self.header, self.rows))
         return b.Picture(panels, self.alt, f"{self.caption} Data: `figures/{data[0]}`.", data)
 
 
-def panel() -> tuple[Figure, Any]:
-    """A figure of one panel; to be called within ``figures.style``."""
-    figure = new_figure(*PANEL)
-    return figure, figure.subplots()
+def as_panel(draw: Callable[Concatenate[Any, P], None]) -> Callable[P, Figure]:
+    """A function that draws into axes, made one that gives a figure of one panel in the style of all figures."""
+
+    @wraps(draw)
+    def figure_of(*arguments: P.args, **options: P.kwargs) -> Figure:
+        with style():
+            figure = new_figure(*PANEL)
+            draw(figure.subplots(), *arguments, **options)
+        return figure
+
+    return figure_of
 
 
 def share_colours(good: Array, bad: Array) -> Array:
@@ -84,7 +93,8 @@ def edges(values: Sequence[float] | Array, log: bool) -> Array:
 
 def draw_cells(axes: Any, x_edges: Array, y_edges: Array, colours: Array) -> None:
     """Rectangles (y, x) filled with these colours: one path for each colour, neighbours of one colour joined, so that
-    the file stays small."""
+    the file stays small.
+    """
     paths: dict[str, list[tuple[float, float, float, float]]] = {}
     for row in range(colours.shape[0]):
         first = 0
@@ -104,10 +114,19 @@ def draw_cells(axes: Any, x_edges: Array, y_edges: Array, colours: Array) -> Non
         axes.add_patch(PathPatch(Path(corners, codes), facecolor=colour, edgecolor=colour, linewidth=0.4, zorder=1))
 
 
-def fill_legend(figure: Figure, entries: Sequence[tuple[str, str]]) -> None:
+def draw_map(axes: Any, x: Array, y: Array, colours: Array, log_x: bool = False, log_y: bool = False) -> None:
+    """A phase diagram: cells of these colours, (y, x), around the values of two axes, logarithmic ones where asked."""
+    if log_x:
+        axes.set_xscale("log")
+    if log_y:
+        axes.set_yscale("log")
+    draw_cells(axes, edges(x, log_x), edges(y, log_y), colours)
+
+
+def fill_legend(axes: Any, entries: Sequence[tuple[str, str]]) -> None:
     """A row of colours with their names below the panel."""
     handles = [Patch(facecolor=colour, edgecolor="none", label=label) for colour, label in entries]
-    figure.legend(
+    axes.figure.legend(
         handles=handles, loc="outside lower center", ncols=len(entries), handlelength=1.0, columnspacing=1.2,
         handletextpad=0.5,
     )  # fmt: skip

@@ -17,14 +17,18 @@ LEARNER_TITLES = {
 
 
 def power(value: float) -> str:
-    """A size to one digit, as a formula: 5e-10 is $5 \\times 10^{-10}$."""
+    """A size to one digit, as a formula: 5e-10 is $5 \\times 10^{-10}$; 0 is 0."""
+    if value == 0:
+        return "0"
     digit, exponent = f"{value:.0e}".split("e")
     lead = "" if digit == "1" else rf"{digit} \times "
     return f"${lead}10^{{{int(exponent)}}}$"
 
 
 def at_most(value: float) -> str:
-    """A bound from above to one digit, as a formula, rounded up: 5.4e-10 is at most $6 \\times 10^{-10}$."""
+    """A bound from above to one digit, as a formula, rounded up: 5.4e-10 is at most $6 \\times 10^{-10}$; 0 is 0."""
+    if value == 0:
+        return "0"
     exponent = math.floor(math.log10(value))
     digit = math.ceil(value / 10.0**exponent - 1e-9)
     return power(digit * 10.0**exponent)
@@ -52,6 +56,7 @@ def mathml(latex: str, display: bool = False) -> str:
     from latex2mathml.converter import convert
 
     element = convert(_without_unknown(latex), display="block" if display else "inline")
+    element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
     if "\\" in html.unescape(element):
         raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
     return element
@@ -72,8 +77,8 @@ def typeset(latex: str, display: bool = False) -> str:
 
 _TOKEN = re.compile(r"\\left\b.|\\right\b.|\\[a-zA-Z]+|\\.|.", re.DOTALL)
 _BREAKING = frozenset(
-    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\to", r"\mapsto", r"\subset", r"\approx", r"\ne", r"\propto")
-)
+    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\preceq", r"\succeq", r"\to", r"\mapsto", r"\subset", r"\approx")
+) | {r"\ne", r"\propto"}
 _SHORT = 24
 """Formulas of at most so many characters are never broken."""
 _LONG = 45
@@ -81,7 +86,8 @@ _LONG = 45
 
 def breakable(latex: str) -> list[str]:
     """A long formula in pieces behind whose last sign a line may be broken, as TeX does: browsers never break MathML
-    themselves."""
+    themselves.
+    """
     if len(latex) <= _SHORT:
         return [latex]
     pieces, start, depth, norm = [], 0, 0, False
@@ -192,6 +198,7 @@ _SYMBOL = re.compile(r"(\\(?!(?:d?frac|sqrt|bar|hat|tilde|operatorname|mathrm|te
 _SUPERSCRIPTS = str.maketrans("0123456789+-=()abcdeijkmnprstTuvwxy", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ᵃᵇᶜᵈᵉⁱʲᵏᵐⁿᵖʳˢᵗᵀᵘᵛʷˣʸ")
 _SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑᵢⱼₖₘₙₒₚᵣₛₜᵤᵥₓ")
 _FOR_TERMINAL = (
+    (r"\\[dt]frac(?![a-zA-Z])", r"\\frac"),
     (r"\\ne(?![a-zA-Z])", r"\\neq"),  # pylatexenc knows one of the two names
     (r"\\\||\\Vert(?![a-zA-Z])", "‖"),
     (r"\\(det|log)(?![a-zA-Z])\s*", r"\1 "),  # it drops the one, and runs the other into its argument

@@ -1,5 +1,6 @@
-"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in
-one line."""
+"""Whatever leaves the program: files written whole or not at all, plain JSON, progress on a terminal, bad input in one
+line.
+"""
 
 import json
 import math
@@ -7,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,8 @@ class InputError(Exception):
 @contextmanager
 def checking_input() -> Iterator[None]:
     """Turn the ``ValueError`` of a validation into an ``InputError``. Only validations go inside: a bug must not look
-    like bad input."""
+    like bad input.
+    """
     try:
         yield
     except ValueError as error:
@@ -38,7 +41,7 @@ def check_whole(name: str, value: int, least: int, most: int | None = None) -> i
     return value
 
 
-# --- files ------------------------------------------------------------------------------------------------------------
+# --- files
 
 
 def _cannot_write(path: Path, reason: str) -> InputError:
@@ -81,7 +84,8 @@ def make_folder(path: Path) -> None:
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
-    written."""
+    written.
+    """
     make_folder(path.parent)
     check_file(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -95,22 +99,23 @@ def write_file(path: Path, content: str | bytes) -> None:
             beside.unlink()
 
 
-def read_json(path: Path) -> Any:
-    """The content of a JSON file; ``InputError`` if it cannot be read as such."""
+def read_file(path: Path) -> bytes:
+    """The content of a file; ``InputError`` if it cannot be read."""
     try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON; allowed: a report.json") from error
 
 
-# --- plain data -------------------------------------------------------------------------------------------------------
+# --- plain data
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON has it: NumPy numbers and arrays as numbers and lists, NaN and infinities as null, keys as
-    strings."""
+    """``value`` as JSON has it: records as objects, NumPy's numbers and arrays as numbers and lists, NaN and infinities
+    as null, keys as strings.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -141,7 +146,7 @@ def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "\n".join(",".join(map(field, row)) for row in [header, *rows]) + "\n"
 
 
-# --- the terminal -----------------------------------------------------------------------------------------------------
+# --- the terminal
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from metarep.reports.chapters.claims.graph import STYLE as GRAPH_STYLE
 from metarep.reports.page import blocks as b
+from metarep.reports.page.drawings import STYLE as DRAWING_STYLE
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, typeset
 from metarep.reports.page.style import inline_svg, width
 
@@ -29,7 +29,7 @@ def html_page(document: b.Document) -> str:
     environment.globals["prose"] = _prose
     environment.globals["svg"] = lambda name, svg, alt: Markup(inline_svg(svg, name, alt))
     folder = files("metarep.reports.page") / "templates"
-    style = (folder / "report.css").read_text(encoding="utf-8") + GRAPH_STYLE
+    style = (folder / "report.css").read_text(encoding="utf-8") + DRAWING_STYLE
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
     return template.render(document=document, style=Markup(style))
 

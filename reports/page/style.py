@@ -34,8 +34,9 @@ DASHES: dict[str, Any] = {
     "average-loss": (0, (1, 1.2)),
 }
 WIDTHS = {"anil": 4.0, "maml": 1.5}
-"""Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate,
-show all."""
+"""Near the truth the four meta-learners lie on each other: a thin line on a broad one, and dashes that alternate, show
+all.
+"""
 
 ENVELOPE_COLOUR = "#009e73"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b8f97", "#7a5ea8")
@@ -114,7 +115,8 @@ def width(svg: bytes) -> float:
 
 def inline_svg(svg: bytes, name: str, alt: str) -> str:
     """An SVG file as an element inside a page: no ground of its own, the page's text colour and font, ids that no other
-    figure has and no more of them than it needs."""
+    figure has and no more of them than it needs.
+    """
     text = svg.decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)

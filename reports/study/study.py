@@ -25,8 +25,6 @@ from metarep.theory.dynamics.any_learner import Derived, Restpoint, derived, fix
 
 STARTS: tuple[float | None, ...] = (0.1, 0.5, 0.9, None)
 """dist_0 of the groups of starts, balanced; None is a random subspace. The nearest decides whether a learner learns."""
-EXAMPLES = ("boil", "anil-3", "maml-2", "ridge-anil", "ridge-head", "exact-head", "reptile-1", "reptile-2")
-"""The worked examples that ship, in the order in which a report shows them."""
 TITLES = {
     "boil": "BOIL (body only)",
     "anil-3": "ANIL, three inner steps",
@@ -37,7 +35,8 @@ TITLES = {
     "reptile-1": "Reptile, one inner step",
     "reptile-2": "Reptile, two inner steps",
 }
-"""How the worked examples are called in tables and figures."""
+"""The worked examples that ship, in the order in which a report shows them, and how tables and figures call them."""
+EXAMPLES = tuple(TITLES)
 FLATTEST, STEEPEST = 0.6, 1.0
 """Extreme eigenvalues of the tasks' Ψ_*: all directions matter, and no two alike."""
 _STOP_BELOW = 1e-250
@@ -79,6 +78,8 @@ def make_study_problem(settings: Settings) -> tuple[Problem, np.ndarray]:
         raise ValueError(f"d is {d} with k = {k}; allowed: d >= 2k, so that starts at every distance exist")
     check_step_size("alpha", alpha)
     check_step_size("beta", settings.beta)
+    if not 0 <= settings.head_mean < np.inf:
+        raise ValueError(f"head_mean is {settings.head_mean:g}; allowed: a norm, 0 or more")
     if settings.steps < 100:
         raise ValueError(f"steps is {settings.steps}; allowed: a whole number, 100 or more")
     if settings.trials < 1:
@@ -101,7 +102,7 @@ class Study:
         restpoint: where the nearest run comes to rest, with its spectrum; None if nowhere.
         trajectory: the runs, groups of ``settings.trials`` in the order of ``STARTS``.
         learned: for each group the share of runs whose dist fell below 1e-6.
-        learns: the verdict. reason: why, in a sentence or two.
+        learns: the verdict.
         symbolic: predicted rate; empirical: fitted rate; None where there is none.
         relative_error: of the fitted rate's logarithm, |log empirical / log symbolic − 1|.
         seconds: how long it took.
@@ -114,11 +115,16 @@ class Study:
     trajectory: Trajectory
     learned: tuple[float, ...]
     learns: bool
-    reason: str
     symbolic: float | None
     empirical: float | None
     relative_error: float | None
     seconds: float
+
+    @property
+    def reason(self) -> str:
+        """Why it learns or does not, in a sentence or two."""
+        why = (_why_it_learns(self), _from_where(self.learned)) if self.learns else (_why_not(self),)
+        return " ".join(part for part in (_identity_of(self), *why) if part)
 
 
 def find_spec(word: str) -> Learner:
@@ -163,11 +169,11 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
         implementation=INTERPRETER, stop_below=_STOP_BELOW, progress=progress,
         observe={"size": lambda B, w, step: np.sqrt(np.square(B).sum((-2, -1)))},
     )  # fmt: skip
-    near = _nearest_finite(trajectory, settings.trials)
-    if near is None:  # they all diverged, but may have come close before: look where they began, close to the truth
-        near, M, w = 0, problem.B0[0][: settings.k], problem.w0[0]
-    else:
-        M, w = trajectory.B[near][: settings.k], trajectory.w[near]
+    kept = np.flatnonzero(~trajectory.diverged[: settings.trials])  # of the runs from the nearest starts
+    near = int(kept[0]) if kept.size else 0
+    # If they all diverged, they may have come close before: look where they began, close to the truth.
+    M, w = (trajectory.B[near], trajectory.w[near]) if kept.size else (problem.B0[0], problem.w0[0])
+    M = M[: settings.k]
     restpoint = fixed_point_near(learner, M, w, heads, settings.alpha, settings.beta)
     fit = _fitted(trajectory, near)
     lowest = np.nanmin(trajectory.dist, axis=0).reshape(len(STARTS), settings.trials)
@@ -177,21 +183,10 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     if symbolic is not None and fit is not None and fit.rate > 0:
         error = float(abs(np.log(fit.rate) / np.log(symbolic) - 1))
     learns = learned[0] == 1 or (error is not None and error < _AGREEMENT)
-    has_rate = learns and symbolic is not None
-    return Study(
-        learner, settings, found, restpoint, trajectory, learned, learns,
-        _reason(learner, settings, found, restpoint, trajectory, learned, learns),
-        symbolic if has_rate else None,
-        fit.rate if has_rate and fit is not None else None,
-        error if has_rate else None,
-        time.perf_counter() - began,
-    )  # fmt: skip
-
-
-def _nearest_finite(trajectory: Trajectory, trials: int) -> int | None:
-    """Index of the first run from the nearest starts that did not diverge."""
-    kept = np.flatnonzero(~trajectory.diverged[:trials])
-    return int(kept[0]) if kept.size else None
+    symbolic, error = (symbolic, error) if learns else (None, None)
+    empirical = None if fit is None or symbolic is None else fit.rate
+    seconds = time.perf_counter() - began
+    return Study(learner, settings, found, restpoint, trajectory, learned, learns, symbolic, empirical, error, seconds)
 
 
 def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
@@ -201,13 +196,7 @@ def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
         return None
 
 
-# --- the verdict in words ---------------------------------------------------------------------------------------------
-
-_ORDINALS = {1: "first moment", 2: "first two moments", 3: "first three moments"}
-
-
-def _moments(order: int) -> str:
-    return _ORDINALS.get(order, f"first {order} moments")
+# --- the verdict in words
 
 
 def start_name(dist0: float | None) -> str:
@@ -224,32 +213,17 @@ def _from_where(learned: tuple[float, ...]) -> str:
     return f"Runs that learned it: {shares}."
 
 
-def _reason(
-    learner: Learner,
-    settings: Settings,
-    found: Derived,
-    restpoint: Restpoint | None,
-    trajectory: Trajectory,
-    learned: tuple[float, ...],
-    learns: bool,
-) -> str:
-    parts = [_identity_of(learner, found)]
-    if learns:
-        parts += [_why_it_learns(restpoint, found, trajectory), _from_where(learned)]
-    else:
-        parts.append(_why_not(learner, found, restpoint, trajectory, settings.trials))
-    return " ".join(part for part in parts if part)
-
-
-def _identity_of(learner: Learner, found: Derived) -> str:
-    if len(found.same_as) == 1 and found.same_as[0] != learner.name:
-        return f"Its update is that of {found.same_as[0]}: equal normal forms."
-    if len(found.same_as) == 2:
-        return f"Its outer gradient is that of {found.same_as[0]} plus that of {found.same_as[1]}: equal normal forms."
+def _identity_of(study: Study) -> str:
+    same = study.derived.same_as
+    if len(same) == 1 and same[0] != study.learner.name:
+        return f"Its update is that of {same[0]}: equal normal forms."
+    if len(same) == 2:
+        return f"Its outer gradient is that of {same[0]} plus that of {same[1]}: equal normal forms."
     return ""
 
 
-def _why_it_learns(restpoint: Restpoint | None, found: Derived, trajectory: Trajectory) -> str:
+def _why_it_learns(study: Study) -> str:
+    restpoint, trajectory = study.restpoint, study.trajectory
     if trajectory.diverged[0]:
         step = int(trajectory.diverged_at[0])
         grows = ""
@@ -263,7 +237,7 @@ def _why_it_learns(restpoint: Restpoint | None, found: Derived, trajectory: Traj
             f"({size[len(size) // 2]:.3g} half way, {size[-1]:.3g} at the end), and dist falls by "
             f"{_late_factors(trajectory)}."
         )
-    what = next((family.what for family in found.families if family.id == restpoint.family), "")
+    what = next((family.what for family in study.derived.families if family.id == restpoint.family), "")
     where = f"At its fixed points {what} (whatever the tasks)" if what else "At its fixed point for these tasks"
     line = f"{where} the perpendicular part contracts in every direction."
     if restpoint.turn > restpoint.tolerance:
@@ -284,15 +258,17 @@ def _late_factors(trajectory: Trajectory) -> str:
     return f"a factor {factors[0]:.5g} a step in the run's third quarter and {factors[1]:.5g} in its last"
 
 
-def _why_not(learner: Learner, found: Derived, restpoint: Restpoint | None, trajectory: Trajectory, trials: int) -> str:
+def _why_not(study: Study) -> str:
+    found, restpoint, trajectory, trials = study.derived, study.restpoint, study.trajectory, study.settings.trials
     outcome = trajectory.outcome[0].message
-    if found.words[0] == 0:
+    if not found.moves:
         return "The outer step never moves the representation."
-    if moves_along_head_only(learner):
+    if moves_along_head_only(study.learner):
+        moments = {1: "first moment", 2: "first two moments", 3: "first three moments"}
+        known = moments.get(found.moments, f"first {found.moments} moments")
         return (
             "N differs from I by a multiple of wwᵀ only: of the perpendicular part a step moves one direction of R^k, "
-            f"the head's, and the others stay (the update knows the heads' {_moments(found.moments)}). "
-            f"The nearest run {outcome}."
+            f"the head's, and the others stay (the update knows the heads' {known}). The nearest run {outcome}."
         )
     if trajectory.diverged[:trials].any():
         step = int(trajectory.diverged_at[:trials].max())
@@ -300,18 +276,25 @@ def _why_not(learner: Learner, found: Derived, restpoint: Restpoint | None, traj
     if restpoint is None:
         return f"No fixed point in the span of the truth was found near where the runs end; the nearest run {outcome}."
     if not restpoint.attracts_perpendicular:
-        return (
-            f"Where it comes to rest the perpendicular part has factor {restpoint.rate:.6g}; the nearest run {outcome}."
-        )
+        where = f"Where it comes to rest the perpendicular part has factor {restpoint.rate:.6g}"
+        return f"{where}; the nearest run {outcome}."
     return f"The nearest run {outcome}."
 
 
-# --- plain data -------------------------------------------------------------------------------------------------------
+# --- plain data
 
 
 def record(result: Study) -> dict[str, Any]:
     """A study as plain data: {learner, learns, reason, symbolic, empirical, relative_error, spectrum} and details."""
     rest, found = result.restpoint, result.derived
+    spectrum = rest and {
+        "perpendicular": _values(rest.perpendicular),
+        "span_and_head": _values(rest.span_head),
+        "stable": rest.stable,
+        "neutral": rest.neutral,
+        "turn": rest.turn,
+        "fixed_point": rest.family or "depends on the tasks",
+    }
     return {
         "learner": result.learner.name,
         "learns": result.learns,
@@ -319,16 +302,7 @@ def record(result: Study) -> dict[str, Any]:
         "symbolic": result.symbolic,
         "empirical": result.empirical,
         "relative_error": result.relative_error,
-        "spectrum": None
-        if rest is None
-        else {
-            "perpendicular": _values(rest.perpendicular),
-            "span_and_head": _values(rest.span_head),
-            "stable": rest.stable,
-            "neutral": rest.neutral,
-            "turn": rest.turn,
-            "fixed_point": rest.family or "depends on the tasks",
-        },
+        "spectrum": spectrum,
         "update": [list(line) for line in found.update],
         "right_factor": found.factor,
         "moments": found.moments,

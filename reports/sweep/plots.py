@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 
+from metarep.reports.page.charts import draw_cells, edges
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.output import InputError
 from metarep.reports.page.style import COLOURS, DASHES, new_figure, style
-from metarep.reports.sweep.sweep import AXES, GEOMETRIC, WORDS, SweepRow
+from metarep.reports.sweep.designs import AXES, GEOMETRIC, WORDS
+from metarep.reports.sweep.sweep import SweepRow
 
 Value = Literal["converged", "diverged", "dist", "floor"]
 VALUES: dict[str, str] = {
@@ -35,9 +39,7 @@ AXIS_LABELS = {
 
 @dataclass(frozen=True)
 class Slope:
-    """Slope of log(value) against log(axis) for one learner, with the standard error of the fit over the axis'
-    values.
-    """
+    """Slope of log(value) against log(axis) for one learner; standard error of the fit over the axis' values."""
 
     learner: str
     slope: float
@@ -63,11 +65,16 @@ def _value(rows: list[SweepRow], value: Value) -> float:
     return float(np.median(kept)) if kept else float("nan")
 
 
-def _by_learner(rows: list[SweepRow]) -> dict[str, list[SweepRow]]:
-    found: dict[str, list[SweepRow]] = defaultdict(list)
+def _values(rows: list[SweepRow], axes: tuple[str, ...], value: Value) -> dict[str, dict[tuple[Any, ...], float]]:
+    """By learner, in the order of the others' figures, and by point on the axes: one number for all runs there."""
+    pooled: dict[str, dict[tuple[Any, ...], list[SweepRow]]] = {name: defaultdict(list) for name in COLOURS}
     for row in rows:
-        found[row.setting.learner].append(row)
-    return {name: found[name] for name in COLOURS if name in found}
+        pooled[row.setting.learner][tuple(getattr(row.setting, axis) for axis in axes)].append(row)
+    return {
+        learner: {point: _value(there, value) for point, there in points.items()}
+        for learner, points in pooled.items()
+        if points
+    }
 
 
 def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
@@ -78,30 +85,29 @@ def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
     """
     for name in (x, y):
         _numeric_axis(rows, name)
-    learners = _by_learner(rows)
-    columns = min(3, len(learners))
-    lines = -(-len(learners) // columns)
+    values = _values(rows, (x, y), value)
+    xs, ys = (sorted({getattr(row.setting, name) for row in rows}) for name in (x, y))
+    tables = {
+        learner: np.array([[points.get((a, b), np.nan) for a in xs] for b in ys]) for learner, points in values.items()
+    }
+    shares = value in ("converged", "diverged")
+    low, high, label = 0.0, 1.0, VALUES[value]
+    if not shares:
+        tables = {learner: np.log10(np.maximum(table, 1e-300)) for learner, table in tables.items()}
+        low = min(-1.0, max(LOWEST_SHOWN, *(np.nanmin(table, initial=0) for table in tables.values())))
+        high, label = 0.0, f"log₁₀ of {label}"
+    colours = ScalarMappable(Normalize(low, high), "cividis")
+    columns = min(3, len(tables))
+    lines = -(-len(tables) // columns)
     with style():
         figure = new_figure(3.1 * columns + 0.8, 2.7 * lines + 0.3)
         panels = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-        shares = value in ("converged", "diverged")
-        mesh: Any = None
-        for axes in panels.flat[len(learners) :]:
+        for axes in panels.flat[len(tables) :]:
             axes.set_visible(False)
-        xs = sorted({getattr(row.setting, x) for row in rows})
-        ys = sorted({getattr(row.setting, y) for row in rows})
-        tables: dict[str, np.ndarray] = {}
-        for learner, found in learners.items():
-            points: dict[tuple[Any, Any], list[SweepRow]] = defaultdict(list)
-            for row in found:
-                points[(getattr(row.setting, x), getattr(row.setting, y))].append(row)
-            table = np.array([[_value(points[(a, b)], value) if (a, b) in points else np.nan for a in xs] for b in ys])
-            tables[learner] = table if shares else np.log10(np.maximum(table, 1e-300))
-        low = 0.0 if shares else min(-1.0, max(LOWEST_SHOWN, *(np.nanmin(t, initial=0) for t in tables.values())))
-        for axes, (learner, shown) in zip(panels.flat, tables.items(), strict=False):
-            mesh = axes.pcolormesh(
-                _edges(xs, x), _edges(ys, y), shown, vmin=low, vmax=1.0 if shares else 0.0, cmap="cividis"
-            )
+        for axes, (learner, table) in zip(panels.flat, tables.items(), strict=False):
+            filled = [[to_hex(colour) for colour in row] for row in colours.to_rgba(np.ma.masked_invalid(table))]
+            filled = np.where(np.isfinite(table), np.array(filled, dtype=object), "none")
+            draw_cells(axes, edges(xs, x in GEOMETRIC), edges(ys, y in GEOMETRIC), filled)
             axes.set_title(LEARNER_TITLES[learner])
             for name, setter in ((x, axes.set_xscale), (y, axes.set_yscale)):
                 if name in GEOMETRIC:
@@ -110,15 +116,8 @@ def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
             axes.set_xlabel(AXIS_LABELS.get(x, x))
         for axes in panels[:, 0]:
             axes.set_ylabel(AXIS_LABELS.get(y, y))
-        figure.colorbar(mesh, ax=list(panels.flat), label=VALUES[value] if shares else f"log₁₀ of {VALUES[value]}")
+        figure.colorbar(colours, ax=list(panels.flat), label=label)
     return figure
-
-
-def _edges(values: list[float], name: str) -> np.ndarray:
-    points = np.log(np.array(values, dtype=float)) if name in GEOMETRIC else np.array(values, dtype=float)
-    middles = (points[1:] + points[:-1]) / 2
-    edges = np.concatenate([[2 * points[0] - middles[0]], middles, [2 * points[-1] - middles[-1]]])
-    return np.exp(edges) if name in GEOMETRIC else edges
 
 
 def slopes(rows: list[SweepRow], x: str, value: Value) -> tuple[Figure, list[Slope]]:
@@ -130,30 +129,26 @@ def slopes(rows: list[SweepRow], x: str, value: Value) -> tuple[Figure, list[Slo
     _numeric_axis(rows, x)
     if value not in ("dist", "floor"):
         raise InputError(f"value is {value!r}; allowed for slopes: dist, floor")
-    found_slopes = []
+    found = []
     with style():
         figure = new_figure(6.4, 4.0)
         axes = figure.subplots()
-        for learner, found in _by_learner(rows).items():
-            points: dict[float, list[SweepRow]] = defaultdict(list)
-            for row in found:
-                points[getattr(row.setting, x)].append(row)
-            xs = np.array(sorted(points), dtype=float)
-            ys = np.array([_value(points[a], value) for a in xs])
-            good = (ys > 0) & (xs > 0)
-            if good.sum() < 2:
+        for learner, points in _values(rows, (x,), value).items():
+            kept = [(at, there) for (at,), there in sorted(points.items()) if at > 0 and there > 0]
+            if len(kept) < 2:
                 continue
-            fitted = _fit(np.log(xs[good]), np.log(ys[good]))
-            found_slopes.append(Slope(learner, *fitted, int(good.sum())))
-            label = f"{LEARNER_TITLES[learner]}: slope {fitted[0]:+.2f}"
-            axes.plot(xs[good], ys[good], marker="o", color=COLOURS[learner], linestyle=DASHES[learner], label=label)
+            xs, ys = np.array(kept, dtype=float).T
+            slope, error = _fit(np.log(xs), np.log(ys))
+            found.append(Slope(learner, slope, error, len(kept)))
+            label = f"{LEARNER_TITLES[learner]}: slope {slope:+.2f}"
+            axes.plot(xs, ys, marker="o", color=COLOURS[learner], linestyle=DASHES[learner], label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel(AXIS_LABELS.get(x, x))
         axes.set_ylabel(VALUES[value])
-        if found_slopes:
+        if found:
             axes.legend()
-    return figure, found_slopes
+    return figure, found
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float | None]:

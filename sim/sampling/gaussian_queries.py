@@ -23,12 +23,9 @@ Wishart_J(D), D = d − r: its Bartlett factor gives J outside coordinates in pl
 Arrays: one row per task, (..., n, p); per-task scalars (..., n, 1).
 """
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
-
-from metarep.sim.sampling.faults import NO_FAULTS
 
 Array = np.ndarray
 
@@ -68,79 +65,59 @@ def draw_chi2(degrees: int, shape: tuple[int, ...], rng: np.random.Generator) ->
     return rng.chisquare(degrees, shape) if degrees > 0 else np.zeros(shape)
 
 
-def first_query(
-    draws: Draws | None, u: Array, sigma: Array | float, faults: Collection[str] = NO_FAULTS
-) -> FirstAnswer:
+def first_query(draws: Draws | None, u: Array, sigma: Array | float) -> FirstAnswer:
     """h = Xᵀ(Xu − z)/m in law, for every task.
 
     Args:
         draws: the data sets' random numbers (ξ (..., n, p)); None for the population (m = ∞), where h = u.
         u: queried residual Bw − θ of every task, (..., n, p).
         sigma: σ ≥ 0, broadcasting against (..., n, 1).
-        faults: planted faults.
 
     Source: own derivation (module text); the covariance is Isserlis' theorem.
     """
     if draws is None:
         zero = np.zeros((*u.shape[:-1], 1))
         return FirstAnswer(u, zero, u, zero, u)
-    if "noise-dropped" in faults:
-        sigma = 0.0
     tau = np.sqrt(row_dot(u, u) + np.square(sigma))
     safe_tau = np.where(tau > 0.0, tau, 1.0)  # τ = 0 means u = 0: e = 0 then
     unit = u / safe_tau
     shrink = tau / (safe_tau + sigma)
-    if "no-shrinkage" in faults:
-        shrink = np.zeros_like(shrink)
     root = np.sqrt(draws.first_chi2)
     revealed = draws.first_normal + unit * (root - shrink * row_dot(unit, draws.first_normal))
     scale = tau * root / draws.m
     return FirstAnswer(scale * revealed, scale, unit, shrink, revealed)
 
 
-def second_query(
-    draws: Draws | None, first: FirstAnswer, u: Array, faults: Collection[str] = NO_FAULTS
-) -> tuple[Array, Array, Array]:
+def second_query(draws: Draws | None, first: FirstAnswer, u: Array) -> tuple[Array, Array, Array]:
     """s = XᵀX u₂/m in law, given the first answer on the same data set.
 
     Args:
         draws: the data sets' random numbers, with those of the second query; None for the population, where s = u₂.
         first: the answer to the first query.
         u: direction u₂ of every task, (..., n, p); may depend on ``first``.
-        faults: planted faults.
 
     Returns:
         s (..., n, p), and the coefficients (..., n, 1) of ξ and of ξ' in s outside the span of the queried directions.
 
     Source: own derivation (module text).
     """
-    if draws is None or "population-hessian" in faults:
+    if draws is None:
         zero = np.zeros((*u.shape[:-1], 1))
         return u, zero, zero
     q, normal = draws.second_chi2, draws.second_normal
     if q is None or normal is None:
         raise ValueError("the draws hold nothing for a second query; allowed: draws with second_chi2 and second_normal")
-    forgotten = "forgotten-sample" in faults
-    b = u if forgotten else u - first.unit * (first.shrink * row_dot(first.unit, u))
+    b = u - first.unit * (first.shrink * row_dot(first.unit, u))
     norm = np.sqrt(row_dot(b, b))
     fresh = np.sqrt(q) * norm
     b_hat = b / np.where(norm > 0.0, norm, 1.0)
     y = fresh * normal + b_hat * (q * norm - np.sqrt(q) * norm * row_dot(b_hat, normal))
-    if forgotten:
-        return y / draws.m, np.zeros_like(q), fresh / draws.m
     overlap = row_dot(first.revealed, u)
     product = first.revealed * overlap + y - first.unit * (first.shrink * row_dot(first.unit, y))
     return product / draws.m, overlap / draws.m, fresh / draws.m
 
 
-def fresh_directions(
-    count: int,
-    inside: int,
-    outside: int,
-    batch: tuple[int, ...],
-    rng: np.random.Generator,
-    faults: Collection[str] = NO_FAULTS,
-) -> Array:
+def fresh_directions(count: int, inside: int, outside: int, batch: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Coordinates of ``count`` = J fresh standard normal vectors of R^(inside + outside), as rows.
 
     With J ≤ outside the last J of the inside + J coordinates are a Bartlett factor of Wishart_J(outside): equal in law
@@ -152,21 +129,13 @@ def fresh_directions(
     Source: Bartlett decomposition (Bartlett 1933).
     """
     if count > outside:
-        directions = rng.standard_normal((*batch, count, inside + outside))
-        if "nothing-outside" in faults:
-            directions[..., inside:] = 0.0
-        return directions
+        return rng.standard_normal((*batch, count, inside + outside))
     below = count * (count - 1) // 2
     normals = rng.standard_normal((*batch, count * inside + below))
     directions = np.zeros((*batch, count, inside + count))
     directions[..., :inside] = normals[..., : count * inside].reshape(*batch, count, inside)
-    if "nothing-outside" in faults:
-        return directions
     rows, columns = np.tril_indices(count, -1)
     directions[..., rows, inside + columns] = normals[..., count * inside :]
-    degrees = outside - np.arange(count)
-    if "level-bartlett" in faults:
-        degrees = np.full(count, outside)
     diagonal = np.arange(count)
-    directions[..., diagonal, inside + diagonal] = np.sqrt(rng.chisquare(degrees, (*batch, count)))
+    directions[..., diagonal, inside + diagonal] = np.sqrt(rng.chisquare(outside - diagonal, (*batch, count)))
     return directions

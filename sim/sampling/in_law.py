@@ -1,11 +1,11 @@
 """Finite samples without data: steps with the exact law of those on data, at a cost free of m_in, m_out and d.
 
-The chain (B_t, w_t) of ``metarep.sim.sampling.samples`` with fresh data at every step is a Markov chain that sees its data only through
-a few queries (``metarep.sim.sampling.gaussian_queries``), and it sees R^d only through inner products. So its state is kept in reduced
-coordinates in which B_* = [I_k; 0]: the k coordinates along B_* and as many along col(B_{*⊥}ᵀB) as B has columns, k'. B
-is then (..., r, k') with r = min(d, k + k') rows, 2k for a learner as wide as the truth. One step is r coordinates of
-each fresh direction, a few outside coordinates (a Bartlett factor), and a QR factorisation that turns the perpendicular
-rows into k' again.
+The chain (B_t, w_t) of ``metarep.sim.sampling.samples`` with fresh data at every step is a Markov chain that sees its
+data only through a few queries (``metarep.sim.sampling.gaussian_queries``), and it sees R^d only through inner
+products. So its state is kept in reduced coordinates in which B_* = [I_k; 0]: the k coordinates along B_* and as many
+along col(B_{*⊥}ᵀB) as B has columns, k'. B is then (..., r, k') with r = min(d, k + k') rows, 2k for a learner as wide
+as the truth. One step is r coordinates of each fresh direction, a few outside coordinates (a Bartlett factor), and a QR
+factorisation that turns the perpendicular rows into k' again.
 
 Where the outside coordinates enter:
   - both ANILs and average loss: no scalar of the step depends on them (all queried directions lie inside), so the
@@ -16,17 +16,25 @@ Where the outside coordinates enter:
 Own derivation; that the dynamics stay in col(B_0) + col(B_*) in the population is its model.
 """
 
-import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from metarep.sim.learners import Learner
-from metarep.sim.sampling.faults import NO_FAULTS, check_faults
-from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, row_dot, second_query
-from metarep.sim.sampling.samples import common_batch, mean_outer, times
-from metarep.sim.updates import StepSize, batch_scalar
+from metarep.sim.batches import StepSize, batch_scalar, common_batch, transposed
+from metarep.sim.checks import check_noise, check_sample_size
+from metarep.sim.learners import Learner, paper_id
+from metarep.sim.sampling.gaussian_queries import (
+    Draws,
+    FirstAnswer,
+    draw_chi2,
+    first_query,
+    fresh_directions,
+    row_dot,
+    second_query,
+)
+from metarep.sim.sampling.samples import mean_outer, times
 
 Array = np.ndarray
 
@@ -44,7 +52,7 @@ class SamplingMode(NamedTuple):
         return f"{self.name} ({self.reason})"
 
 
-class _Setting(NamedTuple):
+class Setting(NamedTuple):
     """What a step's functions share. Step size and noise broadcast against (..., n, 1)."""
 
     alpha: Array
@@ -56,7 +64,7 @@ class _Setting(NamedTuple):
     outside: int
     batch: tuple[int, ...]
     rng: np.random.Generator
-    faults: Collection[str]
+    parts: "Parts"
 
 
 class _Gradient(NamedTuple):
@@ -77,79 +85,73 @@ def _fresh_count(learner: Learner, tasks: int, m_in: int | None, m_out: int | No
     return tasks * ((m_out is not None) + (m_in is not None) * (1 if learner.first_order else 2))
 
 
-def _data_sets(s: _Setting, normals: Array, second: bool) -> tuple[Draws | None, Draws | None]:
+def data_sets(s: Setting, normals: Array, second: bool) -> tuple[Draws | None, Draws | None]:
     """Inner and outer data sets from fresh normal directions (..., J, p), in the order inner, inner's second, outer."""
-    shape = (*s.batch, s.tasks, 1)
-    degrees_off = "first-degrees-of-freedom" in s.faults
-
-    def first_chi2(m: int) -> Array:
-        return np.full(shape, float(m)) if "frozen-chi-square" in s.faults else draw_chi2(m - degrees_off, shape, s.rng)
-
+    shape, n = (*s.batch, s.tasks, 1), s.tasks
     inner = outer = None
     position = 0
     if s.m_in is not None:
-        first, position = normals[..., : s.tasks, :], s.tasks
-        q = first_chi2(s.m_in)
-        if "one-sample-for-all-tasks" in s.faults:
-            first, q = first[..., :1, :], q[..., :1, :]
+        inner = Draws(s.m_in, s.parts.first_chi2(s.m_in, shape, s.rng), normals[..., :n, :])
+        position = n
         if second:
-            off = 0 if "second-degrees-of-freedom" in s.faults or "forgotten-sample" in s.faults else 1
-            q_second = draw_chi2(s.m_in - off, shape, s.rng)
-            fresh = normals[..., s.tasks : 2 * s.tasks, :]
-            if "second-inside-only" in s.faults:
-                fresh = np.where(np.arange(fresh.shape[-1]) < s.inside, fresh, 0.0)
-            if "second-repeats-first" in s.faults:
-                fresh = first
-            inner = Draws(s.m_in, q, first, q_second, fresh)
-            position = s.tasks if "outer-repeats-second" in s.faults else 2 * s.tasks
-        else:
-            inner = Draws(s.m_in, q, first)
+            q = s.parts.second_chi2(s.m_in - 1, shape, s.rng)
+            inner = inner._replace(second_chi2=q, second_normal=normals[..., n : 2 * n, :])
+            position = 2 * n
     if s.m_out is not None:
-        if "shared-draws" in s.faults and inner is not None:
-            outer = Draws(s.m_out, inner.first_chi2, inner.first_normal)
-        else:
-            outer = Draws(s.m_out, first_chi2(s.m_out), normals[..., position : position + s.tasks, :])
+        q = s.parts.first_chi2(s.m_out, shape, s.rng)
+        outer = Draws(s.m_out, q, normals[..., position : position + n, :])
     return inner, outer
 
 
-def _inside_data_sets(s: _Setting, inner: bool, second: bool) -> tuple[Draws | None, Draws | None]:
+@dataclass(frozen=True)
+class Parts:
+    """What a step in law is made of; each part can be replaced by another."""
+
+    data_sets: Callable[[Setting, Array, bool], tuple[Draws | None, Draws | None]] = data_sets
+    """Inner and outer data sets from normal directions, see ``data_sets``."""
+    first_chi2: Callable[[int, tuple[int, ...], np.random.Generator], Array] = draw_chi2
+    """q of a first query, from degrees of freedom, shape and generator."""
+    second_chi2: Callable[[int, tuple[int, ...], np.random.Generator], Array] = draw_chi2
+    """q' of a second query, likewise."""
+    first_query: Callable[[Draws | None, Array, Array | float], FirstAnswer] = first_query
+    second_query: Callable[[Draws | None, FirstAnswer, Array], tuple[Array, Array, Array]] = second_query
+    fresh_directions: Callable[[int, int, int, tuple[int, ...], np.random.Generator], Array] = fresh_directions
+
+
+PARTS = Parts()
+"""The right ones."""
+
+
+def _inside_data_sets(s: Setting, inner: bool, second: bool) -> tuple[Draws | None, Draws | None]:
     """Data sets of which only the inside coordinates matter."""
     if not inner:
         s = s._replace(m_in=None)
     count = s.tasks * ((s.m_out is not None) + (s.m_in is not None) * (2 if second else 1))
-    return _data_sets(s, s.rng.standard_normal((*s.batch, count, s.inside)), second)
+    return s.parts.data_sets(s, s.rng.standard_normal((*s.batch, count, s.inside)), second)
 
 
-def _average_loss(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
+def _average_loss(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
     w_row = w[..., None, :]
     _, outer = _inside_data_sets(s, inner=False, second=False)
-    v = first_query(outer, times(B, w_row) - theta, s.sigma, s.faults)
+    v = s.parts.first_query(outer, times(B, w_row) - theta, s.sigma)
     mean_v = v.gradient.mean(-2, keepdims=True)
     factor = _root_sum_of_squares(v.scale) / s.tasks * w_row
-    return _Gradient(np.swapaxes(mean_v, -1, -2) * w_row, (mean_v @ B)[..., 0, :], factor)
+    return _Gradient(transposed(mean_v) * w_row, (mean_v @ B)[..., 0, :], factor)
 
 
-def _fo_anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
+def _anil(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    """Both ANILs."""
     w_row = w[..., None, :]
-    inner, outer = _inside_data_sets(s, inner=True, second=False)
-    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
+    inner, outer = _inside_data_sets(s, inner=True, second=not learner.first_order)
+    h = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
     W = w_row - s.alpha * (h.gradient @ B)
-    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
-    return _Gradient(mean_outer(v.gradient, W), (v.gradient @ B).mean(-2), v.scale / s.tasks * W)
-
-
-def _anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
-    w_row = w[..., None, :]
-    inner, outer = _inside_data_sets(s, inner=True, second=True)
-    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
-    W = w_row - s.alpha * (h.gradient @ B)
-    v = first_query(outer, times(B, W) - theta, s.sigma, s.faults)
+    v = s.parts.first_query(outer, times(B, W) - theta, s.sigma)
     G = v.gradient @ B
-    product, along_first, along_second = second_query(inner, h, times(B, G), s.faults)
-    if "second-inside-only" in s.faults:
-        along_second = np.zeros_like(along_second)
+    if learner.first_order:
+        return _Gradient(mean_outer(v.gradient, W), G.mean(-2), v.scale / s.tasks * W)
+    product, along_first, along_second = s.parts.second_query(inner, h, times(B, G))
     grad_B = mean_outer(v.gradient, W) - s.alpha * (
-        mean_outer(h.gradient, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row
+        mean_outer(h.gradient, G) + transposed(product.mean(-2, keepdims=True)) * w_row
     )
     # Rows of C: n of the outer ξ, n of the inner ξ (in h and in the Hessian product), one for all ξ' together (they all
     # multiply w).
@@ -162,74 +164,41 @@ def _anil(s: _Setting, B: Array, w: Array, theta: Array) -> _Gradient:
     return _Gradient(grad_B, (G - s.alpha * (product @ B)).mean(-2), np.concatenate(rows, -2) / s.tasks)
 
 
-def _maml_data_sets(
-    s: _Setting, learner: Learner, B: Array, theta: Array
-) -> tuple[Array, Array, Draws | None, Draws | None]:
-    """B and targets with (zero) outside coordinates, and data sets with inside and outside coordinates."""
-    normals = fresh_directions(
-        _fresh_count(learner, s.tasks, s.m_in, s.m_out), s.inside, s.outside, s.batch, s.rng, s.faults
-    )
+def _maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    """Both MAMLs: B, targets and data sets get outside coordinates, zero ones the former two."""
+    count = _fresh_count(learner, s.tasks, s.m_in, s.m_out)
+    normals = s.parts.fresh_directions(count, s.inside, s.outside, s.batch, s.rng)
     more = normals.shape[-1] - s.inside
     if more:
         B = np.concatenate([B, np.zeros((*B.shape[:-2], more, B.shape[-1]))], -2)
         theta = np.concatenate([theta, np.zeros((*theta.shape[:-1], more))], -1)
-    return B, theta, *_data_sets(s, normals, second=not learner.first_order)
-
-
-def _fo_maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+    inner, outer = s.parts.data_sets(s, normals, not learner.first_order)
     w_row = w[..., None, :]
-    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
-    h = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults).gradient
-    W = w_row - s.alpha * (h @ B)
-    overlap = row_dot(w_row, W)
-    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
-    return _Gradient(mean_outer(v, W), (v @ B - s.alpha * w_row * row_dot(h, v)).mean(-2))
-
-
-def _maml(s: _Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
-    w_row = w[..., None, :]
-    B, theta, inner, outer = _maml_data_sets(s, learner, B, theta)
-    first = first_query(inner, times(B, w_row) - theta, s.sigma, s.faults)
+    first = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
     h = first.gradient
     W = w_row - s.alpha * (h @ B)
     overlap = row_dot(w_row, W)
-    v = first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma, s.faults).gradient
+    v = s.parts.first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma).gradient
     hv = row_dot(h, v)
     G = v @ B - s.alpha * w_row * hv
-    product, _, _ = second_query(inner, first, overlap * v + times(B, G), s.faults)
-    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + product.mean(-2, keepdims=True).swapaxes(-1, -2) * w_row)
+    if learner.first_order:
+        return _Gradient(mean_outer(v, W), G.mean(-2))
+    product, _, _ = s.parts.second_query(inner, first, overlap * v + times(B, G))
+    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + transposed(product.mean(-2, keepdims=True)) * w_row)
     return _Gradient(grad_B, (G - s.alpha * (hv * W + product @ B)).mean(-2))
 
 
-_INSIDE_GRADIENTS: dict[tuple[str, bool, int], Callable[[_Setting, Array, Array, Array], _Gradient]] = {
-    ("nothing", False, 0): _average_loss,
-    ("head", True, 1): _fo_anil,
-    ("head", False, 1): _anil,
-}
-_FULL_GRADIENTS: dict[tuple[str, bool, int], Callable[[_Setting, Learner, Array, Array, Array], _Gradient]] = {
-    ("both", True, 1): _fo_maml,
-    ("both", False, 1): _maml,
+_GRADIENTS: dict[str, Callable[[Setting, Learner, Array, Array, Array], _Gradient]] = {
+    "average-loss": _average_loss,
+    "fo-anil": _anil,
+    "anil": _anil,
+    "fo-maml": _maml,
+    "maml": _maml,
 }
 
 
-def _key(learner: Learner) -> tuple[str, bool, int]:
-    key = learner.plain_key
-    if key is None or (key not in _INSIDE_GRADIENTS and key not in _FULL_GRADIENTS):
-        raise ValueError(f"no sampler in law for {learner.name!r}; there is one for each of the paper's five")
-    return key
-
-
-def check_sample_size(name: str, m: float | None) -> int | None:
-    """A sample size as an int, or None for the population (None or ``math.inf``).
-
-    Raises:
-        ValueError: it is neither a whole number ≥ 1 nor infinite.
-    """
-    if m is None or (isinstance(m, (float, np.floating)) and m == math.inf):
-        return None
-    if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-        raise ValueError(f"{name} is {m!r}; allowed: a whole number, 1 or more, or None or math.inf for the population")
-    return int(m)
+def _gradient_of(learner: Learner) -> Callable[[Setting, Learner, Array, Array, Array], _Gradient]:
+    return _GRADIENTS[paper_id(learner, "sampler in law")]
 
 
 def reduced_rows(d: int, k: int, width: int) -> int:
@@ -268,10 +237,10 @@ def sampling_mode(
     """
     width = k if width is None else width
     rows = reduced_rows(d, k, width)
-    key, m_in, m_out = _key(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
+    gradient, m_in, m_out = _gradient_of(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
     if d <= k + width:
         return SamplingMode(IN_FULL_SPACE, f"d = {d} is no more than the k + k' = {k + width} reduced coordinates")
-    if key in _FULL_GRADIENTS:
+    if gradient is _maml:  # whose queried directions leave the inside
         count = _fresh_count(learner, n, m_in, m_out)
     else:
         rows_of_factor = {"nothing": 1}.get(learner.adapts, n if learner.first_order else 2 * n + 1)
@@ -295,7 +264,7 @@ def step_in_law(
     sigma: float | Array,
     d: int,
     rng: np.random.Generator,
-    faults: Collection[str] = NO_FAULTS,
+    parts: Parts = PARTS,
 ) -> tuple[Array, Array]:
     """One outer step on fresh samples in law, in reduced coordinates: ``step_on_samples`` on ``draw_samples``, without
     data.
@@ -313,7 +282,7 @@ def step_in_law(
         d: dimension of the features; the cost does not depend on it once it is above k + k' + (number of fresh
             directions).
         rng: the generator that is drawn from.
-        faults: names of planted faults (``metarep.sim.sampling.faults``), none for the right law.
+        parts: what the step is made of; with others the law is another.
 
     Returns:
         B_next (..., min(d, k + k'), k') and w_next (..., k'), in law the reduced coordinates of the step on data. For d
@@ -325,10 +294,7 @@ def step_in_law(
 
     Source: own derivation (module text).
     """
-    key = _key(learner)
-    check_faults(faults)
-    if "swapped-sizes" in faults:
-        m_in, m_out = m_out, m_in
+    gradient_of = _gradient_of(learner)
     k, n = heads.shape[-2:]
     width = B.shape[-1]
     inside = reduced_rows(d, k, width)
@@ -336,36 +302,23 @@ def step_in_law(
         raise ValueError(
             f"B has shape {B.shape} and w {w.shape}; allowed at d = {d}: (..., {inside}, k') and (..., k'), reduced"
         )
-    sigma = np.asarray(sigma, float)
-    if not (np.isfinite(sigma).all() and (sigma >= 0).all()):
-        raise ValueError(f"sigma is {sigma}; allowed: finite numbers, 0 or more")
-    batch = common_batch(
-        B=B.shape[:-2],
-        w=w.shape[:-1],
-        heads=heads.shape[:-2],
-        alpha=np.shape(alpha),
-        beta=np.shape(beta),
-        sigma=np.shape(sigma),
-    )
-    s = _Setting(
+    sigma = check_noise(sigma)
+    batch = common_batch(B=(B, 2), w=(w, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0), sigma=(sigma, 0))
+    s = Setting(
         batch_scalar(alpha, 2),
         batch_scalar(sigma, 2),
         check_sample_size("m_in", m_in),
         check_sample_size("m_out", m_out),
         n,
         inside,
-        d if "outside-degrees-of-freedom" in faults and d > inside else d - inside,
+        d - inside,
         batch,
         rng,
-        faults,
+        parts,
     )
     theta = np.zeros((*heads.shape[:-2], n, inside))
-    theta[..., :k] = np.swapaxes(heads, -1, -2)
-    gradient = (
-        _INSIDE_GRADIENTS[key](s, B, w, theta)
-        if key in _INSIDE_GRADIENTS
-        else _FULL_GRADIENTS[key](s, learner, B, w, theta)
-    )
+    theta[..., :k] = transposed(heads)
+    gradient = gradient_of(s, learner, B, w, theta)
     b = batch_scalar(beta, 2)
     w_next = np.broadcast_to(w - batch_scalar(beta, 1) * gradient.w, (*batch, width))
     B_next = np.broadcast_to(-b * gradient.B, (*batch, *gradient.B.shape[-2:])).copy()
@@ -377,7 +330,7 @@ def step_in_law(
     if factor is not None:
         if factor.shape[-2] > width:
             factor = np.asarray(np.linalg.qr(factor, mode="r"))
-        xi = fresh_directions(factor.shape[-2], 0, s.outside, batch, rng, faults)
-        perpendicular = np.concatenate([perpendicular, np.swapaxes(xi, -1, -2) @ (b * factor)], -2)
+        xi = parts.fresh_directions(factor.shape[-2], 0, s.outside, batch, rng)
+        perpendicular = np.concatenate([perpendicular, transposed(xi) @ (b * factor)], -2)
     compressed = np.asarray(np.linalg.qr(perpendicular, mode="r"))
     return np.concatenate([B_next[..., :k, :], compressed], -2), w_next

@@ -1,20 +1,20 @@
 """Trajectories on finite samples, fresh at every step: in law, or on explicit data."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from metarep.sim.batches import StepSize, common_batch, flattened
+from metarep.sim.checks import check_run, check_sample_size
 from metarep.sim.learners import Learner
 from metarep.sim.metrics import subspace_distance
-from metarep.sim.problems import Tasks, check_step_size
-from metarep.sim.sampling.faults import NO_FAULTS
-from metarep.sim.sampling.in_law import SamplingMode, check_sample_size, reduced_rows, sampling_mode, step_in_law
-from metarep.sim.sampling.samples import common_batch, draw_samples, step_on_samples
+from metarep.sim.sampling.in_law import SamplingMode, reduced_rows, sampling_mode, step_in_law
+from metarep.sim.sampling.samples import draw_samples, step_on_samples
+from metarep.sim.tasks import Tasks
 from metarep.sim.trajectories import DIVERGED_ABOVE
-from metarep.sim.updates import StepSize
 
 Array = np.ndarray
 
@@ -57,16 +57,9 @@ def step_on_drawn_samples(
     """One outer step on explicit fresh data, with B_* = [I_k; 0] in R^d; the counterpart of ``step_in_law``.
 
     Args:
-        learner: one of the paper's five.
+        learner, w, heads, alpha, beta, sigma, rng: as ``step_in_law``.
         B: representation in R^d, (..., d, k').
-        w: head, (..., k').
-        heads: (..., k, n).
-        alpha: α, a scalar or over the batch axes.
-        beta: β, likewise.
-        m_in: inner samples per task.
-        m_out: outer samples per task.
-        sigma: σ ≥ 0, a scalar or over the batch axes.
-        rng: the generator that is drawn from.
+        m_in, m_out: whole numbers.
         shared: inner and outer sample are one and the same data.
 
     Returns:
@@ -77,27 +70,9 @@ def step_on_drawn_samples(
     """
     d, width = B.shape[-2:]
     k, n = heads.shape[-2:]
-    batch = common_batch(
-        B=B.shape[:-2],
-        w=w.shape[:-1],
-        heads=heads.shape[:-2],
-        alpha=np.shape(alpha),
-        beta=np.shape(beta),
-        sigma=np.shape(sigma),
-    )
+    batch = common_batch(B=(B, 2), w=(w, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0), sigma=(sigma, 0))
+    arrays = flattened(batch, (B, 2), (w, 1), (heads, 2), (alpha, 0), (beta, 0), (sigma, 0))
     trials = math.prod(batch)
-
-    def flat(array: StepSize, trailing: tuple[int, ...]) -> Array:
-        return np.broadcast_to(array, (*batch, *trailing)).reshape(trials, *trailing)
-
-    arrays = (
-        flat(B, (d, width)),
-        flat(w, (width,)),
-        flat(heads, (k, n)),
-        flat(alpha, ()),
-        flat(beta, ()),
-        flat(sigma, ()),
-    )
     B_next, w_next = np.empty((trials, d, width)), np.empty((trials, width))
     B_star = np.eye(d, k)
     chunk = max(1, CHUNK_BYTES // (8 * n * d * (m_in + m_out)))
@@ -125,43 +100,33 @@ def run_sampled(
     record_every: int = 1,
     method: Literal["in-law", "explicit"] = "in-law",
     shared: bool = False,
-    faults: Collection[str] = NO_FAULTS,
+    in_law: Callable[..., tuple[Array, Array]] = step_in_law,
 ) -> SampledRun:
     """Run a batch of trials on finite samples drawn afresh at every step.
 
     Args:
-        learner: one of the paper's five.
+        learner, alpha, beta, sigma, d, rng: as ``step_in_law``.
         B0: start in reduced coordinates, (..., min(d, k + k'), k'); see ``metarep.sim.problems.reduce``.
         w0: (..., k').
         tasks: step t (0, 1, ...) -> the heads (..., k, n) of that step's tasks; the same arrays each time for fixed
             tasks.
-        alpha: α, a scalar or over the batch axes.
-        beta: β, likewise.
-        m_in: inner samples per task; None or ``math.inf`` for the population (in law only).
-        m_out: outer samples per task, likewise.
-        sigma: σ ≥ 0, a scalar or over the batch axes.
-        d: dimension of the features.
+        m_in, m_out: samples per task; None or ``math.inf`` for the population (in law only).
         steps: number of outer steps, 0 or more.
-        rng: the generator that is drawn from.
         record_every: dist is recorded at every so many steps.
         method: ``in-law``, or ``explicit`` for the reference that draws all data.
         shared: inner and outer sample are the same data (explicit only).
-        faults: planted faults of the sampler in law.
+        in_law: the step in law; with another one the law is another.
 
     Returns:
-        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.trajectories.DIVERGED_ABOVE`` or anything is not
-        finite; it is frozen just before.
+        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.trajectories.DIVERGED_ABOVE`` or anything is
+        not finite; it is frozen just before.
 
     Raises:
         ValueError: an argument is out of range, or an option belongs to the other method.
     """
     if method not in ("in-law", "explicit"):
         raise ValueError(f"method is {method!r}; allowed: 'in-law' or 'explicit'")
-    for name, value, least in (("steps", steps, 0), ("record_every", record_every, 1)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise ValueError(f"{name} is {value!r}; allowed: a whole number, {least} or more")
-    check_step_size("alpha", alpha)
-    check_step_size("beta", beta, zero_allowed=True)
+    check_run(steps, record_every, alpha, beta)
     heads = np.asarray(tasks(0), float)
     k, n = heads.shape[-2:]
     width = B0.shape[-1]
@@ -170,22 +135,13 @@ def run_sampled(
         raise ValueError(
             f"B0 has shape {B0.shape} and w0 {w0.shape}; allowed at d = {d}: (..., {rows}, k') and (..., k'), reduced"
         )
-    batch = common_batch(
-        B0=B0.shape[:-2],
-        w0=w0.shape[:-1],
-        heads=heads.shape[:-2],
-        alpha=np.shape(alpha),
-        beta=np.shape(beta),
-        sigma=np.shape(sigma),
-    )
+    batch = common_batch(B0=(B0, 2), w0=(w0, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0), sigma=(sigma, 0))
     B = np.broadcast_to(np.asarray(B0, float), (*batch, rows, width))
     w = np.broadcast_to(np.asarray(w0, float), (*batch, width))
     sizes = check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
     if method == "explicit":
         if None in sizes:
             raise ValueError(f"m_in is {m_in} and m_out is {m_out}; allowed on explicit data: whole numbers, 1 or more")
-        if faults:
-            raise ValueError("faults are planted in the sampler in law; allowed on explicit data: none")
         mode = SamplingMode(EXPLICIT, "asked for")
         B = np.concatenate([B, np.zeros((*batch, d - rows, width))], -2)
     else:
@@ -197,7 +153,7 @@ def run_sampled(
         if method == "explicit":
             m_in, m_out = (m for m in sizes if m is not None)
             return step_on_drawn_samples(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, rng, shared)
-        return step_in_law(learner, B, w, heads, alpha, beta, *sizes, sigma, d, rng, faults)
+        return in_law(learner, B, w, heads, alpha, beta, *sizes, sigma, d, rng)
 
     B_star = np.eye(B.shape[-2], k)
     bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, float), batch)

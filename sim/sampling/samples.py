@@ -6,114 +6,90 @@ m_in adapts, a fresh outer sample of m_out evaluates. Per task: inner gradient h
 product Bw, adapted head w_i = w − αBᵀh, adapted representation B_i = B − αh wᵀ (MAMLs), outer gradient v with respect
 to the adapted product, and Hessian Σ = XᵀX/m_in of the inner sample, through which the exact methods differentiate.
 
-This is the reference: it draws what a user of MAML would draw, at the cost that has. ``metarep.sim.sampling.in_law`` has the
-same law without data.
+This is the reference: it draws what a user of MAML would draw, at the cost that has. ``metarep.sim.sampling.in_law``
+has the same law without data.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from metarep.sim.learners import Learner
-from metarep.sim.updates import StepSize, batch_scalar
+from metarep.sim.batches import StepSize, batch_scalar, common_batch, transposed
+from metarep.sim.checks import check_noise, check_whole
+from metarep.sim.learners import Learner, paper_id
 
 Array = np.ndarray
-
-
-def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The batch axes that the named ones broadcast to; ``ValueError`` that names them if they do not."""
-    try:
-        return np.broadcast_shapes(*shapes.values())
-    except ValueError:
-        listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"the batch axes differ: {listing}; allowed: axes that broadcast") from None
+Sample = tuple[Array, Array]
+"""Every task's features X (..., n, m, d) and labels y (..., n, m)."""
 
 
 def times(matrix: Array, vectors: Array) -> Array:
     """``matrix`` (..., a, b) of a trial times its tasks' ``vectors`` (..., n, b): (..., n, a)."""
-    return vectors @ np.swapaxes(matrix, -1, -2)
+    return vectors @ transposed(matrix)
 
 
-def _data_gradient(X: Array, y: Array, product: Array) -> Array:
+def _data_gradient(sample: Sample, product: Array) -> Array:
     """Gradient of ‖X p − y‖²/(2m) at ``product`` p (..., n, d), per task: (..., n, d)."""
+    X, y = sample
     residual = X @ product[..., None] - y[..., None]
-    return (np.swapaxes(residual, -1, -2) @ X)[..., 0, :] / X.shape[-2]
+    return (transposed(residual) @ X)[..., 0, :] / X.shape[-2]
 
 
-def _hessian_product(X: Array, direction: Array) -> Array:
+def _hessian_product(sample: Sample, direction: Array) -> Array:
     """XᵀX/m times ``direction`` (..., n, d), per task."""
-    return (np.swapaxes(X @ direction[..., None], -1, -2) @ X)[..., 0, :] / X.shape[-2]
+    X = sample[0]
+    return (transposed(X @ direction[..., None]) @ X)[..., 0, :] / X.shape[-2]
 
 
 def mean_outer(left: Array, right: Array) -> Array:
     """Mean over tasks of left_i right_iᵀ, from (..., n, a) and (..., n, b): (..., a, b)."""
-    return np.swapaxes(left, -1, -2) @ right / left.shape[-2]
+    return transposed(left) @ right / left.shape[-2]
 
 
 def _average_loss(
-    B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
+    learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize
 ) -> tuple[Array, Array]:
-    v = _data_gradient(X_out, y_out, times(B, w[..., None, :]))
+    v = _data_gradient(outer, times(B, w[..., None, :]))
     mean_v = v.mean(-2)
     return mean_v[..., :, None] * w[..., None, :], (mean_v[..., None, :] @ B)[..., 0, :]
 
 
-def _fo_anil(
-    B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
-) -> tuple[Array, Array]:
+def _anil(learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+    """Both ANILs."""
     w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, times(B, w_row))
+    h = _data_gradient(inner, times(B, w_row))
     W = w_row - a * (h @ B)
-    v = _data_gradient(X_out, y_out, times(B, W))
-    return mean_outer(v, W), (v @ B).mean(-2)
-
-
-def _anil(
-    B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
-) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, times(B, w_row))
-    W = w_row - a * (h @ B)
-    v = _data_gradient(X_out, y_out, times(B, W))
+    v = _data_gradient(outer, times(B, W))
     G = v @ B  # derivative with respect to the adapted head
-    s = _hessian_product(X_in, times(B, G))
+    if learner.first_order:
+        return mean_outer(v, W), G.mean(-2)
+    s = _hessian_product(inner, times(B, G))
     grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (s @ B)).mean(-2)
 
 
-def _fo_maml(
-    B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
-) -> tuple[Array, Array]:
+def _maml(learner: Learner, B: Array, w: Array, inner: Sample, outer: Sample, alpha: StepSize) -> tuple[Array, Array]:
+    """Both MAMLs."""
     w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, times(B, w_row))
+    h = _data_gradient(inner, times(B, w_row))
     W = w_row - a * (h @ B)
     overlap = (w_row * W).sum(-1, keepdims=True)  # wᵀw_i
-    v = _data_gradient(X_out, y_out, times(B, W) - a * h * overlap)  # at B_i w_i
-    G = v @ B - a * w_row * (h * v).sum(-1, keepdims=True)  # B_iᵀ v_i
-    return mean_outer(v, W), G.mean(-2)
-
-
-def _maml(
-    B: Array, w: Array, X_in: Array, y_in: Array, X_out: Array, y_out: Array, alpha: StepSize
-) -> tuple[Array, Array]:
-    w_row, a = w[..., None, :], batch_scalar(alpha, 2)
-    h = _data_gradient(X_in, y_in, times(B, w_row))
-    W = w_row - a * (h @ B)
-    overlap = (w_row * W).sum(-1, keepdims=True)
-    v = _data_gradient(X_out, y_out, times(B, W) - a * h * overlap)
+    v = _data_gradient(outer, times(B, W) - a * h * overlap)  # at B_i w_i
     hv = (h * v).sum(-1, keepdims=True)
-    G = v @ B - a * w_row * hv
-    s = _hessian_product(X_in, overlap * v + times(B, G))
+    G = v @ B - a * w_row * hv  # B_iᵀ v_i
+    if learner.first_order:
+        return mean_outer(v, W), G.mean(-2)
+    s = _hessian_product(inner, overlap * v + times(B, G))
     grad_B = mean_outer(v, W) - a * (mean_outer(h, G) + s.mean(-2)[..., :, None] * w_row)
     return grad_B, (G - a * (hv * W + s @ B)).mean(-2)
 
 
-_GRADIENTS: dict[tuple[str, bool, int], Callable[..., tuple[Array, Array]]] = {
-    ("nothing", False, 0): _average_loss,
-    ("head", True, 1): _fo_anil,
-    ("head", False, 1): _anil,
-    ("both", True, 1): _fo_maml,
-    ("both", False, 1): _maml,
+_GRADIENTS: dict[str, Callable[..., tuple[Array, Array]]] = {
+    "average-loss": _average_loss,
+    "fo-anil": _anil,
+    "anil": _anil,
+    "fo-maml": _maml,
+    "maml": _maml,
 }
 
 
@@ -147,18 +123,14 @@ def sampled_gradients(
 
     Source: Collins et al. 2022, Section 2; the exact methods' empirical Hessian terms are our own derivation.
     """
-    key = learner.plain_key
-    if key is None or key not in _GRADIENTS:
-        raise ValueError(
-            f"no hand-written sampled update for {learner.name!r}; there is one for each of the paper's five"
-        )
+    gradients = _GRADIENTS[paper_id(learner, "hand-written sampled update")]
     d = B.shape[-2]
     for name, X, y in (("inner", X_in, y_in), ("outer", X_out, y_out)):
         if X.ndim < 3 or y.ndim < 2 or X.shape[-1] != d or X.shape[-3:-1] != y.shape[-2:]:
             raise ValueError(
                 f"the {name} sample has X {X.shape} and y {y.shape}; allowed: X (..., n, m, {d}) and y (..., n, m)"
             )
-    return _GRADIENTS[key](B, w, X_in, y_in, X_out, y_out, alpha)
+    return gradients(learner, B, w, (X_in, y_in), (X_out, y_out), alpha)
 
 
 def step_on_samples(
@@ -207,21 +179,19 @@ def draw_samples(
         ValueError: a sample size is not a whole number ≥ 1, σ is negative or not finite, shared samples of two sizes,
             or ``batch`` does not fit.
     """
-    for name, m in (("m_in", m_in), ("m_out", m_out)):
-        if isinstance(m, bool) or not isinstance(m, (int, np.integer)) or m < 1:
-            raise ValueError(f"{name} is {m!r}; allowed: a whole number, 1 or more")
+    check_whole("m_in", m_in, 1)
+    check_whole("m_out", m_out, 1)
     if shared and m_in != m_out:
         raise ValueError(f"m_in is {m_in} and m_out is {m_out}; allowed with shared samples: two equal sizes")
-    sigma = np.asarray(sigma, float)
-    if not (np.isfinite(sigma).all() and (sigma >= 0).all()):
-        raise ValueError(f"sigma is {sigma}; allowed: finite numbers, 0 or more")
+    sigma = check_noise(sigma)
     d, k = B_star.shape[-2:]
     if heads.shape[-2] != k:
         raise ValueError(f"heads have {heads.shape[-2]} rows for a B_star with {k} columns; allowed: as many")
-    parts = {"B_star": B_star.shape[:-2], "heads": heads.shape[:-2], "sigma": sigma.shape}
-    if common_batch(**parts, batch=tuple(batch)) != tuple(batch):
+    wanted = np.broadcast_to(0, batch)  # an array of these batch axes
+    if common_batch(B_star=(B_star, 2), heads=(heads, 2), sigma=(sigma, 0), batch=(wanted, 0)) != tuple(batch):
+        parts = {"B_star": B_star.shape[:-2], "heads": heads.shape[:-2], "sigma": sigma.shape}
         raise ValueError(f"the arguments' batch axes are {parts}; allowed: what broadcasts to batch = {tuple(batch)}")
-    theta = np.swapaxes(B_star @ heads, -1, -2)  # (..., n, d)
+    theta = transposed(B_star @ heads)  # (..., n, d)
 
     def draw(m: int) -> tuple[Array, Array]:
         X = rng.standard_normal((*batch, theta.shape[-2], m, d))

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from metarep.sim.batches import StepSize
 from metarep.sim.learners import Learner
 from metarep.sim.sampling.in_law import step_in_law
-from metarep.sim.updates import StepSize
 
 Array = np.ndarray
 
@@ -44,19 +44,12 @@ def long_run(
     """Average the principal angles' mean squared sine over time, for fixed tasks and samples drawn afresh each step.
 
     Args:
-        learner: one of the paper's five.
+        learner, alpha, beta, m_in, m_out, sigma, d, rng: as ``step_in_law``.
         B: start in reduced coordinates, (..., trials, min(d, 2k), k), as wide as the truth.
         w: (..., trials, k).
         heads: the tasks' heads as columns, (..., k, n), broadcasting against the batch axes (..., trials).
-        alpha: α, a scalar or over the batch axes.
-        beta: β, likewise.
-        m_in: inner samples per task.
-        m_out: outer samples per task.
-        sigma: σ, a scalar or over the batch axes.
-        d: dimension of the features.
         burn_in: outer steps before anything is recorded.
         steps: outer steps that are recorded, at least ``record_every``.
-        rng: the generator that is drawn from.
         record_every: one in so many steps is recorded (consecutive ones are nearly equal).
 
     Returns:

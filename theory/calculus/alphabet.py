@@ -6,7 +6,7 @@ can be studied); p = d − s the dimension of the complement of col(B_*).
 
 import sympy
 
-from metarep.theory.calculus.words import ALPHABET, Poly, find_letter, letter
+from metarep.theory.calculus.words import ALPHABET, Poly, Rule, find_letter, letter, scalar_powers
 
 # the learner's parameters, and one task
 B = letter("B", "d", "k", "B", "B")
@@ -73,6 +73,12 @@ omega = letter("omega", "s", "1", "ω", r"\omega")
 h = letter("h", "s", "1", "h", "h")
 dB = letter("dB", "d", "k", "δB", r"\delta B")
 dw = letter("dw", "k", "1", "δw", r"\delta w")
+
+OVER_ALPHA = scalar_powers(alpha=-1)
+BALANCED = Rule("B'", "B", "", OVER_ALPHA)
+"""αBᵀB = I."""
+AT_TRUTH = Rule("M", "M'", "", OVER_ALPHA)
+"""αMMᵀ = I."""
 
 SCALAR_TEXT = {"alpha": "α", "beta": "β", "c": "c", "alpha_B": "α_B", "alpha_w": "α_w", "ridge": "λ", "sigma": "σ"}
 SCALAR_LATEX = {

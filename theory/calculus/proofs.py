@@ -86,7 +86,9 @@ class Proof:
         self.steps.append(ProofStep(f"by hand: {what}", 0))
 
     def fact(self, what: str, holds: bool) -> None:
-        """A decision that is not a comparison of two polynomials (a degree, which letters occur, a solved inequality)."""
+        """A decision that is not a comparison of two polynomials (a degree, which letters occur, a solved
+        inequality).
+        """
         self.comparisons += 1
         self.facts.append(what)
         self.steps.append(ProofStep(what, 0))

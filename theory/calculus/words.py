@@ -28,6 +28,16 @@ step sizes α_B and α_w, the ridge λ of the inner problem, the label noise σ 
 """
 
 ONE: Powers = (0,) * len(SCALARS)
+
+
+def scalar_powers(**powers: int) -> Powers:
+    """Exponents by scalar, e.g. ``alpha=-1``, as a key has them. ``ValueError`` for a scalar that is not known."""
+    exponents = tuple(powers.pop(name, 0) for name in SCALARS)
+    if powers:
+        raise ValueError(f"unknown scalar {', '.join(powers)}; known: {', '.join(SCALARS)}")
+    return exponents
+
+
 SCALAR_SHAPE = ("1", "1")
 
 
@@ -222,7 +232,9 @@ class Poly:
         return Poly((self.shape[1], self.shape[0]), terms).made_by("T", self)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
-        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where it is zero."""
+        """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is
+        zero.
+        """
         terms: dict[Key, Coefficient] = {}
         one_row = self.shape[0] == "1"
         for (powers, scalars, core), value in self.terms.items():
@@ -397,9 +409,7 @@ class Poly:
 
     def scaled(self, factor: Coefficient = 1, **powers: int) -> "Poly":
         """This polynomial times ``factor`` and powers of scalar symbols, e.g. ``p.scaled(-1, alpha=1)`` is −αp."""
-        shift = tuple(powers.pop(name, 0) for name in SCALARS)
-        if powers:
-            raise ValueError(f"unknown scalar {', '.join(powers)}; known: {', '.join(SCALARS)}")
+        shift = scalar_powers(**powers)
         terms = {(_add_powers(p, shift), s, core): v * factor for (p, s, core), v in self.terms.items()}
         return Poly(self.shape, terms if factor else {}).made_by("scaled", self, factor, shift)
 

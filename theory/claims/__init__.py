@@ -1,5 +1,6 @@
 """The catalogue: every claim, in the order in which a reader wants them, by chapter."""
 
+import sys
 from functools import cache
 from types import ModuleType
 
@@ -15,40 +16,49 @@ def catalogue() -> tuple[Claim, ...]:
         ValueError: two claims share an id, or one rests on an unknown claim.
     """
     from metarep.theory.claims import (
-        baseline,
         blind,
         constants,
         contraction,
         envelope,
-        fixed_points,
-        gaussian,
-        rates,
-        sampled_steps,
-        samples,
         setting,
-        stability,
-        structure,
         symmetries,
         updates,
-        width,
     )
+    from metarep.theory.claims.baseline import average_loss, diversity
+    from metarep.theory.claims.rates import linearisation, spectra, trajectories
+    from metarep.theory.claims.samples import floor, sampled_moments, steps
+    from metarep.theory.claims.special_points import fixed, moving
+    from metarep.theory.claims.stability import far, fo_maml, gaussian, gaussian_border, thresholds
+    from metarep.theory.claims.structure import factors, moments, reduction
+    from metarep.theory.claims.width import finite, population
 
     chapters = (
         setting,
         updates,
-        structure,
+        factors,
+        reduction,
+        moments,
         symmetries,
-        fixed_points,
+        fixed,
+        moving,
         contraction,
-        rates,
-        stability,
+        linearisation,
+        spectra,
+        trajectories,
+        thresholds,
+        fo_maml,
+        far,
         gaussian,
+        gaussian_border,
         blind,
         envelope,
-        baseline,
-        width,
-        sampled_steps,
-        samples,
+        average_loss,
+        diversity,
+        population,
+        finite,
+        steps,
+        sampled_moments,
+        floor,
         constants,
     )
     claims = tuple(claim for module in chapters for claim in claims_in(module))
@@ -57,9 +67,9 @@ def catalogue() -> tuple[Claim, ...]:
 
 
 def claims_in(module: ModuleType) -> tuple[Claim, ...]:
-    """A module's claims: those of its ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
-    chapter = getattr(module, "claim", None)
-    return chapter.claims if isinstance(chapter, Chapter) else module.CLAIMS
+    """A module's claims: those that it adds to its or its folder's ``claim``, a ``Chapter``, or else its ``CLAIMS``."""
+    chapter = getattr(module, "claim", None) or getattr(sys.modules[module.__package__ or ""], "claim", None)
+    return chapter.claims_of(module.__name__) if isinstance(chapter, Chapter) else module.CLAIMS
 
 
 def check_catalogue(claims: tuple[Claim, ...]) -> None:

@@ -19,11 +19,10 @@ ELITE = 3
 
 @dataclass
 class Searches:
-    """Searches side by side: the best point (cells, p) and value (cells,) of each, and how many points were tried."""
+    """Searches side by side: the best point (cells, p) and value (cells,) of each."""
 
     points: np.ndarray
     values: np.ndarray
-    tried: int = 0
 
 
 def search_cells(
@@ -64,7 +63,6 @@ def search_cells(
             points = np.clip(centres + moves, 0.0, 1.0)
         points = points[open_cells]
         values = objective(np.repeat(open_cells, population), points.reshape(-1, dimensions))
-        best.tried += values.size
         values = np.where(np.isnan(values), np.inf, values).reshape(len(open_cells), population)
         pool = np.concatenate([elite[open_cells], points], axis=1)
         pool_values = np.concatenate([elite_values[open_cells], values], axis=1)
@@ -77,8 +75,8 @@ def search_cells(
 
 def polish(
     objective: Callable[[np.ndarray], float], point: np.ndarray, evaluations: int, reach: float = 0.1
-) -> tuple[np.ndarray, float, int]:
-    """Nelder–Mead from ``point`` inside the unit cube: (best point, value, evaluations used).
+) -> tuple[np.ndarray, float]:
+    """Nelder–Mead from ``point`` inside the unit cube: (best point, value).
 
     Args:
         objective: of a single point (p,).
@@ -95,4 +93,4 @@ def polish(
         bounds=[(0.0, 1.0)] * point.size,
         options={"maxfev": evaluations, "initial_simplex": simplex, "xatol": 1e-6, "fatol": 1e-9},
     )
-    return np.clip(found.x, 0.0, 1.0), float(found.fun), int(found.nfev)
+    return np.clip(found.x, 0.0, 1.0), float(found.fun)

@@ -14,19 +14,21 @@
 
 The docstring's first paragraph is the statement, the one that begins with "Given:" the hypotheses, the others the
 remark. The function's name is the claim's id. What it is, its first parameter says: ``proof`` (it fills a ``Proof``),
-``example`` (a check), ``implementation`` (a measurement).
+``example`` (a check), ``implementation`` (a measurement). A check that makes several comparisons yields them: the one
+that uses most of its tolerance counts.
 """
 
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims import strategies
-from metarep.theory.claims.record import Claim, Kind, Source, Verdict, own
+from metarep.theory.claims.comparing import most_strained
+from metarep.theory.claims.record import Claim, Comparison, Exercise, Kind, Source, Verdict, own
 
 TITLES = {
     "anil": "Exact ANIL",
@@ -42,13 +44,13 @@ Function = Callable[..., Any]
 
 
 def _filled(text: str, words: Words) -> str:
-    return re.sub(r"«([^»]+)»", lambda found: str(words[found[1]]), text)
+    """A text with its «words» filled in, on one line."""
+    return " ".join(re.sub(r"«([^»]+)»", lambda found: str(words[found[1]]), text).split())
 
 
 def _statement_parts(docstring: str | None, words: Words) -> tuple[str, str, str]:
     """(statement, hypotheses, remark) of a docstring, one line each, with its «words» filled in."""
-    paragraphs = [" ".join(part.split()) for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring or ""))]
-    statement, *others = (_filled(part, words) for part in paragraphs)
+    statement, *others = (_filled(part, words) for part in re.split(r"\n\s*\n", inspect.cleandoc(docstring or "")))
     given = [part.removeprefix("Given:").strip() for part in others if part.startswith("Given:")]
     return statement, " ".join(given), " ".join(part for part in others if not part.startswith("Given:"))
 
@@ -59,23 +61,51 @@ def _proved(prove: Function, **variant: Any) -> Proof:
     return proof
 
 
-class Chapter:
-    """A chapter of the catalogue: calling it makes a decorator that adds a claim; ``claims`` are those added so far."""
+def _check(function: Function) -> Function:
+    """The check of a function that returns a comparison, or yields several."""
+    if not inspect.isgeneratorfunction(function):
+        return function
 
-    def __init__(self, title: str) -> None:
+    @wraps(function)
+    def worst(*at: Any, **named: Any) -> Comparison:
+        return most_strained(function(*at, **named))
+
+    return worst
+
+
+class Chapter:
+    """A chapter of the catalogue: calling it makes a decorator that adds a claim to those of the function's module.
+
+    Args:
+        title: as a reader sees it.
+        words: values of «words» that its docstrings share.
+    """
+
+    def __init__(self, title: str, words: Words | None = None) -> None:
         self.title = title
-        self.claims: tuple[Claim, ...] = ()
+        self.words = words or {}
+        self._by_module: dict[str, tuple[Claim, ...]] = {}
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Those added so far, of a chapter in several modules in the order in which these were imported."""
+        return tuple(claim for claims in self._by_module.values() for claim in claims)
+
+    def claims_of(self, module: str) -> tuple[Claim, ...]:
+        """Those that the functions of the module of that name know."""
+        return self._by_module.get(module, ())
 
     def __call__(
         self,
         expected: Verdict,
         *,
+        id: str = "",
         source: Source | Mapping[str, Source] | None = None,
         kind: Kind | None = None,
         given: str = "",
         each: Iterable[str] | Mapping[str, Mapping[str, Any]] | None = None,
         words: Words | Callable[..., Words] | None = None,
-        exercises: str | Iterable[str] = (),
+        exercises: Exercise | Iterable[Exercise] = (),
         learners: Iterable[str] = (),
         rests_on: str | Iterable[str] = (),
         draws: Function | None = None,
@@ -88,6 +118,7 @@ class Chapter:
 
         Args:
             expected: the verdict that would be no news.
+            id: the claim's, with «words» to be filled in, where it is not the function's name and the suffix.
             source: the paper's statement that it is or is about; by variant where they differ.
             kind: an identity unless given; a measurement's is known.
             given: the hypotheses, where the docstring does not have them (several claims share them).
@@ -112,18 +143,19 @@ class Chapter:
             variants: Mapping[str, Mapping[str, Any]]
             if each is None:
                 variants = {"": {}}
-            elif isinstance(each, Mapping) and not all(name in LEARNERS for name in each):
+            elif isinstance(each, Mapping) and all(isinstance(variant, Mapping) for variant in each.values()):
                 variants = each
             else:
                 variants = {name: {"learner": LEARNERS[name]} for name in each}
-            for suffix, variant in variants.items():
-                self.claims += (one(function, suffix, variant),)
+            added = tuple(one(function, suffix, variant) for suffix, variant in variants.items())
+            self._by_module[function.__module__] = self.claims_of(function.__module__) + added
             return function
 
         def one(function: Function, suffix: str, variant: Mapping[str, Any]) -> Claim:
             learner = variant.get("learner")
             given_words = words(**variant) if callable(words) else words or {}
-            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name), **given_words}
+            known: dict[str, Any] = {"name": suffix, "title": learner and TITLES.get(learner.name)}
+            known |= {**self.words, **given_words}
             statement, hypotheses, remark = _statement_parts(function.__doc__, known)
             role = next(iter(inspect.signature(function).parameters), "")
             if role not in ("proof", "example", "implementation"):
@@ -131,14 +163,16 @@ class Chapter:
                     f"{function.__name__} begins with {role!r}; allowed: proof (a proof), example (a check), "
                     "implementation (a measurement)"
                 )
-            bound = partial(function, **variant) if variant else function
+            known_by = _check(function)
+            bound = partial(known_by, **variant) if variant else known_by
             prove = function if role == "proof" else proof
             by_kind: dict[str, Function | None] = {
                 "floats": _strategy(floats, variant) or _strategy(draws, variant, strategies.floats),
                 "fractions": _strategy(fractions, variant) or _strategy(draws, variant, strategies.fractions),
             }
             return Claim(
-                id="-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
+                id=_filled(id, known)
+                or "-".join(filter(None, (function.__name__.strip("_").replace("_", "-"), suffix))),
                 chapter=self.title,
                 statement=statement,
                 source=(source[suffix] if isinstance(source, Mapping) else source) or own(),

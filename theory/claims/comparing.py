@@ -7,7 +7,7 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.claims.record import Comparison
 from metarep.theory.claims.strategies import StepArrays
@@ -15,8 +15,8 @@ from metarep.theory.dynamics.derive import derive
 
 ROUNDINGS_PER_WORD = 64
 """Roundings that one word's value may collect: at most 9 letters a word here, each a sum over at most 6 + log terms
-done in any order, and the
-handful of sums of words and tasks; times a safety factor of about two."""
+done in any order, and the handful of sums of words and tasks; times a safety factor of about two.
+"""
 
 
 def largest(difference: np.ndarray) -> Any:
@@ -48,8 +48,8 @@ def step_scale(learner: Learner, at: StepArrays) -> float:
     """Sum of the moduli of all terms of B⁺ and w⁺, largest entry: what relative rounding errors multiply.
 
     Evaluated from the derived words with every coefficient, letter and target replaced by its modulus. A learner may
-    compute an
-    update in another order, but every intermediate of the readable forms is bounded by a word's value of this kind.
+    compute an update in another order, but every intermediate of the readable forms is bounded by a word's value of
+    this kind.
     """
     if at.exact:
         return 0.0
@@ -59,6 +59,19 @@ def step_scale(learner: Learner, at: StepArrays) -> float:
     grad_B, grad_w = (evaluate_words(_moduli(part), arrays, scalars) for part in derive(learner).words)
     step = float(at.beta)
     return float(max((np.abs(at.B) + step * grad_B).max(), (np.abs(at.w)[:, None] + step * grad_w).max()))
+
+
+def same_step(
+    implementation: Implementation,
+    learner: Learner,
+    at: StepArrays,
+    predicted: tuple[np.ndarray, np.ndarray],
+    why: str,
+    roundings: float = ROUNDINGS_PER_WORD,
+) -> Comparison:
+    """Compare the implementation's step from ``at`` with a predicted (B⁺, w⁺)."""
+    stepped = run_together(*at.stepped(implementation, learner))
+    return same(stepped, run_together(*predicted), step_scale(learner, at), implementation.eps, why, roundings)
 
 
 def most_strained(comparisons: Iterable[Comparison]) -> Comparison:

@@ -1,13 +1,12 @@
 """The derivative of an implementation's outer step, without truncation error: a central difference of a polynomial.
 
 A step is a polynomial in (B, w); along a line x + εv it is a polynomial in ε whose linear coefficient the central
-difference over
-ε = ±1, ..., ±m (times any width) gives exactly once its degree is at most 2m. So the linearisation derived from the
-words meets the hand-written code in
-rational arithmetic with tolerance zero, and in floats with rounding errors alone.
+difference over ε = ±1, ..., ±m (times any width) gives exactly once its degree is at most 2m. So the linearisation
+derived from the words meets the hand-written code in rational arithmetic with tolerance zero, and in floats with
+rounding errors alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import factorial
 from typing import Any
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import (
@@ -44,8 +43,8 @@ WEIGHTS = tuple(
 """f'(0) = Σ_j WEIGHTS[j−1] (f(j) − f(−j)) for every polynomial f of degree ≤ 2m."""
 
 WIDTH = Fraction(1, 32)
-"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes
-grow with it.
+"""Distance between the nodes. For floats a compromise: rounding errors are divided by it, the values at the nodes grow
+with it.
 """
 
 
@@ -63,19 +62,16 @@ def central_difference(
     Returns:
         (dB⁺, dw⁺) of the same shapes: exact for fractions, free of truncation error for floats.
     """
-    signs = (1, -1)
-    exact = at.exact
-    width: Any = WIDTH if exact else float(WIDTH)
-    offsets = [sign * j * width for j in range(1, HALF_NODES + 1) for sign in signs]
-    weights = [sign * WEIGHTS[j - 1] / WIDTH for j in range(1, HALF_NODES + 1) for sign in signs]
+    nodes = [sign * j for j in range(1, HALF_NODES + 1) for sign in (1, -1)]
+    offsets: list[Any] = [j * WIDTH for j in nodes]
+    factors: list[Any] = [(1 if j > 0 else -1) * WEIGHTS[abs(j) - 1] / WIDTH for j in nodes]
+    if not at.exact:
+        offsets, factors = [float(offset) for offset in offsets], [float(factor) for factor in factors]
     B = np.stack([at.B + offset * dB for offset in offsets])
     w = np.stack([at.w + offset * dw for offset in offsets])
-    next_B, next_w = implementation.step(learner, B, w, at.targets, at.alpha, at.beta)
-    factors: list[Any] = list(weights) if exact else [float(weight) for weight in weights]
-    return (
-        np.asarray(sum(factor * value for factor, value in zip(factors, next_B, strict=True))),
-        np.asarray(sum(factor * value for factor, value in zip(factors, next_w, strict=True))),
-    )
+    after = replace(at, B=B, w=w).stepped(implementation, learner)
+    dB_next, dw_next = (sum(f * value for f, value in zip(factors, values, strict=True)) for values in after)
+    return np.asarray(dB_next), np.asarray(dw_next)
 
 
 def difference_rounding(learner: Learner, at: StepArrays, dB: np.ndarray, dw: np.ndarray, eps: float) -> float:
@@ -87,21 +83,16 @@ def difference_rounding(learner: Learner, at: StepArrays, dB: np.ndarray, dw: np
     if at.exact:
         return 0.0
     reach = HALF_NODES * float(WIDTH)
-    far = StepArrays(
-        np.abs(at.B) + reach * np.abs(dB).reshape(-1, *at.B.shape).max(0),
-        np.abs(at.w) + reach * np.abs(dw).reshape(-1, *at.w.shape).max(0),
-        at.heads,
-        at.B_star,
-        at.B_perp,
-        at.alpha,
-        at.beta,
+    far = replace(
+        at,
+        B=np.abs(at.B) + reach * np.abs(dB).reshape(-1, *at.B.shape).max(0),
+        w=np.abs(at.w) + reach * np.abs(dw).reshape(-1, *at.w.shape).max(0),
     )
     gain = float(sum(2 * abs(weight) for weight in WEIGHTS) / WIDTH)
     return eps * ROUNDINGS_PER_WORD * gain * step_scale(learner, far)
 
 
-# ---------------------------------------------------------------------------------------------- neighbourhoods of
-# the truth
+# --- neighbourhoods of the truth
 
 
 @st.composite
@@ -113,8 +104,8 @@ def neighbourhoods(
     most_beyond: int = 3,
     least_beyond: int = 0,
 ) -> Example:
-    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a
-    direction (S, A, ω, Y).
+    """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a direction
+    (S, A, ω, Y).
 
     ``head``: w = αMᵀh for a drawn h, else w = 0. ``least_beyond``: dimensions beside the truth, at least.
     """
@@ -141,7 +132,7 @@ def neighbourhoods(
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """The arrays of a ``neighbourhoods`` instance: a point at the truth, and a direction in (S, A, ω, Y)."""
+    """The arrays of a ``neighbourhoods`` example: a point at the truth, and a direction in (S, A, ω, Y)."""
 
     at: StepArrays
     M: np.ndarray
@@ -178,21 +169,21 @@ class Neighbourhood:
         return evaluate_words(S, arrays, scalars), evaluate_words(omega, arrays, scalars)[..., 0], beyond
 
 
-def neighbourhood(instance: Example) -> Neighbourhood:
-    """Turn a ``neighbourhoods`` instance into arrays."""
-    d, k, c = instance["d"], instance["k"], instance["c"]
-    frame, turn = reflected_identity(instance["frame"]), reflected_identity(instance["turn"])
+def neighbourhood(example: Example) -> Neighbourhood:
+    """Turn a ``neighbourhoods`` example into arrays."""
+    d, k, c = example["d"], example["k"], example["c"]
+    frame, turn = reflected_identity(example["frame"]), reflected_identity(example["turn"])
     alpha = 1 / c**2
     exact = isinstance(c, Fraction)
     M = c * turn
     B_star = frame[:, :k]
-    h = array(instance["h"])
+    h = array(example["h"])
     half: Any = Fraction(1, 2) if exact else 0.5
-    square, skew = array(instance["S"]), array(instance["A"])
-    Y = array(instance["Y"]).reshape(d - k, k)
+    square, skew = array(example["S"]), array(example["A"])
+    Y = array(example["Y"]).reshape(d - k, k)
     if exact:
         Y = Y.astype(object)  # an empty one says nothing of its numbers
     at = StepArrays(
-        B_star @ M, alpha * (M.T @ h), array(instance["heads"]), B_star, frame[:, k:], alpha, instance["beta"]
+        B_star @ M, alpha * (M.T @ h), array(example["heads"]), B_star, frame[:, k:], alpha, example["beta"]
     )
-    return Neighbourhood(at, M, h, half * (square + square.T), half * (skew - skew.T), array(instance["omega"]), Y)
+    return Neighbourhood(at, M, h, half * (square + square.T), half * (skew - skew.T), array(example["omega"]), Y)

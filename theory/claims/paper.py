@@ -21,12 +21,14 @@ class PaperStatement:
         title: a few words.
         restatement: what it says, in our words; mathematics between dollar signs.
         certainty: how sure we are of its exact form.
+        experiment: the name of the experiment (``metarep.sim.experiments``) that shows it; empty for none.
     """
 
     place: str
     title: str
     restatement: str
     certainty: str
+    experiment: str = ""
 
 
 _CERTAIN = "certain"
@@ -36,8 +38,9 @@ PAPER: dict[str, PaperStatement] = {
     "setting": PaperStatement(
         "Section 2",
         "The setting",
-        r"Multi-task linear regression: $\theta_i = B_* w_{*,i}$ with $B_*$ orthonormal, a learner $\langle Bw, x\rangle$, "
-        r"and $\mathrm{dist}(B, B_*)$, the sine of the largest principal angle, as the measure of what is learned.",
+        r"Multi-task linear regression: $\theta_i = B_* w_{*,i}$ with $B_*$ orthonormal, a learner "
+        r"$\langle Bw, x\rangle$, and $\mathrm{dist}(B, B_*)$, the sine of the largest principal angle, as the measure "
+        "of what is learned.",
         _CERTAIN,
     ),
     "updates": PaperStatement(
@@ -48,9 +51,10 @@ PAPER: dict[str, PaperStatement] = {
         _CERTAIN,
     ),
     "diversity": PaperStatement(
-        "Section 3",
+        "Assumption 1",
         "Task diversity",
-        r"The tasks' heads span $R^k$: $\mu_*^2 = \lambda_{\min}(\Psi_*) > 0$. The larger $\mu_*$, the faster the learning.",
+        r"The tasks' heads span $R^k$: $\mu_*^2 = \lambda_{\min}(\Psi_*) > 0$. The larger $\mu_*$, the faster the "
+        "learning.",
         _CERTAIN,
     ),
     "average-loss": PaperStatement(
@@ -59,6 +63,7 @@ PAPER: dict[str, PaperStatement] = {
         "Minimising the average loss does not recover the representation: without adapted heads only one direction "
         "moves.",
         "the statement is certain; it is shown by the mechanism and in Figure 1",
+        experiment="figure-1",
     ),
     "theorem-1": PaperStatement(
         "Theorem 1",
@@ -73,7 +78,8 @@ PAPER: dict[str, PaperStatement] = {
         "proof of Theorem 1",
         "The induction that proves it",
         r"$B_{*\perp}^\top B_{t+1} = B_{*\perp}^\top B_t (I - \beta\Psi_t)$; the adapted heads are diverse, "
-        r"$\lambda_{\min}(\Psi_t) > 0$ in proportion to $\alpha\mu_*^2$; $\|I - \alpha B_t^\top B_t\|$ and $\|w_t\|$ stay small.",
+        r"$\lambda_{\min}(\Psi_t) > 0$ in proportion to $\alpha\mu_*^2$; $\|I - \alpha B_t^\top B_t\|$ and $\|w_t\|$ "
+        "stay small.",
         "the mechanism is certain, the wording of the lemmas is ours",
     ),
     "theorem-maml": PaperStatement(
@@ -95,19 +101,22 @@ PAPER: dict[str, PaperStatement] = {
         "Experiment: task diversity",
         r"$d = 100$, $k = n = 5$, heads from $N(0, \mathrm{diag}(1, \dots, 1, \mu^2))$: the smaller $\mu$, the slower.",
         _CERTAIN,
+        experiment="section-6",
     ),
     "figure-1": PaperStatement(
         "Figure 1",
         "Experiment: all learners",
         r"$d = 100$, $k = n = 5$, $\alpha = \beta = 0.1$: both ANILs and both MAMLs approach $B_*$ exponentially fast, "
         "average loss does not.",
-        "the setting is certain; whether tasks are fresh and how long the B_0's columns are, the paper leaves open",
+        "the setting is certain; whether tasks are fresh and how long the $B_0$'s columns are, the paper leaves open",
+        experiment="figure-1",
     ),
     "figure-4": PaperStatement(
         "Figure 4",
         "Experiment: start and heads",
         r"$d = 20$, $n = k = 3$, $\alpha = \beta = 0.05$: how the learning depends on the start and on the heads.",
         _CERTAIN,
+        experiment="figure-4",
     ),
 }
 """By key, in the paper's order."""

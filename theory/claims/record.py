@@ -108,9 +108,9 @@ class ClaimError(ValueError):
 class Comparison:
     """One check of one example: ``value`` must not exceed ``bound`` by more than ``tolerance``.
 
-    For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared.
-    A value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them
-    nothing could fail.
+    For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared. A
+    value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
+    could fail.
     """
 
     value: Any

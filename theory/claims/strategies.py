@@ -1,10 +1,8 @@
-"""Hypotheses as Hypothesis strategies, and instances turned into arrays.
+"""Hypotheses as Hypothesis strategies, and examples turned into arrays.
 
-An instance is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to
-something a person can
-read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises. One set of
-builders serves floats and
-fractions; which one it is, is decided by the numbers drawn.
+An example is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to something
+a person can read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises.
+One set of builders serves floats and fractions; which one it is, is decided by the numbers drawn.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,6 +15,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import Learner
 from metarep.theory.claims.record import Example
 
 ANY_STEP = "any $d \\ge k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$, $\\alpha \\ne \\beta$"
@@ -64,12 +64,15 @@ def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]
     return st.lists(vector(numbers, size, 1.0), min_size=2, max_size=2)
 
 
+def ratios(numbers: Numbers) -> st.SearchStrategy[Any]:
+    """β/α, away from 1."""
+    return st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
+
+
 @cache
 def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tuple[Any, Any]]:
     """(α, β), both positive and different from each other: β = α·ratio with the ratio away from 1."""
-    alphas = numbers(1 / 8, largest)
-    ratios = st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
-    return st.tuples(alphas, ratios).map(lambda pair: (pair[0], pair[0] * pair[1]))
+    return st.tuples(numbers(1 / 8, largest), ratios(numbers)).map(lambda pair: (pair[0], pair[0] * pair[1]))
 
 
 @st.composite
@@ -80,21 +83,24 @@ def outer_steps(
     largest_d: int = 6,
     least_n: int = 2,
     least_codimension: int = 0,
+    with_share: bool = False,
 ) -> Example:
     """Any k, d ≥ k + ``least_codimension``, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β.
 
-    These are the hypotheses of an identity of one step.
+    These are the hypotheses of an identity of one step. ``with_share``: and a ``share`` in (0, 1] of what β may be.
     """
     k = draw(st.integers(1, largest_k))
     d = draw(st.integers(k + least_codimension, max(k + least_codimension, largest_d)))
     n = draw(st.integers(least_n, least_n + 3))
     alpha, beta = draw(step_sizes(numbers))
+    share = {"share": draw(numbers(1 / 8, 1))} if with_share else {}
     return {
         "d": d,
         "k": k,
         "n": n,
         "alpha": alpha,
         "beta": beta,
+        **share,
         "B": draw(matrix(numbers, d, k)),
         "w": draw(vector(numbers, k)),
         "heads": draw(matrix(numbers, k, n)),
@@ -102,7 +108,7 @@ def outer_steps(
     }
 
 
-# --- instances to arrays
+# --- examples to arrays
 
 
 def array(value: Sequence[Any]) -> np.ndarray:
@@ -127,7 +133,7 @@ def reflected_identity(vectors: Sequence[Sequence[Any]]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StepArrays:
-    """The arrays of an ``outer_steps`` instance. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k),
+    """The arrays of an ``outer_steps`` example. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k),
     targets (d, n).
     """
 
@@ -149,17 +155,17 @@ class StepArrays:
         """Whether the numbers are fractions."""
         return self.B.dtype == object
 
+    def stepped(self, implementation: Implementation, learner: Learner) -> tuple[np.ndarray, np.ndarray]:
+        """(B⁺, w⁺) after the implementation's step from here."""
+        return implementation.step(learner, self.B, self.w, self.targets, self.alpha, self.beta)
 
-def step_arrays(instance: Example) -> StepArrays:
-    """Turn an ``outer_steps`` instance into arrays."""
-    frame = reflected_identity(instance["frame"])
-    k = instance["k"]
-    return StepArrays(
-        array(instance["B"]),
-        array(instance["w"]),
-        array(instance["heads"]),
-        frame[:, :k],
-        frame[:, k:],
-        instance["alpha"],
-        instance["beta"],
-    )
+
+def arrays_at(example: Example, frame: np.ndarray, rank: int, B: np.ndarray, alpha: Any, beta: Any) -> StepArrays:
+    """The arrays of an example with keys w and heads at this B; B_* is the first ``rank`` columns of ``frame``."""
+    return StepArrays(B, array(example["w"]), array(example["heads"]), frame[:, :rank], frame[:, rank:], alpha, beta)
+
+
+def step_arrays(example: Example) -> StepArrays:
+    """Turn an ``outer_steps`` example into arrays."""
+    frame = reflected_identity(example["frame"])
+    return arrays_at(example, frame, example["k"], array(example["B"]), example["alpha"], example["beta"])

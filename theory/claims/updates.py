@@ -7,7 +7,7 @@ from metarep.theory.calculus.expressions import latex, to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, find_letter, gradient, identity
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same_step
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import ANY_STEP, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_loss, derive, stated_program, task_gradients
@@ -39,15 +39,10 @@ def _update_words(learner: Learner) -> dict[str, str]:
     return {"grad_B": latex(program.grad_B), "grad_w": latex(program.grad_w), "definitions": ", ".join(named)}
 
 
-_BY_DEFINITION = ("anil", "maml")
-"""The learners whose outer gradient the paper defines, and we work out."""
-
-
 @claim(
     Verdict.PROVED,
-    source={
-        name: own("from the learner's definition") if name in _BY_DEFINITION else paper("updates") for name in LEARNERS
-    },
+    source=dict.fromkeys(LEARNERS, paper("updates"))
+    | dict.fromkeys(("anil", "maml"), own("from the learner's definition", about="updates")),
     given=ANY_STEP,
     each=LEARNERS,
     words=_update_words,
@@ -60,15 +55,9 @@ def update(example: Example, implementation: Implementation, learner: Learner) -
     «definitions».
     """
     at = step_arrays(example)
-    stepped = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
     derived = derive(learner)(at.B, at.w, at.targets, at.alpha, at.beta)
-    return same(
-        run_together(*stepped),
-        run_together(*derived),
-        step_scale(learner, at),
-        implementation.eps,
-        "the implementation's step minus the derived one, largest entry",
-    )
+    why = "the implementation's step minus the derived one, largest entry"
+    return same_step(implementation, learner, at, derived, why)
 
 
 # --- what one inner step leaves of r_i
@@ -108,8 +97,8 @@ def _residual_words(learner: Learner) -> dict[str, str]:
 )
 def adapted_residual(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""One inner step of «title» multiplies each task's residual $r_i = Bw - \theta_i$:
-    $v_i = «adapted» - \theta_i = «factor»\, r_i$, with $w_i = w - \alpha B^\top r_i$«body» and
-    $\bar\Delta = I - \alpha B B^\top$.
+    $v_i = «adapted» - \theta_i = «factor»\, r_i$, with $w_i = w - \alpha B^\top r_i$«body» and $\bar\Delta = I - \alpha
+    B B^\top$.
 
     The check makes the learner's whole step from $r_i$ and this factor.
     """
@@ -121,11 +110,6 @@ def adapted_residual(example: Example, implementation: Implementation, learner: 
     if learner.adapts_representation:
         V = V - at.alpha * R * (at.w @ W)
         grad_w = at.B.T @ V - at.alpha * at.w[:, None] * (R * V).sum(0)
-    return same(
-        run_together(*implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)),
-        run_together(at.B - at.beta * (V @ W.T) / n, at.w - at.beta * grad_w.sum(-1) / n),
-        step_scale(learner, at),
-        implementation.eps,
-        f"{learner.name}'s step minus the one made from r_i by the stated factor, largest entry",
-        2 * ROUNDINGS_PER_WORD,
-    )
+    predicted = (at.B - at.beta * (V @ W.T) / n, at.w - at.beta * grad_w.sum(-1) / n)
+    why = f"{learner.name}'s step minus the one made from r_i by the stated factor, largest entry"
+    return same_step(implementation, learner, at, predicted, why, 2 * ROUNDINGS_PER_WORD)

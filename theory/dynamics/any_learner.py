@@ -17,13 +17,8 @@ from metarep.sim.learners import LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.expressions import text, to_sympy
 from metarep.theory.calculus.words import ONE, SCALARS, Coefficient, Poly, Powers, Rule, find_letter, identity, zero
-from metarep.theory.dynamics.derive import (
-    DerivedUpdate,
-    derive,
-    head_step_name,
-    representation_step_name,
-    task_gradients,
-)
+from metarep.theory.dynamics.derive import derive, head_step_name, representation_step_name, task_gradients
+from metarep.theory.dynamics.rates import LocalSpectrum
 from metarep.theory.dynamics.structure import PERPENDICULAR, head_degree, right_factor
 
 Array = np.ndarray
@@ -86,16 +81,27 @@ def fixed_families(learner: Learner) -> tuple[Family, ...]:
     )
     found: list[Family] = []
     for name, what, at, rules in tried:
-        if name == "balanced" and found and found[-1].id == "balanced-any-head":
+        known = name == "balanced" and found and found[-1].id == "balanced-any-head"
+        if known or not _rests_on_sample(learner, name):
             continue
 
         def there(polynomial: Poly, at: dict[str, Poly] = at, rules: tuple[Rule, ...] = rules) -> Poly:
             value = polynomial.substitute(at).rewrite((*PERPENDICULAR, *rules))
             return _solved(value) if learner.exact_head and not learner.ridge else value
 
-        if _rests_on_sample(learner, name) and not any(there(part) for part in task_gradients(learner)):
+        if not any(there(part) for part in task_gradients(learner)):
             found.append(Family(name, what, there(right_factor(learner))))
     return tuple(found)
+
+
+def _on_family(family: str, M: Array, w: Array, learner: Learner, alpha: float) -> tuple[Array, Array]:
+    """The point of the family nearest to (M, w)."""
+    if family == "any-span":
+        return M, w
+    if family == "unit-head":
+        return M, w / (max(float(np.linalg.norm(w)), 1e-300) * np.sqrt(alpha * learner.representation_step))
+    U, _, Vt = np.linalg.svd(M)
+    return U @ Vt / np.sqrt(alpha * learner.head_step), w if family == "balanced-any-head" else np.zeros_like(w)
 
 
 def _rests_on_sample(learner: Learner, family: str) -> bool:
@@ -103,11 +109,7 @@ def _rests_on_sample(learner: Learner, family: str) -> bool:
     rng = np.random.default_rng(0)
     k, alpha = 2, 0.5
     M, w, heads = rng.standard_normal((k, k)), rng.standard_normal(k), rng.standard_normal((k, 3))
-    if family.startswith("balanced"):
-        M = np.linalg.qr(M)[0] / np.sqrt(alpha * learner.head_step)
-        w = w if family == "balanced-any-head" else 0 * w
-    elif family == "unit-head":
-        w = w / (np.linalg.norm(w) * np.sqrt(alpha * learner.representation_step))
+    M, w = _on_family(family, M, w, learner, alpha)
     next_M, next_w = derive(learner)(M, w, heads, alpha, 1.0)
     # Values of order 1 to 100, a few hundred roundings each: 1e-10 is far from both rounding and what does not vanish.
     return float(max(np.abs(next_M - M).max(), np.abs(next_w - w).max())) < 1e-10
@@ -152,7 +154,7 @@ class Derived:
         update: the outer step, line by line, as text.
         factor: N with B_{*⊥}ᵀB⁺ = B_{*⊥}ᵀB·N, as text under an average over tasks.
         moments: the highest moment of the heads that the update depends on.
-        words: number of words of ∇_B and of ∇_w.
+        moves: whether the outer step moves B at all.
         same_as: see ``same_update_as``.
         families: see ``fixed_families``.
     """
@@ -160,7 +162,7 @@ class Derived:
     update: tuple[tuple[str, str], ...]
     factor: str
     moments: int
-    words: tuple[int, int]
+    moves: bool
     same_as: tuple[str, ...]
     families: tuple[Family, ...]
 
@@ -172,14 +174,13 @@ def derived(learner: Learner) -> Derived:
     Raises:
         ValueError: more inner steps than can be expanded.
     """
-    grad_B, grad_w = task_gradients(learner)
     return Derived(
-        tuple(derive(learner).lines()),
-        shown(right_factor(learner)),
-        head_degree(learner),
-        (len(grad_B), len(grad_w)),
-        same_update_as(learner),
-        fixed_families(learner),
+        update=tuple(derive(learner).lines()),
+        factor=shown(right_factor(learner)),
+        moments=head_degree(learner),
+        moves=bool(task_gradients(learner)[0]),
+        same_as=same_update_as(learner),
+        families=fixed_families(learner),
     )
 
 
@@ -194,17 +195,18 @@ _IMAGINARY = 1e-30
 
 
 @dataclass(frozen=True)
-class Restpoint:
+class Restpoint(LocalSpectrum):
     """A point of the span of the truth, B = B_*M, at rest up to rotations, and one outer step's linearisation there.
+
+    ``perpendicular`` (k,): eigenvalues of the matrix by which B_{*⊥}ᵀB is multiplied, seen from the turning B.
+    ``span_head``: eigenvalues on (MMᵀ, Mw), k(k + 1)/2 + k of them. Both largest modulus first. ``tolerance``: what
+    rounding may move an eigenvalue of modulus 1 by.
 
     Attributes:
         M: (k, k), lower triangular; w: (k,), the head.
         family: id of the family that it belongs to, "" if it depends on the tasks.
         residual: size of a step from there in (MMᵀ, Mw), relative to the point's.
         turn: angle in radians by which B turns within its column space at every step.
-        perpendicular: eigenvalues (k,) of the matrix by which B_{*⊥}ᵀB is multiplied, seen from the turning B.
-        span_head: eigenvalues on (MMᵀ, Mw), k(k + 1)/2 + k of them, largest modulus first.
-        tolerance: what rounding may move an eigenvalue of modulus 1 by.
     """
 
     M: Array
@@ -212,29 +214,11 @@ class Restpoint:
     family: str
     residual: float
     turn: float
-    perpendicular: Array
-    span_head: Array
-    tolerance: float
-
-    @property
-    def rate(self) -> float:
-        """The factor by which dist falls a step, the largest modulus of ``perpendicular``."""
-        return float(np.abs(self.perpendicular).max())
-
-    @property
-    def growth(self) -> float:
-        """Largest modulus on span and head."""
-        return float(np.abs(self.span_head).max())
 
     @property
     def attracts_perpendicular(self) -> bool:
         """Whether every direction of the perpendicular part shrinks."""
         return self.rate < 1 - self.tolerance
-
-    @property
-    def stable(self) -> bool:
-        """Whether nothing grows; neutral directions are allowed."""
-        return max(self.rate, self.growth) <= 1 + self.tolerance
 
     @property
     def neutral(self) -> int:
@@ -268,12 +252,10 @@ def _representative(x: Array, k: int) -> tuple[Array, Array]:
 
 def _step_function(learner: Learner, heads: Array, alpha: float, beta: float) -> Callable[[Array], Array]:
     """One outer step of the derived program within the span, x (..., k(k + 1)/2 + k) to the same."""
-    update: DerivedUpdate = derive(learner)
-    k = heads.shape[0]
 
     def stepped(x: Array) -> Array:
-        M, w = _representative(x, k)
-        next_M, next_w = update(M, w, heads, alpha, beta)
+        M, w = _representative(x, heads.shape[0])
+        next_M, next_w = derive(learner)(M, w, heads, alpha, beta)
         return _invariants(np.broadcast_to(next_M, M.shape), np.broadcast_to(next_w, w.shape))
 
     return stepped
@@ -304,21 +286,15 @@ def restpoint_at(
     next_M = np.broadcast_to(derive(learner)(M, w, heads, alpha, beta)[0], M.shape)
     turning = np.linalg.solve(next_M, M)  # orthogonal at rest
     N = perpendicular_factor(learner, M, w, heads, alpha, beta) @ turning
-    span_head, perpendicular = np.linalg.eigvals(jacobian), np.linalg.eigvals(N)
+    perpendicular, span_head = (
+        values[np.argsort(-np.abs(values), kind="stable")] for values in map(np.linalg.eigvals, (N, jacobian))
+    )
     # A neutral eigenvalue may be defective, and a double one moves by the square root of the perturbation, which is eps
     # relative to what the step changes.
     change = float(np.linalg.norm(jacobian - np.eye(len(jacobian)), 2))
     tolerance = float(np.sqrt(np.finfo(float).eps * len(jacobian)) * max(change, 1e-3))
-    return Restpoint(
-        M,
-        w,
-        family,
-        residual,
-        float(np.linalg.norm((turning - turning.T) / 2, 2)),
-        perpendicular[np.argsort(-np.abs(perpendicular), kind="stable")],
-        span_head[np.argsort(-np.abs(span_head), kind="stable")],
-        tolerance,
-    )
+    turn = float(np.linalg.norm((turning - turning.T) / 2, 2))
+    return Restpoint(perpendicular, span_head, tolerance, M, w, family, residual, turn)
 
 
 _NEWTON_STEPS = 60
@@ -326,16 +302,6 @@ _AT_REST_BELOW = 1e-12
 """A step this small, relative to the point, is rounding: eps times the number and size of the words that cancel."""
 _NEAR = 0.25
 """A point farther than this from where a run ended, relatively, is not where it ended."""
-
-
-def _on_family(family: Family, M: Array, w: Array, learner: Learner, alpha: float) -> tuple[Array, Array]:
-    """The point of the family nearest to (M, w)."""
-    if family.id == "any-span":
-        return M, w
-    if family.id == "unit-head":
-        return M, w / (max(float(np.linalg.norm(w)), 1e-300) * np.sqrt(alpha * learner.representation_step))
-    U, _, Vt = np.linalg.svd(M)
-    return U @ Vt / np.sqrt(alpha * learner.head_step), w if family.id == "balanced-any-head" else np.zeros_like(w)
 
 
 def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: float, beta: float) -> Restpoint | None:
@@ -357,7 +323,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
     point = np.concatenate([M.ravel(), w])
     near: list[tuple[float, Array, Array, str]] = []
     for family in fixed_families(learner):
-        nearest = _on_family(family, M, w, learner, alpha)
+        nearest = _on_family(family.id, M, w, learner, alpha)
         distance = float(np.linalg.norm(np.concatenate([nearest[0].ravel(), nearest[1]]) - point))
         if distance <= _NEAR * float(np.linalg.norm(point)):
             near.append((distance, *nearest, family.id))
@@ -371,8 +337,7 @@ def fixed_point_near(learner: Learner, M: Array, w: Array, heads: Array, alpha: 
 
 
 def _at_rest_near(stepped: Callable[[Array], Array], x: Array) -> Array | None:
-    """Gauss–Newton for stepped(y) = y from x, with steps of least norm: none along directions in which all are at rest.
-    """
+    """Gauss–Newton for stepped(y) = y from x by steps of least norm: none along directions in which all are at rest."""
     y, size = x.copy(), float(np.linalg.norm(x))
     with np.errstate(all="ignore"):
         for _ in range(_NEWTON_STEPS):

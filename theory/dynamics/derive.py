@@ -16,16 +16,8 @@ from sympy.matrices.expressions import Identity, Inverse, MatrixExpr, Transpose,
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import DIMENSIONS, matrix_symbol, scalar_symbol
-from metarep.theory.calculus.expressions import (
-    TaskMean,
-    add,
-    evaluate_expression,
-    evaluate_words,
-    latex,
-    mul,
-    text,
-    to_words,
-)
+from metarep.theory.calculus.evaluation import evaluate_expression, evaluate_words
+from metarep.theory.calculus.expressions import TaskMean, add, latex, mul, text, to_words
 from metarep.theory.calculus.resolvent import gradient_with_G, reduce_G
 from metarep.theory.calculus.words import Poly
 
@@ -118,7 +110,8 @@ def task_gradients(learner: Learner) -> tuple[Poly, Poly]:
 
 @dataclass(frozen=True)
 class Program:
-    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of them.
+    """An outer gradient as named intermediates: definitions in order, then the two per-task gradients in terms of
+    them.
     """
 
     definitions: tuple[tuple[str, MatrixExpr], ...]

@@ -65,9 +65,7 @@ def commuting(polynomial: Poly, symbols: Mapping[str, sympy.Symbol]) -> sympy.Ex
     return total
 
 
-#
-# --- -
-# proofs
+# --- proofs
 
 
 def _taken_apart(proof: Proof) -> None:
@@ -79,9 +77,8 @@ def _taken_apart(proof: Proof) -> None:
     proof.equal("the head's part and −ρ", head, -rho_)
 
 
-def parts_proof() -> Proof:
+def parts_proof(proof: Proof) -> None:
     """𝓛 through (R, ρ), and the form that changes along 𝓛 by a sum of squares and one mixed term."""
-    proof = Proof()
     _taken_apart(proof)
     moved_R, moved_rho = reduced(X, -rho)
     proof.equal("R of 𝓛(S, ω) = (X, −ρ): X + (μᵀρ)I", moved_R, X + (mu.T * rho) * identity("s"))
@@ -91,12 +88,10 @@ def parts_proof() -> Proof:
     ) * moved_R + rho * moved_rho.T * 4  # its trace: ⟨J_D R, R'⟩ + 4ρᵀρ', as J_D R = X − 2(ρμᵀ + μρᵀ)
     stated = X * X + (mu.T * rho) * X + rho * rho.T * Sigma * 4
     proof.equal("⟨J_D R, R'⟩ + 4ρᵀρ' and ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X", trace(gain), trace(stated))
-    return proof
 
 
-def determinant_proof() -> Proof:
+def determinant_proof(proof: Proof) -> None:
     """det 𝓛 = det Σ · Π_{i≤j}(δ_i + δ_j)."""
-    proof = Proof()
     _taken_apart(proof)
     R_, rho_ = reduced(a.S, a.omega)
     proof.equal(
@@ -116,10 +111,9 @@ def determinant_proof() -> Proof:
         "𝓛 is the composition of S ↦ S − (μᵀω)I and ρ ↦ ρ + Rμ (unitriangular), of ω ↦ −Σω, of R ↦ J_D R, and of "
         "(X, ρ) ↦ (X + 2(ρμᵀ + μρᵀ), −ρ) (triangular), so det 𝓛 = (−1)^k det Σ · Π(δ_i + δ_j) · (−1)^k"
     )
-    return proof
 
 
-def stability_proof() -> Proof:
+def stability_proof(proof: Proof) -> None:
     """D > 0 implies that every eigenvalue of 𝓛 has positive real part, for all k.
 
     Let 𝓛(S, ω) = −s(S, ω) with Re s ≥ 0. Then ρ = sω, so J_D R + sR = −s(2(ωμᵀ + μωᵀ) + (μᵀω)I) and (Σ + s)ω = Rμ. In
@@ -128,7 +122,6 @@ def stability_proof() -> Proof:
     part ≥ D > 0, so ω ≠ 0 needs 1 + μᵀW⁻¹b = 0. With a_i = 1/(2δ_i + s), κ = Σ μ_j²a_j, g = μᵀW⁻¹μ this is
     1 + 10κ + 8κg = 0, or 1/κ + 10 + 8g = 0: but Re κ > 0 (so Re 1/κ > 0) and Re g ≥ 0.
     """
-    proof = Proof()
     _taken_apart(proof)
     R_, rho_ = reduced(a.S, a.omega)
     # the eigenvalue −s, with s written c: 𝓛_S + sS = 0 and ρ = sω give J_D R + sR + s(2(ωμᵀ + μωᵀ) + (μᵀω)I) = 0
@@ -206,17 +199,16 @@ def stability_proof() -> Proof:
     proof.argued("so Re v*Wv ≥ v*Dv > 0, W is invertible, and with v = W⁻¹μ Re g = Re v*Wv ≥ 0")
     same("Re 1/(2δ_j + s) |2δ_j + s|² = 2δ_j + x > 0, so Re κ > 0", sympy.re(sympy.expand(e + x - sympy.I * y)), e + x)
     proof.argued("1/κ + 10 + 8g, of real part 10 or more, is not zero: no eigenvalue −s with Re s ≥ 0")
-    return proof
 
 
-def inertia_proof() -> Proof:
+def inertia_proof(proof: Proof) -> None:
     """If kμᵀΣ⁻¹μ < 16, 𝓛 has as many eigenvalues with negative real part as there are pairs i ≤ j with δ_i + δ_j < 0.
 
     V = ½⟨R, J_D R⟩ + 2‖ρ‖² is a quadratic form of (S, ω) with as many negative directions as J_D. Along 𝓛 it changes by
     ‖X‖² + 4ρᵀΣρ + (μᵀρ) tr X, X the span's part of 𝓛(S, ω). As (tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ this is
     positive where kμᵀΣ⁻¹μ < 16. By the inertia theorem (Ostrowski and Schneider 1962) 𝓛 has the inertia of V.
     """
-    proof = parts_proof()
+    parts_proof(proof)
     t, k, q, z = sympy.symbols("t k q z", positive=True)  # t = |tr X|, z = |μᵀρ|
     bound = t**2 / k + 4 * z**2 / q - t * z
     square = (t / sympy.sqrt(k) - sympy.sqrt(k) * z / 2) ** 2 + z**2 * (16 - k * q) / (4 * q)
@@ -224,12 +216,10 @@ def inertia_proof() -> Proof:
     proof.argued("(tr X)² ≤ k‖X‖² and (μᵀρ)² ≤ (μᵀΣ⁻¹μ) ρᵀΣρ (Cauchy and Schwarz), so V grows along 𝓛")
     proof.argued("V has as many negative directions as J_D, since (S, ω) ↦ (R, ρ) is invertible")
     proof.argued("a matrix that increases a non-degenerate form V has V's inertia (Ostrowski and Schneider 1962)")
-    return proof
 
 
-def identity_covariance_proof() -> Proof:
+def identity_covariance_proof(proof: Proof) -> None:
     """Heads N(m e_1, I): 𝓛 splits into 2×2 blocks, stable iff m² < 1, for all k."""
-    proof = Proof()
     _taken_apart(proof)
     m = sympy.Symbol("m", positive=True)
     k = 3  # S_11 and ω_1; S_1j and ω_j for each j ≥ 2; S_jl with j, l ≥ 2: three shows each kind, all j ≥ 2 are alike
@@ -261,14 +251,12 @@ def identity_covariance_proof() -> Proof:
     )
     proof.argued("for every k by exchanging the coordinates 2 to k, which leaves the law as it is")
     proof.argued("two eigenvalues with a positive sum have positive real part exactly if their product is positive")
-    return proof
 
 
-def one_dimensional_proof() -> Proof:
+def one_dimensional_proof(proof: Proof) -> None:
     """k = 1: the 2×2 matrix [[2m_2, −2m_3], [−m_1, m_2]] has both eigenvalues in the right half-plane iff m_2² >
     m_1m_3.
     """
-    proof = Proof()
     m_1, m_2, m_3, S, omega, weight, alpha, beta = sympy.symbols("m_1 m_2 m_3 S omega w alpha beta", real=True)
     words = stated_linearisation(get_learner("fo-maml")).expand()
     symbols = {"S": S, "omega": omega, "w_star_i": weight, "alpha": alpha, "beta": beta}
@@ -306,4 +294,3 @@ def one_dimensional_proof() -> Proof:
         "for heads N(μ, σ²) m_2² − m_1m_3 = σ²(σ² − μ²)",
         sympy.expand((m_2**2 - m_1 * m_3).subs(normal) - deviation**2 * (deviation**2 - mean**2)) == 0,
     )
-    return proof

@@ -19,13 +19,13 @@ from sympy.matrices.expressions import MatrixExpr, Transpose
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import matrix_symbol, scalar_symbol
-from metarep.theory.calculus.expressions import TaskMean, add, evaluate_words, mul, to_words
-from metarep.theory.calculus.words import SCALARS, Poly, Rule, zero
+from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.expressions import TaskMean, add, mul, to_words
+from metarep.theory.calculus.words import Poly, Rule, zero
 from metarep.theory.dynamics.derive import scalar_values, task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR
 
-_OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
-BALANCED = (Rule("M", "M'", "", _OVER_ALPHA), Rule("M'", "M", "", _OVER_ALPHA))
+BALANCED = (a.AT_TRUTH, Rule("M'", "M", "", a.OVER_ALPHA))
 """αMMᵀ = αMᵀM = I."""
 
 
@@ -163,15 +163,17 @@ def symmetric_basis(k: int) -> np.ndarray:
     return basis
 
 
-def integer_basis(k: int) -> np.ndarray:
-    """The basis E_ij + E_ji (i < j), E_ii of the symmetric k×k matrices as fractions, (k(k+1)/2, k, k): the coordinates
-    in it are the entries S_ij with i ≤ j.
+def span_bases(k: int, exact: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A basis of the symmetric k×k matrices and its dual, (k(k+1)/2, k, k) each: S = Σ_x ⟨S, dual_x⟩ basis_x.
+
+    In floats ``symmetric_basis``, which is its own dual. Exactly, in fractions, E_ij + E_ji (i < j) and E_ii: the
+    coordinates in that basis are the entries S_ij with i ≤ j.
     """
-    rows, cols = np.triu_indices(k)
-    basis = np.full((rows.size, k, k), Fraction(0))
-    index = np.arange(rows.size)
-    basis[index, rows, cols] = basis[index, cols, rows] = Fraction(1)
-    return basis
+    basis = symmetric_basis(k)
+    if not exact:
+        return basis, basis
+    basis = np.array([Fraction(0), Fraction(1)])[(basis > 0).astype(int)]
+    return basis, basis / np.square(basis).sum((1, 2), keepdims=True)
 
 
 def on_span_and_head(
@@ -183,12 +185,12 @@ def on_span_and_head(
         span, head: k×k symmetric, and k×1.
         k: dimension of the representation.
         arrays, scalars: values of all other letters, as ``evaluate_words`` takes them.
-        exact: fractions, in ``integer_basis``; otherwise floats, in the orthonormal ``symmetric_basis``.
+        exact: fractions; otherwise floats. Either in its basis of ``span_bases``.
 
     Returns:
         Square matrix of size k(k+1)/2 + k; its spectrum does not depend on the basis.
     """
-    basis = integer_basis(k) if exact else symmetric_basis(k)
+    basis, dual = span_bases(k, exact)
     zero, one = (Fraction(0), Fraction(1)) if exact else (0.0, 1.0)
     size = len(basis) + k
     S, omega = np.full((size, k, k), zero), np.full((size, k), zero)
@@ -197,7 +199,7 @@ def on_span_and_head(
     values = {**arrays, "S": S, "omega": omega}
     next_S = evaluate_words(span, values, scalars)
     next_omega = evaluate_words(head, values, scalars)[..., 0]
-    coordinates = next_S[:, *np.triu_indices(k)] if exact else np.tensordot(next_S, basis, axes=([-2, -1], [-2, -1]))
+    coordinates = np.tensordot(next_S, dual, axes=([-2, -1], [-2, -1]))
     return np.concatenate([coordinates, next_omega], axis=-1).T
 
 
@@ -213,16 +215,11 @@ def span_head_matrix(
         head: h = Mw at the fixed point, (k,); None for w = 0.
 
     Returns:
-        ((k(k+1)/2 + k),) * 2 matrix G with (S, ω)⁺ = G(S, ω), in the basis that ``on_span_and_head`` names; the
-        k(k−1)/2 neutral rotations are left out.
+        ((k(k+1)/2 + k),) * 2 matrix G with (S, ω)⁺ = G(S, ω), in the basis that ``span_bases`` names; the k(k−1)/2
+        neutral rotations are left out.
     """
     linear = linearise(learner, head is not None)
     k = heads.shape[0]
     arrays = {"w_star_i": heads, "h": 0 * heads[:, 0] if head is None else head}
     scalars = scalar_values(learner, alpha, beta)
     return on_span_and_head(linear.S, linear.omega, k, arrays, scalars, heads.dtype == object)
-
-
-def evaluates_without_rotation(linear: Linearisation) -> bool:
-    """Whether S⁺, ω⁺ and Y⁺ do not depend on the rotation A, so that (S, ω) is a system of its own."""
-    return not any("A" in part.letters() for part in (linear.S, linear.omega, linear.Y))

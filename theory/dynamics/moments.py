@@ -22,10 +22,10 @@ import numpy as np
 
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.isserlis import INNER, OUTER, expectation, first_query
 from metarep.theory.calculus.traces import BBBB, trace_values
-from metarep.theory.calculus.words import Poly, gradient, identity
+from metarep.theory.calculus.words import SCALARS, Poly, gradient, identity
 from metarep.theory.dynamics.derive import task_gradients
 
 Array = np.ndarray
@@ -159,22 +159,33 @@ def evaluate(polynomial: Poly, arrays: Mapping[str, Array], scalars: Mapping[str
     return evaluate_words(polynomial, {**arrays, **trace_values(polynomial, arrays, {})}, scalars)
 
 
+def _by_variance(polynomial: Poly) -> Poly:
+    """The same with σ² under the name of σ, of which there are only even powers."""
+    place = SCALARS.index("sigma")
+    terms = polynomial.terms.items()
+    return Poly(
+        polynomial.shape,
+        {((*p[:place], p[place] // 2, *p[place + 1 :]), scalars, core): value for (p, scalars, core), value in terms},
+    )
+
+
 def mean_gradients(
-    learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, m_in: Any, sigma: Any
+    learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, m_in: Any, sigma: Any, *, noise: Any = None
 ) -> tuple[Array, Array]:
     """Mean outer gradients (E∇_B, E∇_w) over the samples, in closed form.
 
     Args:
         learner: anil or fo-anil.
-        B: (..., d, k).
-        w: (..., k).
+        B: (..., d, k'), of any width.
+        w: (..., k').
         targets: θ_i as columns, (..., d, n).
         alpha: α.
         m_in: inner samples per task (any number > 0, ``math.inf`` for the population).
         sigma: standard deviation of the label noise.
+        noise: its variance σ² in the place of ``sigma``, which then counts for nothing: where σ is no fraction.
 
     Returns:
-        (..., d, k) and (..., k); floats, or Fractions if everything is.
+        (..., d, k') and (..., k'); floats, or Fractions if everything is.
 
     Raises:
         ValueError: another learner.
@@ -182,8 +193,10 @@ def mean_gradients(
     Source: own derivation.
     """
     arrays = {"B": B, "w": w, "theta_i": targets}
-    scalars = {"alpha": alpha, "m_in": m_in, "sigma": sigma}
     by_B, by_w = mean_task_gradients(learner)
+    if noise is not None:
+        by_B, by_w, sigma = _by_variance(by_B), _by_variance(by_w), noise
+    scalars = {"alpha": alpha, "m_in": m_in, "sigma": sigma}
     return evaluate(by_B, arrays, scalars), evaluate(by_w, arrays, scalars)[..., 0]
 
 

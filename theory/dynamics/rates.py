@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from metarep.sim.learners import META_LEARNERS, Learner, get_learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.dynamics.derive import scalar_values
-from metarep.theory.dynamics.linearise import linearise, span_head_matrix, symmetric_basis
+from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 
 ENVELOPE_C = 0.5
 """The envelope's c. Quoted from memory of the paper, hence a parameter everywhere."""
@@ -167,23 +167,21 @@ def gaussian_head_moments(mean: np.ndarray, covariance: np.ndarray) -> tuple[np.
 
 
 def fo_maml_operator(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> np.ndarray:
-    """Matrix of 𝓛(S, ω) = (SΨ_* + Ψ_*S − 2T(ω), Ψ_*ω − Sw̄_*) in an orthonormal basis of (S, ω).
+    """Matrix of 𝓛(S, ω) = (SΨ_* + Ψ_*S − 2T(ω), Ψ_*ω − Sw̄_*).
 
     FO-MAML's step near the truth is (S, ω) ↦ (S, ω) − αβ𝓛(S, ω); T(ω) = (1/n) Σ (ωᵀw_{*,i})w_{*,i}w_{*,i}ᵀ. Own
     derivation.
 
     Args:
-        first, second, third: the heads' moments w̄_* (k,), Ψ_* (k, k), third (k, k, k).
+        first, second, third: the heads' moments w̄_* (k,), Ψ_* (k, k), third (k, k, k); floats or fractions.
 
     Returns:
-        Square matrix of size k(k+1)/2 + k.
+        Square matrix of size k(k+1)/2 + k, in the basis of (S, ω) that ``span_bases`` names.
     """
-    k = first.size
-    basis = symmetric_basis(k)
-    on_span = basis @ second + second @ basis
-    spans = np.einsum("xab,yab->yx", on_span, basis)
+    basis, dual = span_bases(first.size, second.dtype == object)
+    spans = np.einsum("xab,yab->yx", basis @ second + second @ basis, dual)
     head_from_span = -(basis @ first).T
-    span_from_head = -2 * np.einsum("abc,yab->yc", third, basis)
+    span_from_head = -2 * np.einsum("abc,yab->yc", third, dual)
     return np.block([[spans, span_from_head], [head_from_span, second]])
 
 

@@ -17,7 +17,8 @@ from sympy.matrices.expressions import Identity, MatrixExpr, Transpose
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import DIMENSIONS, matrix_symbol, scalar_symbol
-from metarep.theory.calculus.expressions import TaskMean, add, evaluate_expression, mul, to_words
+from metarep.theory.calculus.evaluation import evaluate_expression
+from metarep.theory.calculus.expressions import TaskMean, add, mul, to_words
 from metarep.theory.calculus.words import Poly, Rule, identity, zero
 from metarep.theory.dynamics.derive import adapted_parameters, derive, task_gradients
 

@@ -1,4 +1,4 @@
-"""What checking found: profiles, evidence, findings and the status computed from them; instances as plain data."""
+"""What checking found: profiles, evidence, findings and the status computed from them; examples as plain data."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -11,14 +11,13 @@ from metarep.theory.claims.record import Claim, Example, Verdict
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
 EXACT_SHARE = 0.25
-"""Exact instances per float instance: rational arithmetic is slow, and one instance of it already has tolerance zero.
-"""
+"""Exact examples per float example: rational arithmetic is slow, and one example of it already has tolerance zero."""
 
 
 @dataclass(frozen=True)
 class Profile:
-    """How hard to look: ``effort`` multiplies every claim's number of instances; ``seed`` fixes all randomness;
-    ``most_shrinks`` bounds the instances tried to make a counterexample smaller (None: as Hypothesis does).
+    """How hard to look: ``effort`` multiplies every claim's number of examples; ``seed`` fixes all randomness;
+    ``most_shrinks`` bounds the examples tried to make a counterexample smaller (None: as Hypothesis does).
     """
 
     name: str = "default"
@@ -76,7 +75,7 @@ class Finding:
         return next((item for item in self.evidence if item.verdict == Verdict.REFUTED), None)
 
     def failure_message(self, file: str | None = None) -> str:
-        """Claim, source, shrunk instance, margin, and a snippet that runs it again; for whoever sees it fail. ``file``
+        """Claim, source, shrunk example, margin, and a snippet that runs it again; for whoever sees it fail. ``file``
         is the user's file that the claim is from, if it is not the catalogue's.
         """
         lines = [
@@ -86,7 +85,7 @@ class Finding:
         ]
         bad = self.counterexample
         if bad is not None:
-            lines.append(f"  found by:  {bad.kind} after {bad.examples} instances: {bad.why}")
+            lines.append(f"  found by:  {bad.kind} after {bad.examples} examples: {bad.why}")
             if bad.counterexample is not None:
                 lines += [f"    {name} = {shown(value)}" for name, value in bad.counterexample.items()]
                 if bad.worst_margin is not None:
@@ -94,8 +93,8 @@ class Finding:
                 lines += self._again(bad.counterexample, file)
         return "\n".join(lines)
 
-    def _again(self, instance: Example, file: str | None) -> list[str]:
-        """Lines that say how to run the instance again."""
+    def _again(self, example: Example, file: str | None) -> list[str]:
+        """Lines that say how to run the example again."""
         if self.claim.check is None:
             return ["  to run it again, as a whole:", f"    metarep verify {self.claim.id}"]
         lines, named = ["  to run it again:", "    from metarep.theory.engine import replay"], repr(self.claim.id)
@@ -106,14 +105,14 @@ class Finding:
                 f"    own = {{claim.id: claim for claim in load_own_claims({file!r}, catalogue())}}",
             ]
             named = f"own[{named}]"
-        return [*lines, f"    print(replay({named}, {encode(instance)!r}))"]
+        return [*lines, f"    print(replay({named}, {encode(example)!r}))"]
 
 
-# --- instances as plain data
+# --- examples as plain data
 
 
 def encode(value: Any) -> Any:
-    """An instance as JSON data: fractions become 'p/q' strings, arrays become lists."""
+    """An example as JSON data: fractions become 'p/q' strings, arrays become lists."""
     if isinstance(value, dict):
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -144,7 +143,7 @@ def _is_fraction(string: str) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value of an instance as a person writes it."""
+    """A value of an example as a person writes it."""
     if isinstance(value, list | tuple):
         return "[" + ", ".join(shown(item) for item in value) + "]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -59,7 +59,7 @@ def verify(
         claim: the record.
         implementation: whose update maps and distances the checks run on; a proof does not look at it.
         profile: effort and seed; the default profile unless given.
-        examples: number of float instances instead of the claim's own times the profile's effort.
+        examples: number of float examples instead of the claim's own times the profile's effort.
         kinds: which kinds of evidence to gather.
     """
     profile = profile or Profile()
@@ -82,11 +82,11 @@ def verify(
     return Finding(claim, implementation.name, tuple(evidence), time.perf_counter() - started)
 
 
-def replay(claim: str | Claim, instance: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:
-    """Check one claim, or the catalogue's of that id, on one stored instance (of a report, of a failure message) again.
+def replay(claim: str | Claim, example: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:
+    """Check one claim, or the catalogue's of that id, on one stored example (of a report, of a failure message) again.
 
     Raises:
-        ValueError: no such claim, or one without a check on instances.
+        ValueError: no such claim, or one without a check on examples.
     """
     from metarep.theory.claims import get_claim  # the catalogue's claims may use the engine's helpers
 
@@ -94,7 +94,7 @@ def replay(claim: str | Claim, instance: dict[str, Any], implementation: Impleme
     if claim.check is None:
         how = "measured" if claim.measure else "proved"
         raise ValueError(
-            f"claim {claim.id!r} is {how}, not checked on instances; allowed: one that is "
+            f"claim {claim.id!r} is {how}, not checked on examples; allowed: one that is "
             f"(metarep verify {claim.id} runs it as a whole)"
         )
-    return claim.check(decode(instance), implementation)
+    return claim.check(decode(example), implementation)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -16,24 +17,32 @@ from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 
-try:
-    from hypothesis.internal.conjecture import providers
-    from hypothesis.internal.constants_ast import Constants
 
-    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = hasattr(providers, "_get_local_constants")
-except ImportError:
-    LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = False
+def _internals() -> tuple[Any, Any] | None:
+    """Hypothesis' module ``providers`` and class ``Constants``, if they have what ``_same_draws_everywhere`` needs."""
+    try:
+        from hypothesis.internal.conjecture import providers
+        from hypothesis.internal.constants_ast import Constants
+    except ImportError:
+        return None
+    return (providers, Constants) if hasattr(providers, "_get_local_constants") else None
+
+
+_INTERNALS = _internals()
+LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = _INTERNALS is not None
 """Whether this version of Hypothesis has the function that ``_same_draws_everywhere`` replaces. Without it everything
-works, but a seed gives the same instances only where the same modules are imported."""
+works, but a seed gives the same examples only where the same modules are imported.
+"""
 
 
 class _ViolatedError(AssertionError):
-    """Raised inside a search so that Hypothesis shrinks the instance; never leaves this module."""
+    """Raised inside a search so that Hypothesis shrinks the example; never leaves this module."""
 
 
 class _EnoughError(KeyboardInterrupt):
     """Raised inside a search to end it at once: Hypothesis lets an interruption through, and nothing else. Never leaves
-    this module."""
+    this module.
+    """
 
 
 @dataclass
@@ -41,7 +50,7 @@ class _Search:
     examples: int = 0
     shrinks: int = 0
     tolerant: bool = False
-    worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, instance, comparison)
+    worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
     violation: tuple[Example, Comparison] | None = None
 
 
@@ -56,11 +65,12 @@ def _same_draws_everywhere() -> Iterator[None]:
     """Keep Hypothesis from mixing into its draws the constants that it finds in the source of local modules.
 
     It takes them from whatever happens to be imported, so that a run from the command line, from pytest and from an
-    installed package would try different instances with the same seed. There is no public switch for this.
+    installed package would try different examples with the same seed. There is no public switch for this.
     """
-    if not LOCAL_CONSTANTS_CAN_BE_KEPT_OUT:
+    if _INTERNALS is None:
         yield
         return
+    providers, Constants = _INTERNALS
     original = providers._get_local_constants
     providers._get_local_constants = Constants
     providers.CONSTANTS_CACHE.cache.clear()
@@ -95,20 +105,20 @@ def _run_search(
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
     )
     @hypothesis.given(strategy)
-    def one(instance: Example) -> None:
+    def one(example: Example) -> None:
         if found.violation is not None and profile.most_shrinks is not None:
             if found.shrinks >= profile.most_shrinks:
                 raise _EnoughError
             found.shrinks += 1
-        comparison = check(instance)
+        comparison = check(example)
         if found.violation is None:
             found.examples += 1
             found.tolerant |= comparison.tolerance != 0
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
-                found.worst = (*rank, instance, comparison)
+                found.worst = (*rank, example, comparison)
         if not comparison.holds:
-            found.violation = (instance, comparison)
+            found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
         if target and np.isfinite(comparison.margin):
             hypothesis.target(-comparison.margin)
@@ -122,13 +132,13 @@ def _run_search(
     return found
 
 
-def _evaluated(claim: Claim, check: Check, instance: Example, implementation: Implementation) -> Comparison:
+def _evaluated(claim: Claim, check: Check, example: Example, implementation: Implementation) -> Comparison:
     """The check's comparison; arithmetic that breaks down on what an implementation returned is a violation, not a
-    crash, and so is any other error that the reference does not bring about on the same instance.
+    crash, and so is any other error that the reference does not bring about on the same example.
     """
     try:
         with nullcontext() if implementation is REFERENCE else np.errstate(all="ignore"):
-            found = check(instance, implementation)
+            found = check(example, implementation)
         if not isinstance(found, Comparison):
             raise ClaimError(f"the check of claim {claim.id!r} returned {type(found).__name__}; allowed: a Comparison")
         return found
@@ -137,17 +147,17 @@ def _evaluated(claim: Claim, check: Check, instance: Example, implementation: Im
     except (ValueError, IndexError) as error:
         if isinstance(error, AdapterError | ClaimError):
             raise
-        if implementation is REFERENCE or _breaks_down(check, instance, implementation.eps):
-            error.add_note(f"in the check of claim {claim.id} on {instance!r}")
+        if implementation is REFERENCE or _breaks_down(check, example, implementation.eps):
+            error.add_note(f"in the check of claim {claim.id} on {example!r}")
             raise
         what = f"what the step returned cannot be compared ({type(error).__name__}: {error})"
     return Comparison(float("nan"), 0.0, 0.0, what)
 
 
-def _breaks_down(check: Check, instance: Example, eps: float) -> bool:
+def _breaks_down(check: Check, example: Example, eps: float) -> bool:
     """Whether the check fails with an error for the reference, too: then the claim is at fault."""
     try:
-        check(instance, replace(REFERENCE, eps=eps))
+        check(example, replace(REFERENCE, eps=eps))
     except (ValueError, IndexError):
         return True
     return False
@@ -162,34 +172,34 @@ def searched(
     examples: int,
     profile: Profile,
 ) -> Evidence:
-    """Search the instances of one strategy for a violation of the claim; the evidence is what was found.
+    """Search the examples of one strategy for a violation of the claim; the evidence is what was found.
 
     Raises:
-        ClaimError: the check of exact instances allows a tolerance, or a check returns no comparison.
+        ClaimError: the check of exact examples allows a tolerance, or a check returns no comparison.
     """
     inequality = claim.kind == "inequality"
     found = _run_search(
         strategy,
-        lambda instance: _evaluated(claim, check, instance, implementation),
+        lambda example: _evaluated(claim, check, example, implementation),
         examples,
         seed_of(claim.id, kind, profile.seed),
         target=inequality and kind == "floats",
         profile=profile,
     )
     if found.violation is not None:
-        instance, comparison = found.violation
+        example, comparison = found.violation
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
-            counterexample=instance, why=_why(comparison), strain=comparison.strain,
+            counterexample=example, why=_why(comparison), strain=comparison.strain,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None:
-        return Evidence(kind, Verdict.NOT_RUN, 0, why="no instance was generated")
-    margin, strain, instance, comparison = found.worst
+        return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
+    margin, strain, example, comparison = found.worst
     return Evidence(
-        kind, verdict, found.examples, margin if inequality else None, instance, why=comparison.why, strain=-strain
+        kind, verdict, found.examples, margin if inequality else None, example, why=comparison.why, strain=-strain
     )
 
 

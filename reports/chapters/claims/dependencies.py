@@ -6,28 +6,28 @@ those that it rests on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from metarep.reports.chapters.claims.records import ClaimRecord
 from metarep.reports.chapters.claims.table import stem_and_learner
 
-Record = dict[str, Any]
 
-
-def ancestors(claims: Sequence[Record]) -> dict[str, tuple[str, ...]]:
-    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the
-    given ones are left out."""
-    place = {claim["id"]: index for index, claim in enumerate(claims)}
+def ancestors(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
+    """All that each claim rests on, directly or not, in the order of the catalogue; claims that are not among the given
+    ones are left out.
+    """
+    place = {claim.id: index for index, claim in enumerate(claims)}
     found: dict[str, set[str]] = {}
     for claim in claims:
-        bases = [base for base in claim["rests_on"] if base in place]
-        found[claim["id"]] = set(bases).union(*(found[base] for base in bases))
+        bases = [base for base in claim.rests_on if base in place]
+        found[claim.id] = set(bases).union(*(found[base] for base in bases))
     return {claim: tuple(sorted(bases, key=place.__getitem__)) for claim, bases in found.items()}
 
 
-def refuted_bases(claims: Sequence[Record]) -> dict[str, tuple[str, ...]]:
+def refuted_bases(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
     """For each claim the refuted ones among its ancestors: its own evidence stands, what it was concluded from does
-    not."""
-    refuted = {claim["id"] for claim in claims if claim["status"] == "REFUTED"}
+    not.
+    """
+    refuted = {claim.id for claim in claims if claim.status == "REFUTED"}
     return {claim: tuple(base for base in bases if base in refuted) for claim, bases in ancestors(claims).items()}
 
 
@@ -44,34 +44,34 @@ class Family:
 
     label: str
     chapter: str
-    members: tuple[Record, ...]
+    members: tuple[ClaimRecord, ...]
     rests_on: tuple[int, ...]
     above: frozenset[int]
     depth: int
 
 
-def families(claims: Sequence[Record]) -> list[Family]:
+def families(claims: Sequence[ClaimRecord]) -> list[Family]:
     """The families of the claims that have relations, in the order of the catalogue.
 
     Members of a family may rest on each other (then they are of different depth, and the edge between them is not
     drawn).
     """
-    known = {claim["id"] for claim in claims}
-    related = {base for claim in claims for base in claim["rests_on"] if base in known}
-    related |= {claim["id"] for claim in claims if related & set(claim["rests_on"])}
-    groups: dict[tuple[str, str], list[Record]] = {}
+    known = {claim.id for claim in claims}
+    related = {base for claim in claims for base in claim.rests_on if base in known}
+    related |= {claim.id for claim in claims if related & set(claim.rests_on)}
+    groups: dict[tuple[str, str], list[ClaimRecord]] = {}
     for claim in claims:
-        if claim["id"] in related:
-            groups.setdefault((claim["chapter"], stem_and_learner(claim["id"])[0]), []).append(claim)
-    home = {claim["id"]: place for place, members in enumerate(groups.values()) for claim in members}
+        if claim.id in related:
+            groups.setdefault((claim.chapter, stem_and_learner(claim.id)[0]), []).append(claim)
+    home = {claim.id: place for place, members in enumerate(groups.values()) for claim in members}
     direct = [
-        {home[base] for claim in members for base in claim["rests_on"] if base in home} - {place}
+        {home[base] for claim in members for base in claim.rests_on if base in home} - {place}
         for place, members in enumerate(groups.values())
     ]
     above, depth = _closure(direct)
     return [
         Family(
-            (stem if len(members) > 1 else members[0]["id"]).strip("-"),
+            (stem if len(members) > 1 else members[0].id).strip("-"),
             chapter,
             tuple(members),
             tuple(sorted(base for base in direct[place] if not any(base in above[other] for other in direct[place]))),

@@ -1,51 +1,24 @@
 """Drawings of how claims rest on each other, as SVG with links: all families by depth, one claim's ancestors alone.
 
-Colours are classes of the page's style (``verdict`` and the status), so that drawings follow light and dark; files get
-``FILE_STYLE``. Nodes are ordinary links, so the keyboard reaches them in reading order.
+Nodes are ordinary links, so the keyboard reaches them in reading order.
 """
 
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from metarep.reports.chapters.claims.dependencies import (
-    Family,
-    Record,
-    ancestors,
-    families,
-    refuted_bases,
-)
+from metarep.reports.chapters.chapter import Chapter, Results
+from metarep.reports.chapters.claims.dependencies import Family, ancestors, families, refuted_bases
+from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, claim_links
+from metarep.reports.page import blocks as b
+from metarep.reports.page.drawings import FILE_STYLE, STYLE, label_width
+from metarep.reports.page.output import as_csv
 
 MARKS = {"PROVED": "P", "EXACT": "E", "SUPPORTED": "S", "MEASURED": "M", "REFUTED": "✕", "NOT_RUN": "?"}
 """A letter in each node's disc, so that colour is not the only sign."""
 
-FILE_STYLE = """
-.deps{background:#fcfcfa;color:#1d2430;font-family:system-ui,sans-serif}
-.proved{--c:#0f6b46}.exact{--c:#17608f}.supported{--c:#5a4fa2}.measured{--c:#8a5a00}.refuted{--c:#b3261e}
-.not_run{--c:#59616e}.deps{--ground:#fcfcfa;--ink:#1d2430;--soft:#59616e;--edge:#c6c8c9;--refuted:#b3261e;--link:#0b5a8f}
-"""
-"""What a drawing needs where no page is around it."""
-
-STYLE = """
-.deps text{font-size:11px;fill:var(--ink)}
-.deps text.chapter{font-size:10px;font-weight:600;fill:var(--soft)}
-.deps a{cursor:pointer;text-decoration:none}
-.deps a:hover text,.deps a:focus-visible text{text-decoration:underline}
-.deps a:focus-visible{outline:2px solid var(--link);outline-offset:1px}
-.deps circle{fill:var(--c);stroke:var(--ground);stroke-width:1}
-.deps text.mark{font-size:8.5px;font-weight:700;fill:var(--ground);text-anchor:middle}
-.deps .label,.deps .chapter{paint-order:stroke;stroke:var(--ground);stroke-width:3px;stroke-linejoin:round}
-.deps circle.ring{fill:none;stroke:var(--refuted);stroke-width:1.6}
-.deps .undermined .label,.deps .undermined text.note{fill:var(--refuted)}
-.deps .edge{fill:none;stroke:var(--edge);stroke-width:1}
-.deps .edge.broken{stroke:var(--refuted);stroke-dasharray:5 3}
-.deps:has(.node:hover) .edge,.deps:has(.node:focus-within) .edge{stroke-opacity:.35}
-"""
-"""Of every drawing, in pages and in files."""
-
 _LINE, _GAP, _CHAPTER = 13.0, 7.0, 16.0
 _DISC = 15.0
-_NARROW, _WIDE = frozenset("iljft-r"), frozenset("mw")
 _LONGEST = 20
 """Letters of a label's line."""
 
@@ -57,18 +30,6 @@ class Drawing:
     svg: str
     alt: str
     style: str = ""
-
-
-def as_file(drawing: Drawing, page: str) -> str:
-    """The drawing as a file of its own whose links lead to that page."""
-    style = f"<style>{FILE_STYLE}{STYLE}{drawing.style}</style>"
-    text = drawing.svg.replace('href="#', f'href="{page}#').replace(">", f">{style}", 1)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'
-
-
-def label_width(text: str) -> float:
-    """How wide a label is in DejaVu Sans, the widest of the usual fonts: no reader's font sticks out."""
-    return sum(4.4 if letter in _NARROW else 10.6 if letter in _WIDE else 7.0 for letter in text)
 
 
 def _lines(label: str) -> list[str]:
@@ -85,24 +46,24 @@ def _verdict(status: str) -> str:
     return status.lower().replace("_", " ")
 
 
-def _title(claim: Record, bad: Sequence[str]) -> str:
-    news = "" if claim["as_expected"] else f", expected {_verdict(claim['expected'])}"
+def _title(claim: ClaimRecord, bad: Sequence[str]) -> str:
+    news = "" if claim.as_expected else f", expected {_verdict(claim.expected)}"
     carried = f"; rests on {', '.join(bad)}, which is refuted" if bad else ""
-    return f"{claim['id']}: {_verdict(claim['status'])}{news}{carried}"
+    return f"{claim.id}: {_verdict(claim.status)}{news}{carried}"
 
 
-def _disc(claim: Record, x: float, y: float, bad: Sequence[str] = ()) -> str:
+def _disc(claim: ClaimRecord, x: float, y: float, bad: Sequence[str] = ()) -> str:
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7.4"/>' if bad else ""
     return ring + (
-        f'<g class="{claim["status"].lower()}"><circle cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
-        f'<text class="mark" x="{x:.1f}" y="{y + 3:.1f}">{MARKS[claim["status"]]}</text></g>'
+        f'<g class="{claim.status.lower()}"><circle cx="{x:.1f}" cy="{y:.1f}" r="6"/>'
+        f'<text class="mark" x="{x:.1f}" y="{y + 3:.1f}">{MARKS[claim.status]}</text></g>'
     )
 
 
-def _link(claim: Record, bad: Sequence[str], inside: str) -> str:
+def _link(claim: ClaimRecord, bad: Sequence[str], inside: str) -> str:
     title = html.escape(_title(claim, bad))
     broken = ' class="undermined"' if bad else ""
-    return f'<a href="#claim-{claim["id"]}" aria-label="{title}"{broken}><title>{title}</title>{inside}</a>'
+    return f'<a href="#claim-{claim.id}" aria-label="{title}"{broken}><title>{title}</title>{inside}</a>'
 
 
 def _label(lines: Sequence[str], x: float, y: float) -> str:
@@ -113,7 +74,7 @@ def _label(lines: Sequence[str], x: float, y: float) -> str:
     return f'<text class="label">{spans}</text>'
 
 
-# --- all claims -------------------------------------------------------------------------------------------------------
+# --- all claims
 
 
 @dataclass(frozen=True)
@@ -138,7 +99,8 @@ def _size(family: Family) -> tuple[tuple[str, ...], float, float]:
 
 def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, float, float]], float, float]:
     """(place of each family, chapter captions with their places, width, height): a column for each depth, in it the
-    chapters in their order."""
+    chapters in their order.
+    """
     places: dict[int, _Place] = {}
     captions = []
     x, bottom = 8.0, 0.0
@@ -167,7 +129,8 @@ def _layout(found: Sequence[Family]) -> tuple[list[_Place], list[tuple[str, floa
 
 def _edge(below: _Place, above: _Place) -> str:
     """From what is rested on to what rests on it: straight out of its column, so that no label of it is crossed, then a
-    curve."""
+    curve.
+    """
     start, x1, y1 = below.x + below.width + 3, below.reach, below.y + _LINE / 2
     x2, y2 = above.x - 4, above.y + _LINE / 2
     bend = max(22.0, 0.4 * (x2 - x1))
@@ -175,7 +138,7 @@ def _edge(below: _Place, above: _Place) -> str:
     return f"M{start:.0f} {y1:.0f}{out}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
 
 
-def claims_graph(claims: Sequence[Record]) -> Drawing | None:
+def claims_graph(claims: Sequence[ClaimRecord]) -> Drawing | None:
     """All claims that have relations, claims that differ in the learner alone as one node with a disc for each; None
     where no claim has any.
 
@@ -194,15 +157,15 @@ def claims_graph(claims: Sequence[Record]) -> Drawing | None:
     for index, family in enumerate(found):
         for base in family.rests_on:
             wounded = bool(
-                {c["id"] for c in found[base].members if c["status"] == "REFUTED" or bad[c["id"]]}
-                & {name for c in family.members for name in c["rests_on"]}
+                {c.id for c in found[base].members if c.status == "REFUTED" or bad[c.id]}
+                & {name for c in family.members for name in c.rests_on}
             )
             seen_from = " ".join(f"u{node}" for node in (index, *over[index]))
             kind = "edge broken" if wounded else "edge"
             edges.append(f'<path class="{kind} {seen_from}" d="{_edge(places[base], places[index])}"/>')
     nodes = [_node(index, family, places[index], bad) for index, family in enumerate(found)]
     chapters = [f'<text class="chapter" x="{x:.1f}" y="{y:.1f}">{html.escape(text)}</text>' for text, x, y in captions]
-    refuted = [claim["id"] for claim in claims if claim["status"] == "REFUTED"]
+    refuted = [claim.id for claim in claims if claim.status == "REFUTED"]
     drawn = sum(len(family.members) for family in found)
     alt = f"{drawn} claims in {len(found)} nodes, in columns by how much they rest on; what each rests on is also "
     alt += "listed in its section. " + (
@@ -228,39 +191,39 @@ def _node(index: int, family: Family, place: _Place, bad: Mapping[str, Sequence[
     y = place.y + _LINE / 2
     if len(family.members) == 1:
         (claim,) = family.members
-        inside = _disc(claim, place.x + 6, y, bad[claim["id"]]) + _label(place.lines, place.x + _DISC + 2, y)
-        return f'<g class="node n{index}">{_link(claim, bad[claim["id"]], inside)}</g>'
+        inside = _disc(claim, place.x + 6, y, bad[claim.id]) + _label(place.lines, place.x + _DISC + 2, y)
+        return f'<g class="node n{index}">{_link(claim, bad[claim.id], inside)}</g>'
     discs_at = place.y + _LINE * len(place.lines) + 7
     discs = "".join(
-        _link(claim, bad[claim["id"]], _disc(claim, place.x + 6 + _DISC * order, discs_at, bad[claim["id"]]))
+        _link(claim, bad[claim.id], _disc(claim, place.x + 6 + _DISC * order, discs_at, bad[claim.id]))
         for order, claim in enumerate(family.members)
     )
     return f'<g class="node n{index}">{_label(place.lines, place.x, y)}{discs}</g>'
 
 
-# --- one claim --------------------------------------------------------------------------------------------------------
+# --- one claim
 
 
-def ancestors_graph(claims: Sequence[Record], claim_id: str) -> Drawing | None:
+def ancestors_graph(claims: Sequence[ClaimRecord], claim_id: str) -> Drawing | None:
     """A claim and all that it rests on, a line each, arcs beside them; None where it rests on nothing."""
     above = ancestors(claims)[claim_id]
     if not above:
         return None
     bad = refuted_bases(claims)
-    record = {claim["id"]: claim for claim in claims}
+    record = {claim.id: claim for claim in claims}
     rows = [*above, claim_id]
     at = {name: 12.0 + 20.0 * row for row, name in enumerate(rows)}
     reach = {
         (base, name): abs(rows.index(name) - rows.index(base))
         for name in rows
-        for base in record[name]["rests_on"]
+        for base in record[name].rests_on
         if base in at
     }
     left = 10.0 + 8.0 * min(max(reach.values(), default=1), 9)
     arcs = []
     for (base, name), span in reach.items():
         out = left - 8 - 8.0 * min(span, 9)
-        wounded = record[base]["status"] == "REFUTED" or bad[base]
+        wounded = record[base].status == "REFUTED" or bad[base]
         arcs.append(
             f'<path class="edge{" broken" if wounded else ""}" d="M{left - 2:.0f} {at[base]:.0f}'
             f'C{out:.0f} {at[base]:.0f} {out:.0f} {at[name]:.0f} {left - 2:.0f} {at[name]:.0f}"/>'
@@ -281,3 +244,47 @@ def ancestors_graph(claims: Sequence[Record], claim_id: str) -> Drawing | None:
         f"<g>{''.join(arcs)}</g>{''.join(nodes)}</svg>"
     )
     return Drawing(svg, alt)
+
+
+# --- the chapter
+
+
+def graph_section(results: Results) -> b.Section | None:
+    """How the claims rest on each other; None where none does."""
+    claims = results.claims
+    drawing = claims_graph(claims)
+    if drawing is None:
+        return None
+    drawn = {claim.id for family in families(claims) for claim in family.members}
+    alone = [claim.id for claim in claims if claim.id not in drawn]
+    carried = refuted_bases(claims)
+    refuted = {base for bases in carried.values() for base in bases}
+    news: b.Block = (
+        b.Items(
+            tuple(
+                f"[[REFUTED]] {claim_link(base)}: on it rest {claim_links(c for c in carried if base in carried[c])}"
+                for base in carried
+                if base in refuted
+            )
+        )
+        if refuted
+        else b.Paragraph("No claim rests on a refuted one.")
+    )
+    caption = (
+        "Each column rests on those to its left; claims that differ in the learner alone share a name. "
+        "P proved, E exact, S supported, M measured, ✕ refuted; a red ring marks a claim that rests on a refuted "
+        "one. Lines that follow from others are left out. Pointing at a name, or tabbing to it, brings out what it "
+        "rests on; a disc leads to its claim, where its ancestors are shown alone."
+    )
+    if alone:
+        caption += f" Alone: {claim_links(alone)}."
+    style = f"<style>{FILE_STYLE}{STYLE}{drawing.style}</style>"
+    linked = drawing.svg.replace('href="#', 'href="../report.html#').replace(">", f">{style}", 1)
+    file = f'<?xml version="1.0" encoding="utf-8"?>\n{linked}\n'
+    edges = [(claim.id, claim.status, base) for claim in claims for base in claim.rests_on or ("",)]
+    data = ("claims-graph.csv", as_csv(("claim", "status", "rests on"), edges))
+    picture = b.Graph("claims-graph", drawing.svg, drawing.style, caption, drawing.alt, file, data=data)
+    return b.Section("graph", "What rests on what", (news, picture), short="Graph")
+
+
+CHAPTER = Chapter(graph_section)

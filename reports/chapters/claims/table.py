@@ -1,6 +1,7 @@
 """The catalogue as one Markdown table, a row a chapter: what README shows."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Claim
@@ -15,7 +16,7 @@ def stem_and_learner(claim_id: str) -> tuple[str, str]:
     return claim_id.removesuffix(ending), ending
 
 
-def _families(claims: list[Claim]) -> list[str]:
+def families(claims: Iterable[Claim]) -> list[str]:
     """Ids, those that differ in the learner alone written once: ``update-{anil,fo-anil,...}``."""
     found: dict[str, list[str]] = {}
     for claim in claims:
@@ -36,5 +37,5 @@ def markdown_table() -> str:
     for chapter, claims in chapters.items():
         verdicts = Counter(claim.expected.value for claim in claims)
         expected = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items())
-        rows.append(f"| {chapter} | {', '.join(_families(claims))} | {expected} |")
+        rows.append(f"| {chapter} | {', '.join(families(claims))} | {expected} |")
     return "\n".join([HEADER, *rows])

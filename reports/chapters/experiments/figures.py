@@ -1,15 +1,30 @@
 """The paper's experiments as figures and tables."""
 
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarep.reports.page import style as figures
+from metarep.reports.chapters.chapter import LearnerName, Size, Steps, Trials
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.output import as_csv
-from metarep.sim.experiments import CurveResult, Experiment
+from metarep.reports.page.style import (
+    COLOURS,
+    ENVELOPE_COLOUR,
+    INK,
+    SERIES,
+    draw_trials,
+    log_axis,
+    lowest_shown,
+    mark_divergence,
+    middle,
+    new_figure,
+    style,
+)
+from metarep.sim.experiments import CurveResult, Experiment, get_experiment, run_experiment
 from metarep.sim.learners import META_LEARNERS
 from metarep.theory.dynamics.rates import envelope, initial_margin
 
@@ -19,7 +34,8 @@ CSV_RECORDS = 250
 
 def experiment_csv(results: list[CurveResult]) -> str:
     """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome; the envelope where a
-    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial."""
+    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial.
+    """
     rows: list[tuple[Any, ...]] = [
         (
             r.panel,
@@ -54,26 +70,56 @@ def _thinned(steps: np.ndarray) -> list[tuple[int, int]]:
     return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
 
 
-def summary(results: list[CurveResult]) -> list[dict[str, Any]]:
-    """Per curve: the median distance at the end (of the trials that did not diverge) and how many ended how."""
+@dataclass(frozen=True)
+class CurveSummary:
+    """Where the trials of one curve of an experiment ended."""
+
+    panel: str
+    """The panel; '-fixed' at its end: tasks are kept."""
+    curve: str
+    """The curve's label."""
+    learner: LearnerName
+    tasks: Literal["fixed", "fresh"]
+    """Whether tasks are kept or drawn afresh at every step."""
+    steps: Steps
+    trials: Trials
+    median_dist: float | None
+    """Median distance at the end of the trials that did not diverge."""
+    largest_dist: float | None
+    """The largest."""
+    smallest_dist: float | None
+    """The smallest."""
+    outcomes: dict[str, Size]
+    """How many trials ended how."""
+
+    @property
+    def missed(self) -> int:
+        """How many trials did not converge."""
+        return self.trials - self.outcomes.get("converged", 0)
+
+
+def summary(results: Iterable[CurveResult]) -> tuple[CurveSummary, ...]:
+    """Per curve: the distances at the end and how many trials ended how."""
     rows = []
     for result in results:
-        last = result.dist[-1][np.isfinite(result.dist[-1])]
-        rows.append(
-            {
-                "panel": result.panel,
-                "curve": result.curve.label,
-                "learner": result.curve.learner,
-                "tasks": result.curve.setting.tasks,
-                "steps": result.curve.setting.steps,
-                "trials": result.curve.setting.trials,
-                "median_dist": float(np.median(last)) if last.size else None,
-                "largest_dist": float(last.max()) if last.size else None,
-                "smallest_dist": float(last.min()) if last.size else None,
-                "outcomes": dict(sorted(Counter(outcome.value for outcome in result.outcomes).items())),
-            }
+        last, setting = result.dist[-1][np.isfinite(result.dist[-1])], result.curve.setting
+        ends = (float(np.median(last)), float(last.max()), float(last.min())) if last.size else (None, None, None)
+        outcomes = dict(sorted(Counter(outcome.value for outcome in result.outcomes).items()))
+        fixed = (result.panel, result.curve.label, result.curve.learner, setting.tasks, setting.steps, setting.trials)
+        rows.append(CurveSummary(*fixed, *ends, outcomes))
+    return tuple(rows)
+
+
+def run_named(name: str, seed: int, steps: int | None = None) -> list[CurveResult]:
+    """An experiment by its name, with so many steps if they are given."""
+    experiment = get_experiment(name)
+    if steps is not None:
+        panels = tuple(
+            replace(panel, curves=tuple(replace(c, setting=replace(c.setting, steps=steps)) for c in panel.curves))
+            for panel in experiment.panels
         )
-    return rows
+        experiment = replace(experiment, panels=panels)
+    return run_experiment(experiment, seed)
 
 
 def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> list[Named]:
@@ -85,7 +131,7 @@ def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> li
     ]
 
 
-# --- Figure 1 ---------------------------------------------------------------------------------------------------------
+# --- Figure 1
 
 
 def envelopes(result: CurveResult) -> np.ndarray:
@@ -121,8 +167,8 @@ def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: 
     """The three panels of Figure 1 as figures of their own, for pages that lay them out by the width there is."""
     panels = []
     for name in _FIGURE_1_PANELS:
-        with figures.style():
-            figure = figures.new_figure(3.9, 3.5)
+        with style():
+            figure = new_figure(3.9, 3.5)
             axes = figure.subplots()
             _draw_panel(axes, experiment, results, name, suffix)
             axes.set_ylabel("dist(B, B$_*$)")
@@ -131,8 +177,8 @@ def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: 
 
 
 def _figure_1(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
-    with figures.style():
-        figure = figures.new_figure(11.2, 3.7)
+    with style():
+        figure = new_figure(11.2, 3.7)
         row = figure.subplots(1, 3, sharey=True)
         for axes, name in zip(row, _FIGURE_1_PANELS, strict=True):
             _draw_panel(axes, experiment, results, name, suffix)
@@ -149,14 +195,10 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
         # First-order learners lie on their exact ones: dashes on top of full lines show both.
         order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
         title = LEARNER_TITLES[result.curve.learner]
-        figures.draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
-        figures.mark_divergence(
-            axes, result.steps, result.dist, result.diverged_at, figures.COLOURS[result.curve.learner]
-        )
-    lowest = figures.lowest_shown(
-        *(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix))
-    )
-    figures.log_axis(axes, lowest)
+        draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
+        mark_divergence(axes, result.steps, result.dist, result.diverged_at, COLOURS[result.curve.learner])
+    lowest = lowest_shown(*(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix)))
+    log_axis(axes, lowest)
     last = int(group[0].steps[-1])
     axes.set_xlim(0, last)
     axes.set_xticks(range(0, last + 1, 1000 if last > 1500 else 500))
@@ -165,7 +207,7 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
     axes.set_title(f"({'abc'[_FIGURE_1_PANELS.index(name)]}) {_panel_title(experiment, group[0].panel)}", x=-0.1)
     if name == "envelope":
         bounds = drawn_envelope(group[0])
-        axes.plot(range(len(bounds)), bounds, color=figures.ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
+        axes.plot(range(len(bounds)), bounds, color=ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
         axes.text(0.985 * last, bounds[-1] / 2.2, "envelope", ha="right", va="top")
     if name == "random":
         axes.legend(loc="lower left")
@@ -175,9 +217,9 @@ def _draw_fates(axes: Any, result: CurveResult) -> None:
     """Trials that diverged apart from those that did not."""
     diverged = result.diverged_at >= 0
     shown = np.where(result.dist > 0, result.dist, np.nan)
-    axes.plot(result.steps, shown[:, ~diverged], color=figures.COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85)
-    axes.plot(result.steps, shown[:, diverged], color=figures.INK, linewidth=0.7, alpha=0.55)
-    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, figures.INK)
+    axes.plot(result.steps, shown[:, ~diverged], color=COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85)
+    axes.plot(result.steps, shown[:, diverged], color=INK, linewidth=0.7, alpha=0.55)
+    mark_divergence(axes, result.steps, result.dist, result.diverged_at, INK)
     counts = f"{diverged.sum()} of {diverged.size} trials\ndiverge (×)"
     axes.text(0.04, 0.06, counts, transform=axes.transAxes, ha="left", va="bottom")
 
@@ -186,27 +228,27 @@ def _panel_title(experiment: Experiment, panel: str) -> str:
     return next(p.title for p in experiment.panels if p.name == panel)
 
 
-# --- panels of curves -------------------------------------------------------------------------------------------------
+# --- panels of curves
 
 
 def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
     """A row of panels per kind of panel, a column per learner; curves by their labels, medians over the trials."""
     kinds = list(dict.fromkeys(_kind(p.name) for p in experiment.panels))
-    with figures.style():
-        figure = figures.new_figure(2.9 * len(META_LEARNERS) + 0.6, 3.0 * len(kinds) + 0.8)
+    with style():
+        figure = new_figure(2.9 * len(META_LEARNERS) + 0.6, 3.0 * len(kinds) + 0.8)
         grid = figure.subplots(len(kinds), len(META_LEARNERS), sharex=True, sharey=True, squeeze=False)
-        lowest = figures.lowest_shown(*(result.dist for result in results))
+        lowest = lowest_shown(*(result.dist for result in results))
         for row, kind in enumerate(kinds):
             for column, learner in enumerate(META_LEARNERS):
                 axes = grid[row, column]
                 panel = f"{kind}-{learner}{suffix}" if kind else f"{learner}{suffix}"
                 for place, result in enumerate(by_panel(results, panel)):
-                    colour = figures.SERIES[place % len(figures.SERIES)]
+                    colour = SERIES[place % len(SERIES)]
                     shown = np.where(result.dist > 0, result.dist, np.nan)
                     axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.6)
-                    axes.plot(result.steps, figures.middle(shown), color=colour, label=result.curve.label)
-                    figures.mark_divergence(axes, result.steps, result.dist, result.diverged_at, colour)
-                figures.log_axis(axes, lowest)
+                    axes.plot(result.steps, middle(shown), color=colour, label=result.curve.label)
+                    mark_divergence(axes, result.steps, result.dist, result.diverged_at, colour)
+                log_axis(axes, lowest)
                 if row == 0:
                     axes.set_title(LEARNER_TITLES[learner])
                 if row == len(kinds) - 1:

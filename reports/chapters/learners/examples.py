@@ -1,43 +1,23 @@
 """The worked examples for a report: who learns, who does not, how fast. One table, one figure."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarep.reports.page.output import as_csv
+from metarep.reports.page.charts import Chart
 from metarep.reports.page.style import SERIES, log_axis, lowest_shown, new_figure, style
-from metarep.reports.study.study import (
-    EXAMPLES,
-    STARTS,
-    TITLES,
-    Settings,
-    Study,
-    example,
-    start_name,
-    study,
-)
+from metarep.reports.study.study import STARTS, TITLES, Study, start_name
 
 HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
 """Columns of the table."""
-
-
-def study_examples(settings: Settings | None = None, told: Any = None) -> list[Study]:
-    """All worked examples, one after another (about a minute in all); ``told(done, total)`` hears of each."""
-    results = []
-    for done, name in enumerate(EXAMPLES):
-        if told is not None:
-            told(done, len(EXAMPLES))
-        results.append(study(example(name), settings))
-    return results
 
 
 def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
     """The table's rows, all text."""
     return [
         (
-            TITLES.get(result.learner.name, result.learner.name),
+            _title(result),
             "yes" if result.learns else "no",
             _number(result.symbolic, ".6f"),
             _number(result.empirical, ".6f"),
@@ -48,14 +28,26 @@ def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
     ]
 
 
-def examples_csv(studies: Iterable[Study]) -> str:
-    """The figure's data: one row per recorded step of an example's nearest run; dist is empty once it has diverged."""
+def examples_chart(studies: list[Study]) -> Chart:
+    """dist of every example from its nearest start; in the data it is empty once a run has diverged."""
+    learned, others = ([_title(s) for s in studies if s.learns == learns] for learns in (True, False))
     rows = [
-        (result.learner.name, "yes" if result.learns else "no", int(step), float(dist) if np.isfinite(dist) else "")
-        for result in studies
-        for step, dist in zip(result.trajectory.steps, result.trajectory.dist[:, 0], strict=True)
+        (s.learner.name, "yes" if s.learns else "no", int(step), float(dist) if np.isfinite(dist) else "")
+        for s in studies
+        for step, dist in zip(s.trajectory.steps, s.trajectory.dist[:, 0], strict=True)
     ]
-    return as_csv(("learner", "learns", "step", "dist"), rows)
+    return Chart(
+        "who-learns",
+        (("who-learns", draw_examples(studies)),),
+        f"Distance to the truth against outer steps: {', '.join(learned)} fall; {', '.join(others)} do not.",
+        "Every worked example from its nearest start, on the same fixed tasks.",
+        ("learner", "learns", "step", "dist"),
+        rows,
+    )
+
+
+def _title(study: Study) -> str:
+    return TITLES.get(study.learner.name, study.learner.name)
 
 
 def _number(value: float | None, form: str) -> str:
@@ -77,7 +69,7 @@ def draw_examples(studies: list[Study]) -> Figure:
                     color=SERIES[i % len(SERIES)],
                     linestyle=("solid", (0, (5, 3)), (0, (1, 1.2)))[place % 3],
                     linewidth=2.6 - 0.25 * place,
-                    label=TITLES.get(result.learner.name, result.learner.name),
+                    label=_title(result),
                 )
             axes.set_title(f"They {title}")
             axes.set_xlabel("outer step")
@@ -113,5 +105,5 @@ def draw_study(result: Study) -> Figure:
         log_axis(axes, lowest_shown(result.trajectory.dist, floor=1e-300))
         axes.set_xlabel("outer step")
         axes.legend()
-        axes.set_title(f"{TITLES.get(result.learner.name, result.learner.name)}: distance to the ground truth")
+        axes.set_title(f"{_title(result)}: distance to the ground truth")
     return figure

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from metarep.reports.page.output import as_csv
+from metarep.reports.page.charts import Chart
 from metarep.reports.page.style import INK, SERIES, new_figure, style
-from metarep.theory.claims.width import ALPHA, BETA, NOISE, SPECTRUM, WIDTHS, wide_runs
+from metarep.theory.claims.width.finite import ALPHA, BETA, NOISE, SPECTRUM, WIDTHS, wide_runs
 from metarep.theory.dynamics.width import learned_second_moment, unlearning_constant
 
 SAMPLES: tuple[int | None, ...] = (5, 100, None)
@@ -44,16 +44,25 @@ def width_curves(seed: int = 0) -> list[WidthCurve]:
     return curves
 
 
-def widths_csv(curves: list[WidthCurve]) -> str:
-    """The figure's data: one row per recorded step of a curve; the last column is empty where nothing is
-    superfluous."""
-    header = ("k", "width", "m", "step", "relative error of the useful part", "largest superfluous singular value^2")
+def widths_chart(curves: list[WidthCurve]) -> Chart:
+    """What is learned and what is unlearned; the data's last column is empty where nothing is superfluous."""
     rows = [
         (c.k, c.width, c.m or "inf", int(step), c.error[i], "" if c.superfluous is None else c.superfluous[i])
         for c in curves
         for i, step in enumerate(c.steps)
     ]
-    return as_csv(header, rows)
+    return Chart(
+        "width",
+        (("width", draw_widths(curves)),),
+        "Left: the error of the limit of the useful part falls for every width; right: the superfluous directions "
+        "shrink slowly for finite inner samples, and not at all on the population.",
+        "FO-ANIL wider than the truth, on finite inner samples: the useful part reaches its limit exponentially fast, "
+        "the superfluous directions are unlearned like $1/t$, and never on the population "
+        "([width-slow-unlearning](#claim-width-slow-unlearning), "
+        "[width-never-unlearned](#claim-width-never-unlearned)).",
+        ("k", "width", "m", "step", "relative error of the useful part", "largest superfluous singular value^2"),
+        rows,
+    )
 
 
 def _sample_name(m: int | None) -> str:

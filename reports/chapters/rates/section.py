@@ -1,68 +1,141 @@
 """The report's chapter on rates: symbolic against empirical over many settings, the envelope's tightness, the table."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.rates.table import (
     HEADER,
+    MOST_STEPS,
     OUTCOME_MEANS,
     RateRecord,
+    RateSetting,
     rate_record,
     rates_problem,
     row,
 )
 from metarep.reports.page import blocks as b
-from metarep.reports.page import style as figures
-from metarep.reports.page.charts import Chart, panel, plain_log
+from metarep.reports.page.charts import Chart, as_panel, plain_log
 from metarep.reports.page.markup import LEARNER_TITLES, at_most, power
+from metarep.reports.page.style import COLOURS, INK
 from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
 
-Setting = tuple[int, int, int, float, float, float]
-"""(d, k, n, α, β, dist_0) of a problem of the rates table."""
-
-_GRID: tuple[Setting, ...] = (
-    (100, 1, 20, 0.3, 0.05, 0.1),
-    (100, 1, 20, 0.5, 0.4, 0.93),
-    (100, 2, 40, 0.3, 0.2, 0.3),
-    (100, 2, 40, 0.2, 1.0, 0.88),
-    (100, 3, 60, 0.1, 0.06, 0.05),
-    (100, 3, 60, 0.1, 0.2, 0.5),
-    (100, 3, 60, 0.3, 0.6, 0.6),
-    (100, 4, 100, 0.2, 0.4, 0.7),
-    (100, 5, 200, 0.2, 0.7, 0.8),
+NAME = "rates"
+_TABLE = (
+    RateSetting(100, 5, 100, 0.1, 0.1),
+    RateSetting(100, 5, 5, 0.1, 0.1),
+    RateSetting(20, 3, 30, 0.2, 0.1),
+    RateSetting(1000, 2, 50, 0.3, 0.2, 0.8),
+    RateSetting(10, 1, 10, 0.2, 0.1),
 )
-_MORE: tuple[Setting, ...] = (
-    (1000, 2, 100, 0.1, 0.1, 0.2),
-    (1000, 2, 100, 0.5, 0.3, 0.9),
-    (20, 3, 200, 0.05, 0.2, 0.4),
-    (20, 3, 200, 0.2, 0.9, 0.92),
-    (100, 5, 400, 0.1, 0.2, 0.3),
-    (100, 5, 400, 0.3, 0.3, 0.85),
-    (100, 8, 400, 0.2, 0.5, 0.5),
-    (40, 10, 500, 0.2, 0.3, 0.75),
+_MORE_TABLE = (RateSetting(100, 5, 20, 0.1, 0.1), RateSetting(40, 8, 200, 0.1, 0.3))
+_GRID = (
+    RateSetting(100, 1, 20, 0.3, 0.05, 0.1),
+    RateSetting(100, 1, 20, 0.5, 0.4, 0.93),
+    RateSetting(100, 2, 40, 0.3, 0.2, 0.3),
+    RateSetting(100, 2, 40, 0.2, 1.0, 0.88),
+    RateSetting(100, 3, 60, 0.1, 0.06, 0.05),
+    RateSetting(100, 3, 60, 0.1, 0.2, 0.5),
+    RateSetting(100, 3, 60, 0.3, 0.6, 0.6),
+    RateSetting(100, 4, 100, 0.2, 0.4, 0.7),
+    RateSetting(100, 5, 200, 0.2, 0.7, 0.8),
 )
-GRIDS: dict[str, tuple[tuple[Setting, ...], int]] = {"quick": (_GRID, 2500), "full": ((*_GRID, *_MORE), 12_000)}
-"""By the report's profile: the settings and the most steps of a run. On one core about 7 s and 30 s."""
+_MORE_GRID = (
+    RateSetting(1000, 2, 100, 0.1, 0.1, 0.2),
+    RateSetting(1000, 2, 100, 0.5, 0.3, 0.9),
+    RateSetting(20, 3, 200, 0.05, 0.2, 0.4),
+    RateSetting(20, 3, 200, 0.2, 0.9, 0.92),
+    RateSetting(100, 5, 400, 0.1, 0.2, 0.3),
+    RateSetting(100, 5, 400, 0.3, 0.3, 0.85),
+    RateSetting(100, 8, 400, 0.2, 0.5, 0.5),
+    RateSetting(40, 10, 500, 0.2, 0.3, 0.75),
+)
 
 
-def grid_rates(setting: Setting, seed: int, most_steps: int) -> list[RateRecord]:
-    """The four meta-learners' rates on one setting."""
+@dataclass(frozen=True)
+class RatesSize:
+    """The table's settings with the most steps of a run; further settings of the figures with theirs."""
+
+    table: tuple[RateSetting, ...] = _TABLE
+    most_steps: int = MOST_STEPS
+    grid: tuple[RateSetting, ...] = _GRID
+    grid_steps: int = 2500
+
+
+SIZES = {"quick": RatesSize(), "full": RatesSize(_TABLE + _MORE_TABLE, 60_000, _GRID + _MORE_GRID, 12_000)}
+"""By the report's profile. On one core the grids take about 7 s and 30 s."""
+
+Group = tuple[RateSetting, Sequence[RateRecord]]
+"""A setting with the rates of the learners on it."""
+
+
+@dataclass(frozen=True)
+class RatesResults:
+    """What was run: all five learners on the table's settings, the meta-learners on the grid's."""
+
+    table: tuple[Group, ...]
+    grid: tuple[Group, ...]
+
+    @property
+    def pairs(self) -> list[tuple[float, RateRecord]]:
+        """Every rate with the dist_0 of its run."""
+        return [(setting.dist0, record) for setting, group in (*self.table, *self.grid) for record in group]
+
+
+def table_rate(learner: str, setting: RateSetting, seed: int, most_steps: int) -> RateRecord:
+    """A learner's rates on a setting of the table."""
     d, k, n, alpha, beta, dist0 = setting
     problem = rates_problem(d, k, n, alpha, beta, seed, dist0)
-    return [rate_record(LEARNERS[name], problem, alpha, beta, dist0, most_steps) for name in META_LEARNERS]
+    return rate_record(LEARNERS[learner], problem, alpha, beta, dist0, most_steps)
 
 
-def rate_jobs(
-    seed: int, grid: Sequence[Setting], most_steps: int
-) -> list[tuple[tuple[str, ...], Callable[..., Any], tuple[Any, ...]]]:
-    """(key, function, arguments) of every setting of the grid."""
-    return [(("rates-grid", str(place)), grid_rates, (setting, seed, most_steps)) for place, setting in enumerate(grid)]
+def grid_rates(setting: RateSetting, seed: int, most_steps: int) -> list[RateRecord]:
+    """The four meta-learners' rates on one setting."""
+    return [table_rate(name, setting, seed, most_steps) for name in META_LEARNERS]
 
 
-# --- figures ----------------------------------------------------------------------------------------------------------
+def rate_jobs(profile: ReportProfile, seed: int) -> list[Job]:
+    """A job for each learner and setting of the table, and for each setting of the grid."""
+    size: RatesSize = profile.sizes[NAME]
+    jobs: list[Job] = [
+        (("rates", learner, str(place)), table_rate, (learner, setting, seed, size.most_steps))
+        for place, setting in enumerate(size.table)
+        for learner in LEARNERS
+    ]
+    jobs += [
+        (("rates-grid", str(place)), grid_rates, (setting, seed, size.grid_steps))
+        for place, setting in enumerate(size.grid)
+    ]
+    return jobs
+
+
+def rates_of(results: Results) -> RatesResults:
+    """What was run."""
+    size: RatesSize = results.profile.sizes[NAME]
+    return RatesResults(
+        tuple(
+            (setting, [results.parts["rates", learner, str(place)] for learner in LEARNERS])
+            for place, setting in enumerate(size.table)
+        ),
+        tuple((setting, results.parts["rates-grid", str(place)]) for place, setting in enumerate(size.grid)),
+    )
+
+
+def table_records(results: Results) -> tuple[RateRecord, ...]:
+    """The rates table."""
+    return tuple(record for _, group in rates_of(results).table for record in group)
+
+
+def grid_records(results: Results) -> tuple[RateRecord, ...]:
+    """The further settings of the figures on rates."""
+    return tuple(record for _, group in rates_of(results).grid for record in group)
+
+
+# --- figures
 
 _MARKERS = {"anil": "o", "fo-anil": "s", "maml": "D", "fo-maml": "^"}
 _SIZES = {"anil": 10.5, "fo-anil": 8.0, "maml": 5.5, "fo-maml": 3.0}
@@ -88,12 +161,9 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
     gaps = [1 - r.symbolic for r in kept] or [1.0]
     caption = (
         rf"{len(kept)} runs: (a) $\log_{{10}}(1 - \mathrm{{rate}})$, as fitted to the run against $1 - "
-        rf"\alpha\beta\mu_*^2$, "
-        rf"over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. (b) Their relative "
-        rf"errors: "
-        f"median {_size(middle)}, at most {_bound(worst)} among the {len(settled)} runs that settled (full markers; 0 "
-        f"is "
-        f"drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
+        rf"\alpha\beta\mu_*^2$, over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. "
+        f"(b) Their relative errors: median {power(middle)}, at most {at_most(worst)} among the {len(settled)} runs "
+        f"that settled (full markers; 0 is drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
     )
     alt = (
         "Two panels, a marker for each of the four meta-learners. The empirical rates lie on the identity line; their "
@@ -111,14 +181,6 @@ def agreement_chart(records: Sequence[RateRecord]) -> Chart:
     return Chart("rates-agreement", panels, alt, caption, header, rows)
 
 
-def _size(value: float) -> str:
-    return power(value) if value > 0 else "0"
-
-
-def _bound(value: float) -> str:
-    return at_most(value) if value > 0 else "0"
-
-
 def _dots(axes: Any, kept: Sequence[RateRecord], y: Callable[[RateRecord], float]) -> None:
     for place, name in enumerate(META_LEARNERS):
         own = [r for r in kept if r.learner == name]
@@ -126,37 +188,33 @@ def _dots(axes: Any, kept: Sequence[RateRecord], y: Callable[[RateRecord], float
             some = [r for r in own if (r.outcome == "converged") == settled]
             axes.plot(
                 [np.log10(1 - r.symbolic) for r in some], [y(r) for r in some], _MARKERS[name], markersize=_SIZES[name],
-                color=figures.COLOURS[name], markerfacecolor=figures.COLOURS[name] if settled else "none",
+                color=COLOURS[name], markerfacecolor=COLOURS[name] if settled else "none",
                 label=LEARNER_TITLES[name] if settled else None, zorder=2 + place, linestyle="none",
             )  # fmt: skip
 
 
-def _identity_panel(kept: Sequence[RateRecord]) -> Any:
-    with figures.style():
-        figure, axes = panel()
-        ends = [min((np.log10(1 - r.symbolic) for r in kept), default=-3.0) - 0.15, 0.0]
-        axes.plot(ends, ends, color=figures.INK, alpha=0.5, linewidth=0.9, zorder=1)
-        _dots(axes, kept, lambda r: float(np.log10(1 - (r.empirical or 0.0))))
-        axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
-        axes.set_ylabel("empirical log$_{10}$(1 − rate)")
-        axes.set_title("(a) Empirical against symbolic")
-        axes.legend(loc="upper left")
-    return figure
+@as_panel
+def _identity_panel(axes: Any, kept: Sequence[RateRecord]) -> None:
+    ends = [min((np.log10(1 - r.symbolic) for r in kept), default=-3.0) - 0.15, 0.0]
+    axes.plot(ends, ends, color=INK, alpha=0.5, linewidth=0.9, zorder=1)
+    _dots(axes, kept, lambda r: float(np.log10(1 - (r.empirical or 0.0))))
+    axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
+    axes.set_ylabel("empirical log$_{10}$(1 − rate)")
+    axes.set_title("(a) Empirical against symbolic")
+    axes.legend(loc="upper left")
 
 
 _LEAST_ERROR = 1e-16
 
 
-def _errors_panel(kept: Sequence[RateRecord]) -> Any:
-    with figures.style():
-        figure, axes = panel()
-        _dots(axes, kept, lambda r: max(r.relative_error or 0.0, _LEAST_ERROR))
-        axes.set_yscale("log")
-        axes.grid(axis="y", color=figures.INK, alpha=0.1, linewidth=0.6)
-        axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
-        axes.set_ylabel("relative error of 1 − rate")
-        axes.set_title("(b) How far apart")
-    return figure
+@as_panel
+def _errors_panel(axes: Any, kept: Sequence[RateRecord]) -> None:
+    _dots(axes, kept, lambda r: max(r.relative_error or 0.0, _LEAST_ERROR))
+    axes.set_yscale("log")
+    axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
+    axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
+    axes.set_ylabel("relative error of 1 − rate")
+    axes.set_title("(b) How far apart")
 
 
 def looseness(record: RateRecord) -> float | None:
@@ -173,48 +231,46 @@ def tightness_chart(pairs: Sequence[tuple[float, RateRecord]]) -> Chart:
     extremes = f"{min(ratios):.2f} to {max(ratios):.0f}" if ratios else "none"
     caption = (
         r"How many times faster than the paper's envelope $(1 - c\,\alpha\beta E_0\mu_*^2)^{T-1}$ "
-        r"$\log\,\mathrm{dist}$ falls "
-        rf"in the end, $c = {ENVELOPE_C:g}$, $E_0 = {ENVELOPE_OFFSET:g} - \mathrm{{dist}}_0^2$ (both constants "
-        rf"quoted from "
-        rf"memory): {extremes}. Line: the limit of small steps, $\frac{{1}}{{c E_0}}$, never below "
-        f"{1 / (ENVELOPE_C * ENVELOPE_OFFSET):.2f}; it has no bound as $E_0$ vanishes."
+        rf"$\log\,\mathrm{{dist}}$ falls in the end, $c = {ENVELOPE_C:g}$, $E_0 = {ENVELOPE_OFFSET:g} - "
+        rf"\mathrm{{dist}}_0^2$ (both constants quoted from memory): {extremes}. Line: the limit of small steps, "
+        rf"$\frac{{1}}{{c E_0}}$, never below {1 / (ENVELOPE_C * ENVELOPE_OFFSET):.2f}; it has no bound as $E_0$ "
+        "vanishes."
     )
     alt = (
         "Ratio of the seen exponent to the envelope's against the distance at the start: the four meta-learners follow "
         f"the predicted line, from about 2 near the truth up to {max(ratios, default=0):.0f}."
     )
-    with figures.style():
-        figure, axes = panel()
-        fine = np.linspace(0, 0.94, 200)
-        axes.plot(fine, 1 / (ENVELOPE_C * (ENVELOPE_OFFSET - fine**2)), color=figures.INK, alpha=0.6, linewidth=1.0)
-        for place, name in enumerate(META_LEARNERS):
-            own = [(dist0, ratio) for dist0, record, ratio in kept if record.learner == name]
-            axes.plot(
-                [dist0 for dist0, _ in own], [ratio for _, ratio in own], _MARKERS[name], markersize=_SIZES[name],
-                color=figures.COLOURS[name], label=LEARNER_TITLES[name], zorder=2 + place, linestyle="none",
-            )  # fmt: skip
-        axes.set_yscale("log")
-        axes.set_ylim(1.5, max([*ratios, 60.0]) * 1.3)
-        plain_log(axes.yaxis, [2.0, 5.0, 10.0, 20.0, 50.0])
-        axes.set_xlabel("dist at the start")
-        axes.set_ylabel("seen exponent / envelope's")
-        axes.set_title("Looseness of the envelope")
-        axes.legend(loc="upper left")
     rows = [(r.learner, dist0, r.k, r.n, r.alpha, r.beta, r.empirical, r.envelope, ratio) for dist0, r, ratio in kept]
     header = ("learner", "dist_0", "k", "n", "alpha", "beta", "empirical", "envelope", "ratio of exponents")
-    return Chart("rates-tightness", (("rates-tightness", figure),), alt, caption, header, rows)
+    return Chart("rates-tightness", (("rates-tightness", _tightness_panel(kept)),), alt, caption, header, rows)
 
 
-# --- the chapter ------------------------------------------------------------------------------------------------------
+@as_panel
+def _tightness_panel(axes: Any, kept: Sequence[tuple[float, RateRecord, float]]) -> None:
+    fine = np.linspace(0, 0.94, 200)
+    axes.plot(fine, 1 / (ENVELOPE_C * (ENVELOPE_OFFSET - fine**2)), color=INK, alpha=0.6, linewidth=1.0)
+    for place, name in enumerate(META_LEARNERS):
+        own = [(dist0, ratio) for dist0, record, ratio in kept if record.learner == name]
+        axes.plot(
+            [dist0 for dist0, _ in own], [ratio for _, ratio in own], _MARKERS[name], markersize=_SIZES[name],
+            color=COLOURS[name], label=LEARNER_TITLES[name], zorder=2 + place, linestyle="none",
+        )  # fmt: skip
+    axes.set_yscale("log")
+    axes.set_ylim(1.5, max([*(ratio for *_, ratio in kept), 60.0]) * 1.3)
+    plain_log(axes.yaxis, [2.0, 5.0, 10.0, 20.0, 50.0])
+    axes.set_xlabel("dist at the start")
+    axes.set_ylabel("seen exponent / envelope's")
+    axes.set_title("Looseness of the envelope")
+    axes.legend(loc="upper left")
 
 
-def rates_section(
-    table: Sequence[tuple[Setting, Sequence[RateRecord]]],
-    grid: Sequence[tuple[Setting, Sequence[RateRecord]]],
-    seed: int,
-) -> b.Section:
+# --- the chapter
+
+
+def rates_section(results: Results) -> b.Section:
     """The chapter: figures over all settings, then the table of the first ones."""
-    pairs = [(setting[5], record) for group in (table, grid) for setting, records in group for record in records]
+    found = rates_of(results)
+    pairs = found.pairs
     records = [record for _, record in pairs]
     unstable = [(LEARNER_TITLES[r.learner], r) for r in records if r.outcome == "unstable"]
     growth = [
@@ -225,15 +281,12 @@ def rates_section(
     blocks: list[b.Block] = [
         b.Paragraph(
             r"Factors by which $\mathrm{dist}(B_t, B_*)$ shrinks a step, with fixed tasks and heads drawn from $N(0, "
-            r"I)$, "
-            r"from a balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ "
-            r"where that is stable; for average loss $1 - \beta w_\infty^2$ if $k = 1$, the limit of small steps, "
-            r"and no fall otherwise. **Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, "
-            r"with its "
-            r"standard "
-            r"error. **Relative error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 \alpha\beta "
-            r"E_0 "
-            r"\mu_*^2$ with $E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the paper."
+            r"I)$, from a balanced start. **Symbolic**: from the linearisation at the truth, $1 - \alpha\beta\mu_*^2$ "
+            r"where that is stable; for average loss $1 - \beta w_\infty^2$ if $k = 1$, the limit of small steps, and "
+            r"no fall otherwise. **Empirical**: fitted to the straight part of $\log\,\mathrm{dist}$ of a run, with "
+            r"its standard error. **Relative error**: their difference by $1 - $ symbolic. **Envelope**: $1 - \frac12 "
+            r"\alpha\beta E_0 \mu_*^2$ with $E_0 = 0.9 - \mathrm{dist}_0^2$, both constants quoted from memory of the "
+            "paper."
         ),
         b.Items(tuple(f"**{outcome.capitalize()}**: {words}." for outcome, words in OUTCOME_MEANS.items())),
         agreement_chart(records).picture(),
@@ -244,14 +297,14 @@ def rates_section(
         blocks.append(
             b.Paragraph(
                 f"Unstable at the truth: {len(unstable)} of {len(records)} rows ({names}), left out of both figures"
-                + (f"; growth seen is as predicted to {_size(max(growth))} of its excess over 1." if growth else ".")
+                + (f"; growth seen is as predicted to {power(max(growth))} of its excess over 1." if growth else ".")
             )
         )
-    sections = tuple(_table_section(place, setting, own, seed) for place, (setting, own) in enumerate(table))
+    sections = tuple(_table_section(place, *group, results.seed) for place, group in enumerate(found.table))
     return b.Section("rates", "Rates", tuple(blocks), sections)
 
 
-def _table_section(place: int, setting: Setting, records: Sequence[RateRecord], seed: int) -> b.Section:
+def _table_section(place: int, setting: RateSetting, records: Sequence[RateRecord], seed: int) -> b.Section:
     d, k, n, alpha, beta, dist0 = setting
     cells = tuple((LEARNER_TITLES[r.learner], *row(r)[1:]) for r in records)
     title = (
@@ -260,3 +313,12 @@ def _table_section(place: int, setting: Setting, records: Sequence[RateRecord], 
     command = f"metarep rates --d {d} --k {k} --n {n} --alpha {alpha:g} --beta {beta:g} --dist0 {dist0:g} --seed {seed}"
     table = b.Table(HEADER, cells, frozenset(range(1, 6)))
     return b.Section(f"rates-{place + 1}", title, (table, b.Code(command)))
+
+
+CHAPTER = Chapter(
+    rates_section,
+    name=NAME,
+    sizes=SIZES,
+    jobs=rate_jobs,
+    record={"rates": table_records, "rate_grid": grid_records},
+)

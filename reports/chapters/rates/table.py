@@ -1,25 +1,28 @@
 """The rates table: what the linearisation says, what a run shows, and what the envelope promises, side by side.
 
 Rates are per-step factors of dist(B_t, B_*), tasks fixed, balanced start at dist_0. Runs go in reduced coordinates,
-where dist can be
-followed down to 1e-250 and its asymptotic rate be read off.
+where dist can be followed down to 1e-250 and its asymptotic rate be read off.
 """
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
+from metarep.reports.chapters.chapter import Alpha, Beta, D, K, LearnerName, N
 from metarep.sim.fitting import fit_rate
-from metarep.sim.learners import META_LEARNERS, Learner, get_learner
+from metarep.sim.learners import META_LEARNERS, Learner
 from metarep.sim.problems import Problem, check_step_size, make_problem
-from metarep.sim.trajectories import run
+from metarep.sim.trajectories import Outcome, run
 from metarep.theory.dynamics.linearise import span_head_matrix, symmetric_basis
 from metarep.theory.dynamics.rates import HeadMoments, LocalSpectrum, envelope_factor, local_spectrum, symbolic_rate
 
 MOST_STEPS = 30_000
 """No run is longer; a rate very close to 1 is then read off a run that has not yet settled, and its outcome says
-'moving'."""
+'moving'.
+"""
 LEAST_STEPS = 400
 RECORDS = 1000
 LOWEST = 1e-250
@@ -34,33 +37,49 @@ GROWTH_END = 1e-3
 """... and where its linear regime is taken to end: second-order terms are then 1e-3 of the first-order ones."""
 
 
-@dataclass(frozen=True)
-class RateRecord:
-    """One row. ``symbolic`` and ``empirical`` are per-step factors of dist; where ``outcome`` is 'unstable' they are
-    the
-    growth of a perturbation of the truth in the span and the head instead, and ``relative_error`` is None."""
+RateOutcome = Annotated[str, Field(json_schema_extra={"enum": [*(outcome.value for outcome in Outcome), "unstable"]})]
 
-    learner: str
+
+class RateSetting(NamedTuple):
+    """The problem of a row."""
+
     d: int
     k: int
     n: int
     alpha: float
     beta: float
-    symbolic: float
-    empirical: float | None
-    standard_error: float | None
-    relative_error: float | None
-    envelope: float | None
-    outcome: str
+    dist0: float = 0.5
 
-    def as_dict(self) -> dict[str, object]:
-        """The record as the report's JSON has it."""
-        return asdict(self)
+
+@dataclass(frozen=True)
+class RateRecord:
+    """What the linearisation says, what a run shows and what the envelope promises; factors of dist a step."""
+
+    learner: LearnerName
+    d: D
+    k: K
+    n: N
+    alpha: Alpha
+    beta: Beta
+    symbolic: float
+    """The rate from the linearisation; where unstable, the predicted growth, a step, of a perturbation of the truth in
+    the span and the head.
+    """
+    empirical: float | None
+    """The rate fitted to a run; where unstable, the growth that was measured."""
+    standard_error: float | None
+    """Of the fit."""
+    relative_error: float | None
+    """|empirical − symbolic| / (1 − symbolic); null where unstable."""
+    envelope: float | None
+    """The envelope's factor; null for average loss and where it promises nothing."""
+    outcome: RateOutcome
+    """What became of the run; unstable: the linearisation grows at the truth, and there was none."""
 
 
 def rates_problem(d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float) -> Problem:
-    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The
-    same for all learners.
+    """The problem of a row: fixed tasks with heads N(0, I), a balanced start with all principal sines dist_0. The same
+    for all learners.
 
     Raises:
         ValueError: arguments out of range.
@@ -86,15 +105,8 @@ def rate_record(
             growth = max(spectrum.growth, spectrum.rate)
             seen = _measured_growth(learner, heads, alpha, beta, spectrum)
             return RateRecord(*fixed, growth, *seen, None, bound, "unstable")
-    trajectory = run(
-        learner,
-        problem,
-        alpha,
-        beta,
-        (steps := _enough_steps(symbolic, most_steps)),
-        record_every=max(1, steps // RECORDS),
-        stop_below=LOWEST,
-    )
+    steps = _enough_steps(symbolic, most_steps)
+    trajectory = run(learner, problem, alpha, beta, steps, record_every=max(1, steps // RECORDS), stop_below=LOWEST)
     outcome = trajectory.outcome.item().value
     empirical, error = _fitted(trajectory.steps, trajectory.dist)
     comparable = meta and empirical is not None and symbolic < 1 and outcome != "diverged"
@@ -131,10 +143,8 @@ def _measured_growth(
     The perturbation is (S, ω) with S = I − αMMᵀ and ω = α^{3/2}w, in the span and the head alone (B_{*⊥}ᵀB = 0).
     """
     if spectrum.growth < spectrum.rate:
-        return (
-            None,
-            None,
-        )  # it is the perpendicular part that grows: dist leaves at once, and there is no linear regime to see
+        # It is the perpendicular part that grows: dist leaves at once, and there is no linear regime to see.
+        return None, None
     k = heads.shape[0]
     values, vectors = np.linalg.eig(span_head_matrix(learner, heads, alpha, beta))
     mode = np.real(vectors[:, np.argmax(np.abs(values))])
@@ -157,29 +167,14 @@ def _measured_growth(
     return 1 / fit.rate, fit.standard_error / fit.rate**2
 
 
-def rates_table(
-    learners: tuple[str, ...], d: int, k: int, n: int, alpha: float, beta: float, seed: int, dist0: float
-) -> list[RateRecord]:
-    """A row for each learner, all on the same problem.
-
-    Raises:
-        ValueError: arguments out of range, an unknown learner.
-    """
-    specs = [get_learner(name) for name in learners]
-    problem = rates_problem(d, k, n, alpha, beta, seed, dist0)
-    return [rate_record(learner, problem, alpha, beta, dist0) for learner in specs]
-
-
-# --- as a table of words ----------------------------------------------------------------------------------------------
+# --- as a table of words
 
 HEADER = ("learner", "symbolic", "empirical", "standard error", "relative error", "envelope", "outcome")
 OUTCOME_MEANS = {
-    "unstable": "the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are "
-    "then the "
-    "growth a step of a small perturbation of the truth, predicted and measured, not a rate of dist",
-    "moving": "the run ended before dist was small; empirical is the factor on the way there, which the "
-    "linearisation at "
-    "the truth does not speak of: starting closer (--dist0) shows it",
+    "unstable": "the linearisation has an eigenvalue of modulus above 1 at the truth; symbolic and empirical are then "
+    "the growth a step of a small perturbation of the truth, predicted and measured, not a rate of dist",
+    "moving": "the run ended before dist was small; empirical is the factor on the way there, which the linearisation "
+    "at the truth does not speak of: starting closer (--dist0) shows it",
 }
 """What an outcome means for the row that it stands in."""
 

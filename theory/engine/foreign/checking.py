@@ -2,7 +2,7 @@
 where one fails.
 
 What is left out by design, to stay below a minute: proofs (they look at no implementation), exact fractions (foreign
-code has none), measurements (thousands of steps each). A claim whose instances take many steps gets fewer of them.
+code has none), measurements (thousands of steps each). A claim whose examples take many steps gets fewer of them.
 """
 
 import time
@@ -23,11 +23,11 @@ from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
 from metarep.theory.engine.run import verify
 
 MAX_EXAMPLES = 12
-"""Instances of a claim unless asked for otherwise: a wrong step shows within the first few."""
+"""Examples of a claim unless asked for otherwise: a wrong step shows within the first few."""
 FIRST_EXAMPLES = 3
-"""With these the steps that an instance takes are counted."""
+"""With these the steps that an example takes are counted."""
 STEPS_PER_EXAMPLE = 150
-"""A claim may take this many single steps times ``max_examples`` (and its first few instances)."""
+"""A claim may take this many single steps times ``max_examples`` (and its first few examples)."""
 THOROUGH_SHRINKS, MOST_SHRINKS, FEW_SHRINKS = 5, 150, 20
 """The first so many failures are shrunk by up to so many trials, all others by a few: they have the same cause."""
 SHRINKING_STEPS = 5_000
@@ -57,7 +57,7 @@ class CheckedClaim:
 
     @property
     def counterexample(self) -> Example | None:
-        """The smallest instance found on which the claim fails."""
+        """The smallest example found on which the claim fails."""
         return None if self.evidence is None else self.evidence.counterexample
 
 
@@ -122,12 +122,12 @@ class _Guard:
     check: Check
     unusable: AdapterError | None = None
 
-    def __call__(self, instance: Example, implementation: Implementation) -> Comparison:
+    def __call__(self, example: Example, implementation: Implementation) -> Comparison:
         if self.unusable is not None:
             return Comparison(0.0, 0.0, 0.0, "the adapter cannot be used")
         watched = _Watched(implementation.step)
         try:
-            return self.check(instance, replace(implementation, step=watched))
+            return self.check(example, replace(implementation, step=watched))
         except AdapterError as error:
             self.unusable = error
             return Comparison(0.0, 0.0, 0.0, "the adapter cannot be used")
@@ -145,13 +145,13 @@ def check_claim(
     seed: int = 0,
     most_shrinks: int | None = MOST_SHRINKS,
 ) -> CheckedClaim:
-    """One claim against one implementation, on float instances.
+    """One claim against one implementation, on float examples.
 
     Args:
         claim: any; where it says nothing about an update map the result says why.
         implementation: whose steps.
-        max_examples: instances at most, 1 or more; fewer where each takes many steps.
-        seed: fixes the instances.
+        max_examples: examples at most, 1 or more; fewer where each takes many steps.
+        seed: fixes the examples.
         most_shrinks: trials to make a counterexample smaller; None for as many as it takes.
 
     Raises:
@@ -188,7 +188,7 @@ def check_claim(
     if best.verdict != Verdict.REFUTED:
         return CheckedClaim(claim, Status.PASSED, best.why, done, best, time.perf_counter() - started)
     if most_shrinks is None or most_shrinks > 0:
-        # The same search once more finds the same instance, and makes it smaller.
+        # The same search once more finds the same example, and makes it smaller.
         limit = None if most_shrinks is None else min(most_shrinks, 1 + int(SHRINKING_STEPS / each))
         again = searched(wanted, which, limit)
         best = again if again.verdict == Verdict.REFUTED else best
@@ -223,8 +223,8 @@ def check_implementation(
     Args:
         implementation: a ``metarep.sim.foreign.foreign_implementation`` or any other.
         claims: the catalogue, and whatever else.
-        max_examples: instances of each claim at most.
-        seed: fixes the instances.
+        max_examples: examples of each claim at most.
+        seed: fixes the examples.
         progress: told (done, total) after each claim.
 
     Raises:

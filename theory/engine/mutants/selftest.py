@@ -1,5 +1,8 @@
-"""The suite tested on itself: named wrong implementations, faults of the theory and wrong claims, each of which
-something must refute.
+"""The suite tested on itself: every mutant against the claims that speak of what it changes, each of which something
+must refute.
+
+Mutants of the sampler are in the catalogue and not in the matrix: no claim speaks of a law as a whole, and what tells
+them from explicit data are the two-sample tests of the test suite.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -7,156 +10,189 @@ from dataclasses import dataclass
 
 from joblib import Parallel, delayed
 
-from metarep.sim.mutants import DEVIATIONS, Deviation
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.mutants.mutant import Kind, Mutant
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Claim, Verdict
-from metarep.theory.engine.evidence import Evidence, Profile
-from metarep.theory.engine.mutants.theory_faults import THEORY_FAULTS
-from metarep.theory.engine.mutants.wrong_claims import WRONG_CLAIMS
+from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
+from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
+from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.run import verify
 
+MUTANTS: dict[str, Mutant] = {
+    mutant.name: mutant for mutant in (*IMPLEMENTATION_MUTANTS, *SAMPLER_MUTANTS, *FORMULA_MUTANTS, *CLAIM_MUTANTS)
+}
+"""Everything that is wrong on purpose, by name."""
+
 DEFAULT_EFFORT = 0.1
-"""Share of each claim's instances that a fault must survive; a fault that matters shows within a few."""
+"""Share of each claim's examples that a wrong implementation must survive; one that matters shows within a few."""
 
-LEAST_INSTANCES = {"identity": 8, "inequality": 3, "measurement": 1}
-"""... but at least so many: the first instance that Hypothesis tries is the simplest one, where little can be seen."""
+LEAST_EXAMPLES = {"identity": 8, "inequality": 3, "measurement": 1}
+"""... but at least so many: the first example that Hypothesis tries is the simplest one, where little can be seen."""
 
+FORMULA_EXAMPLES = 12
+"""Examples per wrong formula and claim."""
 
 LONG_RUNS = ("balance-bounded-", "envelope-", "diversity-needed-", "baseline-control", "confinement")
-"""How the ids begin of the claims whose every instance is a run of many steps: left out of a quick matrix."""
+"""How the ids begin of the claims whose every example is a run of many steps: left out of a quick matrix."""
 
-QUICK_INSTANCES = 3
-"""Instances per fault and claim in a quick matrix."""
-
-THEORY_INSTANCES = 12
-"""Instances per fault of the theory and claim."""
+QUICK_EXAMPLES = 3
+"""Examples per wrong implementation and claim in a quick matrix, at most."""
 
 MOST_SHRINKS = 200
 """Steps that shrinking a wrong claim's counterexample may take."""
 
 
 @dataclass(frozen=True)
-class FaultRow:
-    """One wrong implementation, or fault of the theory, against the claims that speak of what it changes."""
+class Row:
+    """One mutant, and what refutes it: claims that speak of what it changes, or, of a wrong claim, its evidence."""
 
-    fault: str
+    mutant: str
+    kind: Kind
     cause: str
-    description: str
-    refuted_by: tuple[str, ...]
-    survived: tuple[str, ...]
+    what: str
+    refuted_by: tuple[str, ...] = ()
+    survived: tuple[str, ...] = ()
+    evidence: Evidence | None = None
 
     @property
     def found(self) -> bool:
-        """Whether at least one claim refutes the fault."""
-        return bool(self.refuted_by)
-
-
-@dataclass(frozen=True)
-class WrongClaimRow:
-    """One deliberately wrong claim, and how it was refuted, if it was."""
-
-    claim: str
-    statement: str
-    evidence: Evidence | None
+        """Whether anything refutes it."""
+        return bool(self.refuted_by) or self.evidence is not None
 
     @property
-    def found(self) -> bool:
-        """Whether the claim was refuted, with a counterexample or a remainder of its proof."""
-        return self.evidence is not None
+    def share(self) -> str:
+        """How many of the claims that were tried refute it."""
+        return f"{len(self.refuted_by)} of {len(self.refuted_by) + len(self.survived)}"
 
 
 @dataclass(frozen=True)
-class SelfTest:
-    """The matrix fault × claim, and the wrong claims."""
+class Matrix:
+    """The matrix mutant × claim: a row for each mutant; the wrong claims, which meet no other claim, come last."""
 
-    claims: tuple[str, ...]
-    faults: tuple[FaultRow, ...]
-    wrong_claims: tuple[WrongClaimRow, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def crossed(self) -> tuple[Row, ...]:
+        """The rows of mutants that claims were tried on."""
+        return tuple(row for row in self.rows if row.kind != "claim")
+
+    @property
+    def wrong_claims(self) -> tuple[Row, ...]:
+        """The rows of wrong claims."""
+        return tuple(row for row in self.rows if row.kind == "claim")
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """Ids of the claims that some mutant was tried on, in the catalogue's order."""
+        tried = {claim for row in self.rows for claim in (*row.refuted_by, *row.survived)}
+        return tuple(claim.id for claim in catalogue() if claim.id in tried)
 
     @property
     def survivors(self) -> tuple[str, ...]:
-        """Names of the faults and wrong claims that nothing refuted."""
-        return tuple(row.fault for row in self.faults if not row.found) + tuple(
-            row.claim for row in self.wrong_claims if not row.found
-        )
+        """Names of the mutants that nothing refuted."""
+        return tuple(row.mutant for row in self.rows if not row.found)
 
 
-def concerns(claim: Claim, deviation: Deviation) -> bool:
-    """Whether the claim exercises what the deviation changes."""
-    if claim.check is None:
-        return False
-    if not deviation.learners:
-        return "distance" in claim.exercises
-    return "step" in claim.exercises and bool(deviation.learners & set(claim.learners))
+def tried_on(mutant: Mutant, claim: Claim) -> tuple[Claim, Implementation] | None:
+    """The claim and the implementation of a trial of the mutant; None where the claim does not speak of what it
+    changes.
+    """
+    if mutant.kind == "formula":
+        changed = with_wrong_formulas(claim, mutant)
+        return None if changed is None else (changed, REFERENCE)
+    if mutant.kind != "implementation" or claim.check is None:
+        return None
+    by_step = "step" in mutant.parts and "step" in claim.exercises and mutant.learners & set(claim.learners)
+    by_distance = "subspace_distance" in mutant.parts and "distance" in claim.exercises
+    return (claim, wrong_implementation(mutant)) if by_step or by_distance else None
+
+
+def asks_no_implementation(claim: Claim) -> bool:
+    """Whether the claim has a check that no wrong implementation concerns: only a wrong formula can show that it can
+    fail.
+    """
+    return claim.check is not None and not any(tried_on(mutant, claim) for mutant in IMPLEMENTATION_MUTANTS)
 
 
 def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, ...]:
-    """Ids of the claims that faults are tried on: those with a check that are not known to be false, as no fault is
-    found by refuting such a one; a quick matrix leaves out the ``LONG_RUNS``.
+    """Ids of the claims that mutants are tried on: those that are not known to be false, as no mutant is found by
+    refuting such a one; a quick matrix leaves out the ``LONG_RUNS``.
     """
     left_out = set(without)
     return tuple(
         claim.id
         for claim in catalogue()
-        if claim.check is not None
-        and claim.expected != Verdict.REFUTED
+        if claim.expected != Verdict.REFUTED
         and claim.id not in left_out
         and not (quick and claim.id.startswith(LONG_RUNS))
     )
 
 
-def fault_row(
+def _examples(mutant: Mutant, claim: Claim, effort: float, quick: bool) -> int:
+    if mutant.kind == "formula":
+        return FORMULA_EXAMPLES
+    wanted = max(LEAST_EXAMPLES[claim.kind], round(claim.examples * effort))
+    return min(wanted, QUICK_EXAMPLES) if quick else wanted
+
+
+def _kind(claim: Claim, tried: Claim) -> EvidenceKind:
+    """The one kind of evidence to gather: floats where there are such examples; a measurement where the measurement
+    alone was changed.
+    """
+    if tried.measure is not claim.measure and tried.check is claim.check:
+        return "measurement"
+    return "floats" if claim.floats is not None else "exact"
+
+
+def trial(
     name: str, claim_ids: Sequence[str], effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
-) -> FaultRow:
-    """One named fault against those of the claims that concern it; ``quick``: at most ``QUICK_INSTANCES`` each."""
-    deviation = DEVIATIONS[name]
-    profile = Profile("selftest", effort, seed, shrink=False)
+) -> Row:
+    """One mutant against those of the claims that speak of what it changes; a wrong claim is verified by itself.
+
+    Args:
+        name: of the mutant.
+        claim_ids: ids of the claims to try.
+        effort: share of each claim's examples that a wrong implementation must survive.
+        seed: fixes all randomness.
+        quick: a wrong implementation is tried on ``QUICK_EXAMPLES`` of each claim at most.
+    """
+    mutant = MUTANTS[name]
+    if mutant.kind == "claim":
+        profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS)
+        found = verify(mutant.parts["claim"], profile=profile).counterexample
+        return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=found)
     refuted, survived = [], []
     for claim in catalogue():
-        if claim.id in claim_ids and concerns(claim, deviation):
-            instances = max(LEAST_INSTANCES[claim.kind], round(claim.examples * effort))
-            if quick:
-                instances = min(instances, QUICK_INSTANCES)
-            kinds = ("floats",) if claim.floats is not None else ("exact",)
-            finding = verify(claim, deviation.implementation, profile=profile, examples=instances, kinds=kinds)
+        tried = tried_on(mutant, claim) if claim.id in claim_ids else None
+        if tried is not None:
+            finding = verify(
+                *tried,
+                profile=Profile("selftest", effort, seed, shrink=False),
+                examples=_examples(mutant, claim, effort, quick),
+                kinds=(_kind(claim, tried[0]),),
+            )
             (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
-    return FaultRow(name, deviation.cause, deviation.description, tuple(refuted), tuple(survived))
+    return Row(name, mutant.kind, mutant.cause, mutant.what, tuple(refuted), tuple(survived))
 
 
-def asks_no_implementation(claim: Claim) -> bool:
-    """Whether the claim has a check that no wrong implementation concerns: only a fault of the theory can show that it
-    can fail.
+Trial = tuple[str, Callable[..., Row], tuple[object, ...]]
+
+
+def trials(
+    without: Iterable[str] = (), effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
+) -> tuple[Trial, ...]:
+    """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims last; arguments as ``trial``
+    and ``used_claims``.
     """
-    return claim.check is not None and not any(concerns(claim, deviation) for deviation in DEVIATIONS.values())
-
-
-def theory_fault_row(position: int, claim_ids: Sequence[str], seed: int = 0) -> FaultRow:
-    """The fault at that place of ``THEORY_FAULTS`` against those of the claims that it can reach and that ask no
-    implementation.
-
-    Raises:
-        ValueError: what it replaces is gone.
-    """
-    fault = THEORY_FAULTS[position]
-    refuted, survived = [], []
-    with fault.planted():
-        for claim in catalogue():
-            if claim.id in claim_ids and fault.concerns(claim) and asks_no_implementation(claim):
-                finding = verify(
-                    claim,
-                    profile=Profile("selftest", 1.0, seed, shrink=False),
-                    examples=THEORY_INSTANCES,
-                    kinds=("floats",) if claim.floats is not None else ("exact",),
-                )
-                (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
-    return FaultRow(fault.name, "theory", fault.description, tuple(refuted), tuple(survived))
-
-
-def wrong_claim_row(position: int, seed: int = 0) -> WrongClaimRow:
-    """The wrong claim at that place of ``WRONG_CLAIMS``, verified."""
-    claim = WRONG_CLAIMS[position]
-    finding = verify(claim, profile=Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS))
-    return WrongClaimRow(claim.id, claim.statement, finding.counterexample)
+    used = used_claims(without, quick)
+    return tuple(
+        (mutant.name, trial, (mutant.name, used, effort, seed, quick))
+        for mutant in MUTANTS.values()
+        if mutant.kind != "sampler"
+    )
 
 
 def selftest(
@@ -166,13 +202,12 @@ def selftest(
     seed: int = 0,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
-) -> SelfTest:
-    """Run every named fault, of an implementation or of the theory, against every claim that it concerns, and every
-    wrong claim.
+) -> Matrix:
+    """Try every mutant on every claim that speaks of what it changes, and verify every wrong claim.
 
     Args:
         without: ids of claims to leave out (to see what would then go unnoticed).
-        effort: share of each claim's instances.
+        effort: share of each claim's examples.
         seed: fixes all randomness.
         jobs: processes.
         progress: told (done, total) after each row.
@@ -181,27 +216,14 @@ def selftest(
         ValueError: ``without`` names an unknown claim.
     """
     left_out = set(without)
-    known = [claim.id for claim in catalogue()]
-    unknown = sorted(left_out - set(known))
+    unknown = sorted(left_out - {claim.id for claim in catalogue()})
     if unknown:
         raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
-    used = used_claims(left_out)
-    tasks = [delayed(fault_row)(name, used, effort, seed) for name in DEVIATIONS]
-    tasks += [delayed(theory_fault_row)(position, used, seed) for position in range(len(THEORY_FAULTS))]
-    tasks += [delayed(wrong_claim_row)(position, seed) for position in range(len(WRONG_CLAIMS))]
-    rows: list[FaultRow | WrongClaimRow] = []
-    for row in Parallel(n_jobs=jobs, return_as="generator")(tasks):
-        assert isinstance(row, FaultRow | WrongClaimRow)
+    tasks = trials(left_out, effort, seed)
+    rows: list[Row] = []
+    for row in Parallel(n_jobs=jobs, return_as="generator")(delayed(run)(*given) for _, run, given in tasks):
+        assert isinstance(row, Row)
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(tasks))
-    return assembled(rows, used)
-
-
-def assembled(rows: Iterable[FaultRow | WrongClaimRow], used: Sequence[str]) -> SelfTest:
-    """The matrix from its rows; of the claims used only those that some fault concerns."""
-    rows = tuple(rows)
-    faults = tuple(row for row in rows if isinstance(row, FaultRow))
-    wrong = tuple(row for row in rows if isinstance(row, WrongClaimRow))
-    exercised = {claim for row in faults for claim in (*row.refuted_by, *row.survived)}
-    return SelfTest(tuple(claim for claim in used if claim in exercised), faults, wrong)
+    return Matrix(tuple(rows))

@@ -1,21 +1,23 @@
 """Wrong claims, on purpose: each must be refuted with a counterexample, or the checks could not fail.
 
-Each chapter's wrong claims stand beside its right ones in the same form, or here; the catalogue knows none of them.
+Most are a right claim whose check takes another constant, by keyword, than the one that is true.
 """
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, get_learner
-from metarep.theory.calculus.expressions import evaluate_words
+from metarep.sim.learners import get_learner
+from metarep.sim.mutants.mutant import Mutant
+from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import baseline, contraction, envelope, gaussian, rates, stability
-from metarep.theory.claims.chapter import TITLES
+from metarep.theory.claims import get_claim
 from metarep.theory.claims.comparing import same, step_scale
-from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict, own
+from metarep.theory.claims.record import Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
 from metarep.theory.dynamics.structure import right_factor
@@ -31,126 +33,110 @@ def _second_moment_factor() -> Proof:
     return proof
 
 
-def _second_moment_check(instance: Example, implementation: Implementation) -> Comparison:
+def _second_moment_check(example: Example, implementation: Implementation) -> Comparison:
     learner = get_learner("anil")
-    at = step_arrays(instance)
+    at = step_arrays(example)
     w_i = adapted_parameters(learner)[1]
     arrays = {"B": at.B, "w": at.w, "theta_i": at.targets}
-    factor = np.eye(instance["k"], dtype=int) - at.beta * evaluate_words(w_i * w_i.T, arrays, {"alpha": at.alpha})
+    factor = np.eye(example["k"], dtype=int) - at.beta * evaluate_words(w_i * w_i.T, arrays, {"alpha": at.alpha})
     next_B, _ = implementation.step(learner, at.B, at.w, at.targets, at.alpha, at.beta)
     return same(
         at.B_perp.T @ next_B,
         at.B_perp.T @ at.B @ factor,
-        step_scale(learner, at) * instance["d"],
+        step_scale(learner, at) * example["d"],
         implementation.eps,
         "perpendicular part after the step minus (I − βΨ) applied to it",
     )
 
 
-WRONG_STRUCTURE = (
-    Claim(
-        id="wrong-factor-without-rank-two-part",
-        chapter="Wrong on purpose",
-        statement=r"For Exact ANIL $B_{*\perp}^\top B^+ = B_{*\perp}^\top B (I - \beta \Psi)$: no rank-two part.",
-        source=own("wrong on purpose"),
-        hypotheses="any outer step",
-        expected=Verdict.REFUTED,
-        learners=("anil",),
-        exercises=frozenset({"step"}),
-        proof=_second_moment_factor,
-        floats=lambda: outer_steps(floats),
-        fractions=lambda: outer_steps(fractions),
-        check=_second_moment_check,
-    ),
+WRONG_FACTOR = Claim(
+    id="wrong-factor-without-rank-two-part",
+    chapter="Wrong on purpose",
+    statement=r"For Exact ANIL $B_{*\perp}^\top B^+ = B_{*\perp}^\top B (I - \beta \Psi)$: no rank-two part.",
+    source=own("wrong on purpose"),
+    hypotheses="any outer step",
+    expected=Verdict.REFUTED,
+    learners=("anil",),
+    exercises=frozenset({"step"}),
+    proof=_second_moment_factor,
+    floats=lambda: outer_steps(floats),
+    fractions=lambda: outer_steps(fractions),
+    check=_second_moment_check,
 )
 
 
-def _wrong(of: Claim, id_: str, statement: str, check: Check) -> Claim:
-    """A claim with another's hypotheses and a statement that goes too far."""
+def _wrong(of: str, name: str, statement: str, **wrong: Any) -> Claim:
+    """The claim of that id with a statement that goes too far: its check takes other values by keyword."""
+    right = get_claim(of)
+    assert right.check is not None
     return replace(
-        of, id=id_, chapter="Wrong on purpose", statement=statement, source=own("wrong on purpose"),
-        expected=Verdict.REFUTED, rests_on=(), proof=None, fractions=None, check=check, remark="",
-    )  # fmt: skip
+        right,
+        id=name,
+        chapter="Wrong on purpose",
+        statement=statement,
+        source=own("wrong on purpose"),
+        expected=Verdict.REFUTED,
+        rests_on=(),
+        proof=None,
+        fractions=None,
+        check=partial(right.check, **wrong),
+        remark="",
+    )
 
 
-_BY_ID = {
-    claim.id: claim
-    for chapter in (contraction, envelope, baseline, rates, stability, gaussian)
-    for claim in chapter.CLAIMS
-}
-
-WRONG_CONTRACTION = (
+WRONG_CLAIMS = (
+    WRONG_FACTOR,
     _wrong(
-        _BY_ID["one-step-contraction-rate"],
+        "one-step-contraction-rate",
         "wrong-one-step-rate-with-largest-eigenvalue",
         r"FO-ANIL: $\|B_{*\perp}^\top B^+\| \le (1 - \beta\lambda_{\max}(\Psi))\, \|B_{*\perp}^\top B\|$.",
-        contraction.rate_check(which=-1),
+        which=-1,
     ),
     _wrong(
-        _BY_ID["head-diversity-lower"],
+        "head-diversity-lower",
         "wrong-head-diversity-without-distance",
         r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
-        contraction.diversity_check("lower", with_distance=False),
+        with_distance=False,
     ),
-    *(
-        _wrong(
-            _BY_ID[id_],
-            f"wrong-{id_}-with-c-3",
-            rf"{TITLES[id_.split('-', 1)[1]]}: the envelope holds with $c = 3$.",
-            envelope.envelope_check(LEARNERS[id_.split("-", 1)[1]], c=3.0),
-        )
-        for id_ in ("envelope-fo-anil", "envelope-maml")
-    ),
-)
-
-WRONG_BASELINE = (
+    _wrong("envelope-fo-anil", "wrong-envelope-fo-anil-with-c-3", "FO-ANIL: the envelope holds with $c = 3$.", c=3.0),
+    _wrong("envelope-maml", "wrong-envelope-maml-with-c-3", "Exact MAML: the envelope holds with $c = 3$.", c=3.0),
     _wrong(
-        _BY_ID["baseline-lower-bound"],
+        "baseline-lower-bound",
         "wrong-baseline-bound-with-largest-sine",
         r"Average loss: $\mathrm{dist}(B_t, B_*) \ge \sigma_1(B_{*\perp}^\top \hat B_0)$.",
-        baseline.lower_bound_check(which=0),
+        which=0,
     ),
     _wrong(
-        _BY_ID["baseline-control"],
+        "baseline-control",
         "wrong-baseline-control-too-fast",
         r"For $k = 1$ average loss learns the direction at the rate $1 - 1.5\,\beta w_\infty^2$.",
-        baseline.control_check(speed=1.5),
+        speed=1.5,
     ),
-)
-
-WRONG_RATES = (
     _wrong(
-        _BY_ID["local-ratio-fo-anil"],
+        "local-ratio-fo-anil",
         "wrong-local-rate-5-percent",
         r"FO-ANIL: near the truth $\mathrm{dist}$ falls by $1 - 1.05\,\alpha\beta\mu_*^2$ a step.",
-        rates.ratio_check("fo-anil", speed=1.05),
+        speed=1.05,
     ),
-)
-
-WRONG_STABILITY = (
     _wrong(
-        _BY_ID["threshold-anil"],
+        "threshold-anil",
         "wrong-anil-threshold-1",
         r"Exact ANIL is stable at the truth if and only if $\alpha\beta L_*^2 < 1$.",
-        stability.threshold_check("anil", threshold=1.0),
+        limit=1.0,
     ),
     *(
         _wrong(
-            _BY_ID["fo-maml-gaussian"],
+            "fo-maml-gaussian",
             f"wrong-gaussian-limit-{round(100 * limit)}-percent",
             r"For heads $N(\mu, \Sigma)$ FO-MAML is stable at the truth where "
             rf"$\mu^\top\Sigma^{{-1}}\mu < {limit:g}$, and unstable beyond.",
-            gaussian.gaussian_check(limit),
+            limit=limit,
         )
         for limit in (0.98, 1.02)
     ),
 )
 
-WRONG_CLAIMS: tuple[Claim, ...] = (
-    *WRONG_STRUCTURE,
-    *WRONG_CONTRACTION,
-    *WRONG_BASELINE,
-    *WRONG_RATES,
-    *WRONG_STABILITY,
+CLAIM_MUTANTS: tuple[Mutant, ...] = tuple(
+    Mutant(wrong.id, "claim", "wrong-claim", wrong.statement, {"claim": wrong}) for wrong in WRONG_CLAIMS
 )
-"""Every wrong claim of every chapter."""
+"""Every wrong claim."""

@@ -1,0 +1,159 @@
+"""The scale of the start, and points of zero loss that know nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from metarep.reports.chapters.boundaries.common import Array, BoundarySize, stable_limits, stream
+from metarep.reports.chapters.claims.records import ClaimRecord, measured, mention
+from metarep.reports.page import blocks as b
+from metarep.reports.page.charts import BAD, GOOD, OTHER, Chart, as_panel, fill_legend
+from metarep.reports.page.markup import LEARNER_TITLES
+from metarep.sim.learners import get_learner
+from metarep.sim.problems import FixedTasks, Problem, make_problem
+from metarep.sim.trajectories import CONVERGED_BELOW, run
+from metarep.sim.updates import loss_after_adaptation
+from metarep.theory.claims.blind import BLIND_ABOVE, SOLVED_BELOW
+
+SCALE_D, SCALE_K, SCALE_N, SCALE_STEP = 100, 5, 10, 0.1
+SCALES = (0.1, 0.18, 0.32, 0.56, 1.0, 1.5)
+"""√α‖B_0‖: 1 is balanced, √α = 0.32 orthonormal."""
+ENDS = ("learned", "blind", "neither", "diverged")
+
+
+@dataclass(frozen=True, eq=False)
+class ScaleRuns:
+    """``ends`` (scales, trials) of ``ENDS``, for those that end blind the median of α‖w‖².
+
+    ``unstable``: for how many draws of the heads the truth is unstable at any step size (``stable_product``).
+    """
+
+    learner: str
+    scales: Array
+    ends: Array
+    blind_head: float | None
+    unstable: int
+    steps: int
+
+    def share(self, end: str) -> Array:
+        """Share of the trials that end so, (scales,)."""
+        return (self.ends == end).mean(-1)
+
+
+def scale_runs(learner_name: str, seed: int, size: BoundarySize) -> ScaleRuns:
+    """One learner from random subspaces at growing scales, fixed tasks with Ψ_* = I; the same starts for all."""
+    learner, scales = get_learner(learner_name), np.array(SCALES)
+    problem = make_problem(
+        SCALE_D,
+        SCALE_K,
+        SCALE_N,
+        SCALE_STEP,
+        stream(seed, "scale"),
+        spectrum=[1.0] * SCALE_K,
+        trials=(size.scale_trials,),
+    )
+    shape = (scales.size, size.scale_trials)
+    heads = np.broadcast_to(problem.tasks(0), (*shape, SCALE_K, SCALE_N))
+    B0 = scales[:, None, None, None] * problem.B0
+    here = Problem(SCALE_D, problem.B_star, FixedTasks(heads), B0, np.zeros((*shape, SCALE_K)), SCALE_N)
+    seen = run(learner, here, SCALE_STEP, SCALE_STEP, size.scale_steps, record_every=size.scale_steps)
+    targets = problem.B_star @ heads
+    with np.errstate(invalid="ignore"):
+        loss = loss_after_adaptation(learner, seen.B, seen.w, targets, SCALE_STEP)
+        relative = loss / loss_after_adaptation(learner, here.B0, here.w0, targets, SCALE_STEP)
+        blind = (seen.dist[-1] > BLIND_ABOVE) & (relative < SOLVED_BELOW)
+        ends = np.full(shape, "neither", dtype=object)
+        ends[blind] = "blind"
+        ends[seen.dist[-1] <= CONVERGED_BELOW] = "learned"
+        ends[seen.diverged] = "diverged"
+    head = SCALE_STEP * np.square(seen.w).sum(-1)
+    middle = float(np.median(head[blind])) if blind.any() else None
+    unstable = stable_limits(learner, problem.tasks(0)[None], np.array([SCALE_STEP]))[1]
+    return ScaleRuns(learner_name, scales, ends, middle, unstable, size.scale_steps)
+
+
+_END_COLOURS = {"learned": GOOD, "blind": "#cc79a7", "neither": OTHER, "diverged": BAD}
+
+
+def scale_chart(runs: Sequence[ScaleRuns]) -> Chart:
+    """Where runs from random subspaces end, by the scale of the start: bars, a panel a learner."""
+    panels = tuple((f"scale-{r.learner}", _scale_panel(r)) for r in runs)
+    first = runs[0]
+    caption = (
+        rf"Where {first.ends.shape[1]} runs from random subspaces end by the start's scale $\sqrt\alpha\|B_0\|$ ($1$ "
+        r"is balanced, $0.32$ orthonormal): $d = 100$, $k = 5$, $n = 10$ fixed tasks with $\Psi_* = I$, $\alpha = "
+        rf"\beta = 0.1$, {first.steps} steps. Blind: $\mathrm{{dist}} > \frac12$ while the loss after adaptation is "
+        "below 1 % of the start's."
+        + "".join(
+            f" {LEARNER_TITLES[r.learner]}'s truth itself is unstable for {r.unstable} of these draws of heads."
+            for r in runs
+            if r.unstable
+        )
+    )
+    alt = (
+        "Four bar charts of outcomes against the scale of the start: both ANILs learn nearly everywhere, Exact MAML "
+        "ends blind from small starts, FO-MAML diverges from small and from balanced ones."
+    )
+    rows = [
+        (r.learner, float(scale), *(float(r.share(end)[place]) for end in ENDS))
+        for r in runs
+        for place, scale in enumerate(r.scales)
+    ]
+    return Chart("scale", panels, alt, caption, ("learner", "scale", *ENDS), rows)
+
+
+@as_panel
+def _scale_panel(axes: Any, runs: ScaleRuns) -> None:
+    places, below = np.arange(runs.scales.size), np.zeros(runs.scales.size)
+    for end in ENDS:
+        share = runs.share(end)
+        axes.bar(places, share, bottom=below, width=0.82, color=_END_COLOURS[end], linewidth=0)
+        below += share
+    axes.set_xticks(places, [f"{scale:g}" for scale in runs.scales])
+    axes.set_xlabel("scale of the start, √α‖B$_0$‖")
+    axes.set_ylabel("share of runs")
+    axes.set_ylim(0, 1)
+    axes.set_title(LEARNER_TITLES[runs.learner])
+    fill_legend(axes, [(_END_COLOURS[end], end) for end in ENDS])
+
+
+def blind_sentence(maml: ScaleRuns) -> str:
+    """How often Exact MAML ends blind from the smallest starts and from balance, for the report's opening."""
+    return (
+        f"Exact MAML, started small, can solve every task and learn nothing: {blind_count(maml, maml.scales[0])} of "
+        f"its runs from the smallest starts, {blind_count(maml, 1.0)} of those from balance ([blind "
+        "points](#boundaries-blind))."
+    )
+
+
+def blind_count(runs: ScaleRuns, scale: float) -> str:
+    """How many of the runs from that scale end blind, in words."""
+    ends = runs.ends[int(abs(runs.scales - scale).argmin())]
+    return f"{int((ends == 'blind').sum())} of {ends.size}"
+
+
+def blind_section(claims: Sequence[ClaimRecord], scale: Sequence[ScaleRuns]) -> b.Section:
+    """What the start's scale decides."""
+    maml = next(r for r in scale if r.learner == "maml")
+    found = measured(claims, "maml-ends-blind")
+    seen = (
+        rf" In the runs here that ended so the median of $\alpha\|w\|^2$ is {maml.blind_head:.4f}."
+        if maml.blind_head is not None
+        else ""
+    )
+    return b.Section(
+        "boundaries-blind",
+        "The start's scale, and Exact MAML's blind points",
+        (
+            b.Paragraph(
+                r"Where $\alpha\|w\|^2 = 1$, one inner step of the representation alone solves any task, and $B_*$ is "
+                f"not needed ({mention(claims, 'maml-blind-points')}). A small $B_0$ lets the head get there first "
+                f"({mention(claims, 'maml-ends-blind')}).{seen} A random orthonormal start, our choice for [Figure "
+                r"1](#figure-1), is smaller than balance by $\sqrt\alpha$."
+            ),
+            scale_chart(scale).picture(),
+            *((b.Paragraph(f"Measured with the claim: {found.why}."),) if found else ()),
+        ),
+    )

@@ -1,0 +1,139 @@
+"""The chapter of the claims: each is verified, and has a section with all that is known of it."""
+
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from metarep.reports.chapters.changes import changes_of, previous
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases
+from metarep.reports.chapters.claims.graph import ancestors_graph
+from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
+from metarep.reports.chapters.claims.verdicts import by_chapter, slug
+from metarep.reports.page import blocks as b
+from metarep.reports.page.markup import plain_line
+from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.claims.record import Verdict
+from metarep.theory.engine import Profile, shown, verify
+
+NAME = "claims"
+"""A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
+
+
+def claim_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
+    """A job a claim."""
+    ids = profile.sizes[NAME] or tuple(claim.id for claim in catalogue())
+    return [(("claim", claim), checked, (claim, profile.effort, seed)) for claim in ids]
+
+
+def checked(claim_id: str, effort: float, seed: int) -> ClaimRecord:
+    """A claim of the catalogue, verified."""
+    claim = get_claim(claim_id)
+    examples = max(1, round(claim.examples * effort))
+    command = f"metarep verify {claim_id} --examples {examples} --seed {seed}"
+    return claim_record(verify(claim, profile=Profile("report", effort, seed)), command)
+
+
+def listed(results: Results) -> tuple[ClaimRecord, ...]:
+    """The claims, in the catalogue's order, then one's own."""
+    carried = refuted_bases(results.claims)
+    return tuple(replace(claim, rests_on_refuted=carried[claim.id]) for claim in results.claims)
+
+
+def claims_section(results: Results) -> b.Section:
+    """A section per claim, by chapter."""
+    carried = refuted_bases(results.claims)
+    return b.Section(
+        "claims",
+        "The claims one by one",
+        (),
+        tuple(
+            b.Section(
+                f"chapter-{slug(chapter)}",
+                chapter,
+                (),
+                tuple(
+                    b.Section(f"claim-{c.id}", f"{c.id} [[{c.status}]]", _claim_blocks(c, results, carried))
+                    for c in members
+                ),
+            )
+            for chapter, members in by_chapter(results.claims).items()
+        ),
+    )
+
+
+def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple[str, ...]]) -> tuple[b.Block, ...]:
+    facts = [("Source", claim.source), ("For", claim.hypotheses)]
+    if claim.rests_on:
+        facts.append(("Rests on", ", ".join(mention(results.claims, base) for base in claim.rests_on)))
+    if carried[claim.id]:
+        facts.append(("Carried along", f"[[REFUTED]] It rests on {claim_links(carried[claim.id])}, which is refuted."))
+    if (before := previous(changes_of(results), claim.id)) is not None:
+        facts.append(("Changed", before))
+    facts += [(_HOW[item.kind], _evidence_line(item)) for item in claim.evidence]
+    if not claim.as_expected:
+        facts.append(("Expected", f"[[{claim.expected}]]"))
+    if claim.remark:
+        facts.append(("Remark", claim.remark))
+    facts.append(("Again", f"`{claim.command}`"))
+    blocks: list[b.Block] = [b.Paragraph(claim.statement), b.Facts(tuple(facts))]
+    for item in claim.evidence:
+        if item.counterexample:
+            blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item.counterexample))]
+        if item.steps:
+            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(plain_line, item.steps))),)))
+        if item.instance:
+            what = "The instance nearest to the bound" if item.worst_margin is not None else "One of the instances"
+            name = "floats" if item.kind == "floats" else "fractions"
+            blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item.instance)),)))
+    drawing = ancestors_graph(results.claims, claim.id)
+    if drawing is not None:
+        above = ancestors(results.claims)[claim.id]
+        alone = b.Graph(f"above-{claim.id}", drawing.svg, alt=drawing.alt, words=claim_links(above))
+        blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
+    return tuple(blocks)
+
+
+_HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement": "Measured"}
+
+
+def _evidence_line(item: EvidenceRecord) -> str:
+    parts = [f"[[{item.verdict}]]"]
+    if item.examples:
+        parts.append(f"{item.examples} instances")
+    if item.worst_margin is not None and item.verdict != Verdict.REFUTED:  # which says by how much
+        parts.append(f"worst margin {item.worst_margin:.3g}")
+    if item.strain and item.verdict != Verdict.REFUTED:
+        parts.append(f"at most {100 * item.strain:.2g} % of the tolerance for rounding used")
+    if item.estimate is not None and item.uncertainty is not None:
+        parts.append(_estimate(item.estimate, item.uncertainty))
+    if item.why:
+        parts.append(plain_line(item.why))
+    return "; ".join(parts)
+
+
+def _estimate(value: float, uncertainty: float) -> str:
+    """An estimate to the second digit of its uncertainty."""
+    if not (0 < uncertainty < abs(value)):
+        return f"{value:.6g} ± {uncertainty:.2g}"
+    digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 2
+    return f"{value:#.{digits}g} ± {uncertainty:#.2g}"
+
+
+def _instance(instance: dict[str, Any]) -> str:
+    """The numbers in one line, the arrays in one each; 3/1 is 3."""
+    written = {name: re.sub(r"(-?\d+)/1\b", r"\1", shown(value)) for name, value in instance.items()}
+    numbers = ", ".join(f"{name} = {text}" for name, text in written.items() if not text.startswith("["))
+    arrays = [f"{name} = {text}" for name, text in written.items() if text.startswith("[")]
+    return "\n".join([*([numbers] if numbers else []), *arrays])
+
+
+CHAPTER = Chapter(
+    claims_section,
+    name=NAME,
+    sizes=dict.fromkeys(("quick", "full")),
+    jobs=claim_jobs,
+    record={"claims": listed},
+)

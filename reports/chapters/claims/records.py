@@ -1,0 +1,153 @@
+"""Claims as a report has them: typed records made of findings, and what chapters ask of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from metarep.reports.page.output import plain
+from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.record import Kind, Verdict
+from metarep.theory.engine import Evidence, Finding, encode
+from metarep.theory.engine.evidence import EvidenceKind
+
+
+@dataclass(frozen=True)
+class EvidenceRecord:
+    """What one way of knowing found."""
+
+    kind: EvidenceKind
+    """A symbolic proof, fractions, floating point, or a measurement."""
+    verdict: Verdict
+    """What this evidence alone amounts to."""
+    examples: Annotated[int, Field(ge=0)]
+    """Examples checked; 0 for a proof, which speaks of all."""
+    worst_margin: float | None
+    """The least (bound − value)/|bound| seen, for inequalities; negative where the bound was exceeded. Null for
+    identities, proofs and measurements.
+    """
+    instance: dict[str, Any] | None
+    """The example with the worst margin, else one of them: by the paper's symbols; fractions are strings 'p/q', arrays
+    nested lists.
+    """
+    counterexample: dict[str, Any] | None
+    """The smallest counterexample found: by the paper's symbols; fractions are strings 'p/q', arrays nested lists; null
+    if there is none.
+    """
+    why: str
+    """What was compared, measured or left over, in words."""
+    strain: float | None
+    """The largest share of the tolerance for rounding errors that was used."""
+    estimate: float | None
+    """What was measured."""
+    uncertainty: Annotated[float, Field(ge=0)] | None
+    """Its uncertainty."""
+    steps: tuple[str, ...]
+    """The steps of the proof."""
+    details: dict[str, Any]
+    """What else a measurement has to show."""
+
+
+EXAMPLES = ("instance", "counterexample", "details")
+"""Fields of evidence that hold drawn numbers."""
+
+
+@dataclass(frozen=True)
+class ClaimRecord:
+    """A claim and all that is known of it."""
+
+    id: str
+    """Its name on the command line and in links."""
+    chapter: str
+    """Where the catalogue has it."""
+    statement: str
+    """The statement, LaTeX between dollar signs."""
+    source: str
+    """Where it comes from."""
+    from_paper: bool
+    """Whether it is the paper's; else it is our own."""
+    hypotheses: str
+    """What is assumed."""
+    kind: Kind
+    """What is checked: that two sides are equal, a bound, or a number."""
+    learners: tuple[Annotated[str, Field(json_schema_extra={"enum": list(LEARNERS)})], ...]
+    """The learners that its examples exercise."""
+    rests_on: tuple[str, ...]
+    """Ids of the claims that it uses."""
+    remark: str
+    """What a reader must know besides; may be empty."""
+    status: Verdict
+    """How it is known, from the evidence."""
+    expected: Verdict
+    """How the catalogue expects it to be known."""
+    as_expected: bool
+    """Whether these are the same; if not, that is news."""
+    evidence: tuple[EvidenceRecord, ...]
+    """All that was found."""
+    command: str
+    """The command that checks it again."""
+    rests_on_refuted: tuple[str, ...] = ()
+    """Ids of refuted claims that it rests on, directly or not."""
+
+
+def evidence_record(item: Evidence) -> EvidenceRecord:
+    """One piece of evidence with its examples as plain data."""
+    plain_fields = {name: encode(dict(value)) for name in EXAMPLES if (value := getattr(item, name)) is not None}
+    return EvidenceRecord(**{**vars(item), **plain_fields})
+
+
+def claim_record(finding: Finding, command: str = "") -> ClaimRecord:
+    """One claim: its statement and all that is known of it. Holds no timings, so that equal runs give equal records."""
+    claim = finding.claim
+    return ClaimRecord(
+        claim.id,
+        claim.chapter,
+        claim.statement,
+        str(claim.source),
+        claim.source.kind == "paper",
+        claim.hypotheses,
+        claim.kind,
+        claim.learners,
+        claim.rests_on,
+        claim.remark,
+        finding.status,
+        claim.expected,
+        finding.as_expected,
+        tuple(map(evidence_record, finding.evidence)),
+        command or f"metarep verify {claim.id}",
+    )
+
+
+def claim_data(finding: Finding, command: str = "") -> dict[str, Any]:
+    """A claim by itself as plain data: of those that it rests on nothing is known."""
+    return {name: value for name, value in plain(claim_record(finding, command)).items() if name != "rests_on_refuted"}
+
+
+# --- what is asked of them
+
+
+def claim_link(claim_id: str) -> str:
+    """A link to a claim's section."""
+    return f"[{claim_id}](#claim-{claim_id})"
+
+
+def claim_links(claim_ids: Iterable[str]) -> str:
+    """Links to the claims' sections, between commas."""
+    return ", ".join(map(claim_link, claim_ids))
+
+
+def mention(claims: Iterable[ClaimRecord], claim_id: str) -> str:
+    """A link to a claim's section, or its bare name where this report did not run it."""
+    return claim_link(claim_id) if any(claim.id == claim_id for claim in claims) else f"`{claim_id}`"
+
+
+def measured(claims: Iterable[ClaimRecord], claim_id: str) -> EvidenceRecord | None:
+    """What was measured of a claim, None where it was not run."""
+    evidence = (item for claim in claims if claim.id == claim_id for item in claim.evidence)
+    return next((item for item in evidence if item.kind == "measurement"), None)
+
+
+def unexpected(claims: Iterable[ClaimRecord]) -> tuple[ClaimRecord, ...]:
+    """The claims whose status is not the expected one."""
+    return tuple(claim for claim in claims if not claim.as_expected)

@@ -1,0 +1,94 @@
+"""The chapter of verdicts: how many claims have each status, what that means, and every claim in a line."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from metarep.reports.chapters.changes import changes_of
+from metarep.reports.chapters.chapter import Chapter, Results, Size
+from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, unexpected
+from metarep.reports.page import blocks as b
+from metarep.theory.claims.record import Verdict
+
+
+def verdict_counts(results: Results) -> dict[Verdict, Size]:
+    """How many claims have each status."""
+    counts = Counter(claim.status for claim in results.claims)
+    return {verdict: counts[verdict] for verdict in Verdict if counts[verdict]}
+
+
+def by_chapter(claims: Iterable[ClaimRecord]) -> dict[str, list[ClaimRecord]]:
+    """The claims by the catalogue's chapters."""
+    chapters: dict[str, list[ClaimRecord]] = {}
+    for claim in claims:
+        chapters.setdefault(claim.chapter, []).append(claim)
+    return chapters
+
+
+def slug(title: str) -> str:
+    """A title as a part of an anchor."""
+    return "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")
+
+
+def verdicts_section(results: Results) -> b.Section:
+    """Counts, what the verdicts mean, and every claim in a line."""
+    claims = results.claims
+    counts = tuple(
+        (f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(results).items()
+    )
+    news = (
+        b.Paragraph("Every verdict is the one that the catalogue expects.")
+        if not unexpected(claims)
+        else b.Items(
+            tuple(
+                f"[[{claim.status}]] {claim_link(claim.id)}: expected {claim.expected}" for claim in unexpected(claims)
+            )
+        )
+    )
+    tables = tuple(
+        b.Section(
+            f"verdicts-{slug(chapter)}",
+            chapter,
+            (
+                b.Table(
+                    ("status", "claim", "statement", "source"),
+                    tuple(
+                        (_status(claim, results), claim_link(claim.id), claim.statement, _origin(claim))
+                        for claim in members
+                    ),
+                ),
+            ),
+        )
+        for chapter, members in by_chapter(claims).items()
+    )
+    return b.Section(
+        "verdicts",
+        "Verdicts",
+        (
+            b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
+            news,
+            b.Paragraph(
+                "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
+                "The worst margin of an inequality is the least (bound − value)/|bound| over its instances: 0 where "
+                "the bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, "
+                "a few times eps × size × condition, is allowed for. Identities have no margin; of them it is said "
+                "how much of that allowance was used. Instances are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$: "
+                "what is said of any dimension and not proved was tried on those."
+            ),
+        ),
+        tables,
+    )
+
+
+def _status(claim: ClaimRecord, results: Results) -> str:
+    """The verdict, and what it was in the older report where that differs."""
+    changes = changes_of(results)
+    changed_from = [item.before for item in changes.verdicts if item.claim == claim.id] if changes else []
+    was = "".join(" (new)" if before is None else f" (was [[{before}]])" for before in changed_from)
+    return f"[[{claim.status}]]{was}"
+
+
+def _origin(claim: ClaimRecord) -> str:
+    return "paper" if claim.from_paper else "own"
+
+
+CHAPTER = Chapter(verdicts_section, record={"counts": verdict_counts})

@@ -1,0 +1,118 @@
+"""What stands before the chapters: the answer in a few lines, each from the results, and the headline figure."""
+
+import re
+
+from metarep.reports.chapters.boundaries.chapter import boundaries_of
+from metarep.reports.chapters.boundaries.scale import blind_sentence
+from metarep.reports.chapters.chapter import Results
+from metarep.reports.chapters.claims.records import unexpected
+from metarep.reports.chapters.claims.verdicts import verdict_counts
+from metarep.reports.chapters.experiments.figure_1 import KEY
+from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, summary
+from metarep.reports.chapters.rates.section import rates_of
+from metarep.reports.chapters.theorem.chapter import theorems_of, verdict
+from metarep.reports.page import blocks as b
+from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
+from metarep.reports.report.figure_files import TOP_PREFIX, pictures
+from metarep.sim.learners import META_LEARNERS
+from metarep.sim.trajectories import CONVERGED_BELOW
+
+
+def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
+    """The answer, how many claims have each status, and the headline figure, which shows panels of the sections."""
+    counts = verdict_counts(results)
+    tally = b.Table(tuple(f"[[{verdict}]]" for verdict in counts), (tuple(map(str, counts.values())),))
+    return (_answer(results), tally, *_headline(sections))
+
+
+HEADLINE = {
+    "figure-1-random": "Tasks drawn afresh, from a random start: the meta-learners find the representation, "
+    "average loss does not ([Figure 1](#figure-1))",
+    "fo-maml-near-gaussian": "FO-MAML near the truth, with fixed tasks and heads of these means: where it comes to "
+    "the truth and where it leaves it, inside and outside of the predicted ellipse ([boundaries](#boundaries-fo-maml))",
+}
+"""Panels that stand at the top as well, and what is said of each there."""
+
+
+def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
+    """The headline figure: panels of the chapters' figures once more."""
+    panels = {name: svg for section in sections for picture in pictures(section) for name, svg in picture.panels}
+    found = {name: text for name, text in HEADLINE.items() if name in panels}
+    if not found:
+        return ()
+    alt = "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1."
+    if len(found) > 1:
+        alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
+    # Without the letters that they have among their like.
+    shown = tuple((f"{TOP_PREFIX}{name}", re.sub(rb">\([a-z]\) ", b">", panels[name], count=1)) for name in found)
+    return (b.Picture(shown, alt, ". ".join(found.values()) + "."),)
+
+
+def _answer(results: Results) -> b.Items:
+    """The answer in a few lines."""
+    rows = summary(by_panel(results.parts[KEY], "random"))
+    meta = [r for r in rows if r.learner in META_LEARNERS]
+    falls = [r.median_dist for r in meta if r.median_dist is not None]
+    missed = [r for r in meta if r.missed]
+    baseline = min(r.smallest_dist or 0.0 for r in rows if r.learner == "average-loss")
+    rates, boundaries = rates_of(results), boundaries_of(results)
+    settled = [
+        r.relative_error
+        for _, r in rates.pairs
+        if r.relative_error is not None and r.outcome == "converged" and r.learner in META_LEARNERS
+    ]
+    unstable = sum(r.outcome == "unstable" for _, group in rates.table for r in group)
+    news = unexpected(results.claims)
+    total = len(results.claims)
+    learned = bool(falls) and max(falls) <= CONVERGED_BELOW
+    lines = [
+        f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
+        "afresh at every step, the four meta-learners' median distance to the true representation falls to "
+        f"{at_most(max(falls, default=1.0))} or below in the run of [Figure 1](#figure-1)."
+        + (f" Not in every trial, though: {_misses(missed)}." if missed else ""),
+        f"**{'The baseline does not.' if baseline > 0.5 else 'So does the baseline.'}** Minimising "
+        f"the average loss leaves the distance at {at_least(baseline, 3)} or above.",
+    ]
+    if settled:
+        lines.append(
+            r"**The rate is known.** Near the truth, with fixed tasks, the distance shrinks by $1 - "
+            r"\alpha\beta\mu_*^2$ a step; "
+            f"runs that settled agree to {at_most(max(settled) or 1e-16)} of $\\alpha\\beta\\mu_*^2$ or better "
+            f"([rates](#rates))."
+        )
+    if theorems := theorems_of(results):
+        lines.append(verdict(theorems, " ([the theorem](#theorem))"))
+    if unstable or boundaries:
+        rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
+        lines.append(
+            "**FO-MAML is the exception.** With few fixed tasks, or heads with a large mean, its fixed point at the "
+            "truth is unstable, which the paper does not say"
+            + (f": so {rows_of}" if unstable else "")
+            + (
+                f"; runs agree with the predicted boundary at {boundaries.near_agreement} "
+                f"([boundaries](#boundaries-fo-maml)). {blind_sentence(boundaries.scale_of('maml'))}"
+                if boundaries
+                else "."
+            )
+        )
+    lines.append(
+        "**How it is known** is said claim by claim ([verdicts](#verdicts)): "
+        + (
+            f"all verdicts are the expected ones{_guesses(results)}."
+            if not news
+            else f"{len(news)} of {total} {'is' if len(news) == 1 else 'are'} not as expected."
+        )
+    )
+    return b.Items(tuple(lines))
+
+
+def _guesses(results: Results) -> str:
+    """What is to be said of claims that are refuted as expected; nothing if there are none."""
+    count = sum(claim.status == claim.expected == "REFUTED" for claim in results.claims)
+    if not count:
+        return ""
+    return f"; the {count} refuted {'one is a guess' if count == 1 else 'ones are guesses'} kept with what refutes them"
+
+
+def _misses(rows: list[CurveSummary]) -> str:
+    return ", ".join(f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} did not get there" for r in rows)

@@ -1,0 +1,67 @@
+"""Leading batch axes: what they broadcast to, flattening them, and step sizes that vary along them."""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+StepSize = Any  # a float, a Fraction, or an array over the batch axes
+
+
+def transposed(matrix: Array) -> Array:
+    """The last two axes exchanged."""
+    return np.swapaxes(matrix, -1, -2)
+
+
+def batch_scalar(step_size: StepSize, trailing: int) -> Any:
+    """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
+    if np.ndim(step_size) == 0:
+        return step_size
+    return np.asarray(step_size)[(...,) + (None,) * trailing]
+
+
+def common_batch(**arrays: tuple[Any, int]) -> tuple[int, ...]:
+    """The batch axes that those of the named arrays broadcast to.
+
+    Args:
+        arrays: by name, the array or number and how many axes it has behind the batch axes.
+
+    Raises:
+        ValueError: they do not broadcast; it names them.
+    """
+    shapes = {name: np.shape(array)[: np.ndim(array) - trailing] for name, (array, trailing) in arrays.items()}
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"the batch axes differ: {listing}; allowed: axes that broadcast") from None
+
+
+def flattened(batch: tuple[int, ...], *arrays: tuple[Any, int]) -> tuple[Array, ...]:
+    """Arrays with the batch axes as one axis.
+
+    Args:
+        batch: the batch axes, as ``common_batch`` finds them.
+        arrays: each with how many axes it has behind the batch axes.
+
+    Returns:
+        The arrays, (prod(batch), ...) each.
+    """
+    shapes = [np.shape(array)[np.ndim(array) - trailing :] for array, trailing in arrays]
+    return tuple(
+        np.broadcast_to(array, batch + shape).reshape(-1, *shape)
+        for (array, _), shape in zip(arrays, shapes, strict=True)
+    )
+
+
+def flattened_step(
+    B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize
+) -> tuple[tuple[int, ...], tuple[Array, ...]]:
+    """The batch axes of a step's arguments, and the arguments with these as one axis.
+
+    Raises:
+        ValueError: the batch axes do not broadcast.
+    """
+    arrays = {"B": (B, 2), "w": (w, 1), "targets": (targets, 2), "alpha": (alpha, 0), "beta": (beta, 0)}
+    batch = common_batch(**arrays)
+    return batch, flattened(batch, *arrays.values())

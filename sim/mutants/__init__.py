@@ -1,0 +1,1 @@
+"""What is wrong on purpose: implementations and samplers, each the right one with one thing wrong."""

@@ -1,0 +1,352 @@
+"""Wrong implementations: the reference with one thing wrong, as it happens in real code.
+
+A second-order term left out, a sum where the mean belongs, an adapted parameter where the unadapted belongs, a distance
+by the inverse cosine. Most are made from the terms of the readable outer gradients (``metarep.sim.terms``). They also
+tell the cause of a wrong implementation.
+"""
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from metarep.sim import metrics
+from metarep.sim.batches import flattened_step, transposed
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
+from metarep.sim.mutants.mutant import Mutant, Wrong
+from metarep.sim.terms import At, Pair, Residuals, Terms, gradient_terms, mean, mean_outer, residuals, step_from_terms
+
+Array = np.ndarray
+
+ALL = frozenset(LEARNERS)
+META = frozenset(META_LEARNERS)
+ANILS, MAMLS = frozenset({"anil", "fo-anil"}), frozenset({"maml", "fo-maml"})
+EXACT_ONES, FIRST_ORDER = frozenset({"anil", "maml"}), frozenset({"fo-anil", "fo-maml"})
+
+
+def _exactly(factor: float, like: Array) -> Any:
+    """A factor such as 1.01 as a fraction where the arrays hold fractions."""
+    return Fraction(str(factor)) if like.dtype == object else factor
+
+
+# --- the right step, taken elsewhere
+
+
+def _elsewhere(change: Callable[[At], At]) -> Wrong:
+    return lambda right, *at: right(*change(At(*at)))
+
+
+def scaled_step_sizes(alpha_factor: float = 1.0, beta_factor: float = 1.0) -> Wrong:
+    """α and β multiplied by factors: a missing ½ in the loss, a step size that is slightly off, ..."""
+
+    def change(at: At) -> At:
+        return at._replace(alpha=at.alpha * _exactly(alpha_factor, at.B), beta=at.beta * _exactly(beta_factor, at.B))
+
+    return _elsewhere(change)
+
+
+def _instead(table: Mapping[str, str]) -> Wrong:
+    """The step of another learner."""
+    return _elsewhere(lambda at: at._replace(learner=get_learner(table[at.learner.name])))
+
+
+_sum_over_tasks = _elsewhere(lambda at: at._replace(beta=at.beta * at.targets.shape[-1]))
+_swapped = _elsewhere(lambda at: at._replace(alpha=at.beta, beta=at.alpha))
+_drops_last_task = _elsewhere(
+    lambda at: at._replace(targets=at.targets[..., :-1] if at.targets.shape[-1] > 1 else at.targets)
+)
+_mean_task_first = _elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
+
+
+# --- the right step's result, changed
+
+
+def _single_precision(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    learner, B, w, targets, alpha, beta = arguments
+    if B.dtype == object:  # a lossy cast has no exact counterpart: round to 24 bits in effect by going through float32
+        round_off = np.vectorize(lambda x: Fraction(float(np.float32(x))), otypes=[object])
+        return right(learner, round_off(B), round_off(w), round_off(targets), alpha, beta)
+    B, w, targets = (np.asarray(x, dtype=np.float32) for x in (B, w, targets))
+    next_B, next_w = right(learner, B, w, targets, np.float32(alpha), np.float32(beta))
+    return next_B.astype(float), next_w.astype(float)
+
+
+def _sequential_outer(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    at = At(*arguments)
+    next_B, _ = right(*at)
+    return next_B, right(*at._replace(B=next_B))[1]
+
+
+def _outer_from_adapted(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Takes the outer step of the head from the mean adapted head, not from w."""
+    at, (next_B, next_w) = At(*arguments), right(*arguments)
+    return next_B, next_w + mean(residuals(at).W) - at.w
+
+
+def _retracted(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Divides the new representation by its Frobenius norm times the old one's: keeps the scale, silently."""
+    at, (next_B, next_w) = At(*arguments), right(*arguments)
+    if at.B.dtype == object:
+        return next_B * Fraction(999, 1000), next_w  # no exact square root: shrink by a fixed amount
+    norms, old = (np.sqrt(np.square(B).sum((-2, -1), keepdims=True)) for B in (next_B, at.B))
+    return next_B * np.divide(old, norms, out=np.ones_like(norms), where=norms > 0), next_w
+
+
+def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    at, (next_B, next_w) = At(*arguments), right(*arguments)
+    decay = at.beta * _exactly(1e-3, at.B)
+    return next_B - decay * at.B, next_w - decay * at.w
+
+
+def _frozen_head(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    return right(*arguments)[0], At(*arguments).w
+
+
+# --- first-order gradients at something else
+
+
+def _first_order(columns: Callable[[At], tuple[Array, Array, Array]]) -> Wrong:
+    """∇_B = mean of v_i w_iᵀ and ∇_w = mean of g_i for other (V, W, G)."""
+
+    def wrong(right: Callable[..., Pair], *arguments: Any) -> Pair:
+        at = At(*arguments)
+        V, W, G = columns(at)
+        return at.moved(mean_outer(V, W), mean(G))
+
+    return wrong
+
+
+def _stale(at: At) -> tuple[Array, Array, Array]:
+    R, W, _, _ = residuals(at)
+    return R, W, transposed(at.B) @ R
+
+
+def _adapting(adapts: str) -> Callable[[At], tuple[Array, Array, Array]]:
+    """The inner step moves another parameter."""
+
+    def columns(at: At) -> tuple[Array, Array, Array]:
+        _, W, V, G = residuals(at._replace(learner=Learner("wrong", adapts, at.learner.first_order)))  # type: ignore[arg-type]
+        return V, W, G
+
+    return columns
+
+
+def _at_heads(at: At, W: Array) -> tuple[Array, Array, Array]:
+    """(V, W, G) where the heads W were adapted and B was not."""
+    V = at.B @ W - at.targets
+    return V, W, transposed(at.B) @ V
+
+
+def _carried_over(at: At) -> tuple[Array, Array, Array]:
+    """Forgets to reset the head between tasks: task i adapts from the head that task i − 1 left."""
+    head, heads = at.head, []
+    for i in range(at.targets.shape[-1]):
+        head = at._replace(targets=at.targets[..., i : i + 1]).adapted(head)
+        heads.append(head)
+    return _at_heads(at, np.concatenate(heads, axis=-1))
+
+
+def _two_inner_steps(at: At) -> tuple[Array, Array, Array]:
+    """One inner step too many, on the head."""
+    return _at_heads(at, at.adapted(at.adapted(at.head)))
+
+
+# --- other terms
+
+
+def _other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong:
+    """``change(at, residuals, terms of ∇_B, terms of ∇_w)`` changes the gradients' terms in place."""
+
+    def wrong(right: Callable[..., Pair], *arguments: Any) -> Pair:
+        at = At(*arguments)
+        terms_B, terms_w = gradient_terms(at)
+        change(at, residuals(at), terms_B, terms_w)
+        return step_from_terms(at, terms_B, terms_w)
+
+    return wrong
+
+
+def _unadapted_head(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
+    terms_B["v_i w_i^T"] = mean(found.V)[..., :, None] * at.w[..., None, :]
+
+
+def _transposed_factor(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
+    name = "r_i v_i^T B" if at.learner.name == "anil" else "r_i g_i^T"
+    terms_B[name] = -at.alpha * mean_outer(found.V, transposed(at.B) @ found.R)
+
+
+def _transposed_rank_two(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
+    """B w sᵀ where B s wᵀ belongs."""
+    name = "B B^T v_i w^T" if at.learner.name == "anil" else "B g_i w^T"
+    terms_B[name] = -at.alpha * (at.B @ at.head) * mean(found.G)[..., None, :]
+
+
+def _sequential_inner(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
+    """The head adapts first and the representation sees the adapted head (first-order gradient at the result)."""
+    W = at.adapted(at.head)
+    R = at.B @ W - at.targets
+    V = R - at.alpha * R * (W * W).sum(-2, keepdims=True)
+    G = transposed(at.B) @ V - at.alpha * W * (R * V).sum(-2, keepdims=True)
+    terms_B["v_i w_i^T"], terms_w["B^T v_i"] = mean_outer(V, W), mean(G)
+    terms_w.pop("(r_i^T v_i) w")
+
+
+# --- wrong distances
+
+
+def _distance_by_arccos(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
+    Q = np.linalg.qr(np.asarray(B, dtype=float))[0]
+    cosines = np.linalg.svd(transposed(B_star) @ Q, compute_uv=False)
+    return np.sin(np.arccos(np.clip(cosines, -1, 1)))[..., -1]
+
+
+def _distance_without_basis(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
+    B = np.asarray(B, dtype=float)
+    return np.linalg.norm(B - B_star @ (transposed(B_star) @ B), 2, axis=(-2, -1))
+
+
+def _frobenius_distance(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
+    return np.sqrt(np.square(metrics.principal_sines(B, B_star)).sum(-1))
+
+
+def _smallest_angle(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
+    return metrics.principal_sines(B, B_star)[..., -1]
+
+
+# --- the list
+
+
+def _by_setting(step: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
+    """A step written for scalar α and β where these vary over the batch axes: setting by setting."""
+    if all(np.ndim(step_size) == 0 for step_size in at[3:]):
+        return step(learner, *at)
+    batch, (B, w, targets, alpha, beta) = flattened_step(*at)
+    next_B, next_w = np.empty_like(B), np.empty_like(w)
+    for setting in {(a, b) for a, b in zip(alpha.tolist(), beta.tolist(), strict=True)}:
+        here = (alpha == setting[0]) & (beta == setting[1])
+        next_B[here], next_w[here] = step(learner, B[here], w[here], targets[here], *setting)
+    return next_B.reshape(batch + B.shape[1:]), next_w.reshape(batch + w.shape[1:])
+
+
+def _step(name: str, cause: str, what: str, learners: frozenset[str], wrong: Wrong) -> Mutant:
+    """A wrong step of some learners, written for scalar α and β."""
+
+    def of_these(right: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
+        return _by_setting(partial(wrong, right), learner, *at) if learner.name in learners else right(learner, *at)
+
+    return Mutant(name, "implementation", cause, what, {"step": of_these}, learners)
+
+
+def _missing(learner: str, parameter: str, term: str) -> Mutant:
+    def leave_out(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
+        (terms_B if parameter == "B" else terms_w).pop(term)
+
+    short = term.replace("^T", "'").replace("_i", "").replace(" ", "").replace("(", "").replace(")", "")
+    what = f"{learner}: the term {term} of the gradient by {parameter} is left out"
+    name = f"{learner}-without-{parameter}-{short}"
+    return _step(name, "missing-term", what, frozenset({learner}), _other_terms(leave_out))
+
+
+def _distance(name: str, what: str, wrong: Wrong) -> Mutant:
+    return Mutant(name, "implementation", "wrong-distance", what, {"subspace_distance": wrong})
+
+
+IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
+    _missing("anil", "B", "B B^T v_i w^T"),
+    _missing("anil", "B", "r_i v_i^T B"),
+    _missing("anil", "w", "B^T B B^T v_i"),
+    _missing("maml", "B", "(w^T w_i) v_i w^T"),
+    _missing("maml", "B", "B g_i w^T"),
+    _missing("maml", "B", "r_i g_i^T"),
+    _missing("maml", "w", "(r_i^T v_i) w_i"),
+    _missing("maml", "w", "(w^T w_i) B^T v_i"),
+    _missing("maml", "w", "B^T B g_i"),
+    _missing("fo-maml", "w", "(r_i^T v_i) w"),
+    _step(
+        "first-order-instead-of-exact", "first-order-instead-of-exact",
+        "the outer gradient is not taken through the inner step", EXACT_ONES,
+        _instead({"anil": "fo-anil", "maml": "fo-maml"}),
+    ),
+    _step(
+        "exact-instead-of-first-order", "exact-instead-of-first-order",
+        "the outer gradient is taken through the inner step", FIRST_ORDER,
+        _instead({"fo-anil": "anil", "fo-maml": "maml"}),
+    ),
+    _step("sum-instead-of-mean", "sum-instead-of-mean", "the tasks' gradients are summed", ALL, _sum_over_tasks),
+    _step("alpha-beta-swapped", "alpha-beta-swapped", "α and β are exchanged", ALL, _swapped),
+    _step("alpha-one-percent-off", "alpha-scaled", "α is 1 % too large", META, scaled_step_sizes(alpha_factor=1.01)),
+    _step("beta-one-percent-off", "beta-scaled", "β is 1 % too large", ALL, scaled_step_sizes(beta_factor=1.01)),
+    _step(
+        "inner-loss-without-half", "alpha-scaled", "the inner loss is ‖·‖², not half of it", META,
+        scaled_step_sizes(alpha_factor=2.0),
+    ),
+    _step("inner-ascent", "wrong-sign", "the inner step goes uphill", META, scaled_step_sizes(alpha_factor=-1.0)),
+    _step("outer-ascent", "wrong-sign", "the outer step goes uphill", ALL, scaled_step_sizes(beta_factor=-1.0)),
+    _step(
+        "stale-residual", "stale-residual", "the outer gradient uses the residual before adaptation", META,
+        _first_order(_stale),
+    ),
+    _step(
+        "unadapted-head", "unadapted-parameter", "∇_B uses the head w where the adapted head belongs", META,
+        _other_terms(_unadapted_head),
+    ),
+    _step(
+        "adapts-representation-instead-of-head", "wrong-inner-parameter",
+        "the ANILs' inner step moves the representation", ANILS, _first_order(_adapting("representation")),
+    ),
+    _step(
+        "adapts-head-only", "wrong-inner-parameter", "the MAMLs' inner step moves the head only", MAMLS,
+        _instead({"maml": "anil", "fo-maml": "fo-anil"}),
+    ),
+    _step("float32-inside", "single-precision", "computes in float32", ALL, _single_precision),
+    _step("drops-last-task", "dropped-task", "the last task is left out", ALL, _drops_last_task),
+    _step(
+        "sequential-outer-step", "sequential-step", "the head's gradient is taken at the new representation", ALL,
+        _sequential_outer,
+    ),
+    _step(
+        "sequential-inner-step", "sequential-step", "the representation adapts at the adapted head", MAMLS,
+        _other_terms(_sequential_inner),
+    ),
+    _step(
+        "transposed-factor", "transposed-factor", "v_i r_iᵀ stands where r_i v_iᵀ belongs", EXACT_ONES,
+        _other_terms(_transposed_factor),
+    ),
+    _step(
+        "transposed-rank-two-part", "transposed-factor", "B w sᵀ stands where B s wᵀ belongs", EXACT_ONES,
+        _other_terms(_transposed_rank_two),
+    ),
+    _step(
+        "mean-task-first", "averaged-too-early", "the targets are averaged before adapting", META, _mean_task_first
+    ),
+    _step(
+        "adaptation-carried-over", "state-carried-over", "each task adapts from where the last one ended", META,
+        _first_order(_carried_over),
+    ),
+    _step(
+        "outer-step-from-adapted", "adapted-parameter", "the outer step starts at the mean adapted head", META,
+        _outer_from_adapted,
+    ),
+    _step(
+        "one-inner-step-too-many", "wrong-number-of-steps", "the head takes two inner steps", META,
+        _first_order(_two_inner_steps),
+    ),
+    _step("rescaled-representation", "retraction", "B is rescaled to its old norm", ALL, _retracted),
+    _step("weight-decay", "weight-decay", "weight decay of 10⁻³ on B and w", ALL, _weight_decay),
+    _step("frozen-head", "frozen-head", "the outer step does not move the head", ALL, _frozen_head),
+    _distance("distance-by-arccos", "the distance is sin(arccos(σ_min)) of B_*ᵀB̂", _distance_by_arccos),
+    _distance(
+        "distance-without-basis", "the distance is taken of B, not of an orthonormal basis", _distance_without_basis
+    ),
+    _distance("frobenius-distance", "the distance is the Frobenius norm", _frobenius_distance),
+    _distance("smallest-angle", "the distance is the smallest principal angle's sine", _smallest_angle),
+)  # fmt: skip
+"""Every wrong implementation."""
+
+
+def wrong_implementation(mutant: Mutant) -> Implementation:
+    """The reference with the mutant's parts."""
+    return mutant.of(REFERENCE, name=mutant.name)

@@ -1,0 +1,121 @@
+"""The package: what the wheel holds (built from the sdist), that a user's modules do not disturb it, and the facade."""
+
+import ast
+import os
+import pydoc
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import metarep
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("sim", "theory", "reports", "tests")
+HOMES = {"reports/metarep": "metarep", "reports": "metarep/reports", "sim": "metarep/sim", "theory": "metarep/theory"}
+"""Folders and where they are installed, the more special one first."""
+
+
+ADAPTER = """
+supported = {"average-loss"}
+
+
+def step(learner, B, w, targets, alpha, beta):
+    residual = B @ w - targets.mean(1)
+    return B - beta * residual[:, None] * w, w - beta * B.T @ residual
+"""
+
+
+def sources(*folders: str) -> list[Path]:
+    """The files of these folders, relative to the root."""
+    found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
+    return sorted(path.relative_to(ROOT) for path in found if path.suffix not in (".pyc", ".pyo"))
+
+
+def installed(path: Path) -> Path:
+    """Where a source file is installed."""
+    home = next(home for home in HOMES if path.is_relative_to(home))
+    return HOMES[home] / path.relative_to(home)
+
+
+def run(words: list[str], folder: Path, site: Path | None = None) -> str:
+    """What a Python process prints in that folder, with what is installed at ``site`` before all else."""
+    paths = {} if site is None else {"PYTHONPATH": str(site)}
+    command = [sys.executable, *words]
+    done = subprocess.run(command, cwd=folder, env={**os.environ, **paths}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_folder_with_python_is_a_package() -> None:
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
+    folders = {installed(path).parent for path in sources("sim", "theory", "reports") if path.suffix == ".py"}
+    assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)
+
+
+def test_wheel_and_sdist(tmp_path: Path) -> None:
+    pytest.importorskip(
+        "setuptools", minversion="77", reason="building without isolation needs what pyproject asks for"
+    )
+    tree, site, away = tmp_path / "tree", tmp_path / "site", tmp_path / "away"
+    tree.mkdir()
+    for path in sources(*FOLDERS):
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tree / path)
+    top = ("pyproject.toml", "README.md", "LICENSE")
+    for name in top:
+        shutil.copy(ROOT / name, tree / name)
+    run(["-m", "build", "--no-isolation", "--outdir", "dist", "."], tree)  # the wheel is built from the sdist
+    (sdist,), (wheel,) = (tree / "dist").glob("*.tar.gz"), (tree / "dist").glob("*.whl")
+
+    with tarfile.open(sdist) as archive:
+        held = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
+    packaged = {path for path in sources("sim", "theory", "reports") if path.suffix not in (".md", ".svg")}
+    assert {Path(name) for name in top} | packaged <= held
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = [Path(name) for name in archive.namelist()]
+        archive.extractall(site)
+    assert {path.parts[0] for path in names} == {"metarep", f"metarep-{metarep.__version__}.dist-info"}
+    assert {path for path in names if path.parts[0] == "metarep"} == {installed(path) for path in packaged}
+
+    away.mkdir()
+    for name in ("sim.py", "theory.py", "reports/__init__.py", "tests/__init__.py"):
+        (away / name).parent.mkdir(exist_ok=True)
+        (away / name).write_text("raise RuntimeError('a user\\'s own module was imported')\n")
+    (away / "mine.py").write_text(ADAPTER)
+    assert str(site) in run(["-c", "import metarep.sim; print(metarep.sim.__file__)"], away, site)
+    assert "conforms." in run(["-m", "metarep", "check", "mine.py", "--max-examples", "1"], away, site)
+    quick = ["--d", "6", "--k", "2", "--n", "4", "--steps", "100", "--trials", "1"]
+    assert "does not learn" in run(["-m", "metarep", "study", "boil", *quick], away, site)
+    assert "right-factor-maml" in run(["-m", "metarep", "claims"], away, site)
+
+
+# --- the facade
+
+
+def test_importing_the_facade_costs_nothing() -> None:
+    told = run(["-c", "import sys, metarep; print(*sys.modules)"], ROOT).split()
+    assert "metarep" in told
+    assert not {"numpy", "scipy", "sympy", "hypothesis", "metarep.sim"} & set(told)
+
+
+def test_its_names_are_there_typed_and_documented() -> None:
+    tree = ast.parse(Path(metarep.__file__).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    typed = {alias.name for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert typed | {"__version__"} == set(metarep.__all__) == set(dir(metarep))
+    page = pydoc.plain(pydoc.render_doc(metarep))
+    for name in metarep.__all__:
+        value = getattr(metarep, name)
+        assert str(value if name == "__version__" else name) in page
+        assert value.__doc__
+    for function in (metarep.run, metarep.check, metarep.study):
+        assert callable(function)
+    with pytest.raises(AttributeError, match="no attribute 'sgd'"):
+        _ = metarep.sgd  # type: ignore[attr-defined]
