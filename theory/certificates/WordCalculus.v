@@ -1044,6 +1044,26 @@ Qed.
 
 End Calculus.
 
+(* ---- averages over tasks: what holds for each task holds on average, and the average is linear ---- *)
+
+Section Averages.
+Variables (R : comRingType) (n : nat) (inv_n : R).
+Hypothesis inv_nE : inv_n * n%:R = 1.
+Definition average a b (F : 'I_n -> 'M[R]_(a, b)) : 'M[R]_(a, b) := inv_n *: \sum_(i < n) F i.
+
+Lemma average_eq a b (F G : 'I_n -> 'M[R]_(a, b)) : (forall i, F i = G i) -> average F = average G.
+Proof. by move=> e; congr (_ *: _); apply: eq_bigr. Qed.
+Lemma average_add a b (F G : 'I_n -> 'M[R]_(a, b)) : average (fun i => F i + G i) = average F + average G.
+Proof. by rewrite /average big_split scalerDr. Qed.
+Lemma average_mul a b c d (A : 'M[R]_(a, b)) (F : 'I_n -> 'M[R]_(b, c)) (B : 'M[R]_(c, d)) :
+  average (fun i => A *m F i *m B) = A *m average F *m B.
+Proof. by rewrite /average -scalemxAr -scalemxAl mulmx_sumr mulmx_suml. Qed.
+Lemma average_scale a b (c : R) (F : 'I_n -> 'M[R]_(a, b)) : average (fun i => c *: F i) = c *: average F.
+Proof. by rewrite /average -scaler_sumr !scalerA mulrC. Qed.
+Lemma average_const a b (A : 'M[R]_(a, b)) : average (fun=> A) = A.
+Proof. by rewrite /average sumr_const card_ord -scaler_nat scalerA inv_nE scale1r. Qed.
+End Averages.
+
 (* ---- MathComp's operations on matrices over a commutative ring, under names whose types Coq finds at once ---- *)
 
 Section Operations.
