@@ -56,8 +56,9 @@ class Seal:
     def line(self) -> str:
         """The seal in a sentence."""
         if self.status == "checked":
+            counted = "1 identity" if len(self.identities) == 1 else f"{len(self.identities)} identities"
             rest = f"; not in it: {len(self.left_out)} of another kind" if self.left_out else ""
-            return f"checked by Coq {self.version}, {len(self.identities)} identities, {self.seconds:.1f} s{rest}"
+            return f"checked by Coq {self.version}, {counted}, {self.seconds:.1f} s{rest}"
         said = {"failed": "does not compile", "not exported": "cannot be exported", "no coqc": "coqc is not installed"}
         return said[self.status] + (f": {self.why}" if self.why else "")
 
