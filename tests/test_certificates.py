@@ -1,6 +1,7 @@
 """Certificates: what is written for Coq, and (``pytest -m coq``) that Coq takes the true and refuses the false."""
 
 import json
+import resource
 
 import pytest
 
@@ -19,7 +20,7 @@ from metarep.theory.dynamics.derive import task_gradients
 
 LEAST_CHECKED = 70
 LONGEST = 300
-"""Seconds for all claims on two processors."""
+"""Seconds for all claims on two processors that do nothing else."""
 
 
 # --- without Coq ------------------------------------------------------------------------------------------------------
@@ -105,7 +106,8 @@ def test_at_least_seventy_proved_claims_compile(tmp_path, capsys):
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["checked"] >= LEAST_CHECKED
     assert "failed" not in told["counts"]
-    assert told["seconds"] < LONGEST
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert (spent.ru_utime + spent.ru_stime) / 2 < LONGEST
     proved = [c.id for c in catalogue() if c.proof is not None and c.expected is Verdict.PROVED]
     assert [seal["claim"] for seal in told["claims"]] == proved
 
