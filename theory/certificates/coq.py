@@ -111,7 +111,8 @@ class Theorem:
     def _letter(self, name: str, rows: str, cols: str) -> None:
         self.letters.setdefault(name, len(self.letters) + 1)
         self.shapes[name] = (rows, cols)
-        self._dimension(rows), self._dimension(cols)
+        for size in (rows, cols):
+            self._dimension(size)
 
     def _scalar(self, name: str) -> None:
         for needed in (name.removesuffix("^-1"), name):
