@@ -15,7 +15,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
 from metarep.sim.trajectories import Outcome, Trajectory, run
 from metarep.sim.updates import step
-from metarep.theory.claims import catalogue, claims_in, constants, contraction, drift, envelope, get_claim
+from metarep.theory.claims import balance, catalogue, claims_in, constants, contraction, envelope, get_claim
 from metarep.theory.claims.adversary import polish, search_cells
 from metarep.theory.claims.balanced import (
     REGIONS,
@@ -389,7 +389,7 @@ QUICK = Profile("quick", shrink=False)
 BREAKAGES = [
     *((claim.id, _uphill) for claim in claims_in(contraction) if claim.id.startswith(("one-step", "balanced"))),
     *((claim.id, _noisy) for claim in claims_in(contraction) if claim.id.startswith(("balance-", "balanced-heads"))),
-    *((claim.id, _noisy) for claim in claims_in(drift)),
+    *((claim.id, _noisy) for claim in claims_in(balance)),
     *((f"envelope-{name}", _uphill) for name in META_LEARNERS),
     *((f"envelope-changing-{name}", _uphill) for name in META_LEARNERS),
     ("balanced-heads-fo-anil", _sum_instead_of_mean),

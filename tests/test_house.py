@@ -15,6 +15,7 @@ ROOMS: tuple[tuple[str, ...], ...] = (
     ("theory.dynamics",),
     ("theory.inequalities",),
     ("theory.claims",),
+    ("theory.certificates",),
     ("theory.engine",),
     ("reports.page", "reports.adapters"),
     ("reports.study", "reports.sweep"),

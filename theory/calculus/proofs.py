@@ -22,13 +22,16 @@ class Proof:
     """An equational proof in the word calculus, for all dimensions and any number of tasks.
 
     ``holds`` is true when every comparison left nothing; ``remainder`` shows what the first failing one left. A proof
-    with steps by hand (``argued``) proves its comparisons and no more.
+    with steps by hand (``argued``) proves its comparisons and no more. ``identities`` keeps what was compared (what,
+    left, right; each side knows how it was made) and ``facts`` what was decided otherwise: for ``theory.certificates``.
     """
 
     steps: list[ProofStep] = field(default_factory=list)
     remainder: str = ""
     comparisons: int = 0
     arguments: list[str] = field(default_factory=list)
+    identities: list[tuple[str, Poly, Poly]] = field(default_factory=list)
+    facts: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
@@ -60,6 +63,7 @@ class Proof:
         """Compare the two sides; the words of the difference are what remains."""
         difference = left - right
         self.comparisons += 1
+        self.identities.append((what, left, right))
         self.steps.append(
             ProofStep(
                 f"compare {what}: {len(left)} words on either side"
@@ -86,6 +90,7 @@ class Proof:
         inequality).
         """
         self.comparisons += 1
+        self.facts.append(what)
         self.steps.append(ProofStep(what, 0))
         if not holds and not self.remainder:
             self.remainder = f"not so: {what}"

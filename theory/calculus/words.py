@@ -155,11 +155,14 @@ class Poly:
 
     ``+ - *`` (or ``@``) work with polynomials of fitting shapes and with numbers; ``.T`` transposes; ``==`` decides
     equality for all dimensions. A 1×1 polynomial multiplies anything. All raise ``ValueError`` where shapes do not fit.
+    ``made`` says from what a polynomial was made, e.g. ``("mul", left, right)``: the expression before it was expanded,
+    for whoever wants to expand it again (``theory.certificates``); None where only the words are known.
     """
 
-    __slots__ = ("shape", "terms")
+    __slots__ = ("made", "shape", "terms")
 
     def __init__(self, shape: tuple[str, str], terms: dict[Key, Coefficient] | None = None) -> None:
+        self.made: tuple[Any, ...] | None = None
         self.shape = shape
         self.terms: dict[Key, Coefficient] = terms if terms is not None else {}
 
@@ -177,19 +180,24 @@ class Poly:
     def __add__(self, other: "Poly") -> "Poly":
         if self.shape != other.shape:
             raise ValueError(f"cannot add {self.shape[0]}×{self.shape[1]} and {other.shape[0]}×{other.shape[1]}")
-        if len(other.terms) > len(self.terms):
-            self, other = other, self
-        return _accumulate(Poly(self.shape, dict(self.terms)), other)
+        more, fewer = (self, other) if len(other.terms) <= len(self.terms) else (other, self)
+        return _accumulate(Poly(self.shape, dict(more.terms)), fewer).made_by("add", self, other)
 
     def __neg__(self) -> "Poly":
-        return Poly(self.shape, {key: -value for key, value in self.terms.items()})
+        return Poly(self.shape, {key: -value for key, value in self.terms.items()}).made_by("times", self, -1)
+
+    def made_by(self, *how: Any) -> "Poly":
+        """This polynomial, noted to be the result of an operation: its name and what it was applied to (``made``)."""
+        self.made = how
+        return self
 
     def __sub__(self, other: "Poly") -> "Poly":
         return self + (-other)
 
     def __mul__(self, other: Union["Poly", Coefficient]) -> "Poly":
         if isinstance(other, int | Fraction):
-            return Poly(self.shape, {key: value * other for key, value in self.terms.items()} if other else {})
+            terms = {key: value * other for key, value in self.terms.items()} if other else {}
+            return Poly(self.shape, terms).made_by("times", self, other)
         if other.shape == SCALAR_SHAPE and self.shape[1] != "1":
             return other * self
         if self.shape == SCALAR_SHAPE:
@@ -199,7 +207,7 @@ class Poly:
         else:
             raise ValueError(f"cannot multiply {self.shape[0]}×{self.shape[1]} by {other.shape[0]}×{other.shape[1]}")
         one_row = shape[0] == "1"
-        terms: dict[Key, Coefficient] = {}
+        terms = {}
         for (powers_a, scalars_a, core_a), a in self.terms.items():
             for (powers_b, scalars_b, core_b), b in other.terms.items():
                 sign, new, core = _normal(core_a + core_b, one_row)
@@ -208,7 +216,7 @@ class Poly:
                 powers = _add_powers(powers_a, powers_b) if powers_b != ONE else powers_a
                 scalars = tuple(sorted((*scalars_a, *scalars_b, *new))) if new or scalars_b else scalars_a
                 _add_term(terms, (powers, scalars, core), a * b * sign)
-        return Poly(shape, terms)
+        return Poly(shape, terms).made_by("mul", self, other)
 
     __matmul__ = __mul__
 
@@ -221,7 +229,7 @@ class Poly:
         terms: dict[Key, Coefficient] = {}
         for (powers, scalars, core), value in self.terms.items():
             terms[(powers, scalars, _transpose_word(core))] = value * _transpose_sign(core)
-        return Poly((self.shape[1], self.shape[0]), terms)
+        return Poly((self.shape[1], self.shape[0]), terms).made_by("T", self)
 
     def map_words(self, change: Callable[[bytes], tuple[Coefficient, Powers, bytes] | None]) -> "Poly":
         """Apply ``change`` to every scalar and core; it returns (factor, powers, word), or None where the word is
@@ -294,7 +302,7 @@ class Poly:
                 if self.shape != SCALAR_SHAPE:
                     product = product * _translate_core(core, self.shape, translate)
             total = _accumulate(total, product)
-        return total
+        return total.made_by("substitute", self, dict(replacements))
 
     def rewrite(self, rules: Iterable["Rule"]) -> "Poly":
         """Apply rules such as B_{*⊥}ᵀB_* = 0 or QQᵀ = I to every word until none applies (and their transposes).
@@ -320,7 +328,7 @@ class Poly:
                         found = True
             return 1, powers, word
 
-        return self.map_words(change)
+        return self.map_words(change).made_by("rewrite", self, rules)
 
     def degree(self, name: str) -> int:
         """The largest number of times the letter (or its transpose) stands in a term; −1 for the zero polynomial.
@@ -372,7 +380,7 @@ class Poly:
                     last = core if position < len(scalars) else rest
                     key = (powers, tuple(sorted((*others, *new))), last)
                     _accumulate(total, Poly(self.shape, {key: value * sign} if sign else {}))
-        return total
+        return total.made_by("polarise", self, dict(directions))
 
     def strip_left(self, name: str) -> "Poly":
         """X with self = (letter)·X. ``ValueError`` if some word does not begin with that letter."""
@@ -403,7 +411,7 @@ class Poly:
         """This polynomial times ``factor`` and powers of scalar symbols, e.g. ``p.scaled(-1, alpha=1)`` is −αp."""
         shift = scalar_powers(**powers)
         terms = {(_add_powers(p, shift), s, core): v * factor for (p, s, core), v in self.terms.items()}
-        return Poly(self.shape, terms if factor else {})
+        return Poly(self.shape, terms if factor else {}).made_by("scaled", self, factor, shift)
 
     def __repr__(self) -> str:
         return f"Poly({self.shape[0]}×{self.shape[1]}, {len(self)} words)"
@@ -512,7 +520,7 @@ def gradient(scalar: Poly, name: str) -> Poly:
             inside a trace (``traces.gradient_with_traces`` differentiates these too).
     """
     scalar._refuse_inside_traces((name,))
-    return gradient_beside_traces(scalar, name)
+    return gradient_beside_traces(scalar, name).made_by("gradient", scalar, name)
 
 
 def gradient_beside_traces(scalar: Poly, name: str) -> Poly:

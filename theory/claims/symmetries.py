@@ -55,12 +55,14 @@ used up to four times in a word: at most three times as many roundings again as 
 
 def rescale_alpha(polynomial: Poly, power: int) -> Poly:
     """α replaced by α·c^power in every term."""
+    if not power:
+        return polynomial
     terms = {}
     for (powers, scalars, core), value in polynomial.terms.items():
         changed = list(powers)
         changed[SCALARS.index("c")] += power * powers[SCALARS.index("alpha")]
         terms[(tuple(changed), scalars, core)] = value
-    return Poly(polynomial.shape, terms)
+    return Poly(polynomial.shape, terms).made_by("rescaled", polynomial, power)
 
 
 def prove_carried(

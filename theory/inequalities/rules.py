@@ -117,7 +117,7 @@ def _weaken(context: Context, line: Line, used: list[Judgement]) -> Judgement:
 # ------------------------------------------------------------------------------------------------------------- norms
 
 
-@rule("words", r"\Big\|\sum_j c_j X_{j1} \cdots X_{jl}\Big\| \le \sum_j |c_j| \|X_{j1}\| \cdots \|X_{jl}\|")
+@rule("words", r"\|\sum_j c_j X_{j1} \cdots X_{jl}\| \le \sum_j |c_j| \|X_{j1}\| \cdots \|X_{jl}\|")
 def _words(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     """Triangle inequality and submultiplicativity, ‖Xᵀ‖ = ‖X‖, ‖I‖ = 1: computed from the words of the polynomial and
     the bounds of their factors.
@@ -127,7 +127,7 @@ def _words(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     return Judgement("norm", of, norm_by_words(of, [(judgement.of, bound_of(judgement)) for judgement in used]))
 
 
-@rule("triangle", r"\|\textstyle\sum_j c_j P_j\| \le \sum_j |c_j| \|P_j\|")
+@rule("triangle", r"\|\sum_j c_j P_j\| \le \sum_j |c_j| \|P_j\|")
 def _triangle(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     """The triangle inequality for whole polynomials, with weights c_j = rational × power of β."""
     only(line, used, *["norm"] * len(used))

@@ -16,7 +16,7 @@ def _steps_letters() -> dict[str, Poly]:
 
 @rule(
     "induction",
-    r"\text{start},\ \text{step},\ \textstyle\sum_j s_j^+ \le \sum_j s_j,\ s_j^+ \ge 0"
+    r"\text{start},\ \text{step},\ \sum_j s_j^+ \le \sum_j s_j,\ s_j^+ \ge 0"
     r" \Rightarrow \text{kept for every } t,\ s_j \in [0, 1]",
 )
 def _induction(context: Context, line: Line, used: list[Judgement]) -> Judgement:

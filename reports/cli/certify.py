@@ -1,0 +1,55 @@
+"""The command that has PROVED claims checked by Coq: certify."""
+
+import time
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metarep.reports.cli.options import Json, OutFolder
+from metarep.reports.page.output import as_json, checking_input, make_folder, write_file
+
+
+def certify(
+    out: OutFolder,
+    claims: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[CLAIM]...", help="Claims' ids; all that have a proof unless given.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write PROVED claims as Coq files, and compile them where coqc is installed. Exit code 1 if one does not compile.
+
+    Each identity is about matrices of any dimensions over any commutative ring; README says what a seal means.
+    """
+    from metarep.theory.certificates.seals import certify as run
+    from metarep.theory.claims import catalogue, get_claim
+    from metarep.theory.claims.record import Verdict
+
+    every = catalogue()
+    with checking_input():
+        named = [get_claim(claim) for claim in claims or ()]
+    wanted = named or [claim for claim in every if claim.proof is not None and claim.expected is Verdict.PROVED]
+    make_folder(Path(out))
+    started = time.perf_counter()
+    seals = []
+    for seal in run(wanted, Path(out), write_file):
+        seals.append(seal)
+        if not json:
+            typer.echo(f"{seal.claim}: {seal.line()}")
+    seconds = time.perf_counter() - started
+    counts = Counter(seal.status for seal in seals)
+    if json:
+        version = next((seal.version for seal in seals if seal.version), None)
+        typer.echo(
+            as_json({"coq": version, "seconds": seconds, "counts": counts, "claims": [asdict(s) for s in seals]})
+        )
+    else:
+        said = ", ".join(f"{count} {status}" for status, count in counts.items())
+        typer.echo(f"{len(seals)} claims in {seconds:.0f} s: {said}. The files are in {out}.")
+    if counts["failed"]:
+        raise typer.Exit(1)

@@ -1,0 +1,396 @@
+"""Identities as Coq files: the statement in MathComp's notation, and its proof by the reflective normal form.
+
+A theorem is about matrices of any dimensions over any commutative ring R. Its hypotheses are the rules that the claim's
+proof used, symmetric letters, that inverse scalars are inverse (α α⁻¹ = 1), that a half is a half; expressions that are
+used more than once are definitions, t = .... The proof is one computation (``check``) and ``check_sound``.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from metarep.theory.calculus.alphabet import DIMENSIONS
+from metarep.theory.calculus.words import SCALARS, Letter, Poly, Rule, find_letter
+from metarep.theory.certificates.terms import CannotExportError, Derivative, Graph, Node
+
+HEADER = """From Coq Require Import ZArith.
+From mathcomp Require Import all_ssreflect all_algebra.
+Require Import WordCalculus.
+Import GRing.Theory.
+Set Warnings "-notation-overridden,-ambiguous-paths".
+Local Open Scope ring_scope.
+Local Open Scope word_scope. (* + *m ^T *: ... are MathComp's own, see the end of WordCalculus.v *)
+"""
+FUEL = 200
+"""Rewriting steps a word, at most."""
+SMALLEST_SHARED = 4
+"""Terms of at least this size that are used more than once become definitions."""
+MOST_WITH_NOTATION = 25
+"""A theorem with more definitions has all dimensions written out: Coq would need long to find them."""
+EXPLICIT = {
+    "add": "madd",
+    "opp": "mopp",
+    "mul": "mmul",
+    "tr": "mtr",
+    "sca": "mscale",
+    "half": "mscale",
+    "pow": "mscale",
+    "nat": "mtimes",
+}
+RESERVED = {"R", "S", "L", "D", "I", "E", "sc", "half", "dims"}
+
+
+def identifier(name: str) -> str:
+    """A Coq identifier for a name."""
+    plain = re.sub(r"\W", "_", name.replace("^-1", "_inv"))
+    return plain + "_" if plain in RESERVED else plain
+
+
+def _known(name: str) -> Letter | None:
+    try:
+        return find_letter(name)
+    except ValueError:
+        return None
+
+
+@dataclass
+class Theorem:
+    """left = right as Coq writes it, from a graph of terms."""
+
+    label: str
+    comment: str
+    graph: Graph
+    left: Node
+    right: Node
+    nilpotent: tuple[str, ...] = ()
+    letters: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, tuple[str, str]] = field(default_factory=dict)
+    scalars: dict[str, int] = field(default_factory=dict)
+    defined: dict[Node, str] = field(default_factory=dict)
+    dimensions: dict[str, int] = field(default_factory=lambda: {"1": 0})
+    half: bool = False
+
+    def __post_init__(self) -> None:
+        used = self._used()
+        for node in used:
+            op, args, rows, cols = self.graph.nodes[node]
+            for size in (rows, cols):
+                self._dimension(size)
+            if op == "var":
+                self._letter(args[0], rows, cols)
+            elif op == "pow":
+                self._scalar(args[0])
+            self.half |= op == "half"
+        for rule in self.graph.rules:
+            for name in filter(None, (rule.left, rule.right, rule.result)):
+                found = find_letter(name.rstrip("'"))
+                self._letter(found.name, found.rows, found.cols)
+            for name, power in zip(SCALARS, rule.powers, strict=True):
+                if power:
+                    self._scalar(name if power > 0 else f"{name}^-1")
+        self._define(used)
+
+    def _used(self) -> list[Node]:
+        seen: set[Node] = set()
+        stack = [self.left, self.right]
+        while stack:
+            node = stack.pop()
+            if node not in seen:
+                seen.add(node)
+                stack += self._below(node)
+        return sorted(seen)
+
+    def _below(self, node: Node) -> list[Node]:
+        op, args = self.graph.nodes[node][:2]
+        places = {"pow": (2,), "nat": (1,), "var": ()}.get(op, range(len(args)))
+        return [args[i] for i in places]
+
+    def _dimension(self, name: str) -> int:
+        return self.dimensions.setdefault(name, len(self.dimensions))
+
+    def _letter(self, name: str, rows: str, cols: str) -> None:
+        self.letters.setdefault(name, len(self.letters) + 1)
+        self.shapes[name] = (rows, cols)
+        for size in (rows, cols):
+            self._dimension(size)
+
+    def _scalar(self, name: str) -> None:
+        for needed in (name.removesuffix("^-1"), name):
+            self.scalars.setdefault(needed, len(self.scalars) + 1)
+
+    def _define(self, used: list[Node]) -> None:
+        count = dict.fromkeys(used, 0)
+        size: dict[Node, int] = {}
+        for node in used:
+            below = self._below(node)
+            size[node] = 1 + sum(1 if count[b] > 1 else size[b] for b in below)
+            for b in below:
+                count[b] += 1
+        taken = {identifier(name) for name in (*self.letters, *self.scalars, *DIMENSIONS)}
+        for node in used:
+            hint = self.graph.named.get(node)
+            shared = count[node] > 1 and size[node] >= SMALLEST_SHARED
+            if node in (self.left, self.right) or not (shared or hint) or self.graph.nodes[node][0] in ("var", "zero"):
+                continue
+            number = len(self.defined) + 1
+            name = next(n for n in (hint or f"t{number}", f"{hint or 't'}_{number}", f"def_{number}") if n not in taken)
+            taken.add(name)
+            _, _, rows, cols = self.graph.nodes[node]
+            self.defined[node] = name
+            self._letter(name, rows, cols)
+
+    # --- writing
+
+    def ast(self, node: Node, whole: bool = False) -> str:
+        """The term as data (``whole``: its definition, not its name)."""
+        op, args = self.graph.nodes[node][:2]
+        if node in self.defined and not whole:
+            return f"Var {self.letters[self.defined[node]]}"
+        inner = [f"({self.ast(below)})" for below in self._below(node)]
+        match op:
+            case "var":
+                return f"Var {self.letters[args[0]]}"
+            case "one":
+                return "One"
+            case "zero":
+                return "Nul"
+            case "mul":
+                return f"Mul {self._dimension(self.graph.shape(args[0])[1])} {inner[0]} {inner[1]}"
+            case "trace":
+                return f"Trc {self._dimension(self.graph.shape(args[0])[0])} {inner[0]}"
+            case "pow":
+                return f"Pow {self.scalars[args[0]]} {args[1]} {inner[0]}"
+            case "nat":
+                return f"Nat {args[0]} {inner[0]}"
+        return " ".join(({"add": "Add", "opp": "Opp", "tr": "Trn", "sca": "Sca", "half": "Hlf"}[op], *inner))
+
+    def math(self, node: Node, whole: bool = False) -> str:
+        """The term in MathComp's notation; its value by ``ev`` up to computation."""
+        op, args, _, _ = self.graph.nodes[node]
+        if node in self.defined and not whole:
+            return self.defined[node]
+        inner = [self.math(below) for below in self._below(node)]
+        if len(self.defined) > MOST_WITH_NOTATION and op in EXPLICIT:
+            return self._explicit(node, inner)
+        match op:
+            case "var":
+                return identifier(args[0])
+            case "one":
+                return f"(mone R {self.graph.shape(node)[0]})"
+            case "zero":
+                rows, cols = self.graph.shape(node)
+                return f"(mzero R {rows} {cols})"
+            case "add":
+                return f"({inner[0]} + {inner[1]})"
+            case "opp":
+                return f"(- {inner[0]})"
+            case "mul":
+                return f"({inner[0]} *m {inner[1]})"
+            case "tr":
+                return f"{inner[0]}^T"
+            case "sca":
+                return f"(\\tr {inner[0]} *: {inner[1]})"
+            case "half":
+                return f"(half *: {inner[0]})"
+            case "trace":
+                return f"(\\tr {inner[0]} *: mone R 1)"
+            case "nat":
+                return f"({inner[0]} *+ {args[0]})"
+            case "pow":
+                power = f" ^+ {args[1]}" if args[1] > 1 else ""
+                return f"({identifier(args[0])}{power} *: {inner[0]})"
+        raise CannotExportError(f"no notation for {op}")
+
+    def _explicit(self, node: Node, inner: list[str]) -> str:
+        """The term with all dimensions written out."""
+        op, args, rows, cols = self.graph.nodes[node]
+        if op == "pow":
+            inner.insert(0, f"(spow {identifier(args[0])} {args[1]})")
+        elif op == "half":
+            inner.insert(0, "half")
+        elif op == "sca":
+            inner[0] = f"(@mtrace R 1 {inner[0]})"
+        elif op == "nat":
+            inner.append(str(args[0]))
+        sizes = (rows, self.graph.shape(args[0])[1], cols) if op == "mul" else (rows, cols)
+        sizes = sizes[::-1] if op == "tr" else sizes
+        return f"(@{EXPLICIT[op]} R {' '.join(sizes)} {' '.join(inner)})"
+
+    def _type(self, name: str) -> str:
+        rows, cols = self.shapes[name]
+        return f"'M[R]_({rows}, {cols})"
+
+    def _symmetric(self) -> list[tuple[str, bool]]:
+        found = [(name, _known(name)) for name in self.letters if name not in self.defined.values()]
+        return [(name, known.symmetry < 0) for name, known in found if known and known.symmetry]
+
+    def _code(self, name: str) -> tuple[str, str]:
+        """(code, notation) of a letter of a rule, with a trailing ' for the transpose."""
+        found = find_letter(name.rstrip("'"))
+        number, flipped = self.letters[found.name], name.endswith("'") and not found.symmetry
+        return f"{2 * number + flipped}", identifier(found.name) + ("^T" if flipped else "")
+
+    def _rule(self, rule: Rule) -> tuple[str, str]:
+        """(as data, as hypothesis)."""
+        left, right = (find_letter(name.rstrip("'")) for name in (rule.left, rule.right))
+        start = left.cols if rule.left.endswith("'") else left.rows
+        stop = right.rows if rule.right.endswith("'") else right.cols
+        (code, shown), (next_code, next_shown) = self._code(rule.left), self._code(rule.right)
+        if rule.result is None:
+            data, result = "Nul", f"mzero R {start} {stop}"
+        elif not rule.result:
+            data, result = "One", f"mone R {start}"
+        else:
+            number, result = self._code(rule.result)
+            data = f"Var {int(number) // 2}" if not int(number) % 2 else f"Trn (Var {int(number) // 2})"
+        for name, power in zip(SCALARS, rule.powers, strict=True):
+            if power and rule.result is not None:
+                scalar = name if power > 0 else f"{name}^-1"
+                data = f"Pow {self.scalars[scalar]} {abs(power)} ({data})"
+                result = f"{identifier(scalar)}{f' ^+ {abs(power)}' if abs(power) > 1 else ''} *: {result}"
+        dims = f"{self._dimension(start)}%N, {self._dimension(stop)}%N"
+        return f"({dims}, [:: {code}%positive; {next_code}%positive], {data})", f"{shown} *m {next_shown} = {result}"
+
+    def _table(self, name: str, side: int) -> str:
+        cases = " ".join(f"| {n}%positive => {self.dimensions[self.shapes[x][side]]}" for x, n in self.letters.items())
+        return f"Definition {name} (l : positive) : nat := match l with {cases} | _ => 0 end.\n"
+
+    def text(self) -> str:
+        """The theorem, what it needs, and its proof."""
+        label, letters = self.label, self.letters
+        inverse = [name for name in self.scalars if name.endswith("^-1")]
+        symmetric = self._symmetric()
+        rules = [self._rule(rule) for rule in self.graph.rules]
+        rows, cols = self.graph.shape(self.left)
+        a, b = self.dimensions[rows], self.dimensions[cols]
+        syms = "; ".join(f"({letters[name]}%positive, {str(skew).lower()})" for name, skew in symmetric)
+        invs = "; ".join(
+            f"({self.scalars[n.removesuffix('^-1')]}%positive, {self.scalars[n]}%positive)" for n in inverse
+        )
+        # either of a pair finds the other
+        invs += "".join(
+            f"; ({self.scalars[n]}%positive, {self.scalars[n.removesuffix('^-1')]}%positive)" for n in inverse
+        )
+        nils = "; ".join(f"({self.scalars[n]}%positive, tt)" for n in self.nilpotent if n in self.scalars)
+        definitions = [(name, node) for node, name in self.defined.items()]
+        defs = ";\n  ".join(
+            f"({letters[n]}%positive, ({self.dimensions[self.shapes[n][0]]}%N, {self.dimensions[self.shapes[n][1]]}%N, "
+            f"{self.ast(node, True)}))"
+            for n, node in definitions
+        )
+        half = str(self.half).lower()
+        settings = f"rows_{label} cols_{label} [:: {syms}] [:: {invs}] [:: {nils}] {half} {FUEL}%N"
+        data = f"rules_{label} defs_{label} {a} {b} left_{label} right_{label}"
+
+        out = [f"(* {self.comment} *)\n", self._table(f"rows_{label}", 0), self._table(f"cols_{label}", 1)]
+        out.append(
+            f"Definition rules_{label} : seq (nat * nat * seq positive * expr) := "
+            f"[:: {'; '.join(data for data, _ in rules)}].\n"
+            f"Definition defs_{label} : seq (positive * (nat * nat * expr)) :=\n  [:: {defs}].\n"
+            f"Definition left_{label} : expr := {self.ast(self.left)}.\n"
+            f"Definition right_{label} : expr := {self.ast(self.right)}.\n"
+            f"Lemma check_{label} : check {settings} {data} = true.\n"
+            "Proof. vm_cast_no_check (erefl true). Qed.\n"
+        )
+        free = [name for name in letters if name not in self.defined.values()]
+        binders = ["(R : comRingType)"]
+        if sizes := [name for name in self.dimensions if name != "1"]:
+            binders.append(f"({' '.join(sizes)} : nat)")
+        if self.scalars:
+            binders.append(f"({' '.join(map(identifier, self.scalars))} : R)")
+        binders.append("(half : R) (half_E : (half *+ 2)%R = 1)" if self.half else "")
+        binders += [f"({identifier(name)} : {self._type(name)})" for name in free]
+        binders += [f"(inverse_{i} : {identifier(n[:-3])} * {identifier(n)} = 1)" for i, n in enumerate(inverse)]
+        binders += [f"(nil_{n} : {n} * {n} = 0)" for n in self.nilpotent if n in self.scalars]
+        binders += [
+            f"(symmetric_{i} : {identifier(n)}^T = {'- ' if skew else ''}{identifier(n)})"
+            for i, (n, skew) in enumerate(symmetric)
+        ]
+        binders += [f"(rule_{i} : {shown})" for i, (_, shown) in enumerate(rules)]
+        for name, node in definitions:
+            binders += [f"({name} : {self._type(name)}) ({name}_E : {name} = {self.math(node, True)})"]
+        statement = f"{self.math(self.left)}\n  = {self.math(self.right)} :> 'M[R]_({rows}, {cols})"
+        out.append(f"Theorem {label}\n  " + "\n  ".join(filter(None, binders)) + f" :\n  {statement}.\nProof.\n")
+
+        sizes_by = " ".join(f"| {n - 1} => {x}" for x, n in self.dimensions.items() if n)
+        out.append(f"pose dims (i : nat) : nat := match i with {sizes_by} | _ => 0%N end.\n")
+        cases = "\n  ".join(
+            f"| {n}%positive => match a, b return 'M[R]_(D dims a, D dims b) with | "
+            f"{'%N, '.join(str(self.dimensions[size]) for size in self.shapes[x])}%N => {identifier(x)} | _, _ => 0 end"
+            for x, n in letters.items()
+        )
+        out.append(
+            "pose L (l : positive) (a b : nat) : 'M[R]_(D dims a, D dims b) := match l with\n"
+            f"  {cases}\n  | _ => 0 end.\n"
+        )
+        values = " ".join(f"| {n}%positive => {identifier(x)}" for x, n in self.scalars.items())
+        out.append(f"pose sc (x : positive) : R := match x with {values} | _ => 0 end.\n")
+        pairs = [f"inverse_{i}" for i in range(len(inverse))]
+        flipped = [f"(etrans (mulrC _ _) inverse_{i})" for i in range(len(inverse))]
+        out.append(
+            f"exact (@check_sound {settings} R dims L sc {'half' if self.half else '0'}\n  "
+            f"{_all(f'symmetric_{i}' for i in range(len(symmetric)))} {_all([*pairs, *flipped])} "
+            f"{_all(f'nil_{n}' for n in self.nilpotent if n in self.scalars)} {'half_E' if self.half else 'I'}\n  "
+            f"{data}\n  {_all(f'rule_{i}' for i in range(len(rules)))}\n  "
+            f"{_all(f'{name}_E' for name, _ in definitions)} check_{label}).\nQed.\n"
+        )
+        return "".join(out)
+
+
+def _all(names: Iterable[str]) -> str:
+    proof = "I"
+    for name in reversed(list(names)):
+        proof = f"(conj {name} {proof})"
+    return proof
+
+
+# --- from polynomials
+
+
+def equation(label: str, what: str, left: Poly, right: Poly) -> tuple[Theorem, list[Derivative]]:
+    """The theorem that two polynomials are equal, and the derivatives that it uses the words of.
+
+    Raises:
+        CannotExportError: some part has no form.
+    """
+    graph = Graph()
+    sides = graph.follow(left), graph.follow(right)
+    return Theorem(label, _plain(what), graph, *sides), graph.derivatives
+
+
+def derivative(label: str, found: Derivative) -> tuple[Theorem, list[Derivative]]:
+    """The theorem that ``found.result`` is the derivative of ``found.source``, in a ring with an ε of square zero.
+
+    A gradient: F(X + ε x yᵀ) = F(X) + ε xᵀ∇y for all columns x, y (entry by entry: x and y unit vectors). Along
+    directions: F(X + ε δX, ...) = F(X, ...) + ε (the derivative).
+
+    Raises:
+        CannotExportError: some part has no form.
+    """
+    graph = Graph()
+
+    def small(node: Node) -> Node:
+        return graph.node("pow", ("eps", 1, node), *graph.shape(node))
+
+    if found.name:
+        letter = find_letter(found.name)
+        x = graph.node("var", ("x_dir",), letter.rows, "1")
+        direction, change = x, graph.mul(graph.transposed(x), graph.words(found.result, {}))
+        if letter.cols != "1":
+            y = graph.node("var", ("y_dir",), letter.cols, "1")
+            direction, change = graph.mul(x, graph.transposed(y)), graph.mul(change, y)
+        moved = {found.name: graph.add(graph.letter(found.name), small(direction))}
+        what = (
+            f"the gradient by {found.name}: F(X + eps x y^T) = F(X) + eps x^T (gradient) y for every x, y, if eps^2 = 0"
+        )
+    else:
+        moved = {x: graph.add(graph.letter(x), small(graph.letter(dx))) for x, dx in found.directions}
+        change = graph.words(found.result, {})
+        what = "the derivative along directions: F(X + eps dX) = F(X) + eps (derivative), if eps^2 = 0"
+    left = graph.follow(found.source, moved)
+    right = graph.add(graph.follow(found.source), small(change))
+    return Theorem(label, what, graph, left, right, nilpotent=("eps",)), graph.derivatives
+
+
+def _plain(what: str) -> str:
+    return what.replace("(*", "( *").replace("*)", "* )").replace('"', "'")
