@@ -1,6 +1,5 @@
 """The rules of the calculus of inequalities, each tried on random matrices; a broken version of each is refuted."""
 
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +79,7 @@ def _words(name: str) -> dict[str, Any]:
     others = "; ".join(f"{rule} {why}" for rule, why in WITHOUT.items())
     last = f" Three rules have no numerical case: {others}. Each is tried by wrong proofs that the core must refuse."
     return {
-        "says": re.sub(r"\\(Big|textstyle)\b", "", RULES[name].statement),  # sizes are for a formula that stands alone
+        "says": RULES[name].statement,
         "reason": " ".join(RULES[name].reason.split()),
         "broken": BY_HAND[name][1] if name in BY_HAND else OF_RULE[name].why_broken,
         "others": last if name == "product" else "",
