@@ -112,16 +112,24 @@ def test_at_least_seventy_proved_claims_compile(tmp_path, capsys):
     assert [seal["claim"] for seal in told["claims"]] == proved
 
 
+def last_identity(claim_id):
+    prove = get_claim(claim_id).proof
+    assert prove is not None
+    proof = prove()
+    assert isinstance(proof, Proof)
+    return proof.identities[-1]
+
+
 @pytest.mark.coq
 @pytest.mark.parametrize("claim_id", ["update-maml", "right-factor-fo-anil", "span-part-anil", "average-loss-drift"])
 def test_a_wrong_sign_does_not_compile(compiled_by, claim_id):
-    what, left, right = get_claim(claim_id).proof().identities[-1]
+    what, left, right = last_identity(claim_id)
     assert compiled_by("wrong_" + claim_id, (what, left, -right)) != ""
 
 
 @pytest.mark.coq
 def test_a_claim_without_its_rules_does_not_compile(compiled_by):
-    what, left, right = get_claim("fixed-points-anil").proof().identities[-1]
+    what, left, right = last_identity("fixed-points-anil")
     assert left.made is not None
     assert left.made[0] == "rewrite"
     assert compiled_by("without_rules", (what, left.made[1], right)) != ""

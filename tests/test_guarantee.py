@@ -28,6 +28,7 @@ def test_centred_heads_are_covered(learner: str) -> None:
     assert found.rate == pytest.approx(1 - 10 / 9 * 0.05 * 0.65)
     steps = found.steps_to(1e-3)
     assert steps is not None
+    assert found.rate is not None
     assert found.rate**steps <= 1e-3 < found.rate ** (steps - 1)
 
 

@@ -64,7 +64,11 @@ def test_most_runs_have_to_move(suffix: str) -> None:
 
     @seed(1)
     @settings(
-        max_examples=60, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+        max_examples=60,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=HealthCheck.__members__.values(),
     )
     @given(theorem_settings(f"theorem-{suffix}"))
     def drawn(example: Any) -> None:

@@ -61,8 +61,8 @@ def guarantee(
     rng = np.random.default_rng(seed)
     with checking_input():
         if problem is None:
-            sizes = (fallback if size is None else size for size, fallback in zip((d, k, n), SIZES, strict=True))
-            drawn = make_problem(*sizes, alpha, rng, "fixed", "balanced", 0.5 if dist0 is None else dist0)
+            D, K, N = (fallback if size is None else size for size, fallback in zip((d, k, n), SIZES, strict=True))
+            drawn = make_problem(D, K, N, alpha, rng, "fixed", "balanced", 0.5 if dist0 is None else dist0)
         else:
             drawn = load_problem(problem, alpha, rng, d=d, k=k, n=n, tasks="fixed", start="balanced", dist0=dist0)
         found = answered(learner, drawn, alpha, beta, target=to, most_steps=steps)

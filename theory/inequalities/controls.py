@@ -1,6 +1,6 @@
 """Negative controls: proofs that are wrong in one place, and hand-made hostile objects; the core must refuse all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
@@ -35,10 +35,11 @@ SWAPPED = {"above": "below", "below": "above"}
 
 
 def _loosened() -> Iterator[Control]:
-    for name, build, constants in (
+    proofs: list[tuple[str, Callable[..., Derivation], Any]] = [
         ("fo-anil", theorem_fo_anil.derivation, theorem_fo_anil.Constants()),
         ("anil", theorem_anil.derivation, theorem_anil.ExactConstants()),
-    ):
+    ]
+    for name, build, constants in proofs:
         for field in fields(constants):
             if field.name in LOOSENED:
                 value = str(Fraction(getattr(constants, field.name)) * LOOSENED[field.name])

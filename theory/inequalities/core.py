@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from typing import Any
 
 from metarep.theory.calculus.words import Poly, Rule, find_letter
 from metarep.theory.inequalities.letters import BASE, DEFINITIONS
@@ -117,6 +118,11 @@ class Checked:
     accepted: bool
     refusal: str
     judgements: tuple[Judgement, ...] = field(repr=False)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the core accepts, by the name that proofs of identities use."""
+        return self.accepted
 
     @property
     def rules_used(self) -> tuple[str, ...]:
@@ -347,7 +353,7 @@ def check(derivation: Derivation, step: Step | None, rules: Mapping[str, Apply] 
     """
     from metarep.theory.inequalities.catalogue import RULES  # which imports this module
 
-    table = rules if rules is not None else {name: rule.apply for name, rule in RULES.items()}
+    table: Mapping[str, Any] = rules if rules is not None else {name: rule.apply for name, rule in RULES.items()}
     judgements: list[Judgement] = []
     number, inverted = 0, False
     try:

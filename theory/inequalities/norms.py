@@ -42,7 +42,7 @@ def norm_by_words(of: Poly, factors: list[tuple[Poly, Polynomial]]) -> Polynomia
             ((powers, scalars, core), value), *_ = side.terms.items()
             if powers != ONE or value != 1 or (scalars and core) or len(scalars) > 1:
                 raise NotAccepted("a factor is a single word with coefficient 1")
-            table.setdefault(core or scalars[0], bound)
+            table.setdefault(core or b"".join(scalars), bound)  # one of the two, a single word
     lengths = sorted({len(word) for word in table}, reverse=True)
 
     @cache

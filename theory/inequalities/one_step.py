@@ -115,7 +115,9 @@ BALANCED = (
 def _balanced_lines() -> tuple[Lines, dict[str, int]]:
     """λ_min(Ψ) ≥ μ²(1 − dist²) and λ_max(Ψ) ≤ L² at balance."""
     b = Lines()
-    at = dict(zip(("Delta", "Y", "low", "high", "w", "w_bar"), (b.assume(says) for says in BALANCED), strict=True))
+    at: dict[str, int] = dict(
+        zip(("Delta", "Y", "low", "high", "w", "w_bar"), (b.assume(says) for says in BALANCED), strict=True)
+    )
     one_above, one_below = (b.add("identity-matrix", kind, "I_k") for kind in ("above", "below"))
     below = b.add("symmetric", "below", "Delta", "", (at["Delta"],))
     above = b.add("symmetric", "above", "Delta", "", (at["Delta"],))

@@ -6,7 +6,7 @@ sufficient, never necessary: it answers yes only with a reason, and "no" means t
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Union
+from typing import Any, Union
 
 Exponents = tuple[tuple[str, int], ...]
 Number = int | Fraction
@@ -107,9 +107,9 @@ class Polynomial:
             parts.setdefault(exponent, {})[tuple(pair for pair in key if pair[0] != variable)] = value
         return {exponent: Polynomial(terms) for exponent, terms in parts.items()}
 
-    def value(self, at: Mapping[str, Number]) -> Fraction:
-        """The value at a point (any numbers; exact for exact ones)."""
-        total = Fraction(0)
+    def value(self, at: Mapping[str, Number] | Mapping[str, float]) -> Any:
+        """The value at a point: a fraction at exact numbers, a float at floats."""
+        total: Any = Fraction(0)
         for key, value in self.terms.items():
             for variable, exponent in key:
                 value = value * at[variable] ** exponent
@@ -185,9 +185,10 @@ def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits
     budget[0] -= 1
     if budget[0] < 0:
         return False
-    polynomial = _at_monotone_ends(polynomial, box)
-    if polynomial is None:
+    at_ends = _at_monotone_ends(polynomial, box)
+    if at_ends is None:
         return False
+    polynomial = at_ends
     weights: dict[str, Fraction] = {}
     total = polynomial.terms.get((), Fraction(0))
     if not polynomial.variables():

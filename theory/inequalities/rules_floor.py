@@ -54,7 +54,7 @@ def _form(context: Context, line: Line, used: list[Judgement]) -> Judgement:
     if "m_form" in form_B.letters() | form_w.letters() or form_B.substitute(zero) != _letter("B_zero"):
         raise NotAccepted("B is not B_0 at x = y = 0, or a form depends on the step's own number")
     here = {"B": form_B, "w": form_w, "w_bar": _letter("w_one") * _letter("m_form")}
-    after = dict(zip(STATES, following, strict=True))
+    after: dict[str, Poly] = dict(zip(STATES, following, strict=True))
     for form, gradient in ((form_B, step.grad_B), (form_w, step.grad_w)):
         moved = form - gradient.substitute({n: here[n] for n in gradient.letters() & here.keys()}).scaled(beta=1)
         left = moved - form.substitute({name: after[name] for name in form.letters() & after.keys()})
