@@ -1,4 +1,4 @@
-"""Profiles of the suite: ``default`` (derandomised) and ``thorough`` (20× the instances, fresh randomness)."""
+"""Profiles of the suite: ``default`` (derandomised) and ``thorough`` (20× the examples, fresh randomness)."""
 
 import secrets
 import warnings
@@ -24,7 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--metarep-profile",
         choices=("default", "thorough"),
         default="default",
-        help="default: derandomised; thorough: 20 times the instances, fresh randomness",
+        help="default: derandomised; thorough: 20 times the examples, fresh randomness",
     )
     parser.addoption(
         "--implementation",

@@ -270,7 +270,7 @@ guess = partial(
 def envelope_fo_maml_forever(example: Example, implementation: Implementation) -> Comparison:
     r"""FO-MAML from balance with fixed tasks stays below the envelope for ever: «envelope» for every $t$.
 
-    Given: «from balance», «region», any heads; instances: $k = 1$, two tasks with different heads of one sign, $t \le
+    Given: «from balance», «region», any heads; examples: $k = 1$, two tasks with different heads of one sign, $t \le
     «long»$
 
     False: for $k = 1$ and heads of one sign the truth is unstable under FO-MAML (fo-maml-scalar): a run that follows
@@ -285,7 +285,7 @@ def envelope_fo_maml_small_ratio(example: Example, implementation: Implementatio
     r"""FO-MAML from balance with fixed tasks obeys «envelope» for $t \le «outside»$ as long as $\beta/\alpha < 11$ and
     $\alpha\beta L_*^2 \le 0.05$.
 
-    Given: «from balance», fixed tasks; instances: $k = 1$, all heads zero but one
+    Given: «from balance», fixed tasks; examples: $k = 1$, all heads zero but one
 
     Seven hundred random draws had found no exception. Here is one with $\beta/\alpha = 3$, outside of the region that
     constant-region-fo-maml is about: $\alpha L_* = 0.1$, $\alpha\beta L_*^2 = 0.03$, and the run diverges.
@@ -298,7 +298,7 @@ def envelope_maml_moderate_alpha(example: Example, implementation: Implementatio
     r"""Exact MAML from balance with fixed tasks obeys «envelope» for $t \le «outside»$ as long as $\alpha L_* < 5$ and
     $\alpha\beta L_*^2 \le 0.05$.
 
-    Given: «from balance», fixed tasks; instances: $k = 1$, all heads zero but one
+    Given: «from balance», fixed tasks; examples: $k = 1$, all heads zero but one
 
     Seven hundred random draws had found no exception. Here is one with $\alpha L_* = 3$ and $\alpha\beta L_*^2 = 0.01$,
     outside of the region that constant-region-maml is about: the envelope holds with $c = \frac14$, not with $\frac12$.
@@ -325,7 +325,7 @@ def _every_k_words(learner: Learner) -> dict[str, Any]:
 def envelope_every_k(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""«title» from balance with fixed tasks obeys «envelope» for $t \le «steps»$ in the region «region» whatever $k$.
 
-    Given: «from balance», «region»; instances: $\Psi_* = I$, $d = 2k$, $n = k + 1$, all sines 0.94, $«least» \le k \le
+    Given: «from balance», «region»; examples: $\Psi_* = I$, $d = 2k$, $n = k + 1$, all sines 0.94, $«least» \le k \le
     «most»$, $\alpha L_* = «alpha_L»$, $\alpha\beta L_*^2 = «step»$
 
     False: far from the truth the head grows by $1 + \alpha\beta\,\mathrm{tr}(\Psi_* - 2Z)$ or so a step (fo-maml-far),

@@ -317,7 +317,7 @@ def symmetry_sign(example: Example, implementation: Implementation) -> Iterator[
 
 
 @symmetry(
-    given=ANY_STEP + r"; $c > 0$ (instances: $\frac{1}{2} \le c \le 2$)",
+    given=ANY_STEP + r"; $c > 0$ (examples: $\frac{1}{2} \le c \le 2$)",
     draws=with_scale,
     proof=partial(
         prove_carried,

@@ -85,7 +85,7 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
         if item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
         if item.instance:
-            what = "The instance nearest to the bound" if item.worst_margin is not None else "One of the instances"
+            what = "The example nearest to the bound" if item.worst_margin is not None else "One of the examples"
             name = "floats" if item.kind == "floats" else "fractions"
             blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item.instance)),)))
     drawing = ancestors_graph(results.claims, claim.id)
@@ -107,7 +107,7 @@ _HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement
 def _evidence_line(item: EvidenceRecord) -> str:
     parts = [f"[[{item.verdict}]]"]
     if item.examples:
-        parts.append(f"{item.examples} instances")
+        parts.append(f"{item.examples} examples")
     if item.worst_margin is not None and item.verdict != Verdict.REFUTED:  # which says by how much
         parts.append(f"worst margin {item.worst_margin:.3g}")
     if item.strain and item.verdict != Verdict.REFUTED:

@@ -68,11 +68,12 @@ def verdicts_section(results: Results) -> b.Section:
             news,
             b.Paragraph(
                 "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
-                "The worst margin of an inequality is the least (bound − value)/|bound| over its instances: 0 where "
+                "The worst margin of an inequality is the least (bound − value)/|bound| over its examples: 0 where "
                 "the bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, "
                 "a few times eps × size × condition, is allowed for. Identities have no margin; of them it is said "
-                "how much of that allowance was used. Instances are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$: "
-                "what is said of any dimension and not proved was tried on those."
+                "how much of that allowance was used. Examples are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$ "
+                "(those of the theorem and of the envelope go to $k = 8$, $d = 40$): what is said of any dimension and "
+                "not proved was tried on those."
             ),
         ),
         tables,

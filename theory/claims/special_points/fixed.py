@@ -232,11 +232,11 @@ def _zero_loss_proof(proof: Proof) -> None:
 def zero_loss_fixed(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves.
 
-    Given: $v_i = 0$ for all $i$; instances for the MAMLs: $k = 1$, $w \ne 0$, any $B \ne 0$, tasks with $r_i = 0$ or
+    Given: $v_i = 0$ for all $i$; examples for the MAMLs: $k = 1$, $w \ne 0$, any $B \ne 0$, tasks with $r_i = 0$ or
     with $\alpha w w_i = 1 - \alpha B^\top B$
 
-    For the MAMLs such points need neither $\alpha B^\top B = I$ nor $w = 0$, as the instances show. The ANILs'
-    zero-loss points are instances of fixed-points-anil.
+    For the MAMLs such points need neither $\alpha B^\top B = I$ nor $w = 0$, as the examples show. The ANILs' zero-loss
+    points are instances of fixed-points-anil.
     """
     why = "step − start where all adapted losses are zero"
     yield from as_predicted(implementation, MAMLS, zero_loss_arrays(example), _stays, why)

@@ -213,7 +213,7 @@ def right_factor_any_spec(
 
     So they do not depend on $d$. Proved spec by spec for those listed, by splitting the words of their derived
     gradients. The reason holds for any outer gradient that is a polynomial in $B$, $w$ and $\theta_i$: the first letter
-    of a word of $\nabla_B$ is that of a residual, $B$ or $\theta_i$. The instances compare the derived updates with $N$
+    of a word of $\nabla_B$ is that of a residual, $B$ or $\theta_i$. The examples compare the derived updates with $N$
     evaluated in another dimension; they do not exercise an implementation.
     """
     # The derived step in R^d against N from R^(d+1). No implementation has all these specs, so none is asked.

@@ -98,7 +98,7 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
     Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; $d > 2k$ (else it says nothing)
 
     So, by induction, $\mathrm{col}(B_t) \subset \mathrm{col}(B_0) + \mathrm{col}(B_*)$ for every $t$: a trajectory is
-    one step after the other, whatever the tasks of each. The instances take up to three steps.
+    one step after the other, whatever the tasks of each. The examples take up to three steps.
     """
     start, _, beyond = confined_start(example)
     for learner in supported(implementation):
@@ -155,10 +155,10 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
     r"""A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and $Y = B_{*\perp}^\top B$, $X^+ = X
     N + \beta C$ and $Y^+ = Y N$, where $N$, $C$ and $\nabla_w$ depend on $X$, $Y^\top Y$, $w$ and the heads only.
 
-    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; instances with $d > 2k$
+    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; examples with $d > 2k$
 
     So, by induction, the dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: $w_t$, $B_*^\top B_t$, $B_t^\top
-    B_t$, and with them the distance, do not depend on $d$. The instances take two steps exactly, one in floats (the
+    B_t$, and with them the distance, do not depend on $d$. The examples take two steps exactly, one in floats (the
     second would multiply the first one's rounding by its derivative).
     """
     at, X_and_Y, _ = confined_start(example)
