@@ -217,11 +217,12 @@ def test_every_line_is_true_of_numbers(name: str) -> None:
             assert excess(judgement, context, arrays, scalars) < 1e-7 * size, checked.derivation.lines[number - 1]
 
 
-@pytest.mark.parametrize("control", controls(thin=6), ids=lambda control: control.name)
-def test_control_is_refused(control) -> None:
+def test_a_refused_derivation_is_no_proof() -> None:
+    """That the core refuses all of them is ``test_theorem_claims``'."""
+    control = next(control for control in controls(thin=60) if isinstance(control.derivation, Derivation))
     found = control.refused()
     assert not found.accepted
-    assert not isinstance(control.derivation, Derivation) or not as_proof(found).holds
+    assert not as_proof(found).holds
     assert found.refusal
 
 

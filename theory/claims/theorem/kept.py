@@ -95,7 +95,7 @@ def _kept(kept: Kept, **more: Any) -> Any:
         rests_on="theorem-«name»",
         floats=lambda learner: settings(f"theorem-{learner.name}"),
         derivation=partial(_derivation, result=kept.result),
-        examples=16,
+        examples=10,
         **more,
     )
 

@@ -125,7 +125,7 @@ def _derivation(learner: Learner, theorem: str) -> Checked:
     rests_on=("update-«learner»", "moments-«learner»", "right-factor-«learner»", "symmetry-scaling"),
     floats=lambda theorem: settings(theorem),
     derivation=_derivation,
-    examples=24,
+    examples=14,
 )
 def theorem(example: Example, implementation: Implementation, learner: Learner, theorem: str) -> Comparison:
     r"""«title» from balance, if «conditions»: $\mathrm{dist}(B_T, B_*) \le \prod_{t<T} (1 - «rate»\,\alpha\beta
