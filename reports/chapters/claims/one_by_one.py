@@ -21,6 +21,9 @@ from metarep.theory.engine import Profile, shown, verify
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
 
+LONG_PROOF = 32
+"""Derivations of more lines are the theorems', which have a chapter; report.json has their lines here too."""
+
 
 def claim_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
     """A job a claim."""
@@ -82,7 +85,10 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
     for item in claim.evidence:
         if item.counterexample:
             blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item.counterexample))]
-        if item.steps:
+        derivation = len(item.steps) > LONG_PROOF and any("$" in step for step in item.steps)
+        if derivation and any(key[0] == "theorem" for key in results.parts):
+            blocks.append(b.Paragraph("The proof, line by line: [The theorem, proved](#theorem)."))
+        elif item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
         if item.instance:
             what = "The example nearest to the bound" if item.worst_margin is not None else "One of the examples"
