@@ -57,6 +57,8 @@ def mathml(latex: str, display: bool = False) -> str:
 
     element = convert(_without_unknown(latex), display="block" if display else "inline")
     element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
+    # HTML takes these for granted, and a page has thousands of formulas.
+    element = element.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "").replace(' display="inline"', "")
     if "\\" in html.unescape(element):
         raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
     return element
