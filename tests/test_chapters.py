@@ -26,7 +26,8 @@ from metarep.reports.report.schema import part_schema
 from metarep.sim.experiments import CurveResult, get_experiment
 from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
-from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
+from metarep.sim.outcomes import CONVERGED_BELOW, Outcome
+from metarep.sim.trajectories import run
 from metarep.sim.updates import loss_after_adaptation
 from metarep.theory.claims.record import Verdict
 from metarep.theory.dynamics.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
