@@ -44,8 +44,8 @@ Fewer than k fixed tasks have a continuum of rests in between, for which one hal
 """
 FAR_ABOVE = 1e-2
 """A run is not blind whose median distance over the last window is at most this: it knows the truth, whatever it needs.
-Not near 1, as the distance is that of B's directions however small B is: where all of B dies out it wanders, between
-0.05 and 0.6 in one run, and does not come closer.
+Not near 1, as the distance is that of B's directions however small B is: where all of B dies out, with fresh tasks, it
+wanders, between 0.02 and 0.9 in one run, and comes no closer.
 """
 TAIL_STATES = 8
 """States of the last quarter at which this is looked at: a run on its way passes through, if at all, in fewer steps."""

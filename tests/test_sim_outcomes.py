@@ -64,7 +64,7 @@ CASES = {
     "unsolved": (lambda: scripted(problem(), lambda t: (BLIND_B, 0.8 * BLIND_W)), Outcome.STALLED),
     "too few tasks, solved by B": (
         lambda: run(
-            MAML, problem(BLIND_B[[2, 0, 1, 3]] * 2, [0, 0], [[1.0, 2, 1, 1], [0] * 4]), ALPHA, 0.0, STEPS
+            MAML, problem(BLIND_B[[2, 0, 1, 3]] * 2, np.zeros(K), [[1.0, 2, 1, 1], [0] * 4]), ALPHA, 0.0, STEPS
         ).outcome.item(),
         Outcome.STALLED,
     ),
@@ -112,6 +112,7 @@ BROKEN = {
     "from a single state": ("TAIL_STATES", 1, "solved now and then"),
     "from no state": ("TAIL_STATES", 0, "at a blind point"),
     "no fall counts": ("LEAST_CHANGE", np.inf, "coming closer"),
+    "no rise counts": ("LEAST_CHANGE", np.inf, "moving away"),
     "any fluctuation is a change": ("CLEAR_SHARE", 0.0, "fluctuating"),
 }
 

@@ -97,7 +97,7 @@ def _answer(results: Results) -> b.Items:
         )
     if blind := blind_sentence(results.claims):
         lines.append(
-            "**Exact MAML can solve every task and learn nothing**, by adapting a representation that knows nothing: "
+            "**Exact MAML can solve every task without learning the representation**, by adapting it: "
             f"{blind} ([why](#figure-1-blind))."
         )
     lines.append(

@@ -155,7 +155,7 @@ def _headlines(found: BoundariesResults, claims: Sequence[ClaimRecord]) -> b.Ite
                 else "."
             ),
             "**Exact MAML can solve every task and learn nothing**: its loss vanishes at points that are blind to "
-            rf"$B_*$. From starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ there end {maml.smallest_blind}"
+            rf"$B_*$. From starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ end blind {maml.smallest_blind}"
             f"{f'; {blind}' if blind else ''}; of the other learners' at any scale "
             f"{'none' if others == 0 else f'at most {others:.0%}'} ([below](#boundaries-blind)).",
         )

@@ -23,8 +23,8 @@ def blind_sentence(claims: Sequence[ClaimRecord]) -> str:
     if not (fresh and fixed and balanced):
         return ""
     return (
-        f"of Exact MAML's runs in Figure 1's setting {fresh} end blind, with fixed tasks and perfectly diverse heads "
-        f"{fixed} from as small a start and {balanced} from balance"
+        f"in Figure 1's setting {fresh} of its runs end blind, with fixed tasks and perfectly diverse heads {fixed} "
+        f"from as small a start and {balanced} from balance"
     )
 
 

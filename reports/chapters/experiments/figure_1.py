@@ -104,10 +104,11 @@ def _more(claims: Sequence[ClaimRecord], balanced: CurveSummary) -> str:
 def _why_flat(claims: Sequence[ClaimRecord], rows: Sequence[CurveSummary]) -> b.Section:
     """Why a curve of Exact MAML can end flat, and how often."""
     blind = Outcome.BLIND.value
-    drawn = {
-        r.tasks: f"{r.outcomes.get(blind, 0)} of {r.trials}" for r in rows if r.curve == "maml" and "random" in r.panel
-    }
+    maml = (r for r in rows if r.learner == "maml" and r.panel.startswith("random"))
+    drawn = {r.tasks: f"{r.outcomes.get(blind, 0)} of {r.trials}" for r in maml}
     counted = blind_sentence(claims)
+    link = mention(claims, "maml-ends-blind")
+    how_often = f"How often does it? {counted[:1].upper()}{counted[1:]} ({link}). " if counted else ""
     return b.Section(
         "figure-1-blind",
         "Why a curve of Exact MAML can end flat",
@@ -121,9 +122,8 @@ def _why_flat(claims: Sequence[ClaimRecord], rows: Sequence[CurveSummary]) -> b.
                 "stay near 1."
             ),
             b.Paragraph(
-                (f"How often: {counted} ({mention(claims, 'maml-ends-blind')}). " if counted else "")
-                + f"Of the runs drawn above, from a random orthonormal start, {drawn['fresh']} with fresh tasks and "
-                f"{drawn['fixed']} with tasks kept."
+                f"{how_often}Of the runs drawn above, from a random orthonormal start, {drawn['fresh']} with fresh "
+                f"tasks and {drawn['fixed']} with tasks kept."
             ),
         ),
     )

@@ -202,7 +202,9 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
         order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
         title = LEARNER_TITLES[result.curve.learner]
         draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
-        mark_ends(axes, result.steps, result.dist, result.outcomes, COLOURS[result.curve.learner])
+    if name != "balanced":
+        for result in group:  # after all lines, as legends are in that order
+            mark_ends(axes, result.steps, result.dist, result.outcomes, COLOURS[result.curve.learner])
     lowest = lowest_shown(*(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix)))
     log_axis(axes, lowest)
     last = int(group[0].steps[-1])
@@ -260,8 +262,15 @@ def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -
                 if row == len(kinds) - 1:
                     axes.set_xlabel("outer step")
             grid[row, 0].set_ylabel("dist(B, B$_*$)")
-            grid[row, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None)
+            keys = {label: line for axes in grid[row, ::-1] for line, label in zip(*_labels(axes), strict=True)}
+            grid[row, -1].legend(
+                keys.values(), keys.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None
+            )
     return figure
+
+
+def _labels(axes: Any) -> tuple[list[Any], list[str]]:
+    return axes.get_legend_handles_labels()
 
 
 def _kind(panel: str) -> str:
