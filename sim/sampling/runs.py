@@ -33,7 +33,8 @@ class SampledRun:
     """dist(B_t, B_*) at these, (T, *batch); nan from a trial's divergence on."""
     outcome: Array
     """``metarep.sim.outcomes.Outcome`` of each, object array (*batch). Whether tasks are solved is judged on the
-    population: what an inner step on ever more samples does.
+    population: by what an inner step on ever more samples would do. With few samples a run may rest as a blind one does
+    with its tasks solved in part: it is stalled.
     """
     diverged: Array
     """Which trials diverged, (*batch)."""

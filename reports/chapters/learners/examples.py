@@ -71,6 +71,9 @@ def draw_examples(studies: list[Study]) -> Figure:
                     linewidth=2.6 - 0.25 * place,
                     label=_title(result),
                 )
+            for i, result in shown:
+                seen = result.trajectory
+                mark_ends(axes, seen.steps, seen.dist[:, :1], seen.outcome[:1], SERIES[i % len(SERIES)])
             axes.set_title(f"They {title}")
             axes.set_xlabel("outer step")
             axes.legend(fontsize=7.5)
