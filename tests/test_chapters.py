@@ -67,7 +67,7 @@ def check_section(section: blocks.Section | None) -> str:
 
 def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> ClaimRecord:
     evidence = EvidenceRecord(
-        "measurement", Verdict.MEASURED, 1, None, None, None, "seen", None, estimate, 0.01, (), details
+        "measurement", Verdict.MEASURED, 1, None, None, None, None, "seen", None, estimate, 0.01, (), details
     )
     fixed = (False, "", "measurement", (), (), "", Verdict.MEASURED, Verdict.MEASURED, True)
     return ClaimRecord(claim_id, "", "", "", *fixed, (evidence,), "")

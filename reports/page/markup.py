@@ -121,6 +121,24 @@ def _inline_formula(latex: str) -> str:
     return "<wbr>".join(parts)
 
 
+def value_html(name: str, parts: tuple[str | tuple[tuple[str, ...], ...], ...]) -> str:
+    """LaTeX and the numbers and matrices (rows of text) behind it as one formula. Written by hand: there are many
+    numbers, and the converter takes a millisecond for a few. The style draws the brackets.
+    """
+    shown = "<mo>,</mo>".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
+    return f"<span>{typeset(name).removesuffix('</mrow></math>')}{shown}</mrow></math></span>"
+
+
+def _matrix(rows: tuple[tuple[str, ...], ...]) -> str:
+    inside = "".join(f"<mtr>{''.join(f'<mtd>{_cell(cell)}</mtd>' for cell in row)}</mtr>" for row in rows)
+    return f"<mtable>{inside}</mtable>"
+
+
+def _cell(text: str) -> str:
+    tag = "mn" if re.fullmatch(r"-?[0-9./e+-]+", text) else "mtext"
+    return f"<{tag}>{html.escape(text).replace('-', '−')}</{tag}>"
+
+
 _FORMULA_END = re.compile(r"(<math\b(?:(?!</?math\b).)*</math>)([,.;:)]+)", re.DOTALL)
 """A formula and the punctuation behind it, which browsers would put in the next line."""
 

@@ -18,6 +18,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import Trajectory, run
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import floats, reflected_identity, reflections, vector
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
@@ -122,6 +123,14 @@ class Setting:
     beta: np.ndarray
     dist0: np.ndarray
     smallest: np.ndarray
+
+    def objects(self, place: int) -> dict[str, Any]:
+        """What a reader is shown of the setting of that number."""
+        tasks = self.problem.tasks
+        if not isinstance(tasks, CyclingTasks):
+            return run_objects(self.problem, self.alpha, self.beta, tasks(0), place)
+        turn = {"turn": float(tasks.angle[0])} if np.any(tasks.angle) else {}
+        return {**run_objects(self.problem, self.alpha, self.beta, tasks.sets[0], place), **turn}
 
 
 def setting_of(examples: Sequence[Example], steps: np.ndarray) -> Setting:
