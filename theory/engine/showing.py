@@ -52,16 +52,22 @@ def genericity(example: Example, comparison: Comparison) -> Rank:
     Counted are, in this order: objects and sides that are zero as a whole, whether it can be read, and its numbers,
     less what zeros among them cost.
     """
-    objects = {name: np.asarray(value) for name, value in shown_objects(example, comparison).items()}
-    sides = [np.concatenate([np.ravel(part) for part in parts(side)]) for side in comparison.sides]
-    blank = [part.dtype.kind in "fOc" and not np.any(part != 0) for part in (*objects.values(), *sides)]
-    size = sum(part.size for part in objects.values())
+    objects = {name: entries(value) for name, value in shown_objects(example, comparison).items()}
+    size = sum(map(len, objects.values()))
+    numbers = {name: [entry for entry in found if not isinstance(entry, int | str)] for name, found in objects.items()}
+    blank = sum(not any(found) for found in (*numbers.values(), *map(entries, comparison.sides)) if found)
     if size > READABLE:
-        return -sum(blank), False, -size
-    drawn = [part for name, part in objects.items() if name not in WITH_ZEROS and part.dtype.kind in "fO"]
-    zeros = sum(int(np.sum(part == 0)) for part in drawn if np.any(part != 0))
-    exact = any(part.dtype == object for part in drawn)
-    return -sum(blank), True, size - COST_OF_A_ZERO[exact] * zeros
+        return -blank, False, -size
+    free = [found for name, found in numbers.items() if name not in WITH_ZEROS and any(found)]
+    exact = any(isinstance(entry, Fraction) for found in free for entry in found)
+    return -blank, True, size - COST_OF_A_ZERO[exact] * sum(found.count(0) for found in free)
+
+
+def entries(value: Any) -> list[Any]:
+    """The numbers in an array, or in lists of any form."""
+    if isinstance(value, np.ndarray):
+        return value.ravel().tolist()
+    return [entry for item in value for entry in entries(item)] if isinstance(value, list | tuple) else [value]
 
 
 # --- as text
