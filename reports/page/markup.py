@@ -59,9 +59,16 @@ def mathml(latex: str, display: bool = False) -> str:
     element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
     # HTML takes these for granted, and a page has thousands of formulas.
     element = element.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "").replace(' display="inline"', "")
+    element = re.sub(r"&#x0*([0-9A-F]+);", _character, element)
     if "\\" in html.unescape(element):
         raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
     return element
+
+
+def _character(entity: re.Match[str]) -> str:
+    """The character of an entity, if it needs none."""
+    character = chr(int(entity[1], 16))
+    return entity[0] if character in "<>&" else character
 
 
 def _without_unknown(latex: str) -> str:

@@ -2,7 +2,7 @@
 checks it again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -26,9 +26,9 @@ def worked_example(claim: ClaimRecord) -> tuple[b.Block, ...]:
     if not shown:
         return ()
     kind, example = shown[0]  # fractions come before floats
-    sizes = [f"{name} = {example.objects[name]}" for name in ("d", "k", "n") if name in example.objects]
-    what = ", ".join(["fractions" if kind == "exact" else "floats, to six digits", *sizes])
-    return (b.Details(f"An example worked out ({what})", example_blocks(claim, example)),)
+    sizes = {name: value for name, value in example.objects.items() if name in ("d", "k", "n")}
+    said = ["fractions" if kind == "exact" else "floats, to six digits", *(f"{n} = {x}" for n, x in sizes.items())]
+    return (b.Details(f"An example worked out ({', '.join(said)})", example_blocks(claim, example, sizes)),)
 
 
 def counterexample(claim: ClaimRecord, example: ExampleRecord) -> tuple[b.Block, ...]:
@@ -36,10 +36,13 @@ def counterexample(claim: ClaimRecord, example: ExampleRecord) -> tuple[b.Block,
     return (b.Paragraph("**Counterexample**"), *example_blocks(claim, example))
 
 
-def example_blocks(claim: ClaimRecord, example: ExampleRecord) -> tuple[b.Block, ...]:
-    """The objects, what is compared, both sides and their difference, and the command that checks it again."""
+def example_blocks(claim: ClaimRecord, example: ExampleRecord, said: Collection[str] = ()) -> tuple[b.Block, ...]:
+    """The objects but those that are ``said`` already, what is compared, both sides and their difference, and the
+    command that checks it again.
+    """
     objects, *sides = map(decode, (example.objects, example.left, example.right, example.difference))
-    blocks: list[b.Block] = [b.Values(_values(objects.items()), "\n".join(objects_text(objects)))]
+    values = tuple(_value(SYMBOLS.get(x, rf"\text{{{x}}}"), (y,)) for x, y in objects.items() if x not in said)
+    blocks: list[b.Block] = [b.Values(values, "\n".join(objects_text(objects)))]
     if note := note_on(objects):
         blocks.append(b.Paragraph(f"{note[0].upper()}{note[1:]}."))
     if example.left:
@@ -61,10 +64,6 @@ def _long(entry: Any) -> bool:
 
 
 Value = tuple[str, tuple[str | tuple[tuple[str, ...], ...], ...]]
-
-
-def _values(objects: Iterable[tuple[str, Any]]) -> tuple[Value, ...]:
-    return tuple(_value(SYMBOLS.get(name, rf"\text{{{name}}}"), (value,)) for name, value in objects)
 
 
 def _value(name: str, sides: Sequence[Any]) -> Value:
