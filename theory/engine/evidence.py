@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, Comparison, Example, Verdict
 from metarep.theory.engine.showing import objects_text, shown_objects, sides_text
 
@@ -36,6 +37,7 @@ class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
     tolerance used. ``instance`` is a generic example, ``nearest`` that of the worst margin, ``counterexample`` the
     smallest, each as it was drawn; ``comparisons`` has what was compared there, by these names.
+    ``confirmation`` shows without floats what the evidence says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -52,6 +54,13 @@ class Evidence:
     uncertainty: float | None = None
     steps: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    confirmation: Confirmation | None = None
+
+    @property
+    def in_floats_only(self) -> bool:
+        """Whether it refutes, and by numbers that were rounded."""
+        rounded = self.kind in ("floats", "measurement") and self.confirmation is None
+        return rounded and self.verdict == Verdict.REFUTED
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
 from metarep.theory.claims.record import Comparison, Example, Kind, Verdict
 from metarep.theory.engine import Evidence, Finding, encode
 from metarep.theory.engine.evidence import EvidenceKind
@@ -30,6 +31,22 @@ class ExampleRecord:
     """The right side, likewise."""
     difference: tuple[Any, ...]
     """The left side minus the right; the number 0 where they are equal."""
+
+
+@dataclass(frozen=True)
+class ConfirmationRecord:
+    """What shows without floats that a counterexample is one, or that what a claim says of a setting happens there."""
+
+    method: Method
+    """Exact fractions, or ball arithmetic: every number between two ends that are certain."""
+    bits: Annotated[int, Field(ge=0)]
+    """The balls' precision; 0 for fractions."""
+    steps: Annotated[int, Field(ge=0)]
+    """Outer steps of the run; 0 where there is none."""
+    exceeds: tuple[Exceeds, ...]
+    """What exceeds what, all of it certain."""
+    says: str
+    """The same in words."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +81,10 @@ class EvidenceRecord:
     """The steps of the proof."""
     details: dict[str, Any]
     """What else a measurement has to show."""
+    confirmation: ConfirmationRecord | None = None
+    """The certificate: what shows the same without floats; null where there is none."""
+    in_floats_only: bool = False
+    """Whether it refutes, and by numbers that were rounded, without a certificate."""
 
 
 EXAMPLES = ("instance", "nearest", "counterexample")
@@ -116,7 +137,9 @@ def evidence_record(item: Evidence) -> EvidenceRecord:
         for name in EXAMPLES
         if (example := known[name]) is not None
     }
-    return EvidenceRecord(**{**known, **examples, "details": encode(item.details)})
+    confirmed = None if item.confirmation is None else confirmation_record(item.confirmation)
+    others = {"details": encode(item.details), "confirmation": confirmed, "in_floats_only": item.in_floats_only}
+    return EvidenceRecord(**{**known, **examples, **others})
 
 
 def example_record(example: Example, comparison: Comparison | None) -> ExampleRecord:
@@ -125,6 +148,11 @@ def example_record(example: Example, comparison: Comparison | None) -> ExampleRe
     sides = (encode(each) for each in (parts(left), parts(right), difference(left, right) if comparison else ()))
     objects = encode(dict(shown_objects(example, comparison)))
     return ExampleRecord(encode(dict(example)), objects, why, *map(tuple, sides))
+
+
+def confirmation_record(found: Confirmation) -> ConfirmationRecord:
+    """A certificate, without its seconds, so that equal runs give equal records."""
+    return ConfirmationRecord(found.method, found.bits, found.steps, found.exceeds, str(found))
 
 
 def claim_record(finding: Finding, command: str = "") -> ClaimRecord:
