@@ -13,7 +13,8 @@ from scipy.integrate import solve_ivp
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
-from metarep.sim.trajectories import Outcome, Trajectory, run
+from metarep.sim.outcomes import Outcome
+from metarep.sim.trajectories import Trajectory, run
 from metarep.sim.updates import step
 from metarep.theory.claims import balance, catalogue, claims_in, constants, contraction, envelope, get_claim
 from metarep.theory.claims.adversary import polish, search_cells
