@@ -116,6 +116,7 @@ class Chapter:
         fractions: Function | None = None,
         proof: Function | None = None,
         derivation: Function | None = None,
+        seeded_as: str = "",
         examples: int = 60,
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
@@ -138,7 +139,7 @@ class Chapter:
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
-            examples: as in ``Claim``.
+            seeded_as, examples: as in ``Claim``.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -195,6 +196,7 @@ class Chapter:
                 proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
+                seeded_as=seeded_as,
                 examples=examples,
                 remark=remark,
                 **by_kind,

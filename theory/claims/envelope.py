@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
+from metarep.sim.problems import FixedTasks, Problem
 from metarep.theory.claims.balanced import (
     LARGEST_LONG_DIST,
     LEAST_LONG_DIST,
@@ -22,7 +23,6 @@ from metarep.theory.claims.balanced import (
     largest_c,
     log_envelope,
     long_settings,
-    one_direction_setting,
     rounding_of,
     run_setting,
     setting_of,
@@ -246,6 +246,19 @@ def many_directions(draw: st.DrawFn, least: int, most: int, pair: tuple[float, f
         "sines": [0.94] * k,
         "orientation": still,
     }
+
+
+def one_direction_setting(example: Example) -> Setting:
+    """The setting of an example with k = 1 by keys heads, alpha_L (αL_*), step (αβL_*²), dist_0; a batch of one.
+
+    The heads are scaled to L_* = 1.
+    """
+    heads = np.array([example["heads"]], dtype=float)
+    heads = heads / np.sqrt(np.square(heads).mean())
+    dist0, alpha = np.array([example["dist_0"]]), np.array([example["alpha_L"]])
+    start = np.stack([np.sqrt((1 - dist0) * (1 + dist0)), dist0], -1) / np.sqrt(alpha)[:, None]
+    problem = Problem(2, np.eye(2, 1), FixedTasks(heads), start[..., None], np.zeros((1, 1)), heads.shape[1])
+    return Setting(problem, alpha, np.array([example["step"]]) / alpha, dist0, np.ones((1, 1)))
 
 
 GUESSED = {

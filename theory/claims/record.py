@@ -188,6 +188,7 @@ class Claim:
         rests_on: ids of the claims it uses.
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
+        seeded_as: id whose seed a measurement takes, where it shares what is drawn with that claim; empty for its own.
         examples: examples in the default profile (floats); a quarter of it for fractions.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
@@ -210,6 +211,7 @@ class Claim:
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
+    seeded_as: str = ""
     examples: int = 60
     remark: str = ""
 
