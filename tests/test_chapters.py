@@ -98,9 +98,16 @@ def test_the_boundaries_chapter():
         "steps": 300,
         "survived": 0.03,
         "broken": None,
+        "long_steps": 1500,
+        "broken_in_long_runs": 0.02,
+        "side": "fixed",
+        "sides": {"fixed": {"survived": 0.03, "broken": None}, "changing": {"survived": 0.04, "broken": 0.05}},
     }
     claims = [measurement(f"constant-region-{name}", region) for name in META_LEARNERS]
-    claims += [measurement("constant-c-maml", {"flow_c": 1.26}), measurement("maml-ends-blind", {})]
+    claims += [
+        measurement("constant-c-maml", {"flow_c": 1.26, "in_time": 1.25, "steps": 600}),
+        measurement("maml-ends-blind", {}),
+    ]
     page = check_section(
         chapter.CHAPTER.section(bare.having({("claim", claim.id): claim for claim in claims})),
     )

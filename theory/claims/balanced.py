@@ -45,37 +45,28 @@ def heads_of(spectrum: ArrayLike, mean_share: ArrayLike, n: int, frame: ArrayLik
     root = np.sqrt(np.asarray(spectrum, dtype=float))
     k = root.shape[-1]
     if n < k or not np.all(root > 0):
-        raise ValueError(
-            f"n is {n} with spectrum {np.square(root).tolist()!r}; allowed: n >= {k} and positive eigenvalues"
-        )
+        raise ValueError(f"n is {n} with spectrum {spectrum!r}; allowed: n >= {k} and positive eigenvalues")
     share = np.asarray(mean_share, dtype=float)
     norm = np.linalg.norm(share, axis=-1, keepdims=True)
-    if n == k:
-        share = np.where(norm > 0, share / np.where(norm > 0, norm, 1.0), np.eye(k)[0])
-    else:
-        share = share / np.maximum(norm, 1.0)
+    whole = (norm > 1) | (n == k)  # the direction of s has nothing left
+    direction = np.where(norm > 0, share / np.where(norm > 0, norm, 1.0), np.eye(k)[0 if n == k else -1])
+    share = np.where(whole, direction, share)
     if n == 1:
         return (root * share)[..., None]
-    # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + (I − ssᵀ)^{1/2} G, G's rows
-    # orthonormal and perpendicular to q.
+    # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + V diag(1, ..., 1, √(1 − ‖s‖²)) G,
+    # G's rows orthonormal and perpendicular to q, V the reflection of e_k into the direction of s.
     q = np.full(n, 1 / np.sqrt(n))
     reflect = np.eye(n) - 2 * np.outer(q - np.eye(n)[0], q - np.eye(n)[0]) / (2 - 2 * q[0])  # swaps e_1 and q
     free = reflected_identity(frame) @ reflect[:, 1:].T  # (..., n − 1, n), rows orthonormal and perpendicular to q
-    values, vectors = np.linalg.eigh(share[..., :, None] * share[..., None, :])
-    gains = np.sqrt(np.maximum(1 - values, 0.0))
-    if n == k:
-        gains[..., -1] = 0.0  # the direction of s, last among the eigenvectors, has nothing left
-        rows = np.concatenate([free, np.zeros((*free.shape[:-2], 1, n))], axis=-2)
-    else:
-        rows = free[..., :k, :]
-    rest = vectors @ (gains[..., None] * rows)
+    rows = np.zeros((*root.shape, n))
+    rows[..., : min(k, n - 1), :] = free[..., :k, :]
+    rows[..., -1, :] *= np.where(whole, 0.0, np.sqrt(np.maximum(1 - norm**2, 0.0)))
+    rest = reflected_identity((direction - np.eye(k)[-1])[..., None, :]) @ rows
     return np.sqrt(n) * root[..., None] * (share[..., None] * q + rest)
 
 
 def start_of(sines: ArrayLike, orientation: ArrayLike, d: int) -> np.ndarray:
-    """Orthonormal B̂_0 (..., k + min(k, d − k), k) with these principal sines (..., k) against [I_k; 0], at most d − k
-    of them.
-    """
+    """Orthonormal B̂_0 (..., k + min(k, d − k), k) with principal sines (..., k) to [I_k; 0], at most d − k of them."""
     s = np.asarray(sines, dtype=float)
     k = s.shape[-1]
     s = np.where(np.arange(k) < d - k, s, 0.0)[..., None, :]
@@ -148,8 +139,7 @@ def setting_from(d: int, n: int, at: Mapping[str, np.ndarray], steps: np.ndarray
     """As ``setting_of``, from arrays with the examples as their first axis: sines (m, k), orientation (m, 2, k),
     spectra and mean_shares (m, P, k), frames (m, P, 2, n − 1), turn (m,).
     """
-    k = at["sines"].shape[-1]
-    alpha = steps[:, 0]
+    k, alpha = at["sines"].shape[-1], steps[:, 0]
     beta = steps[:, 1] / alpha
     starts = start_of(at["sines"], at["orientation"], d)
     sets = heads_of(at["spectra"], at["mean_shares"], n, at["frames"])
@@ -161,6 +151,19 @@ def setting_from(d: int, n: int, at: Mapping[str, np.ndarray], steps: np.ndarray
     dist0 = np.linalg.norm(starts[:, k:], 2, axis=(-2, -1)) if starts.shape[-2] > k else np.zeros(1)
     smallest = np.broadcast_to(cycle.smallest, (sets.shape[1], len(alpha)))
     return Setting(problem, alpha, beta, np.broadcast_to(dist0, alpha.shape), smallest)
+
+
+def one_direction_setting(example: Example) -> Setting:
+    """The setting of an example with k = 1 by keys heads, alpha_L (αL_*), step (αβL_*²), dist_0; a batch of one.
+
+    The heads are scaled to L_* = 1.
+    """
+    heads = np.array([example["heads"]], dtype=float)
+    heads = heads / np.sqrt(np.square(heads).mean())
+    dist0, alpha = np.array([example["dist_0"]]), np.array([example["alpha_L"]])
+    start = np.stack([np.sqrt((1 - dist0) * (1 + dist0)), dist0], -1) / np.sqrt(alpha)[:, None]
+    problem = Problem(2, np.eye(2, 1), FixedTasks(heads), start[..., None], np.zeros((1, 1)), heads.shape[1])
+    return Setting(problem, alpha, np.array([example["step"]]) / alpha, dist0, np.ones((1, 1)))
 
 
 def run_setting(

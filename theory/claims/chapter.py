@@ -117,6 +117,7 @@ class Chapter:
         proof: Function | None = None,
         derivation: Function | None = None,
         seeded_as: str = "",
+        confirm: Function | None = None,
         examples: int = 60,
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
@@ -139,6 +140,7 @@ class Chapter:
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
+            confirm: as in ``Claim``; gets the variant's arguments.
             seeded_as, examples: as in ``Claim``.
 
         Raises:
@@ -197,6 +199,7 @@ class Chapter:
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
                 seeded_as=seeded_as,
+                confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
                 remark=remark,
                 **by_kind,
