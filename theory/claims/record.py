@@ -204,6 +204,7 @@ class Claim:
         rests_on: ids of the claims it uses.
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
+        seeded_as: id whose seed a measurement takes, where it shares what is drawn with that claim; empty for its own.
         confirm: what shows without floats, of a claim expected to be refuted, that a counterexample is one (called with
             it), and of any other that what its statement says of a setting happens there (called with nothing); it
             returns None where that is not decided.
@@ -229,6 +230,7 @@ class Claim:
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
+    seeded_as: str = ""
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     remark: str = ""

@@ -106,7 +106,7 @@ def verify(
             evidence.append(searched(claim, "floats", claim.floats(), claim.check, implementation, count, profile))
     if claim.measure is not None and "measurement" in wanted:
         effort = count / claim.examples
-        seed = seed_of(claim.id, "measurement", profile.seed) % 2**32
+        seed = seed_of(claim.seeded_as or claim.id, "measurement", profile.seed) % 2**32
         evidence.append(_measured_evidence(claim.measure(implementation, seed, effort)))
     if implementation is REFERENCE:
         evidence = [_confirmed(claim, item) for item in evidence]
