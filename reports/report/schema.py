@@ -104,8 +104,8 @@ def report_schema() -> Schema:
         **found,
         "title": "A report of metarep",
         "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal "
-        f"seeds, profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a "
-        "value is null.",
+        f"seeds, profiles, versions and kept seals differ in {', '.join(VARYING)} alone. No number is NaN or infinite: "
+        "such a value is null.",
         "properties": {**named, **found["properties"]},
         "required": [*named, *found["required"]],
     }

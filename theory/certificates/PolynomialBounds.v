@@ -169,6 +169,7 @@ Fixpoint decide (n splits : nat) (budget : N) (p : pol) : bool * N :=
 
 End Decide.
 
+(* how far is searched: recursions, halvings of a range, nodes altogether; halvings of a range cut by a relation *)
 Definition FUEL : nat := 400.
 Definition SPLITS : nat := 6.
 Definition BUDGET : N := 1000.
@@ -236,7 +237,9 @@ Fixpoint on_pieces (k : nat * nat * (Z * Z)) (bs : seq (nat * (Z * Z))) (p : pol
   else
     match halvings with
     | 0%N => false
-    | S h => if on_pieces k bs p h (Z.mul 2 j) (Z.mul 2 N) then on_pieces k bs p h (Z.succ (Z.mul 2 j)) (Z.mul 2 N) else false
+    | S h =>
+        if on_pieces k bs p h (Z.mul 2 j) (Z.mul 2 N)
+        then on_pieces k bs p h (Z.succ (Z.mul 2 j)) (Z.mul 2 N) else false
     end.
 Fixpoint linked (p : pol) (ks : seq (nat * nat * (Z * Z))) : bool :=
   match ks with
@@ -250,7 +253,8 @@ Fixpoint linked (p : pol) (ks : seq (nat * nat * (Z * Z))) : bool :=
 Definition small (p : pol) : bool := all (fun t : pterm => zerom (drop size t.2)) p.
 Definition well_formed : bool :=
   [&& all (fun b : nat * (Z * Z) => proper b && (b.1 < size)%N) tops, uniq (map fst tops)
-    & all (fun k : nat * nat * (Z * Z) => [&& proper (k.1.1, k.2), k.1.1 != k.1.2, k.1.1 < size & k.1.2 < size]%N) links].
+    & all (fun k : nat * nat * (Z * Z) =>
+      [&& proper (k.1.1, k.2), k.1.1 != k.1.2, k.1.1 < size & k.1.2 < size]%N) links].
 Definition bound (l r : pexpr) : bool :=
   if nf (PAdd r (POpp l)) is Some (p, _) then
     if foldr defined (Some p) (defs ++ defs) is Some q then
@@ -367,7 +371,8 @@ Arguments mult : simpl never.
 
 Lemma table_E x q s (n a : nat) : (a <= n)%N -> evp x (nth [::] (table q s n) a) = evt x s ^+ (n - a) * evp x q ^+ a.
 Proof.
-move=> le; rewrite /table (nth_map 0%N) ?size_iota // nth_iota // add0n evp_scale nth_traject ?ltnS ?leq_subr // nth_traject ?ltnS //.
+move=> le; rewrite /table (nth_map 0%N) ?size_iota // nth_iota // add0n evp_scale.
+rewrite nth_traject ?ltnS ?leq_subr // nth_traject ?ltnS //.
 congr (_ * _).
   by elim: (n - a)%N => [|k IH]; [rewrite expr0 /= /evt /= zr1 mulr1 | rewrite iterS evt_mult IH exprS].
 by elim: a {le} => [|k IH]; [rewrite expr0 /= /evt /= zr1 mulr1 addr0 | rewrite iterS evp_mul IH exprS].
@@ -557,7 +562,8 @@ Lemma nf_sound x e p t : positivesP x positives -> nf positives e = Some (p, t) 
 Proof.
 move=> hx; elim: e p t => [v|c|e IHe f IHf|e IHe|e IHe f IHf|e IHe n|e IHe] p t /=.
 - by case=> <- <-; rewrite evt_one ltr01 /= evt_lin zr1 !mul1r addr0.
-- by case=> <- <-; rewrite evt_one ltr01 mul1r; split=> //; case: Z.eqb_spec => [->|_] /=; rewrite ?zr0 // evt_num addr0.
+- case=> <- <-; rewrite evt_one ltr01 mul1r; split=> //.
+  by case: Z.eqb_spec => [->|_] /=; rewrite ?zr0 // evt_num addr0.
 - case E: (nf _ e) => [[q s]|] //; case F: (nf _ f) => [[r u]|] //.
   case: ifP => // /andP[/andP[/(same_eq x) h1 /(same_eq x) h2] h3] [<- <-].
   have [_ e1] := IHe _ _ E; have [_ e2] := IHf _ _ F.
@@ -746,7 +752,8 @@ move=> x0 un hb hx; elim: ks => [|[[u v] b] ks IH] //= /andP[/andP[hr uv] /IH{}I
 case: ifP => [h _|_].
   by apply: (replaced_sound hr uv e); apply: decided_sound h => // w -> .
 case: ifP => [h _|_ /IH //].
-set f := fun w => (w != u) && (w != v); have fE : map fst [seq b <- tops | f b.1] = filter f (map fst tops) by rewrite filter_map.
+set f := fun w => (w != u) && (w != v).
+have fE : map fst [seq b <- tops | f b.1] = filter f (map fst tops) by rewrite filter_map.
 apply: (pieces_sound x0 _ _ _ _ _ _ hr uv e _ _ h) => //; rewrite ?fE ?mem_filter /f ?eqxx ?andbF //.
 - exact: filter_uniq.
 - by move: hb; elim: (tops) => //= b' bs IHb /andP[h1 /IHb h2]; case: ifP => //= _; rewrite h1.
@@ -755,7 +762,8 @@ apply: (pieces_sound x0 _ _ _ _ _ _ hr uv e _ _ h) => //; rewrite ?fE ?mem_filte
 by rewrite zr0 zr1 mul0r !mul1r add0r mul1r x0 /= -subr_ge0 -e x0.
 Qed.
 
-Theorem bound_sound x l r : rangesP x size -> positivesP x positives -> topsP x tops -> defsP x defs -> linksP x links ->
+Theorem bound_sound x l r :
+  rangesP x size -> positivesP x positives -> topsP x tops -> defsP x defs -> linksP x links ->
   bound size positives tops defs links l r = true -> ev x l <= ev x r.
 Proof.
 move=> hr hp ht hd hl; rewrite /bound; case E: (nf _ _) => [[p t]|] //; case F: (foldr _ _ _) => [q|] //.

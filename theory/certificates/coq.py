@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metarep.theory.calculus.alphabet import DIMENSIONS
-from metarep.theory.calculus.words import SCALARS, Letter, Rule, find_letter
+from metarep.theory.calculus.words import Letter, Rule, find_letter
 from metarep.theory.certificates.terms import CannotExportError, Graph, Node
 
 HEADER = """From Coq Require Import ZArith.

@@ -1,4 +1,4 @@
-"""Derivations of inequalities for Coq: the polynomial inequalities and the identities in words that their lines rest on.
+"""Derivations of inequalities for Coq: the polynomial inequalities and identities in words that their lines rest on.
 
 An accepted derivation is gone through once more by the core's rules, and what they ask is noted: that p ≤ q on the
 region, that two expressions are the same by their definitions. Coq then decides each by itself. That the rules are
@@ -47,10 +47,9 @@ class Questions:
 
     def __init__(self, checked: Checked) -> None:
         listening = _Listening(checked)
-        for number, (line, found) in enumerate(zip(checked.derivation.lines, checked.judgements, strict=True), 1):
+        for number, line in enumerate(checked.derivation.lines, 1):
             listening.line = f"line {number}, {line.rule}"
             RULES[line.rule].apply(listening, line, [checked.judgements[use - 1] for use in line.uses])
-            assert found
         self._context = listening
         self._texts = {**DEFINITIONS, **dict(checked.derivation.definitions)}
         self._values: dict[str, Poly] = {}
@@ -74,9 +73,7 @@ class Questions:
         return Poly(polynomial.shape).made_by("assuming", self._expression(polynomial), here)
 
     def _missed(self) -> list[Rewriting]:
-        return [
-            (("V_rest'", name), Poly(("r", find_letter(name).cols))) for name in sorted(self._context.missed)
-        ]
+        return [(("V_rest'", name), Poly(("r", find_letter(name).cols))) for name in sorted(self._context.missed)]
 
     def _definition(self, name: str) -> Poly | None:
         """What a letter stands for; None for those that everything is expanded into."""

@@ -95,7 +95,9 @@ def export_derivation(claim_id: str, checked: Checked) -> Certificate:
     if not checked.accepted:
         return Certificate(claim_id, "", (), (), "the core does not accept its derivation")
     questions, proof = Questions(checked), checked.derivation
-    rules = (f"that its {len(checked.rules_used)} rules are sound, and that its {len(proof.lines)} lines follow by them",)
+    rules = (
+        f"that its {len(checked.rules_used)} rules are sound, and that its {len(proof.lines)} lines follow by them",
+    )
     step = () if checked.step is None else ("that the step is the learner's, averaged over the tasks",)
     found = export_identities(claim_id, questions.identities, in_words=True)
     text, left_out = found.text, (*rules, *step, *found.left_out)

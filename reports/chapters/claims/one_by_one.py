@@ -9,6 +9,7 @@ from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Result
 from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases
 from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
+from metarep.reports.chapters.claims.seals import seal_line
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug
 from metarep.reports.chapters.claims.worked import counterexample, worked_example
 from metarep.reports.page import blocks as b
@@ -81,6 +82,8 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
             facts.append(("Certificate", f"Without floats, in {says}{_seconds(claim, results)}"))
         elif item.in_floats_only:
             facts.append(("Certificate", "None: it is refuted in floats only."))
+    if seal := seal_line(results, claim.id):
+        facts.append(("Seal", plain_line(seal)))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
     if claim.remark:
