@@ -13,7 +13,8 @@ from scipy.integrate import solve_ivp
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
-from metarep.sim.trajectories import Outcome, Trajectory, run
+from metarep.sim.outcomes import Outcome
+from metarep.sim.trajectories import Trajectory, run
 from metarep.sim.updates import step
 from metarep.theory.claims import balance, catalogue, claims_in, contraction, envelope, get_claim
 from metarep.theory.claims.balanced import (
@@ -21,8 +22,6 @@ from metarep.theory.claims.balanced import (
     CyclingTasks,
     Setting,
     heads_of,
-    largest_c,
-    log_envelope,
     one_direction_setting,
     run_setting,
     setting_of,
@@ -30,6 +29,7 @@ from metarep.theory.claims.balanced import (
     start_of,
 )
 from metarep.theory.claims.baseline import average_loss, diversity
+from metarep.theory.claims.compliance import largest_c, log_envelope
 from metarep.theory.claims.constants.cube import instance_at
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays

@@ -152,6 +152,13 @@ class StepArrays:
         return self.B_star @ self.heads
 
     @property
+    def objects(self) -> dict[str, Any]:
+        """What a reader is shown of the point."""
+        (d, k), n = self.B.shape, self.heads.shape[-1]
+        sizes = {"d": d, "k": k, "n": n, "alpha": self.alpha, "beta": self.beta}
+        return {**sizes, "B": self.B, "w": self.w, "B_star": self.B_star, "heads": self.heads}
+
+    @property
     def exact(self) -> bool:
         """Whether the numbers are fractions."""
         return self.B.dtype == object

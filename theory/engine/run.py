@@ -47,11 +47,13 @@ def _proof_evidence(proof: Proof | Checked) -> Evidence:
 def _measured_evidence(measurement: Measurement) -> Evidence:
     finite = math.isfinite(measurement.estimate) and math.isfinite(measurement.uncertainty)
     holds = measurement.consistent and finite
+    compared = {} if holds or measurement.comparison is None else {"counterexample": measurement.comparison}
     return Evidence(
         "measurement",
         Verdict.MEASURED if holds else Verdict.REFUTED,
         measurement.examples,
         counterexample=None if holds else measurement.counterexample,
+        comparisons=compared,
         why=measurement.why,
         estimate=measurement.estimate,
         uncertainty=measurement.uncertainty,
