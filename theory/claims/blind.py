@@ -26,7 +26,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import farthest, same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import Numbers, StepArrays, array, matrix, reflected_identity, reflections
 from metarep.theory.dynamics.derive import adapted_loss, task_gradients
@@ -265,11 +265,12 @@ def maml_few_heads(implementation: Implementation, seed: int, effort: float) -> 
     )
     return Measurement(
         float(np.median(maml)),
-        float(maml.std() / np.sqrt(maml.size)),
+        farthest(maml, float(np.median(maml))),
         2 * maml.size,
-        f"median of the speed at the end over αβμ_*² (from {maml.min():.3f} to {maml.max():.3f}; by N there "
-        f"{predicted.min():.3f} to {predicted.max():.3f}; Exact ANIL {anil.min():.4f} to {anil.max():.4f}); "
-        f"α‖w‖² from {head.min():.1e} to {head.max():.1e}, the loss over the start's at most {loss.max():.0e}",
+        "median of the speed at the end over αβμ_*², and the farthest run from it (from "
+        f"{maml.min():.3f} to {maml.max():.3f}; by N there {predicted.min():.3f} to {predicted.max():.3f}; Exact ANIL "
+        f"{anil.min():.4f} to {anil.max():.4f}); α‖w‖² from {head.min():.1e} to {head.max():.1e}, the loss over the "
+        f"start's at most {loss.max():.0e}",
         {"shares": maml.tolist(), "predicted": predicted.tolist(), "alpha_w_squared": head.tolist()},
         consistent=consistent,
     )

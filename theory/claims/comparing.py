@@ -101,6 +101,11 @@ def most_strained(comparisons: Iterable[Comparison]) -> Comparison:
     return max(comparisons, key=lambda comparison: (not comparison.holds, comparison.strain))
 
 
+def farthest(values: Any, estimate: float) -> float:
+    """The uncertainty of an estimate that is to cover every value seen: the distance of the farthest; nan if any is."""
+    return float(np.abs(np.asarray(values, dtype=float) - estimate).max())
+
+
 def supported(implementation: Implementation, names: Iterable[str] = LEARNERS) -> list[Learner]:
     """The learners of these ids that the implementation has."""
     return [LEARNERS[name] for name in names if name in implementation.supported]

@@ -159,6 +159,9 @@ class Comparison:
 class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
 
+    ``uncertainty`` covers what a reader takes away: of a share or a mean the 95 % interval; of a quantity that differs
+    from run to run, or from setting to setting, all that were seen; of a search how far independent ones end apart.
+
     ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
     REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data), and
     ``comparison`` what is seen there.

@@ -15,6 +15,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import get_learner
 from metarep.sim.metrics import principal_sines
 from metarep.sim.problems import FixedTasks, Problem, make_problem
+from metarep.sim.shares import median_uncertainty
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
@@ -256,9 +257,10 @@ def baseline_turning_means(implementation: Implementation, seed: int, effort: fl
     share = sines[-1, :, -1] / sines[0, :, -1]
     return Measurement(
         float(np.median(share)),
-        float(share.std() / np.sqrt(runs)),
+        median_uncertainty(share),
         runs,
-        f"median of the smallest sine at the end over that at the start; every {every} steps its median is "
+        f"median of the smallest sine at the end over that at the start, and its 95 % interval (the {runs} runs: from "
+        f"{float(share.min()):.2g} to {float(share.max()):.2g}); every {every} steps the sine's median is "
         + ", ".join(f"{value:.2g}" for value in smallest)
         + f", while dist, the largest sine, is never below {float(trajectory.dist.min()):.4f}",
         {"steps": trajectory.steps.tolist(), "median_sines": np.median(sines, axis=1).tolist()},

@@ -13,7 +13,7 @@ from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.baseline import claim
 from metarep.theory.claims.baseline.average_loss import condition
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import supported
+from metarep.theory.claims.comparing import farthest, supported
 from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections, vector
@@ -208,7 +208,7 @@ def _narrow_dist(
 )
 def diversity_needed_narrow(implementation: Implementation, seed: int, effort: float) -> Measurement:
     r"""Also for $d = k + 1 < 2k$: with fixed tasks and $\mathrm{rank}(\Psi_*) = k - 1$ the four meta-learners stop
-    short of $B_*$ from random starts. The estimate is the least $\mathrm{dist}(B_T, B_*)/\mathrm{dist}(B_0, B_*)$ seen.
+    short of $B_*$ from random starts. The estimate is the median $\mathrm{dist}(B_T, B_*)/\mathrm{dist}(B_0, B_*)$.
 
     Given: $k = 2, 3$, balanced random starts, centred heads, $\alpha L_* \le 0.3$, $\alpha\beta L_*^2 \le 0.01$,
     $T = «steps»$
@@ -230,10 +230,11 @@ def diversity_needed_narrow(implementation: Implementation, seed: int, effort: f
     share, last_half, control = (np.concatenate(part) for part in (shares, last_halves, controls))
     stopped, learnt = bool(np.all(last_half > 0.999)), bool(np.all(control < 0.01))
     return Measurement(
-        float(share.min()),
-        float(share.std() / np.sqrt(len(share))),
+        float(np.median(share)),
+        farthest(share, float(np.median(share))),
         len(share),
-        f"least dist after {NARROW_STEPS} steps over dist_0; over the last half it falls by "
+        f"dist after {NARROW_STEPS} steps over dist_0, median and the farthest run from it (the least is "
+        f"{float(share.min()):.2g}); over the last half it falls by "
         f"{float(1 - last_half.min()):.1e} at most ({'it has stopped' if stopped else 'it has NOT stopped'}); "
         f"with no direction missing the share is at most {float(control.max()):.1e}",
         {"runs": names, "shares": [part.tolist() for part in shares], "controls": [part.tolist() for part in controls]},

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
+from metarep.sim.shares import Share
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.balls import at_most, ball, balls
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule, identity
-from metarep.theory.claims.comparing import close, same
+from metarep.theory.claims.comparing import close, farthest, same
 from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.derivatives import neighbourhood, neighbourhoods
 from metarep.theory.claims.enclosed import Found, in_balls, norm_too_large
@@ -224,7 +225,8 @@ def fo_maml_two_heads(implementation: Implementation, seed: int, effort: float) 
         else f"{int((~seen.diverged).sum())} did not diverge in {TWO_HEADS_STEPS} steps; least dist {least:.1e}"
     )
     details = {"least dist": least, "steps": at.tolist()}
-    return Measurement(float(at[0]), float(at.std()), len(at), why, details, consistent=fine)
+    uncertainty = max(1.0, farthest(at, at[0]))  # steps are whole, and when ‖B‖√α exceeds 10⁶ is a convention
+    return Measurement(float(at[0]), uncertainty, len(at), why, details, consistent=fine)
 
 
 @st.composite
@@ -350,17 +352,17 @@ def fo_maml_finite_draws(
             # a zero eigenvalue of multiplicity two, as for n ≤ k, may move by the square root of eps
             tolerance = np.sqrt(np.finfo(float).eps * len(operator)) * float(np.linalg.norm(operator))
             unstable += bool(np.real(np.linalg.eigvals(operator)).min() < -tolerance)
-        share = unstable / count
+        share = Share(unstable, count)
         error = float(np.sqrt(max(expected * (1 - expected), 1 / count) / count))
         shares[f"n = {n}, k = {k}"] = share
-        fine = fine and abs(share - expected) <= 4 * error
+        fine = fine and abs(share.value - expected) <= 4 * error
     first = shares["n = 5, k = 5"]
-    said = ", ".join(f"{share:.3f} for {name}" for name, share in shares.items())
+    said = ", ".join(f"{share} for {name}" for name, share in shares.items())
     return Measurement(
-        first,
-        float(np.sqrt(first * (1 - first) / count)),
+        first.value,
+        first.uncertainty,
         count,
-        f"share of draws whose truth is unstable: {said}",
-        shares,
+        f"draws whose truth is unstable: {said}",
+        {name: vars(share) for name, share in shares.items()},
         consistent=fine,
     )

@@ -17,7 +17,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
-from metarep.theory.claims.comparing import same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import farthest, same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -266,10 +266,10 @@ def width_distance_rate(implementation: Implementation, seed: int, effort: float
     worst = float(np.abs(np.log(medians) / np.log(predicted) - 1).max())
     return Measurement(
         float(np.median(factors)),
-        float(factors.std()),
+        farthest(factors, float(np.median(factors))),
         factors.size,
-        f"factor of ‖(I − P_B)B_*‖ a step, fitted to the last 60 of {DISTANCE_STEPS}, median and standard deviation "
-        f"over {factors.size} runs; predicted {predicted:g}; the logarithms of the medians over the starts of a "
+        f"factor of ‖(I − P_B)B_*‖ a step, fitted to the last 60 of {DISTANCE_STEPS}, median and the farthest "
+        f"from it of {factors.size} runs; predicted {predicted:g}; the logarithms of the medians over the starts of a "
         f"learner and a width differ by {worst:.2%} at most, allowed are {DISTANCE_BOUND:.1%}",
         details,
         worst <= DISTANCE_BOUND,
