@@ -198,7 +198,7 @@ def test_largest_flow_c_falls_to_its_limit() -> None:
 
 @pytest.mark.parametrize("name", META_LEARNERS)
 def test_small_steps_follow_the_flow(name: str) -> None:
-    instance = instance_at(np.full(9, 0.5), 1, 2, 1, (0.1, 1e-3))
+    instance = instance_at(np.full(6, 0.5), 1, 2, 1, (0.1, 1e-3))
     setting = setting_of([instance], np.array([[0.1, 1e-3]]))
     trajectory = run_setting(get_learner(name), setting, 2000, REFERENCE, record_every=500)
     expected = np.exp(flow_log_distance(0.47, 1e-3 * trajectory.steps))
