@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from metarep.sim import trajectories
-from metarep.sim.foreign import AdapterError, foreign_implementation, load_adapter
+from metarep.sim.foreign.adapter import AdapterError, load_adapter
+from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import FixedTasks, Problem

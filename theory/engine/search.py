@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from metarep.sim.foreign import AdapterError
+from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile

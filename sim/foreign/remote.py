@@ -1,0 +1,106 @@
+"""An adapter in a process of its own: whatever it does there, here it is a result or one line that says what it did."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from metarep.sim.foreign.adapter import AdapterError, Array, Callee, Declared, Returned, load_adapter
+from metarep.sim.foreign.messages import Message, packed
+from metarep.sim.foreign.process import LostError, Process
+from metarep.sim.user_code import one_line
+
+TIMEOUT = 60.0
+"""Seconds that a call may take unless told otherwise: compilers take some on a first call."""
+
+
+@contextmanager
+def opened(target: str, *, timeout: float = TIMEOUT, tell: Callable[[str], None] | None = None) -> Iterator[Callee]:
+    """The adapter of that path or dotted name, in a process of its own; it ends with the context, with whatever it
+    started. A system that knows no fork has it in this process.
+
+    Args:
+        target: as for ``load_adapter``.
+        timeout: seconds that a call, and importing it, may take.
+        tell: told what the adapter prints.
+
+    Raises:
+        AdapterError: it cannot be loaded.
+    """
+    if not hasattr(os, "fork"):
+        yield load_adapter(target)
+        return
+    try:
+        process = Process(target, tell)
+    except (OSError, LostError) as error:
+        what = f"cannot be given a process of its own: {error}"
+        raise AdapterError(one_line(target, 1, what, "a system that can start one")) from error
+    try:
+        yield RemoteAdapter(process, target, timeout)
+    finally:
+        process.close()
+
+
+class RemoteAdapter:
+    """The adapter in a process: a ``Callee``.
+
+    Args:
+        process: of its own.
+        target: what it is called by.
+        timeout: seconds that a call, and importing it, may take.
+
+    Raises:
+        AdapterError: it cannot be loaded.
+    """
+
+    def __init__(self, process: Process, target: str, timeout: float) -> None:
+        self._process, self._timeout = process, timeout
+
+        def wrong(what: str, allowed: str) -> AdapterError:
+            path = os.path.abspath(target)
+            return AdapterError(one_line(target, process.line_in(path) or 1, f"cannot be imported: {what}", allowed))
+
+        found = self._asked(wrong, "load")[0]["declared"]
+        self.declared = Declared(**{**found, "supported": frozenset(found["supported"])})
+
+    def call(self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array) -> Returned:
+        """As ``Callee`` says."""
+
+        def wrong(what: str, allowed: str) -> AdapterError:
+            shapes = {name: value.shape[1:] for name, value in arrays.items()}
+            line = self._process.line_in(self.declared.path)
+            return self.declared.wrong_call(function, learner, shapes, what, allowed, line)
+
+        given = {**arrays, "alpha": alpha, "beta": beta}
+        data, found = self._asked(wrong, "call", given, function=function, learner=learner)
+        if {name: part.shape for name, part in found.items()} != {name: arrays[name].shape for name in ("B", "w")}:
+            raise wrong("wrote to the pipe that its answers go through", _LEFT_ALONE)
+        return Returned(found["B"], found["w"], float(data["eps"]))
+
+    def _asked(
+        self,
+        wrong: Callable[[str, str], AdapterError],
+        ask: str,
+        arrays: Mapping[str, Array] | None = None,
+        **data: Any,
+    ) -> Message:
+        """The answer to a request, or the error that says why there is none."""
+        most = sum(value.nbytes for value in (arrays or {}).values())
+        try:
+            reply = self._process.ask(
+                lambda number: packed({"number": number, "ask": ask, **data}, arrays), self._timeout, most
+            )
+        except (LostError, TimeoutError) as error:
+            late = isinstance(error, TimeoutError)
+            what = f"has not returned after {self._timeout:g} s" if late else str(error)
+            failure = wrong(what, "one that returns within the time limit" if late else _LEFT_ALONE)
+            self._process.close()
+            raise failure from error
+        if "error" in reply[0]:
+            raise AdapterError(reply[0]["error"])
+        if "broken" in reply[0]:
+            raise wrong(f"breaks what calls it ({reply[0]['broken']})", _LEFT_ALONE)
+        return reply
+
+
+_LEFT_ALONE = "code that returns, and leaves its process and NumPy as they are"
