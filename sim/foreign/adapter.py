@@ -8,10 +8,12 @@ five unless given); ``precision``, "float32" or "float64" (the dtype of what it 
 ‖XBw − y‖²/(2m).
 """
 
+import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from functools import cache
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -74,6 +76,16 @@ class Declared:
     lines: Mapping[str, int]
     supported: frozenset[str]
     precision: str | None = None
+
+    def plain(self) -> str:
+        """As JSON."""
+        return json.dumps({**vars(self), "supported": sorted(self.supported)})
+
+    @classmethod
+    def of_plain(cls, plain: str) -> Self:
+        """What ``plain`` made."""
+        found = json.loads(plain)
+        return cls(**{**found, "supported": frozenset(found["supported"])})
 
     def error(self, wrong: str, allowed: str, line: int) -> AdapterError:
         """What to raise about one of its lines."""
@@ -147,7 +159,7 @@ class Adapter:
                 example = {name: value[i] for name, value in arrays.items()}
                 B, w = self._called(function, learner, example, each_alpha, each_beta)
                 next_B[i], next_w[i] = B, w
-                eps = max(eps, *(float(np.finfo(part.dtype).eps) for part in (B, w)))
+                eps = max(eps, _eps(B.dtype), _eps(w.dtype))
                 if told is not None:
                     told()
         return Returned(next_B, next_w, eps)
@@ -186,6 +198,11 @@ class Adapter:
                 raise wrong(f"returned {key}_next of dtype {value.dtype}", "float32 or float64")
             parts.append(value)
         return parts[0], parts[1]
+
+
+@cache
+def _eps(dtype: "np.dtype[Any]") -> float:
+    return float(np.finfo(dtype).eps)
 
 
 # --- loading

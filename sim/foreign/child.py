@@ -18,6 +18,8 @@ TELL_WHERE = signal.SIGUSR2
 """On this signal the worker writes where it is in the adapter's code."""
 LOST = 86
 """The worker's exit code where one of its own pipes was closed under it."""
+MOST_MEMORY = 2**33
+"""Bytes for data, at most. (PyTorch and JAX on small arrays: a quarter of a gigabyte.)"""
 CLEANING_SECONDS = 5.0
 TICK_SECONDS = 0.1
 """While calls of one request return, the worker says so that often."""
@@ -56,8 +58,8 @@ def main(pipes: Pipes, target: str) -> None:
             os.close(pipes.control)
             os.close(pipes.status)
             _work(pipes, target, guardian)
-        except BaseException:  # whatever it is, this process must not go on as a second guardian
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:  # whatever it is, this process must not go on as a second guardian
+            sys.excepthook(type(error), error, error.__traceback__)
         finally:
             os._exit(1)
     for pipe in (pipes.requests, pipes.replies, pipes.places):
@@ -133,13 +135,13 @@ def _work(pipes: Pipes, target: str, guardian: int) -> None:
 
 
 def _limit_memory() -> None:
-    """Half of the machine's memory for data; no core dumps; and if memory runs out all the same, this process is the
-    one to go.
+    """No core dumps; data in half of the machine's memory at most; and if memory runs out all the same, this process is
+    the one to go.
     """
     import resource
 
-    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    for what, most in ((resource.RLIMIT_DATA, half), (resource.RLIMIT_CORE, 0)):
+    memory = min(MOST_MEMORY, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2)
+    for what, most in ((resource.RLIMIT_DATA, memory), (resource.RLIMIT_CORE, 0)):
         limits = [limit for limit in (most, *resource.getrlimit(what)) if limit != resource.RLIM_INFINITY]
         resource.setrlimit(what, (min(limits), resource.getrlimit(what)[1]))
     try:

@@ -63,14 +63,14 @@ def foreign_implementation(callee: Callee) -> Implementation:
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
         if learner.name not in declared.supported:
             return updates.step(learner, B, w, targets, alpha, beta)
-        batch, (each_B, each_w, *others) = flattened_step(B, w, targets, alpha, beta)
-        next_B, next_w = np.zeros(each_B.shape), np.zeros(each_w.shape)
-        rows = np.flatnonzero(each_B.any((1, 2)) | each_w.any(1)) if batch else np.zeros(1, dtype=int)
-        if rows.size:
-            given = (np.ascontiguousarray(each[rows], dtype=np.float64) for each in (each_B, each_w, *others))
-            some_B, some_w, some_targets, some_alpha, some_beta = given
-            arrays = {"B": some_B, "w": some_w, "targets": some_targets}
-            next_B[rows], next_w[rows], _ = callee.call("step", learner.name, arrays, some_alpha, some_beta)
+        batch, each = flattened_step(B, w, targets, alpha, beta)
+        next_B, next_w = np.zeros(each[0].shape), np.zeros(each[1].shape)
+        moving = np.logical_or(each[0].any((1, 2)), each[1].any(1)) if batch else np.ones(1, dtype=bool)
+        if moving.any():
+            some = each if moving.all() else tuple(value[moving] for value in each)
+            given = [np.ascontiguousarray(value, dtype=np.float64) for value in some]
+            arrays: dict[str, Array] = dict(zip(("B", "w", "targets"), given[:3], strict=True))
+            next_B[moving], next_w[moving], _ = callee.call("step", learner.name, arrays, *given[3:])
         return next_B.reshape(batch + B.shape[-2:]), next_w.reshape(batch + w.shape[-1:])
 
     def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:

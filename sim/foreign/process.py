@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 from metarep.sim.foreign.child import LOST, TELL_WHERE
-from metarep.sim.foreign.messages import Message, unpacked, whole_length
+from metarep.sim.foreign.messages import Array, Message, unpacked, whole_length
 
 START_SECONDS = 120.0
 """Until the worker is there, before any of the adapter's code runs."""
@@ -67,14 +68,14 @@ class Process:
         finally:
             for pipe in theirs.values():
                 os.close(pipe)
+        self._names = {pipe: name for name, pipe in self._pipes.items()}
         self._poll = select.poll()
         for name, pipe in self._pipes.items():
             os.set_blocking(pipe, False)
             if name not in outgoing:
                 self._poll.register(pipe, select.POLLIN)
         try:
-            ready, _ = self._answer(b"", START_SECONDS, 0)
-            self._worker = int(ready["process"])
+            self._worker = int(self._answer(b"", START_SECONDS, 0).data["process"])
         except BaseException:
             self.close()
             raise
@@ -102,11 +103,12 @@ class Process:
 
     # --- asking
 
-    def ask(self, request: Callable[[int], bytes], seconds: float, most_numbers: int) -> Message:
-        """The answer to a message.
+    def ask(self, data: Mapping[str, Any], arrays: dict[str, Array], seconds: float, most_numbers: int) -> Message:
+        """The answer to a question.
 
         Args:
-            request: the message, given its number.
+            data: what is asked.
+            arrays: the arrays that go with it.
             seconds: until the answer, or until the next sign that there is progress.
             most_numbers: bytes of numbers that an answer may have.
 
@@ -117,7 +119,7 @@ class Process:
         if not self._pipes:
             raise LostError("was called after its process had ended")
         self._number += 1
-        return self._answer(request(self._number), seconds, most_numbers)
+        return self._answer(Message(self._number, data, arrays).packed(), seconds, most_numbers)
 
     def _answer(self, request: bytes, seconds: float, most_numbers: int) -> Message:
         unsent = self._send(memoryview(request))
@@ -129,12 +131,12 @@ class Process:
             if over:
                 self._receive_rest()
             while (message := self._message(most_numbers)) is not None:
-                if "tick" not in message[0]:
+                if "tick" not in message.data:
                     return message
                 end = time.monotonic() + seconds
             if over:
                 raise LostError(self._how_it_ended())
-        raise TimeoutError
+        raise TimeoutError("no answer in time")
 
     def _send(self, unsent: memoryview) -> memoryview:
         """Send what goes at once; what is left."""
@@ -152,7 +154,7 @@ class Process:
             if length is None or len(self._replies) < length:
                 return None
             message = unpacked(bytes(self._replies[:length]))
-            if message[0].get("number") != self._number:
+            if message.number != self._number:
                 raise ValueError("an answer to something else")
         except ValueError as error:
             raise LostError("wrote to the pipe that its answers go through") from error
@@ -162,7 +164,7 @@ class Process:
     def _receive(self, seconds: float) -> None:
         """Take what comes through the pipes, waiting for the first of it."""
         for pipe, _ in self._poll.poll(1000 * seconds):
-            name = next(name for name, mine in self._pipes.items() if mine == pipe)
+            name = self._names[pipe]
             part = os.read(pipe, _CHUNK)
             if name == "replies":
                 self._replies += part
@@ -196,8 +198,9 @@ class Process:
         elif code >= 0:
             what = f"ended its process with exit code {code}"
         else:
+            name = next((known.name for known in signal.Signals if known == -code), f"signal {-code}")
             hint = ", as when memory runs out" if -code == signal.SIGKILL else ""
-            what = f"ended its process: {signal.strsignal(-code)} ({signal.Signals(-code).name}{hint})"
+            what = f"ended its process: {signal.strsignal(-code)} ({name}{hint})"
         printed = self._output.decode(errors="replace").split("\n")
         last = next((line for line in reversed(printed) if line.strip()), "")
         return f"{what}, after printing {last.strip()[:MOST_SHOWN]!r}" if last else what

@@ -3,13 +3,14 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from metarep.sim.foreign.adapter import AdapterError, Array, Callee, Declared, Returned, load_adapter
-from metarep.sim.foreign.messages import Message, packed
+from metarep.sim.foreign.messages import Message
 from metarep.sim.foreign.process import LostError, Process
 from metarep.sim.user_code import one_line
 
+T = TypeVar("T")
 TIMEOUT = 60.0
 """Seconds that a call may take unless told otherwise: compilers take some on a first call."""
 
@@ -60,8 +61,7 @@ class RemoteAdapter:
             path = os.path.abspath(target)
             return AdapterError(one_line(target, process.line_in(path) or 1, f"cannot be imported: {what}", allowed))
 
-        found = self._asked(wrong, "load")[0]["declared"]
-        self.declared = Declared(**{**found, "supported": frozenset(found["supported"])})
+        self.declared = self._asked(wrong, {"ask": "load"}, {}, lambda reply: Declared.of_plain(reply.data["declared"]))
 
     def call(self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array) -> Returned:
         """As ``Callee`` says."""
@@ -71,36 +71,38 @@ class RemoteAdapter:
             line = self._process.line_in(self.declared.path)
             return self.declared.wrong_call(function, learner, shapes, what, allowed, line)
 
-        given = {**arrays, "alpha": alpha, "beta": beta}
-        data, found = self._asked(wrong, "call", given, function=function, learner=learner)
-        if {name: part.shape for name, part in found.items()} != {name: arrays[name].shape for name in ("B", "w")}:
-            raise wrong("wrote to the pipe that its answers go through", _LEFT_ALONE)
-        return Returned(found["B"], found["w"], float(data["eps"]))
+        def returned(reply: Message) -> Returned:
+            B, w = (reply.arrays[name].reshape(arrays[name].shape) for name in ("B", "w"))
+            return Returned(B, w, float(reply.data["eps"]))
+
+        asked = {"ask": "call", "function": function, "learner": learner}
+        return self._asked(wrong, asked, {**arrays, "alpha": alpha, "beta": beta}, returned)
 
     def _asked(
         self,
         wrong: Callable[[str, str], AdapterError],
-        ask: str,
-        arrays: Mapping[str, Array] | None = None,
-        **data: Any,
-    ) -> Message:
-        """The answer to a request, or the error that says why there is none."""
-        most = sum(value.nbytes for value in (arrays or {}).values())
+        data: Mapping[str, Any],
+        arrays: dict[str, Array],
+        read: Callable[[Message], T],
+    ) -> T:
+        """What is read from the answer to a question, or the error that says why there is none."""
+        most = sum(value.nbytes for value in arrays.values())
         try:
-            reply = self._process.ask(
-                lambda number: packed({"number": number, "ask": ask, **data}, arrays), self._timeout, most
-            )
+            reply = self._process.ask(data, arrays, self._timeout, most)
+            if "error" in reply.data:
+                raise AdapterError(str(reply.data["error"]))
+            if "broken" in reply.data:
+                raise LostError(f"breaks what calls it ({reply.data['broken']})")
+            try:
+                return read(reply)
+            except (KeyError, TypeError, ValueError) as error:
+                raise LostError("wrote to the pipe that its answers go through") from error
         except (LostError, TimeoutError) as error:
             late = isinstance(error, TimeoutError)
             what = f"has not returned after {self._timeout:g} s" if late else str(error)
-            failure = wrong(what, "one that returns within the time limit" if late else _LEFT_ALONE)
+            failure = wrong(what, "one that returns within the time limit (timeout)" if late else _LEFT_ALONE)
             self._process.close()
             raise failure from error
-        if "error" in reply[0]:
-            raise AdapterError(reply[0]["error"])
-        if "broken" in reply[0]:
-            raise wrong(f"breaks what calls it ({reply[0]['broken']})", _LEFT_ALONE)
-        return reply
 
 
 _LEFT_ALONE = "code that returns, and leaves its process and NumPy as they are"

@@ -3,12 +3,14 @@
 import os
 import time
 import traceback
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from metarep.sim.foreign.adapter import Adapter, AdapterError, load_adapter
 from metarep.sim.foreign.child import TICK_SECONDS
-from metarep.sim.foreign.messages import LENGTHS, Array, packed, unpacked
+from metarep.sim.foreign.messages import Array, Message, unpacked, whole_length
 
+CHUNK = 2**20
 EVERYTHING: tuple[type[BaseException], ...] = (BaseException,)
 """Here nobody interrupts the program: whatever is raised, the adapter raised it."""
 
@@ -20,23 +22,14 @@ def serve(requests: int, replies: int, target: str) -> None:
         OSError: a pipe was closed.
     """
     served = _Served(replies, target)
-    served.send({"number": 0, "process": os.getpid()})
-    while (lengths := _read(requests, LENGTHS.size)) is not None:
-        body = _read(requests, sum(LENGTHS.unpack(lengths)))
-        assert body is not None
-        data, arrays = unpacked(lengths + body)
-        served.answer(data, arrays)
-
-
-def _read(pipe: int, count: int) -> bytes | None:
-    """So many bytes; None where nothing comes any more."""
-    whole = b""
-    while len(whole) < count:
-        part = os.read(pipe, count - len(whole))
-        if not part:
-            return None
-        whole += part
-    return whole
+    served.send(0, {"process": os.getpid()})
+    begun = b""
+    while part := os.read(requests, CHUNK):
+        begun += part
+        length = whole_length(begun)
+        if length is not None and len(begun) >= length:  # nothing more comes before the answer
+            served.answer(unpacked(begun))
+            begun = b""
 
 
 def _print(error: BaseException | None) -> None:
@@ -55,52 +48,51 @@ class _Served:
         self.replies, self.target = replies, target
         self.process = os.getpid()
         self.adapter: Adapter | None = None
-        self.ticked = time.monotonic()
-        self.number = 0
+        self.ticked = 0.0
 
     def alone(self) -> None:
         """End a copy of this process that the adapter forked: only one may go on."""
         if os.getpid() != self.process:
             os._exit(0)
 
-    def send(self, data: dict[str, Any], arrays: dict[str, Array] | None = None) -> None:
+    def send(self, number: int, data: Mapping[str, Any], arrays: dict[str, Array] | None = None) -> None:
         """Send a message."""
         self.alone()
-        message = memoryview(packed(data, arrays))
+        message = memoryview(Message(number, data, arrays or {}).packed())
         while message:
             message = message[os.write(self.replies, message) :]
 
-    def tick(self) -> None:
-        """After every call: say now and then that it goes on."""
-        now = time.monotonic()
-        self.alone()
-        if now - self.ticked > TICK_SECONDS:
-            self.ticked = now
-            self.send({"number": self.number, "tick": True})
-
-    def answer(self, data: dict[str, Any], arrays: dict[str, Array]) -> None:
+    def answer(self, asked: Message) -> None:
         """Do what is asked, and say what came of it."""
-        self.number, self.ticked = data["number"], time.monotonic()
+        self.ticked = time.monotonic()
+
+        def tick() -> None:
+            """After every call: say now and then that it goes on."""
+            self.alone()
+            if time.monotonic() - self.ticked > TICK_SECONDS:
+                self.ticked = time.monotonic()
+                self.send(asked.number, {"tick": True})
+
         found: dict[str, Array] = {}
         try:
-            reply, found = self.load() if data["ask"] == "load" else self.call(data, arrays)
+            reply, found = self.load() if asked.data["ask"] == "load" else self.call(asked, tick)
         except AdapterError as error:
             reply = {"error": str(error)}
             _print(error.__cause__)
         except BaseException as error:
             reply = {"broken": type(error).__name__}
             _print(error)
-        self.send({"number": self.number, **reply}, found)
+        self.send(asked.number, reply, found)
 
     def load(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Import the adapter; what it declares."""
         self.adapter = load_adapter(self.target, EVERYTHING)
-        declared = self.adapter.declared
-        return {"declared": {**vars(declared), "supported": sorted(declared.supported)}}, {}
+        return {"declared": self.adapter.declared.plain()}, {}
 
-    def call(self, data: dict[str, Any], arrays: dict[str, Array]) -> tuple[dict[str, Any], dict[str, Array]]:
+    def call(self, asked: Message, tick: Callable[[], None]) -> tuple[dict[str, Any], dict[str, Array]]:
         """Call one of its functions on a batch; what it returned."""
         assert self.adapter is not None
+        arrays = dict(asked.arrays)
         alpha, beta = arrays.pop("alpha"), arrays.pop("beta")
-        found = self.adapter.call(data["function"], data["learner"], arrays, alpha, beta, self.tick)
+        found = self.adapter.call(asked.data["function"], asked.data["learner"], arrays, alpha, beta, tick)
         return {"eps": found.eps}, {"B": found.B, "w": found.w}

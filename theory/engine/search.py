@@ -39,9 +39,9 @@ class _ViolatedError(AssertionError):
     """Raised inside a search so that Hypothesis shrinks the example; never leaves this module."""
 
 
-class _EnoughError(KeyboardInterrupt):
-    """Raised inside a search to end it at once: Hypothesis lets an interruption through, and nothing else. Never leaves
-    this module.
+class EnoughError(KeyboardInterrupt):
+    """Raised inside a search, by a check too, to end it at once: Hypothesis lets an interruption through, and nothing
+    else. Never leaves the search.
     """
 
 
@@ -108,7 +108,7 @@ def _run_search(
     def one(example: Example) -> None:
         if found.violation is not None and profile.most_shrinks is not None:
             if found.shrinks >= profile.most_shrinks:
-                raise _EnoughError
+                raise EnoughError
             found.shrinks += 1
         comparison = check(example)
         if found.violation is None:
@@ -126,7 +126,9 @@ def _run_search(
     try:
         with _same_draws_everywhere():
             one()
-    except (_ViolatedError, _EnoughError, Flaky):
+    except EnoughError:
+        pass
+    except (_ViolatedError, Flaky):
         if found.violation is None:
             raise
     return found

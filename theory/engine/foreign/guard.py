@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from metarep.sim.batches import common_batch
 from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.theory.claims.record import Check, Comparison, Example
+from metarep.theory.engine.search import EnoughError
 
 NOTHING = Comparison(float("-inf"), 0.0, 0.0, "not examined")
 """In the place of an example that is not examined: it holds, and nothing is further from being the worst."""
@@ -57,9 +57,13 @@ class Guard:
     _started: float = field(default_factory=time.monotonic)
 
     def __call__(self, example: Example, implementation: Implementation) -> Comparison:
-        """The check's comparison; ``NOTHING`` for what is not examined."""
+        """The check's comparison; ``NOTHING`` for an example that takes too many steps.
+
+        Raises:
+            EnoughError: the limits are reached, or the adapter is unusable.
+        """
         if self.unusable is not None or self._spent:
-            return NOTHING
+            raise EnoughError
         found = self._compared(example, _Watched(self, implementation))
         if found is not NOTHING and self._failed_at is None:
             self.examined += 1
@@ -80,6 +84,7 @@ class Guard:
             self.left_out += self._failed_at is None
         except AdapterError as error:
             self.unusable = error
+            raise EnoughError from error
         except (ArithmeticError, ValueError, np.linalg.LinAlgError):
             if watched.all_finite:
                 raise  # the search finds out whose fault it is
@@ -110,8 +115,8 @@ class _Watched:
 
     def step(self, learner: Learner, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
         """Its step."""
-        self.count(prod(common_batch(B=(B, 2), w=(w, 1), targets=(targets, 2), alpha=(alpha, 0), beta=(beta, 0))))
         result = self.watched.step(learner, B, w, targets, alpha, beta)
+        self.count(prod(np.shape(result[1])[:-1]))
         self.all_finite = self.all_finite and all(bool(np.isfinite(part).all()) for part in result)
         return result
 
