@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from metarep.reports.cli.app import run
@@ -64,7 +65,7 @@ STEPS = {
         "for i in range(3, 64):\n        try: os.write(i, b'#' * 99)\n        except OSError: pass",
         "step wrote to the pipe that its answers go through",
     ),
-    "hogs memory": ("[np.zeros(2**29) for _ in range(10**6)]", "step raised MemoryError"),
+    "hogs memory": ("[np.zeros(2**27) for _ in range(12)]", "step raised MemoryError"),
     "kills its guardian": (
         "os.kill(os.getppid(), signal.SIGKILL); time.sleep(9)",
         "step ended the process that watches over its own",
@@ -203,6 +204,12 @@ def test_what_it_prints_is_shown_on_demand(tmp_path: Path, capsys: pytest.Captur
 def test_the_command_line_says_it_in_one_line(tmp_path: Path, complaint: Callable[..., str]) -> None:
     assert "Segmentation fault" in complaint("check", written(tmp_path, "HERE", "ctypes.string_at(0)"))
     assert "cannot be given a process" not in complaint("check", tmp_path / "missing.py")
+
+
+def test_the_time_limit_is_for_one_call_not_for_a_batch(tmp_path: Path) -> None:
+    with opened(str(written(tmp_path, "HERE", "time.sleep(0.25)")), timeout=1.0) as callee:
+        arrays = {"B": np.ones((5, 2, 1)), "w": np.ones((5, 1)), "targets": np.ones((5, 2, 1))}
+        assert callee.call("step", "average-loss", arrays, np.ones(5), np.ones(5)).B.shape == (5, 2, 1)
 
 
 # --- nothing stays behind, however it ends
