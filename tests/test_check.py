@@ -398,6 +398,19 @@ def test_runs_frozen_at_zero_do_not_reach_the_adapter(tmp_path: Path) -> None:
     assert list(seen.diverged) == [False, True]
 
 
+def test_several_steps_end_before_one_that_fails_or_leaves_for_infinity(tmp_path: Path) -> None:
+    fails = RIGHT.replace("    n = t", "    assert abs(B).max() < 3\n    n = t")
+    B, w, targets = np.full((2, 1), 2.9), np.ones(1), np.zeros((9, 2, 1))
+    for source in (fails, RIGHT):
+        grows = adapted(tmp_path, source).several
+        assert grows is not None
+        found, _ = grows(LEARNERS["average-loss"], B, w, targets, 1.0, -1.0)
+        reached = np.abs(found).max((1, 2))
+        assert 1 <= len(found) < 9
+        assert (reached[:-1] < 1e12).all()
+        assert (reached[-1] > 3) if source == fails else (reached[-1] > 1e12)
+
+
 def test_a_failing_claim_shrinks_to_something_small(tmp_path: Path) -> None:
     implementation = adapted(tmp_path, RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body"))
     found = check_claim(get_claim("update-average-loss"), implementation, max_examples=3)

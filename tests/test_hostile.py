@@ -208,8 +208,8 @@ def test_the_command_line_says_it_in_one_line(tmp_path: Path, complaint: Callabl
 
 def test_the_time_limit_is_for_one_call_not_for_a_batch(tmp_path: Path) -> None:
     with opened(str(written(tmp_path, "HERE", "time.sleep(0.25)")), timeout=1.0) as callee:
-        arrays = {"B": np.ones((5, 2, 1)), "w": np.ones((5, 1)), "targets": np.ones((5, 2, 1))}
-        assert callee.call("step", "average-loss", arrays, np.ones(5), np.ones(5)).B.shape == (5, 2, 1)
+        arrays = {"B": np.ones((1, 5, 2, 1)), "w": np.ones((1, 5, 1)), "targets": np.ones((1, 5, 2, 1))}
+        assert callee.call("step", "average-loss", arrays, np.ones(5), np.ones(5)).B.shape == (1, 5, 2, 1)
 
 
 # --- nothing stays behind, however it ends

@@ -23,6 +23,8 @@ from metarep.sim.user_code import CAUGHT, UserCode, UserCodeError, line_in, load
 Array = np.ndarray
 PRECISIONS = {"float32": 2.0**-23, "float64": 2.0**-52}
 """What an adapter may compute in, with the unit of its rounding errors. Half precision overflows on moderate inputs."""
+FAR = 1e12
+"""Beyond this size of a number steps are not taken several at a time: the run has diverged, or is about to."""
 FUNCTIONS = ("step", "step_on_samples")
 """What an adapter may have to be called; the first it must have."""
 
@@ -101,7 +103,9 @@ class Declared:
 
 
 class Returned(NamedTuple):
-    """What calls returned, as float64, and the coarsest unit of rounding errors among their dtypes."""
+    """What calls returned, as float64, with axes of steps and of the batch in front, and the coarsest unit of rounding
+    errors among their dtypes.
+    """
 
     B: Array
     w: Array
@@ -116,15 +120,23 @@ class Callee(Protocol):
         """What it says of itself."""
         ...
 
-    def call(self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array) -> Returned:
-        """Call one of its functions on every example of a batch in turn.
+    def call(
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
+    ) -> Returned:
+        """Call one of its functions on every example of a batch in turn, and again on what that returned.
 
         Args:
             function: its name.
             learner: the learner's id.
-            arrays: the function's arrays by name in its order, B and w first, each with one batch axis in front.
+            arrays: the function's arrays by name in its order, B and w first, each with an axis of steps and one of
+                the batch in front. The former is of length ``steps``, or 1 where all take the same; of B and w it is 1.
             alpha: inner step sizes, over the batch axis.
             beta: outer step sizes, likewise.
+            steps: to take.
+
+        Returns:
+            Fewer steps where numbers get so large that whoever asks will want to look, or where a later step than the
+            first fails.
 
         Raises:
             AdapterError: a call raised, changed its inputs, returned anything but two arrays of floats of the right
@@ -148,21 +160,49 @@ class Adapter:
         arrays: Mapping[str, Array],
         alpha: Array,
         beta: Array,
+        steps: int = 1,
         told: Callable[[], None] | None = None,
     ) -> Returned:
         """As ``Callee`` says; ``told`` is called after every call."""
-        next_B, next_w = np.empty(arrays["B"].shape), np.empty(arrays["w"].shape)
+        B, w = arrays["B"][0], arrays["w"][0]
+        found: list[tuple[Array, Array]] = []
         eps = 0.0
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            for i, (each_alpha, each_beta) in enumerate(zip(alpha.tolist(), beta.tolist(), strict=True)):
-                example = {name: value[i] for name, value in arrays.items()}
-                B, w = self._called(function, learner, example, each_alpha, each_beta)
-                next_B[i], next_w[i] = B, w
-                eps = max(eps, _eps(B.dtype), _eps(w.dtype))
-                if told is not None:
-                    told()
-        return Returned(next_B, next_w, eps)
+            for step in range(steps):
+                if step and not (np.abs(B).max() < FAR and np.abs(w).max() < FAR):
+                    break
+                given = {name: value[step if len(value) > 1 else 0] for name, value in arrays.items()}
+                given |= {"B": B, "w": w}
+                try:
+                    B, w, unit = self._batch(function, learner, given, alpha, beta, told)
+                except AdapterError:
+                    if not step:
+                        raise
+                    break
+                found.append((B, w))
+                eps = max(eps, unit)
+        return Returned(np.stack([B for B, _ in found]), np.stack([w for _, w in found]), eps)
+
+    def _batch(
+        self,
+        function: str,
+        learner: str,
+        arrays: Mapping[str, Array],
+        alpha: Array,
+        beta: Array,
+        told: Callable[[], None] | None,
+    ) -> tuple[Array, Array, float]:
+        """One step of every example."""
+        next_B, next_w = np.empty(arrays["B"].shape), np.empty(arrays["w"].shape)
+        eps = 0.0
+        for i, sizes in enumerate(zip(alpha.tolist(), beta.tolist(), strict=True)):
+            B, w = self._called(function, learner, {name: value[i] for name, value in arrays.items()}, *sizes)
+            next_B[i], next_w[i] = B, w
+            eps = max(eps, _eps(B.dtype), _eps(w.dtype))
+            if told is not None:
+                told()
+        return next_B, next_w, eps
 
     def _called(
         self, function: str, learner: str, arrays: dict[str, Array], alpha: float, beta: float

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from metarep.sim import updates
-from metarep.sim.batches import flattened_step
+from metarep.sim.batches import flattened, flattened_step
 from metarep.sim.foreign.adapter import PRECISIONS, Array, Callee
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
@@ -15,10 +15,10 @@ def _call(
     callee: Callee, function: str, learner: str, arrays: dict[str, Array], alpha: Any, beta: Any
 ) -> tuple[Array, Array, float]:
     """One call, without batch axes."""
-    batch = {name: np.array(value, dtype=np.float64, order="C")[None] for name, value in arrays.items()}
+    batch = {name: np.array(value, dtype=np.float64, order="C")[None, None] for name, value in arrays.items()}
     sizes = (np.array([float(size)]) for size in (alpha, beta))
     found = callee.call(function, learner, batch, *sizes)
-    return found.B[0], found.w[0], found.eps
+    return found.B[0, 0], found.w[0, 0], found.eps
 
 
 def _probe(callee: Callee) -> float:
@@ -60,18 +60,30 @@ def foreign_implementation(callee: Callee) -> Implementation:
     eps = _probe(callee)
     declared = callee.declared
 
-    def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
+    def several(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
         if learner.name not in declared.supported:
-            return updates.step(learner, B, w, targets, alpha, beta)
-        batch, each = flattened_step(B, w, targets, alpha, beta)
-        next_B, next_w = np.zeros(each[0].shape), np.zeros(each[1].shape)
-        moving = np.logical_or(each[0].any((1, 2)), each[1].any(1)) if batch else np.ones(1, dtype=bool)
-        if moving.any():
-            some = each if moving.all() else tuple(value[moving] for value in each)
-            given = [np.ascontiguousarray(value, dtype=np.float64) for value in some]
-            arrays: dict[str, Array] = dict(zip(("B", "w", "targets"), given[:3], strict=True))
-            next_B[moving], next_w[moving], _ = callee.call("step", learner.name, arrays, *given[3:])
-        return next_B.reshape(batch + B.shape[-2:]), next_w.reshape(batch + w.shape[-1:])
+            next_B, next_w = updates.step(learner, B, w, targets[0], alpha, beta)
+            return next_B[None], next_w[None]
+        batch, (each_B, each_w, each_targets, *sizes) = flattened_step(B, w, targets[0], alpha, beta)
+        shapes = each_B.shape, each_w.shape
+        moving = np.logical_or(each_B.any((1, 2)), each_w.any(1)) if batch else np.ones(1, dtype=bool)
+        if not moving.any():
+            return np.zeros((1, *batch, *B.shape[-2:])), np.zeros((1, *batch, *w.shape[-1:]))
+        later = () if targets.strides[0] == 0 else targets[1:]  # what does not change is sent once
+        all_targets = [each_targets, *(flattened(batch, (each, 2))[0] for each in later)]
+        arrays = {"B": [each_B], "w": [each_w], "targets": all_targets}
+        given = {name: np.array([part[moving] for part in parts], dtype=float) for name, parts in arrays.items()}
+        alphas, betas = (np.array(size[moving], dtype=float) for size in sizes)
+        *found, _ = callee.call("step", learner.name, given, alphas, betas, len(targets))
+        whole = [np.zeros((len(part), *shape)) for part, shape in zip(found, shapes, strict=True)]
+        for part, moved in zip(whole, found, strict=True):
+            part[:, moving] = moved
+        next_B, next_w = (part.reshape(len(part), *batch, *part.shape[2:]) for part in whole)
+        return next_B, next_w
+
+    def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
+        next_B, next_w = several(learner, B, w, targets[None], alpha, beta)
+        return next_B[0], next_w[0]
 
     def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:
         """One example: claims about samples have no batch axes. ``given``: X_in, y_in, X_out, y_out, α, β."""
@@ -82,6 +94,7 @@ def foreign_implementation(callee: Callee) -> Implementation:
     return Implementation(
         declared.shown,
         step=step,
+        several=several,
         step_on_samples=step_on_samples if "step_on_samples" in declared.lines else None,
         eps=eps,
         exact=False,

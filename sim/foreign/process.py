@@ -19,7 +19,7 @@ START_SECONDS = 120.0
 """Until the worker is there, before any of the adapter's code runs."""
 END_SECONDS = 10.0
 """Until the guardian has left nothing behind; it takes a hundredth of a second."""
-LATE_SECONDS = 0.5
+LATE_SECONDS = 2.0
 """For what a worker that crashed or hangs still has to tell."""
 MOST_KEPT = 2**16
 """Bytes that are kept of what comes through the pipes for output and places."""

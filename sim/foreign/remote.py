@@ -61,32 +61,42 @@ class RemoteAdapter:
             path = os.path.abspath(target)
             return AdapterError(one_line(target, process.line_in(path) or 1, f"cannot be imported: {what}", allowed))
 
-        self.declared = self._asked(wrong, {"ask": "load"}, {}, lambda reply: Declared.of_plain(reply.data["declared"]))
+        self.declared = self._asked(
+            wrong, {"ask": "load"}, {}, 0, lambda reply: Declared.of_plain(reply.data["declared"])
+        )
 
-    def call(self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array) -> Returned:
+    def call(
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
+    ) -> Returned:
         """As ``Callee`` says."""
 
         def wrong(what: str, allowed: str) -> AdapterError:
-            shapes = {name: value.shape[1:] for name, value in arrays.items()}
+            shapes = {name: value.shape[2:] for name, value in arrays.items()}
             line = self._process.line_in(self.declared.path)
             return self.declared.wrong_call(function, learner, shapes, what, allowed, line)
 
         def returned(reply: Message) -> Returned:
-            B, w = (reply.arrays[name].reshape(arrays[name].shape) for name in ("B", "w"))
+            B, w = reply.arrays["B"], reply.arrays["w"]
+            expected = [arrays[name].shape[1:] for name in ("B", "w")]
+            if [B.shape[1:], w.shape[1:]] != expected or not 0 < len(B) == len(w) <= steps:
+                raise ValueError("other shapes")
             return Returned(B, w, float(reply.data["eps"]))
 
-        asked = {"ask": "call", "function": function, "learner": learner}
-        return self._asked(wrong, asked, {**arrays, "alpha": alpha, "beta": beta}, returned)
+        asked = {"ask": "call", "function": function, "learner": learner, "steps": steps}
+        most = steps * (arrays["B"].nbytes + arrays["w"].nbytes)
+        return self._asked(wrong, asked, {**arrays, "alpha": alpha, "beta": beta}, most, returned)
 
     def _asked(
         self,
         wrong: Callable[[str, str], AdapterError],
         data: Mapping[str, Any],
         arrays: dict[str, Array],
+        most: int,
         read: Callable[[Message], T],
     ) -> T:
-        """What is read from the answer to a question, or the error that says why there is none."""
-        most = sum(value.nbytes for value in arrays.values())
+        """What is read from the answer (with so many bytes of numbers at most), or the error that says why there is
+        none.
+        """
         try:
             reply = self._process.ask(data, arrays, self._timeout, most)
             if "error" in reply.data:

@@ -94,5 +94,6 @@ class _Served:
         assert self.adapter is not None
         arrays = dict(asked.arrays)
         alpha, beta = arrays.pop("alpha"), arrays.pop("beta")
-        found = self.adapter.call(asked.data["function"], asked.data["learner"], arrays, alpha, beta, tick)
+        function, learner, steps = (asked.data[name] for name in ("function", "learner", "steps"))
+        found = self.adapter.call(function, learner, arrays, alpha, beta, steps, tick)
         return {"eps": found.eps}, {"B": found.B, "w": found.w}

@@ -3,7 +3,9 @@ are limited.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import inf, prod
 from typing import Any
 
@@ -11,7 +13,6 @@ import numpy as np
 
 from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import Learner
 from metarep.theory.claims.record import Check, Comparison, Example
 from metarep.theory.engine.search import EnoughError
 
@@ -110,21 +111,16 @@ class _Watched:
 
     def implementation(self) -> Implementation:
         """The implementation with its steps watched."""
-        on_samples = None if self.watched.step_on_samples is None else self.step_on_samples
-        return replace(self.watched, step=self.step, step_on_samples=on_samples)
+        parts = ("step", "several", "step_on_samples")
+        watched = {part: partial(self.call, own) for part in parts if (own := getattr(self.watched, part)) is not None}
+        return replace(self.watched, **watched)
 
-    def step(self, learner: Learner, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
-        """Its step."""
-        result = self.watched.step(learner, B, w, targets, alpha, beta)
+    def call(self, function: Callable[..., Any], *given: Any) -> Any:
+        """What one of its functions returns."""
+        result = function(*given)
         self.count(prod(np.shape(result[1])[:-1]))
         self.all_finite = self.all_finite and all(bool(np.isfinite(part).all()) for part in result)
         return result
-
-    def step_on_samples(self, *given: Any) -> Any:
-        """Its step on samples."""
-        self.count(1)
-        assert self.watched.step_on_samples is not None
-        return self.watched.step_on_samples(*given)
 
     def count(self, steps: int) -> None:
         """Note single steps, and end an example that takes too many."""
