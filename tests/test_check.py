@@ -236,12 +236,12 @@ def test_junit_and_annotations(wrong_file: Path, capsys: pytest.CaptureFixture[s
     assert len(suite.findall("testcase/skipped")) == int(suite.get("skipped", "")) > 200
     failure = cases["update-average-loss"].find("failure")
     assert failure is not None
-    assert "at d = " in (failure.text or "")
+    assert "\nd = " in (failure.text or "")
     cause, claim = seen.err.splitlines()
     at = "::error file=wrong & 50%25%2C.py,line=4,title=metarep check%3A "
     assert cause.startswith(f"{at}does not conform::Likely cause: beta-scaled (factor 1.5)")
     assert claim.startswith(f"{at}update-average-loss fails::")
-    assert "%0Aat d = " in claim
+    assert "%0Ad = " in claim
 
 
 def test_what_cannot_be_used_is_an_error_in_junit_and_an_annotation(

@@ -55,7 +55,7 @@ STEPS = {
         "step raised Odd: a message that cannot be shown (ZeroDivisionError)",
     ),
     "too many words": ("raise ValueError('\\x1b[31m\\n' * 10**6)", "step raised ValueError: ?[31m ?[31m"),
-    "infinite loop": ("while True: pass", f":{LINE}: step has not returned after 0.4 s"),
+    "infinite loop": ("while True: pass", "step has not returned after 0.4 s"),
     "waits for ever": ("threading.Lock().acquire() and threading.Event().wait()", f":{LINE}: step has not returned"),
     "endless output": ("while True: print('x' * 1000)", "has not returned after"),
     "endless recursion": ("step(learner, B, w, targets, alpha, beta)", "step raised RecursionError"),
@@ -140,6 +140,11 @@ def written(folder: Path, old: str, new: str) -> Path:
     return path
 
 
+def seconds(code: str, said: str) -> float:
+    """A time limit that is never reached by what does not hang; what keeps a processor busy gets a short one."""
+    return 60 if "not returned" not in said else 0.4 if "while" in code else 1.0
+
+
 def unusable(path: Path, timeout: float) -> str:
     with pytest.raises(AdapterError) as caught, opened(str(path), timeout=timeout) as callee:
         foreign_implementation(callee)
@@ -149,8 +154,7 @@ def unusable(path: Path, timeout: float) -> str:
 @pytest.mark.parametrize("what", STEPS)
 def test_a_step_gets_one_line(tmp_path: Path, what: str) -> None:
     code, said = STEPS[what]
-    hangs = "not returned" in said
-    line = unusable(written(tmp_path, "HERE", code), 0.4 if hangs else 60)
+    line = unusable(written(tmp_path, "HERE", code), seconds(code, said))
     assert said in line
     assert line.isprintable()
     assert len(line) < 1000
@@ -161,7 +165,7 @@ def test_a_step_gets_one_line(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("what", IMPORTS)
 def test_an_import_gets_one_line(tmp_path: Path, what: str) -> None:
     code, said = IMPORTS[what]
-    line = unusable(written(tmp_path, "\nsupported", f"{code}\nsupported"), 0.4 if "not returned" in said else 60)
+    line = unusable(written(tmp_path, "\nsupported", f"{code}\nsupported"), seconds(code, said))
     assert said in line
 
 

@@ -94,12 +94,9 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
     return [*found, *_cause(result), f"{shown} does not conform."]
 
 
-def _failure(item: "CheckedClaim") -> tuple[str, str]:
+def _failure(item: "CheckedClaim") -> tuple[str, ...]:
     """What was compared, and where."""
-    from metarep.theory.engine import shown
-
-    found = item.counterexample or {}
-    return item.why, "at " + ", ".join(f"{name} = {shown(value)}" for name, value in found.items())
+    return item.why, *item.counterexample_lines()
 
 
 def _cause(result: "CheckResult") -> tuple[str, ...]:
