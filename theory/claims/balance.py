@@ -1,5 +1,6 @@
 """Claims about balance, in the chapter of the contraction: a step keeps it to second order, and runs stay near it."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule
 from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
-from metarep.theory.claims.comparing import largest, run_together, step_scale
+from metarep.theory.claims.comparing import largest, same, step_moduli, step_scale
 from metarep.theory.claims.contraction import ADAPTED, BALANCED_ANY, balanced_example, claim, exact_at_balance
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import step_arrays
@@ -53,7 +54,7 @@ def _balance_kept_words(learner: Learner) -> dict[str, str]:
     rests_on="update-«name»",
     proof=_balance_kept_proof,
 )
-def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Iterator[Comparison]:
     r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top
     B + \beta^2 \nabla_B^\top\nabla_B$: balance is lost to second order only.
     """
@@ -62,14 +63,18 @@ def balance_kept(example: Example, implementation: Implementation, learner: Lear
     at = step_arrays(balanced_example({**example, "w": head}))
     stepped, head_after = at.stepped(implementation, learner)
     change = stepped - at.B
-    off = [stepped.T @ stepped - at.B.T @ at.B - change.T @ change, *([head_after - at.w] if any_head else [])]
-    scale = step_scale(learner, at)
-    return Comparison(
-        largest(run_together(*off)),
-        0,
-        0 if at.exact else 64 * implementation.eps * at.B.shape[0] * scale * max(scale, 1.0),
-        "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), and w⁺ − w where it is kept, largest entry",
+    # An error of B⁺ is multiplied by B, each way; of both the moduli of B⁺'s terms are a bound.
+    moduli = np.zeros((1, 1)) if at.exact else step_moduli(learner, at)[0]
+    yield same(
+        stepped.T @ stepped,
+        at.B.T @ at.B + change.T @ change,
+        (moduli.T @ moduli).max(),
+        implementation.eps,
+        "B⁺ᵀB⁺ − BᵀB − (B⁺ − B)ᵀ(B⁺ − B), largest entry",
     )
+    if any_head:
+        why = "w⁺ − w, largest entry"
+        yield same(head_after, at.w, step_scale(learner, at), implementation.eps, why, size=largest(at.B))
 
 
 # --- along runs

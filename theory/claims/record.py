@@ -114,12 +114,16 @@ class Comparison:
     For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared. A
     value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
     could fail.
+
+    ``size`` says how large is what was compared; for an inequality that is known by value and bound, of an identity's
+    difference it is the larger of the two sides, where the check says so.
     """
 
     value: Any
     bound: Any
     tolerance: Any
     why: str = ""
+    size: Any = None
 
     @property
     def holds(self) -> bool:
@@ -131,6 +135,12 @@ class Comparison:
     def margin(self) -> float:
         """(bound − value)/|bound|, for a bound of zero the difference itself: negative where the bound is exceeded."""
         return float((self.bound - self.value) / (abs(self.bound) or 1))
+
+    @property
+    def blunt(self) -> bool:
+        """Whether the tolerance is as large as what is compared, so that the comparison says nothing."""
+        size = max(abs(self.value), abs(self.bound)) if self.size is None and self.bound else self.size
+        return size is not None and bool(self.tolerance and self.tolerance >= size)
 
     @property
     def strain(self) -> float:

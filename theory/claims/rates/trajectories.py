@@ -11,7 +11,7 @@ from metarep.sim.trajectories import run
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import THEOREM, any_head
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
-from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
+from metarep.theory.claims.strategies import Entries, array, floats, reflected_identity
 from metarep.theory.dynamics.rates import local_spectrum, symbolic_rate
 
 
@@ -20,17 +20,19 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
     """A start whose perpendicular part is tiny and which is the truth otherwise, and spread-out heads with given
     spectrum of Ψ_*.
     """
-    k = draw(st.integers(1, 3))
+    made = Entries(draw, floats)
+    k = made.k()
     return {
+        "d": 2 * k,
         "k": k,
-        "n": k + draw(st.integers(1, 4)),
+        "n": made.n(k + 1),
         "alpha": draw(floats(0.25, 2.0)),
         "alpha beta L^2": draw(floats(1 / 64, 0.4)),
         "spectrum": [1.0, *(draw(floats(0.05, 1.0)) for _ in range(k - 1))],
         "seed": draw(st.integers(0, 99)),
-        "turn": draw(reflections(floats, k)),
-        "Y": draw(matrix(floats, k, k)),
-        "h": draw(matrix(floats, 1, k))[0] if any_head(learner) else [0.0] * k,
+        "turn": made.reflections(k),
+        "Y": made.matrix(k, k, min(2.0, 6 / k)),
+        "h": made.vector(k) if any_head(learner) else [0.0] * k,
     }
 
 
@@ -83,6 +85,7 @@ def local_ratio(
         0,
         16 * implementation.eps * k * n * size**2 * steps**2 * amplified * shrink,
         "largest relative deviation of dist_t from the prediction",
+        1.0,
     )
 
 
