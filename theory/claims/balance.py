@@ -11,7 +11,7 @@ from metarep.sim.learners import META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule
-from metarep.theory.claims.balanced import REGIONS, SIZES, run_setting, setting_of, settings_in
+from metarep.theory.claims.balanced import REGIONS, run_setting, setting_of, settings_in
 from metarep.theory.claims.comparing import largest, same, step_moduli, step_scale
 from metarep.theory.claims.contraction import ADAPTED, BALANCED_ANY, balanced_example, claim, exact_at_balance
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
@@ -87,7 +87,8 @@ def _drift_words(learner: Learner) -> dict[str, Any]:
     gain = r"(3 (\alpha L_*)^2 + \alpha\beta L_*^2)" if learner.name == "maml" else r"\alpha\beta L_*^2"
     if learner.name not in ADAPTED:
         known = (
-            r"It does not hold in many dimensions ($k = 8$ for FO-MAML, $k = 6$ for Exact MAML, with all sines 0.94)."
+            r"It does not hold in many dimensions ($k = 8$ for FO-MAML, $k = 6$ for Exact MAML, with all sines 0.94), "
+            r"nor for Exact MAML with many tasks ($n = 13$)."
         )
     else:
         span = float(Fraction((Constants if learner.name == "fo-anil" else ExactConstants)().span))
@@ -96,8 +97,14 @@ def _drift_words(learner: Learner) -> dict[str, Any]:
             rf"$\|I - \alpha B_t^\top B_t\| \le {span:g}\, \alpha\beta L_*^2 \kappa_*^2 E_0^{{-1}} "
             r"\mathrm{dist}(B_0, B_*)^2$, $E_0 = 0.9 - \mathrm{dist}(B_0, B_*)^2$."
         )
-    region = REGIONS[learner.name].latex
-    return {"gain": gain, "steps": DRIFT_STEPS, "region": region, "sizes": SIZES, "known": known}
+    region = REGIONS[learner.name]
+    return {
+        "gain": gain,
+        "steps": DRIFT_STEPS,
+        "region": region.latex,
+        "sizes": region.dimensions,
+        "known": known,
+    }
 
 
 @claim(

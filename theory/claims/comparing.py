@@ -90,8 +90,8 @@ def same_step(
 
 
 def most_strained(comparisons: Iterable[Comparison]) -> Comparison:
-    """Of several comparisons the one that uses most of its tolerance; a violated one (NaN is one) if there is any. It is
-    blunt if any of them is.
+    """Of several comparisons the one that uses most of its tolerance, a violated one (NaN is one) if there is any.
+    Where one is blunt, so is the one returned.
     """
     several = tuple(comparisons)
     worst = max(several, key=lambda comparison: (not comparison.holds, comparison.strain))

@@ -136,11 +136,10 @@ class Entries:
 
     def k(self, least: int = 1, most: int = 99) -> int:
         """The learner's width."""
-        if not self.filled and least == 1 < min(EXPLICIT.k, self.most.k, most):
-            # Hypothesis comes back to the simplest choice more often than to the others, so these stand twice.
-            others = tuple(range(2, min(EXPLICIT.k, self.most.k, most) + 1))
-            return self.draw(st.sampled_from((1, *others, *others)))
-        return self.among(min(EXPLICIT.k, self.most.k, most), min(self.most.k, most), least)
+        most = min(self.most.k, most, self.most.k if self.filled else EXPLICIT.k)
+        # Hypothesis comes back to the simplest choice more often than to the others, so these stand three times.
+        others = tuple(range(least + 1, most + 1))
+        return self.draw(st.sampled_from((least, *others, *others, *others)))
 
     def d(self, least: int, most: int = 99) -> int:
         """The ambient dimension."""
@@ -261,9 +260,9 @@ def any_step(
 def outer_steps(draw: st.DrawFn, numbers: Numbers = floats, **options: Any) -> Example:
     """Any k, d ≥ k + ``least_codimension``, n, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α and β.
 
-    These are the hypotheses of an identity of one step. Options are those of ``any_step``: ``largest_k``, ``largest_d``
-    (those of ``Entries``), ``least_n`` (1), ``least_codimension`` (0); ``any_rank``: B_* has any rank s ≤ d − ``least_codimension``, and there
-    are s × n heads; else s = k. ``with_share``: and a ``share`` in (0, 1] of what β may be.
+    These are the hypotheses of an identity of one step. Options, those of ``any_step``: ``largest_k``, ``largest_d``,
+    ``least_n`` (1), ``least_codimension`` (0); ``any_rank``: B_* has any rank s ≤ d − ``least_codimension``, and there
+    are s × n heads, else s = k; ``with_share``: and a ``share`` in (0, 1] of what β may be.
     """
     return any_step(Entries(draw, numbers), **options)
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metarep.theory.claims.record import Claim, Example, Verdict
+from metarep.theory.claims.sizes import SizeCounts
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
@@ -30,7 +31,8 @@ class Profile:
 @dataclass(frozen=True)
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
-    tolerance used.
+    tolerance used; ``sizes`` counts the examples by their sizes, ``blunt`` those whose tolerance is as large as what is
+    compared.
     """
 
     kind: EvidenceKind
@@ -44,6 +46,8 @@ class Evidence:
     estimate: float | None = None
     uncertainty: float | None = None
     steps: tuple[str, ...] = ()
+    sizes: SizeCounts = field(default_factory=SizeCounts)
+    blunt: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 
 

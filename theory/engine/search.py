@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
@@ -15,6 +15,7 @@ from hypothesis.strategies import SearchStrategy
 from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
+from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 
 
@@ -50,6 +51,8 @@ class _Search:
     examples: int = 0
     shrinks: int = 0
     tolerant: bool = False
+    blunt: int = 0
+    sizes: list[ExampleSizes] = field(default_factory=list)
     worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
     violation: tuple[Example, Comparison] | None = None
 
@@ -114,13 +117,16 @@ def _run_search(
         if found.violation is None:
             found.examples += 1
             found.tolerant |= comparison.tolerance != 0
+            found.blunt += comparison.blunt
+            found.sizes.append(sizes_of(example))
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, example, comparison)
         if not comparison.holds:
             found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
-        if target and np.isfinite(comparison.margin):
+        # At k = 1 some bounds are equalities, and the search for the worst margin would stay there.
+        if target and example.get("k") != 1 and np.isfinite(comparison.margin):
             hypothesis.target(-comparison.margin)
 
     try:
@@ -191,16 +197,21 @@ def searched(
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, why=_why(comparison), strain=comparison.strain,
+            sizes=counts(found.sizes), blunt=found.blunt,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
+    if found.blunt == found.examples:
+        why = "the tolerance is as large as what is compared in every example"
+        return Evidence(kind, Verdict.NOT_RUN, 0, why=why, blunt=found.blunt)
     margin, strain, example, comparison = found.worst
     return Evidence(
-        kind, verdict, found.examples, margin if inequality else None, example, why=comparison.why, strain=-strain
-    )
+        kind, verdict, found.examples, margin if inequality else None, example, why=comparison.why, strain=-strain,
+        sizes=counts(found.sizes), blunt=found.blunt,
+    )  # fmt: skip
 
 
 def _why(comparison: Comparison) -> str:
