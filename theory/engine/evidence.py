@@ -46,7 +46,7 @@ class Evidence:
     estimate: float | None = None
     uncertainty: float | None = None
     steps: tuple[str, ...] = ()
-    sizes: SizeCounts = field(default_factory=SizeCounts)
+    sizes: SizeCounts | None = None
     blunt: int = 0
     details: dict[str, Any] = field(default_factory=dict)
 

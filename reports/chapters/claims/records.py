@@ -9,6 +9,7 @@ from pydantic import Field
 from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.record import Kind, Verdict
+from metarep.theory.claims.sizes import SizeCounts
 from metarep.theory.engine import Evidence, Finding, encode
 from metarep.theory.engine.evidence import EvidenceKind
 
@@ -45,6 +46,10 @@ class EvidenceRecord:
     """Its uncertainty."""
     steps: tuple[str, ...]
     """The steps of the proof."""
+    sizes: SizeCounts | None
+    """How many of the examples have which sizes; null where there are no examples."""
+    blunt: Annotated[int, Field(ge=0)]
+    """Examples that say nothing, as their tolerance is as large as what is compared."""
     details: dict[str, Any]
     """What else a measurement has to show."""
 

@@ -32,7 +32,7 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
         "seed": draw(st.integers(0, 99)),
         "turn": made.reflections(k),
         "Y": made.matrix(k, k, min(2.0, 6 / k)),
-        "h": made.vector(k) if any_head(learner) else [0.0] * k,
+        "h over its bound": made.vector(k, k**-0.5) if any_head(learner) else [0.0] * k,
     }
 
 
@@ -40,7 +40,9 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
     Verdict.SUPPORTED,
     source=own("the linearisation iterated", about="diversity"),
     each=META_LEARNERS,
-    words=lambda learner: {"head": "any head" if any_head(learner) else "$w_0 = 0$"},
+    words=lambda learner: {
+        "head": r"any head; examples: $\alpha\beta\|B_0w_0\|^2 \le \frac{1}{2}$" if any_head(learner) else "$w_0 = 0$"
+    },
     exercises=("step", "distance"),
     rests_on="local-rate-«name»",
     floats=starts_at_truth,
@@ -62,7 +64,9 @@ def local_ratio(
     beta = example["alpha beta L^2"] / alpha
     M = reflected_identity(example["turn"]) / np.sqrt(alpha)
     Y = 1e-20 * (np.eye(k) + 0.25 * array(example["Y"]))
-    w = alpha * (M.T @ np.array(example["h"]))
+    # With a larger head the span may grow so fast that rounding errors hide all else.
+    h = np.array(example["h over its bound"]) / np.sqrt(2 * alpha * beta)
+    w = alpha * (M.T @ h)
     problem = Problem(2 * k, np.eye(2 * k, k), FixedTasks(heads), np.concatenate([M, Y @ M]), w, n)
     seen = run(learner, problem, alpha, beta, steps, implementation=implementation).dist
     if len(seen) <= steps:  # it diverged on the way: no distance to compare
@@ -76,7 +80,7 @@ def local_ratio(
     # (1 + |h| + |w_*|)², these change N by αβ times as much, and for as many steps as remain an unstable span or head
     # lets them grow, by (1 + αβ·growth) a step. N acts on Y of any orientation, hence the condition of the product,
     # which bounds how far Y y may shrink.
-    size = 1 + float(np.abs(heads).max()) + float(np.abs(example["h"]).max())
+    size = 1 + float(np.abs(heads).max()) + float(np.abs(h).max())
     growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
     amplified = max(1.0, growth) ** steps * (1 + alpha**3 * beta * size**4)
     shrink = float(np.linalg.norm(Y, 2) / predicted[-1])
