@@ -23,6 +23,7 @@ from metarep.reports.page.style import INK, draw_run, inline_svg, middle, render
 from metarep.reports.report.document import document, report_data, write_report
 from metarep.reports.report.figure_files import figure_files
 from metarep.reports.report.schema import VARYING
+from metarep.sim.outcomes import Outcome
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Verdict
 
@@ -250,7 +251,10 @@ def test_a_table_cell_may_hold_a_norm():
 
 def test_equal_figures_give_equal_bytes_and_ids_of_their_own():
     steps, dist = np.arange(5), np.geomspace(1, 1e-3, 5)[:, None] * np.ones((1, 2))
-    one, other = (rendered(draw_run("maml", steps, dist, np.array([-1, -1])), "svg") for _ in range(2))
+    ends = np.array([Outcome.MOVING, Outcome.BLIND])
+    one, other = (rendered(draw_run("maml", steps, dist, ends), "svg") for _ in range(2))
+    assert b"ends blind" in one
+    assert b"diverges" not in one
     assert one == other
     inline = [inline_svg(one, name, "a run") for name in ("x", "y")]
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in inline]

@@ -3,8 +3,8 @@
 import re
 
 from metarep.reports.chapters.boundaries.chapter import boundaries_of
-from metarep.reports.chapters.boundaries.scale import blind_sentence
 from metarep.reports.chapters.chapter import Results
+from metarep.reports.chapters.claims.counts import blind_sentence
 from metarep.reports.chapters.claims.records import unexpected
 from metarep.reports.chapters.claims.verdicts import verdict_counts
 from metarep.reports.chapters.experiments.figure_1 import KEY
@@ -15,7 +15,7 @@ from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
 from metarep.reports.report.figure_files import TOP_PREFIX, pictures
 from metarep.sim.learners import META_LEARNERS
-from metarep.sim.trajectories import CONVERGED_BELOW
+from metarep.sim.outcomes import CONVERGED_BELOW
 
 
 def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
@@ -90,10 +90,15 @@ def _answer(results: Results) -> b.Items:
             + (f": so {rows_of}" if unstable else "")
             + (
                 f"; runs agree with the predicted boundary at {boundaries.near_agreement} "
-                f"([boundaries](#boundaries-fo-maml)). {blind_sentence(boundaries.scale_of('maml'))}"
+                "([boundaries](#boundaries-fo-maml))."
                 if boundaries
                 else "."
             )
+        )
+    if blind := blind_sentence(results.claims):
+        lines.append(
+            "**Exact MAML can solve every task without learning the representation**, by adapting it: "
+            f"{blind} ([why](#figure-1-blind))."
         )
     lines.append(
         "**How it is known** is said claim by claim ([verdicts](#verdicts)): "
@@ -108,11 +113,16 @@ def _answer(results: Results) -> b.Items:
 
 def _guesses(results: Results) -> str:
     """What is to be said of claims that are refuted as expected; nothing if there are none."""
-    count = sum(claim.status == claim.expected == "REFUTED" for claim in results.claims)
-    if not count:
+    refuted = [claim for claim in results.claims if claim.status == claim.expected == "REFUTED"]
+    if not refuted:
         return ""
-    return f"; the {count} refuted {'one is a guess' if count == 1 else 'ones are guesses'} kept with what refutes them"
+    guesses = f"; the {len(refuted)} refuted {'one is a guess' if len(refuted) == 1 else 'ones are guesses'}"
+    only = sum(any(item.in_floats_only for item in claim.evidence) for claim in refuted)
+    confirmed = f"{len(refuted) - only} of them confirmed without floats" if only else "confirmed without floats"
+    return f"{guesses} kept with what refutes them, {confirmed}"
 
 
 def _misses(rows: list[CurveSummary]) -> str:
-    return ", ".join(f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} did not get there" for r in rows)
+    return ", ".join(
+        f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} did not get there ({r.misses})" for r in rows
+    )

@@ -88,7 +88,7 @@ def _drift_words(learner: Learner) -> dict[str, Any]:
     if learner.name not in ADAPTED:
         known = (
             r"It does not hold in many dimensions ($k = 8$ for FO-MAML, $k = 6$ for Exact MAML, with all sines 0.94), "
-            r"nor for Exact MAML with many tasks ($n = 13$)."
+            r"nor for Exact MAML with many tasks ($n = 13$, $k = 2$)."
         )
     else:
         span = float(Fraction((Constants if learner.name == "fo-anil" else ExactConstants)().span))

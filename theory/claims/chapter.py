@@ -116,6 +116,7 @@ class Chapter:
         fractions: Function | None = None,
         proof: Function | None = None,
         derivation: Function | None = None,
+        confirm: Function | None = None,
         examples: int = 60,
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
@@ -138,6 +139,7 @@ class Chapter:
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
+            confirm: as in ``Claim``; gets the variant's arguments.
             examples: as in ``Claim``.
 
         Raises:
@@ -195,6 +197,7 @@ class Chapter:
                 proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
+                confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
                 remark=remark,
                 **by_kind,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.claims.sizes import SizeCounts
 
@@ -32,7 +33,7 @@ class Profile:
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
     tolerance used; ``sizes`` counts the examples by their sizes, ``blunt`` those whose tolerance is as large as what is
-    compared.
+    compared. ``confirmation`` shows without floats what the evidence says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -49,6 +50,13 @@ class Evidence:
     sizes: SizeCounts | None = None
     blunt: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    confirmation: Confirmation | None = None
+
+    @property
+    def in_floats_only(self) -> bool:
+        """Whether it refutes, and by numbers that were rounded."""
+        rounded = self.kind in ("floats", "measurement") and self.confirmation is None
+        return rounded and self.verdict == Verdict.REFUTED
 
 
 @dataclass(frozen=True)

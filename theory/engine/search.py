@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
@@ -194,10 +195,12 @@ def searched(
     )
     if found.violation is not None:
         example, comparison = found.violation
+        exact = kind == "exact" and implementation is REFERENCE and comparison.tolerance == 0
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, why=_why(comparison), strain=comparison.strain,
             sizes=counts(found.sizes), blunt=found.blunt,
+            confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")

@@ -21,9 +21,9 @@ from metarep.theory.inequalities.floors import diversity_needed as diversity_nee
 from metarep.theory.inequalities.theorems import learner_step
 
 STEPS = 300
-LARGEST_STAY = 4.0
-"""α‖B_t‖² up to which a run counts as staying. The starts have at most 1, and only FO-MAML, whose rest points may be
-unstable, is seen to go beyond 2.
+LARGEST_STAY = 2.0
+"""α‖B_t‖_F²/k up to which a run counts as staying. The starts have at most 1, and only FO-MAML, whose rest points may
+be unstable, is seen to go beyond.
 """
 FULL_RANK = 1e8
 """Condition of B_t beyond which doubles cannot tell that it has full rank."""
@@ -93,10 +93,10 @@ def poor_problem(learner: Learner, example: Example) -> tuple[Problem, float, fl
 
 
 def _horizon(learner: Learner, problem: Problem, alpha: float, beta: float) -> int:
-    """Steps for which the run by hand has α‖B_t‖² ≤ 4. All of them, except for some of FO-MAML's."""
+    """Steps for which the run by hand has α‖B_t‖_F² ≤ 2k. All of them, except for some of FO-MAML's."""
     if learner.name != "fo-maml":
         return STEPS
-    observe = {"size": lambda B, w, step: alpha * np.square(B).sum()}
+    observe = {"size": lambda B, w, step: alpha * np.square(B).sum() / B.shape[-1]}
     sizes = run(learner, problem, alpha, beta, STEPS, record_every=10, observe=observe)
     left = ~(sizes.observed["size"] <= LARGEST_STAY)
     return int(sizes.steps[int(np.argmax(left)) - 1]) if left.any() else STEPS
@@ -104,7 +104,7 @@ def _horizon(learner: Learner, problem: Problem, alpha: float, beta: float) -> i
 
 def _diversity_words(learner: Learner) -> dict[str, str | int]:
     average = learner.name == "average-loss"
-    may_leave = rf", and while $\alpha\|B_t\|_F^2 \le {LARGEST_STAY:g}$: this learner may leave"
+    may_leave = rf", and while $\alpha\|B_t\|_F^2 \le {LARGEST_STAY:g}k$: this learner may leave"
     return {
         "who": "Average loss" if average else TITLES[learner.name],
         "heads": "the means of the heads" if average else "all heads",

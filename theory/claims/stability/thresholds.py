@@ -7,11 +7,16 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner, get_learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import run
+from metarep.theory.calculus.balls import at_least, ball, balls
+from metarep.theory.claims.confirmation import Confirmation, Exceeds
+from metarep.theory.claims.enclosed import Found, in_balls
 from metarep.theory.claims.rates.linearisation import AT_TRUTH, NO_HEAD
 from metarep.theory.claims.rates.spectra import heads_and_steps
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.strategies import Entries, array, floats
+from metarep.theory.dynamics.derive import derive
+from metarep.theory.dynamics.enclosures import Start, enclosed_run, square
 from metarep.theory.dynamics.linearise import span_head_matrix, symmetric_basis
 from metarep.theory.dynamics.rates import HeadMoments, local_spectrum, step_size_threshold
 
@@ -212,6 +217,21 @@ def scalar_heads(draw: st.DrawFn) -> Example:
     }
 
 
+def _large_head_in_balls() -> Confirmation | None:
+    """That with heads 1 and 2, Mw = 2, α = β = 0.1 a perturbation of the span by 10^−7 more than doubles."""
+    steps = 100  # 1.01^100 = 2.7
+
+    def attempt() -> Found | None:
+        step, S = ball(0.1), ball(1e-7)
+        B0 = balls([[1], [0]]) * ((1 - S) / step).sqrt()
+        start = Start(B0, balls([2]) * step.sqrt(), balls([[1, 2], [0, 0]]), step, step)
+        *_, (t, B, _) = enclosed_run(derive(get_learner("fo-anil")), start, steps)
+        growth = (1 - step * square(B)) / S
+        return (t, (Exceeds(f"S_{t}/S_0", at_least(growth), 2.0),)) if growth > 2 else None
+
+    return in_balls(attempt)
+
+
 @claim(
     Verdict.SUPPORTED,
     source=own("the spectrum of the linearisation"),
@@ -219,6 +239,7 @@ def scalar_heads(draw: st.DrawFn) -> Example:
     exercises="step",
     rests_on="span-spectrum-fo-anil",
     floats=scalar_heads,
+    confirm=_large_head_in_balls,
 )
 def fo_anil_large_head(example: Example, implementation: Implementation) -> Comparison:
     r"""FO-ANIL's fixed points with a large head are unstable: for $k = 1$ the span grows by
