@@ -52,21 +52,23 @@ def _near_the_truth() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return near, np.zeros_like(w), truth @ rng.standard_normal((2, 3, 4))
 
 
-def _large() -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
-    """(B, w, targets, α, β) with d = 13, k = 5, 11 tasks of rank 6, ‖B‖ = 20 and α = β."""
+def _large() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(B, w, targets) with d = 13, k = 5, 11 tasks of rank 6 and ‖B‖ = 20."""
     frame = np.linalg.qr(rng.standard_normal((13, 13)))[0]
-    return 20 * frame[:, :5], rng.standard_normal(5), frame[:, :6] @ rng.standard_normal((6, 11)), 0.01, 0.01
+    return 20 * frame[:, :5], rng.standard_normal(5), frame[:, :6] @ rng.standard_normal((6, 11))
 
 
 @implementations
 def test_mutant_changes_each_learner_that_it_names(mutant: Mutant) -> None:
     wrong = wrong_implementation(mutant).step
     changed = set()
-    at = (*(_near_the_truth() if mutant.cause == "stops-early" else (B, w, TARGETS)), 0.3, 0.2)
+    at, step_sizes = (B, w, TARGETS), (0.3, 0.2)
+    if mutant.cause == "stops-early":
+        at = _near_the_truth()
     if mutant.cause == "special-sizes":
-        at = _large()
+        at, step_sizes = _large(), (0.01, 0.01)
     for learner in LEARNERS.values():
-        results = zip(wrong(learner, *at), step(learner, *at), strict=True)
+        results = zip(wrong(learner, *at, *step_sizes), step(learner, *at, *step_sizes), strict=True)
         if max(np.abs(mine - right).max() for mine, right in results) > 1e-12:
             changed.add(learner.name)
     assert changed == mutant.learners

@@ -1,6 +1,6 @@
 """Comparing arrays: the size of a difference, and how much of it rounding errors explain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -31,25 +31,45 @@ def largest(difference: np.ndarray) -> Any:
     return float(np.abs(difference).max()) if np.isfinite(difference).all() else float("nan")
 
 
+Side = np.ndarray | tuple[np.ndarray, ...]
+"""A side of an identity: an array, or several that are compared at once."""
+NOTHING: Mapping[str, Any] = {}
+
+
+def close(
+    left: Any, right: Any, tolerance: Any, why: str, objects: Mapping[str, Any] = NOTHING, size: Any = None
+) -> Comparison:
+    """Compare two sides (numbers, arrays, tuples of arrays) whose entries should differ by at most ``tolerance``.
+
+    ``size`` is that of what is compared, where the sides are small because of what cancels in them.
+    """
+    sides = _entries(left), _entries(right)
+    if size is None and tolerance:
+        size = max(map(largest, sides))
+    return Comparison(largest(np.asarray(sides[0] - sides[1])), 0, tolerance, why, left, right, objects, size)
+
+
+def _entries(side: Any) -> np.ndarray:
+    return run_together(*side) if isinstance(side, tuple) else np.asarray(side)
+
+
 def same(
-    left: np.ndarray,
-    right: np.ndarray,
+    left: Side,
+    right: Side,
     scale: Any,
     eps: float,
     why: str,
     roundings: float = ROUNDINGS_PER_WORD,
+    objects: Mapping[str, Any] = NOTHING,
     size: Any = None,
 ) -> Comparison:
-    """Compare two arrays that should be equal.
+    """Compare two sides that should be equal.
 
     Fractions: tolerance zero. Floats: eps × roundings × scale, ``scale`` bounding the sum of the moduli of all terms
-    that either side adds up. ``size`` of what is compared, where the sides themselves are differences.
+    that either side adds up. ``size`` as for ``close``.
     """
-    exact = left.dtype == object and right.dtype == object
-    if exact:
-        return Comparison(largest(left - right), 0, 0, why)
-    size = max(largest(left), largest(right)) if size is None else size
-    return Comparison(largest(left - right), 0, eps * roundings * float(scale), why, size)
+    exact = _entries(left).dtype == object and _entries(right).dtype == object
+    return close(left, right, 0 if exact else eps * roundings * float(scale), why, objects, size)
 
 
 def _moduli(polynomial: Poly) -> Poly:
@@ -83,10 +103,11 @@ def same_step(
     predicted: tuple[np.ndarray, np.ndarray],
     why: str,
     roundings: float = ROUNDINGS_PER_WORD,
+    objects: Mapping[str, Any] = NOTHING,
 ) -> Comparison:
-    """Compare the implementation's step from ``at`` with a predicted (B⁺, w⁺)."""
-    stepped = run_together(*at.stepped(implementation, learner))
-    return same(stepped, run_together(*predicted), step_scale(learner, at), implementation.eps, why, roundings)
+    """Compare the implementation's step from ``at`` with a predicted (B⁺, w⁺); ``objects`` besides those of ``at``."""
+    stepped, shown = tuple(at.stepped(implementation, learner)), {**at.objects, **objects}
+    return same(stepped, predicted, step_scale(learner, at), implementation.eps, why, roundings, shown)
 
 
 def most_strained(comparisons: Iterable[Comparison]) -> Comparison:

@@ -64,7 +64,8 @@ def stays_below(
     why = "c against the largest c whose envelope holds along every run"
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(c, float(largest.min()), 0.0, why)
+    place = int(np.argmin(largest))
+    return Comparison(c, float(largest[place]), 0.0, why, objects=setting.objects(place))
 
 
 def run_length(setting: Setting) -> int:
@@ -93,7 +94,8 @@ def moves_as_demanded(learner: Learner, setting: Setting, implementation: Implem
     largest = largest_c(setting, replace(trajectory, dist=np.maximum(trajectory.dist - rounding, 0.0)))
     of_envelope = np.where(largest > c / 99, c / np.maximum(largest, c / 99), 99.0)
     again = doubling_share(setting, trajectory, AGAIN_C, rounding)
-    worst = max(float(of_envelope.max()), float(again.max()))
+    place = int(np.argmax(np.maximum(of_envelope, again)))
+    worst = float(max(of_envelope[place], again[place]))
     moving = requires_movement(setting, RECORDS * every)
     why = (
         f"what is demanded over what is seen, in {RECORDS * every} steps: c over the largest c "
@@ -102,7 +104,7 @@ def moves_as_demanded(learner: Learner, setting: Setting, implementation: Implem
     )
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(worst, 1.0, 0.0, why)
+    return Comparison(worst, 1.0, 0.0, why, objects=setting.objects(place))
 
 
 def _setting(example: Example) -> Setting:

@@ -18,6 +18,7 @@ from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
+from metarep.theory.engine.showing import Rank, genericity
 
 
 def _internals() -> tuple[Any, Any] | None:
@@ -55,6 +56,7 @@ class _Search:
     blunt: int = 0
     sizes: list[ExampleSizes] = field(default_factory=list)
     worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
+    generic: tuple[Rank, Example, Comparison] | None = None
     violation: tuple[Example, Comparison] | None = None
 
 
@@ -123,6 +125,10 @@ def _run_search(
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, example, comparison)
+            if comparison.holds:
+                shows = genericity(example, comparison)
+                if found.generic is None or shows > found.generic[0]:
+                    found.generic = (shows, example, comparison)
         if not comparison.holds:
             found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
@@ -198,22 +204,24 @@ def searched(
         exact = kind == "exact" and implementation is REFERENCE and comparison.tolerance == 0
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
-            counterexample=example, why=_why(comparison), strain=comparison.strain,
-            sizes=counts(found.sizes), blunt=found.blunt,
+            counterexample=example, comparisons={"counterexample": comparison}, why=_why(comparison),
+            strain=comparison.strain, sizes=counts(found.sizes), blunt=found.blunt,
             confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
-    if found.worst is None:
+    if found.worst is None or found.generic is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
     if found.blunt == found.examples:
         why = "the tolerance is as large as what is compared in every example"
         return Evidence(kind, Verdict.NOT_RUN, 0, why=why, blunt=found.blunt)
-    margin, strain, example, comparison = found.worst
+    margin, strain, nearest, worst = found.worst
+    _, instance, comparison = found.generic
     return Evidence(
-        kind, verdict, found.examples, margin if inequality else None, example, why=comparison.why, strain=-strain,
-        sizes=counts(found.sizes), blunt=found.blunt,
+        kind, verdict, found.examples, margin if inequality else None, instance, nearest if inequality else None,
+        comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
+        strain=-strain, sizes=counts(found.sizes), blunt=found.blunt,
     )  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """To first order at the truth: how each learner moves the perpendicular part, span and head; rotations are neutral."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.comparing import largest, same
 from metarep.theory.claims.derivatives import (
     Neighbourhood,
     central_difference,
@@ -61,6 +62,7 @@ def first_order(
     learner: Learner,
     implementation: Implementation,
     stated: Parts,
+    objects: Mapping[str, Any],
     of: Iterable[str] = ("S⁺", "ω⁺", "Y⁺"),
 ) -> Iterator[Comparison]:
     """The parts S⁺, ω⁺, Y⁺ to first order by the implementation's step beside a ``neighbourhoods`` example, each
@@ -79,13 +81,13 @@ def first_order(
     for name, part, said, gain, size in zip(("S⁺", "ω⁺", "Y⁺"), moved, stated, gains, sizes, strict=True):
         if name in of:
             why = f"{name} by the derivative of the implementation's step minus the stated one, largest entry"
-            yield same(part, said, rounding * gain, implementation.eps, why, 1, size)
+            yield same(part, said, rounding * gain, implementation.eps, why, 1, objects, size)
 
 
 def _as_stated(example: Example, implementation: Implementation, learner: Learner, *of: str) -> Iterator[Comparison]:
     """Compare these of the parts S⁺, ω⁺, Y⁺ with what is stated of them."""
     near = neighbourhood(example)
-    return first_order(near, learner, implementation, near.stated(learner, any_head(learner)), of)
+    return first_order(near, learner, implementation, near.stated(learner, any_head(learner)), near.objects, of)
 
 
 def _perpendicular_proof(proof: Proof, learner: Learner) -> None:
@@ -192,10 +194,11 @@ def rotation_neutral(example: Example, implementation: Implementation) -> Compar
     learners = [LEARNERS[name] for name in META_LEARNERS]
     moved = [part for learner in learners for part in central_difference(implementation, learner, at, dB, dw)]
     return same(
-        run_together(*moved),
-        run_together(*[dB, dw] * len(learners)),
+        tuple(moved),
+        (dB, dw) * len(learners),
         max(difference_rounding(learner, at, dB, dw, 1.0) for learner in learners),
         implementation.eps,
         "derivative of the step along a rotation minus the rotation, largest entry",
         roundings=1,
+        objects=near.objects,
     )

@@ -15,7 +15,7 @@ from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, zero
-from metarep.theory.claims.comparing import largest
+from metarep.theory.claims.comparing import close, largest
 from metarep.theory.claims.derivatives import central_difference, difference_rounding
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.stability import claim
@@ -89,7 +89,7 @@ def fo_maml_far(example: Example, implementation: Implementation) -> Comparison:
     predicted = dw + alpha * beta * ((np.trace(Psi) - np.trace(Z)) * dw - Z @ dw)
     rounding = difference_rounding(FO_MAML, at, dB, dw, implementation.eps)
     why = "derivative of w⁺ along w minus the stated one, largest entry"
-    return Comparison(largest(moved - predicted), 0, rounding, why, largest(at.B))
+    return close(moved, predicted, rounding, why, {**at.objects, "dw": dw}, largest(at.B))
 
 
 FAR = get_setting("figure-1", "balanced", "fo-maml")

@@ -11,7 +11,7 @@ from sympy import QQ, QQ_I
 from sympy.polys.matrices import DomainMatrix
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims.comparing import largest, same
+from metarep.theory.claims.comparing import close, largest, same
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.strategies import Entries, Numbers, array, floats, fractions, reflected_identity
@@ -71,6 +71,11 @@ def gaussian_law(example: Example) -> tuple[np.ndarray, np.ndarray]:
     unit = np.array(example["direction"])
     mean = frame @ (deviations * unit) * np.sqrt(example["q"]) / np.linalg.norm(unit)
     return mean, (frame * deviations**2) @ frame.T
+
+
+def law_objects(mean: np.ndarray, covariance: np.ndarray) -> dict[str, Any]:
+    """What a reader is shown of N(μ, Σ)."""
+    return {"k": len(mean), "mu": mean, "Sigma": covariance}
 
 
 def balanced_operator(
@@ -164,12 +169,15 @@ def fo_maml_gaussian_parts(
     D, S = (array(example[name]) + array(example[name]).T for name in ("D", "S"))
     seen, stated = _parts_of_the_operator(mean, omega, D, S, gaussian_head_moments)
     # The same with every sum of moduli: what relative rounding errors multiply.
-    moduli = (np.abs(part) for part in (mean, omega, D, S))
-    sizes = [] if mean.dtype == object else _parts_of_the_operator(*moduli, REFERENCE_MOMENTS, 1)
-    scales = [max(largest(left), largest(right)) for left, right in zip(*sizes, strict=True)] if sizes else [0.0] * 3
+    scales = [0.0] * 3
+    if mean.dtype != object:
+        moduli = [np.abs(part) for part in (mean, omega, D, S)]
+        sides = zip(*_parts_of_the_operator(*moduli, moments=REFERENCE_MOMENTS, sign=1), strict=True)
+        scales = [max(largest(left), largest(right)) for left, right in sides]
+    objects = {"k": len(mean), "mu": mean, "D": D, "S": S, "omega": omega}
     for what, left, right, scale in zip(("X", "−ρ", "the form's growth"), seen, stated, scales, strict=True):
         why = f"{what} by 𝓛(S, ω) minus the stated one, largest entry"
-        yield same(left, right, scale, implementation.eps, why)
+        yield same(left, right, scale, implementation.eps, why, objects=objects)
 
 
 @of_gaussian_heads(
@@ -199,9 +207,9 @@ def fo_maml_gaussian_determinant(
         operator = fo_maml_operator(*gaussian_head_moments(mean, covariance))
         delta = _rational(example["delta"])
         predicted = _exact_determinant(_rational(covariance)) * np.prod(delta[rows] + delta[cols])
-        difference = _parts(_exact_determinant(_rational(operator)) - predicted)
-        return Comparison(max(map(abs, difference)), 0, 0, "det 𝓛 minus det Σ times the pairs' product")
-    size2 = np.trace(covariance) + mean @ mean
+        seen, stated = (np.array(_parts(value)) for value in (_exact_determinant(_rational(operator)), predicted))
+        return close(seen, stated, 0, "det 𝓛 minus det Σ times the pairs' product", law_objects(mean, covariance))
+    objects, size2 = law_objects(mean, covariance), np.trace(covariance) + mean @ mean
     operator = balanced_operator(mean, covariance, fo_maml_operator, gaussian_head_moments)
     delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
     predicted = float(np.linalg.det(covariance / size2) * np.prod(delta[rows] + delta[cols]))
@@ -212,13 +220,9 @@ def fo_maml_gaussian_determinant(
     adjugate = float(np.prod(singular[:-1]))
     sums = np.sort(np.abs(np.concatenate([delta[rows] + delta[cols], np.linalg.eigvalsh(covariance / size2)])))
     other = float(np.sum([np.prod(np.delete(sums, i)) for i in range(len(sums))]))
-    return Comparison(
-        abs(float(np.linalg.det(operator)) - predicted),
-        0,
-        64 * implementation.eps * len(operator) * (adjugate * singular[0] + other),
-        "det 𝓛 minus det Σ times the pairs' product (heads scaled to size one)",
-        abs(predicted),
-    )
+    tolerance = 64 * implementation.eps * len(operator) * (adjugate * singular[0] + other)
+    why = "det 𝓛 minus det Σ times the pairs' product (heads scaled to size one)"
+    return close(float(np.linalg.det(operator)), predicted, tolerance, why, objects)
 
 
 # --- the characteristic equation
@@ -269,16 +273,18 @@ def fo_maml_gaussian_characteristic(
     $H_{ij} = \frac{s}{s + \delta_i + \delta_j}$. Checked for $k \le 3$.
     """
     mean, covariance = gaussian_law(example)
+    objects = {**law_objects(mean, covariance), "Re s": example["Re s"], "Im s": example["Im s"]}
     if mean.dtype == object:
         operator = _rational(fo_maml_operator(*gaussian_head_moments(mean, covariance)))
         s = np.array(QQ_I(*(QQ(part.numerator, part.denominator) for part in (example["Re s"], example["Im s"]))))
         seen = _exact_determinant(operator + np.diag([s[()]] * len(operator)))
         delta, mu = _rational(example["delta"]), _rational(example["mu"])
         predicted, _, kappa, g = _product_form(s, delta, mu, _exact_determinant, _exact_solution)
-        difference, below = _parts(seen - predicted), min(_parts(part)[0] for part in (kappa, g))
+        below = min(_parts(part)[0] for part in (kappa, g))
         if below < 0:
-            return Comparison(-below, 0, 0, "minus the least real part of κ and g")
-        return Comparison(max(map(abs, difference)), 0, 0, "det(𝓛 + s) minus its product form")
+            return Comparison(-below, 0, 0, "minus the least real part of κ and g", objects=objects)
+        left, right = (np.array(_parts(value)) for value in (seen, predicted))
+        return close(left, right, 0, "det(𝓛 + s) minus its product form, real and imaginary part", objects)
     size = np.sqrt(np.trace(covariance) + mean @ mean)
     mean, covariance, k = mean / size, covariance / size**2, example["k"]
     s = complex(example["Re s"], example["Im s"])
@@ -292,6 +298,6 @@ def fo_maml_gaussian_characteristic(
     ratio = complex(np.linalg.det(shifted) / predicted)
     least = min(kappa.real, g.real, float(np.linalg.eigvalsh((W + W.conj().T) / 2)[0]))
     if least < -tolerance:
-        return Comparison(-least, 0, tolerance, "minus the least real part of κ, g and W")
+        return Comparison(-least, 0, tolerance, "minus the least real part of κ, g and W", objects=objects)
     why = "det(𝓛 + s) over its product form, minus 1 (heads scaled to size one)"
-    return Comparison(abs(ratio - 1), 0, tolerance, why, 1.0)
+    return close(ratio, 1.0, tolerance, why, objects)

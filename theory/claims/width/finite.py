@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.sampling.samples import draw_samples, sampled_gradients
 from metarep.sim.wide import mean_step, run_mean
-from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.comparing import largest, same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Entries,
@@ -76,14 +76,15 @@ def width_mean_update(
     samples = type(alpha)(m)  # a fraction among fractions
     grad_B, grad_w = mean_gradients(FO_ANIL, B, 0 * B[0], targets, alpha, samples, None, noise=noise)
     by_hand = np.concatenate(mean_step(P, Y, pairs @ pairs.T / pairs.shape[1], alpha, beta, m, noise))
-    difference = run_together(by_hand - (B - beta * grad_B), beta * grad_w)
     # B, and β times words of three factors B, two α and two θ (or σ²), or of B, α and two θ, whose norms bound the sums
     # of their entries' moduli: fewer than 100 roundings of this size.
     size = float(np.linalg.norm(B.astype(float)))
     tasks = float(np.linalg.norm(pairs.astype(float)) ** 2) / pairs.shape[1] + float(noise)
     scale = size * (1 + float(alpha * beta) * tasks * (1 + float(alpha) * size**2))
-    zero = np.zeros_like(difference)
-    return same(difference, zero, scale, implementation.eps, "hand − Isserlis", 100, largest(B))
+    shown = {"k": len(P), "width": P.shape[1], "alpha": alpha, "beta": beta, "m": m, "noise": noise}
+    shown = {**shown, "B": B, "B_star": np.eye(len(B), len(P), dtype=int), "heads": pairs}
+    stated = (B - beta * grad_B, beta * grad_w)
+    return same((by_hand, 0 * grad_w), stated, scale, implementation.eps, "hand − Isserlis", 100, shown)
 
 
 SAMPLING_DRAWS, SAMPLING_BOUND = 80_000, 4.5
@@ -188,6 +189,13 @@ class _Rest:
         return cls((U * array(p)) @ V[:k], (U * spectrum) @ U.T, V, alpha, example["beta"], m, noise)
 
     @property
+    def objects(self) -> dict[str, Any]:
+        """What a reader is shown of it."""
+        k, width = self.P.shape
+        numbers = {"alpha": self.alpha, "beta": self.beta, "m": self.m, "noise": self.noise}
+        return {"k": k, "width": width, **numbers, "P": self.P, "Sigma_star": self.second}
+
+    @property
     def exact(self) -> bool:
         """Whether the numbers are fractions."""
         return isinstance(self.alpha, Fraction)
@@ -214,12 +222,12 @@ def width_limit_rests(example: Example, implementation: Implementation, *, mean_
     at = _Rest.of(example)
     P, eps = at.P, implementation.eps
     next_P, _ = mean_step(P, 0 * P[:1], at.second, at.alpha, at.beta, at.m, at.noise)
-    yield same(next_P, P, at.scale(P), eps, "mean step from the limit", 100)
+    yield same(next_P, P, at.scale(P), eps, "mean step from the limit", 100, at.objects)
     if not at.exact:
         limit = learned_second_moment(at.second, at.alpha, at.m, at.noise)
         # The formula solves with Σ_* + τ/(m + 1) I, whose condition is at most 1 + (m + 1).
         scale = float(np.linalg.norm(P)) ** 2 + float(np.abs(limit).max()) * (2 + at.m)
-        yield same(P @ P.T, limit, scale, eps, "PPᵀ and the formula", 100)
+        yield same(P @ P.T, limit, scale, eps, "PPᵀ and the formula", 100, at.objects)
 
 
 @claim(Verdict.EXACT, given="as before", rests_on="width-limit-rests", draws=resting_points, examples=40)
@@ -232,13 +240,14 @@ def width_useful_rate(example: Example, implementation: Implementation, *, mean_
     # The perpendicular part's next value has a linear and a cubic part in Y and no other.
     one, two = (mean_step(at.P, times * Y, at.second, at.alpha, at.beta, at.m, at.noise)[1] for times in (1, 2))
     moved = (8 * one - two) / 6 - Y
-    useful = moved @ at.P.T + at.alpha * at.beta * (Y @ at.P.T @ at.second)
-    kept = moved @ at.V[example["k"] :].T
+    useful, kept = moved @ at.P.T, moved @ at.V[example["k"] :].T
     # The roundings of the two steps, of which cubic parts cancel, times |P| for the useful directions.
     scale = sum(weight * at.scale(np.concatenate([at.P, times * Y])) for times, weight in ((1, 8 / 6), (2, 1 / 6)))
-    P, eps, size = float(np.linalg.norm(at.P.astype(float))), implementation.eps, largest(Y)
-    yield same(useful, 0 * useful, scale * P, eps, "Y⁺Pᵀ − YPᵀ(I − αβΣ_*)", 100, size * P)
-    yield same(kept, 0 * kept, scale * example["width"] ** 0.5, eps, "Y⁺V − YV where PV = 0", 100, size)
+    P, size = float(np.linalg.norm(at.P.astype(float))), largest(Y)
+    eps, shown = implementation.eps, {**at.objects, "Y": Y}
+    stated = -at.alpha * at.beta * (Y @ at.P.T @ at.second)
+    yield same(useful, stated, scale * P, eps, "(Y⁺ − Y)Pᵀ + αβYPᵀΣ_*", 100, shown, size * P)
+    yield same(kept, 0 * kept, scale * example["width"] ** 0.5, eps, "Y⁺V − YV where PV = 0", 100, shown, size)
 
 
 # --- measured along runs

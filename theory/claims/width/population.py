@@ -17,7 +17,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
-from metarep.theory.claims.comparing import largest, same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Entries,
@@ -91,6 +91,11 @@ class _WidePoint:
         alpha = 1 / (c * c)
         return cls(M, Y, array(example["Y1"]), V, array(example["heads"]), alpha, example["ratio"] * alpha)
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """k, and the width k', which ``StepArrays`` do not tell apart."""
+        return {"k": len(self.heads), "width": len(self.V)}
+
     def at(self, *rows: np.ndarray) -> StepArrays:
         """The step's arrays for a B of these rows (M or another k × k' matrix first) and w = 0, where B_* = [I; 0]."""
         B = np.concatenate(rows)
@@ -122,7 +127,8 @@ def width_fixed_points(example: Example, implementation: Implementation) -> Iter
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y)
     for learner in supported(implementation, META_LEARNERS):
-        yield same_step(implementation, learner, at, (at.B, at.w), f"step of {learner.name} from there")
+        why = f"step of {learner.name} from there"
+        yield same_step(implementation, learner, at, (at.B, at.w), why, objects=point.sizes)
 
 
 # --- the local factor
@@ -159,6 +165,7 @@ def width_local_factor(example: Example, implementation: Implementation) -> Iter
             2 * step_scale(LEARNERS[name], at),
             implementation.eps,
             f"N of {name} minus I − α²β MᵀΨ_*M, largest entry",
+            objects={**at.objects, **point.sizes},
         )
     for learner in supported(implementation, META_LEARNERS):
         yield _response(point, predicted, learner, implementation)
@@ -180,6 +187,7 @@ def _response(point: _WidePoint, factor: np.ndarray, learner: Learner, implement
         (8 * step_scale(learner, ones) + step_scale(learner, twos)) / 6 * (1 + moved.shape[1]),
         implementation.eps,
         f"perpendicular rows after a step of {learner.name}, to first order, minus the rows before times N",
+        objects={**point.at(point.M, point.Y).objects, **point.sizes, "Y": moved},
     )
 
 
@@ -207,10 +215,10 @@ def width_never_unlearned(example: Example, implementation: Implementation) -> C
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y1)
     useless = point.V[example["k"] :].T  # B_*ᵀB is zero on these
-    moved = (at.stepped(implementation, FO_ANIL)[0] - at.B) @ useless
+    moved, kept = at.stepped(implementation, FO_ANIL)[0] @ useless, at.B @ useless
     scale = step_scale(FO_ANIL, at) * example["width"]
-    why = "movement of superfluous directions"
-    return same(moved, np.zeros_like(moved), scale, implementation.eps, why, size=largest(at.B))
+    why, objects = "movement of superfluous directions", {**at.objects, **point.sizes, "q": useless}
+    return same(moved, kept, scale, implementation.eps, why, objects=objects)
 
 
 # --- the rate seen
