@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import hypothesis
@@ -16,6 +16,7 @@ from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
+from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 from metarep.theory.engine.showing import Rank, genericity
 
@@ -52,6 +53,8 @@ class _Search:
     examples: int = 0
     shrinks: int = 0
     tolerant: bool = False
+    blunt: int = 0
+    sizes: list[ExampleSizes] = field(default_factory=list)
     worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
     generic: tuple[Rank, Example, Comparison] | None = None
     violation: tuple[Example, Comparison] | None = None
@@ -117,6 +120,8 @@ def _run_search(
         if found.violation is None:
             found.examples += 1
             found.tolerant |= comparison.tolerance != 0
+            found.blunt += comparison.blunt
+            found.sizes.append(sizes_of(example))
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, example, comparison)
@@ -127,7 +132,8 @@ def _run_search(
         if not comparison.holds:
             found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
-        if target and np.isfinite(comparison.margin):
+        # At k = 1 some bounds are equalities, and the search for the worst margin would stay there.
+        if target and example.get("k") != 1 and np.isfinite(comparison.margin):
             hypothesis.target(-comparison.margin)
 
     try:
@@ -201,7 +207,7 @@ def searched(
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, comparisons={"counterexample": comparison}, why=_why(comparison),
-            strain=comparison.strain,
+            strain=comparison.strain, sizes=counts(found.sizes), blunt=found.blunt,
             confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
@@ -209,12 +215,15 @@ def searched(
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None or found.generic is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
+    if found.blunt == found.examples:
+        why = "the tolerance is as large as what is compared in every example"
+        return Evidence(kind, Verdict.NOT_RUN, 0, why=why, blunt=found.blunt)
     margin, strain, nearest, worst = found.worst
     _, instance, comparison = found.generic
     return Evidence(
         kind, verdict, found.examples, margin if inequality else None, instance, nearest if inequality else None,
         comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
-        strain=-strain,
+        strain=-strain, sizes=counts(found.sizes), blunt=found.blunt,
     )  # fmt: skip
 
 
