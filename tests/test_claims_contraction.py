@@ -22,8 +22,6 @@ from metarep.theory.claims.balanced import (
     CyclingTasks,
     Setting,
     heads_of,
-    largest_c,
-    log_envelope,
     one_direction_setting,
     run_setting,
     setting_of,
@@ -31,6 +29,7 @@ from metarep.theory.claims.balanced import (
     start_of,
 )
 from metarep.theory.claims.baseline import average_loss, diversity
+from metarep.theory.claims.compliance import largest_c, log_envelope
 from metarep.theory.claims.constants.cube import instance_at
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays

@@ -19,16 +19,13 @@ from metarep.theory.claims.balanced import (
     LONG_REGIONS,
     REGIONS,
     Setting,
-    doubling_share,
-    largest_c,
-    log_envelope,
     long_settings,
     one_direction_setting,
-    rounding_of,
     run_setting,
     setting_of,
 )
 from metarep.theory.claims.chapter import TITLES, Chapter
+from metarep.theory.claims.compliance import doubling_share, largest_c, log_envelope, rounding_of
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.enclosed import leaves_envelope, one_direction_starts
 from metarep.theory.claims.record import Comparison, Example, Source, Verdict, own, paper
