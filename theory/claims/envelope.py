@@ -14,9 +14,9 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.sim.trajectories import DIVERGED_ABOVE
 from metarep.theory.claims.balanced import (
     LARGEST_LONG_DIST,
+    LARGEST_WORK,
     LEAST_LONG_DIST,
     LONG_REGIONS,
-    LONG_SIZES,
     REGIONS,
     Setting,
     long_settings,
@@ -143,7 +143,7 @@ def _words(learner: Learner) -> dict[str, Any]:
         "region": LONG_REGIONS[learner.name].latex,
         "dist": rf"${LEAST_LONG_DIST:g} \le \mathrm{{dist}}(B_0, B_*) \le {LARGEST_LONG_DIST:g}$",
         "time": f"{LEAST_TIME:g}",
-        "sizes": LONG_SIZES,
+        "sizes": rf"{LONG_REGIONS[learner.name].dimensions}, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$",
         "one-step": "one-step-contraction" if learner.name == "fo-anil" else f"one-step-bound-{learner.name}",
         "remark": remark + (_NOT_EVERY_K if "maml" in learner.name else ""),
     }

@@ -117,6 +117,9 @@ class Comparison:
     value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
     could fail.
 
+    ``size`` says how large is what was compared; for an inequality that is known by value and bound, of an identity's
+    difference it is the larger of the two sides, where the check says so.
+
     What a reader is shown of it: ``objects``, the mathematics' own objects (``theory.claims.objects``) that the sides
     are made of, and the two sides, each a number, an array or a tuple of arrays; of an inequality ``left`` is the
     smaller one. Without them the sides are ``value`` and ``bound``.
@@ -129,6 +132,7 @@ class Comparison:
     left: Any = field(default=None, compare=False, repr=False)
     right: Any = field(default=None, compare=False, repr=False)
     objects: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    size: Any = None
 
     @property
     def sides(self) -> tuple[Any, Any]:
@@ -145,6 +149,12 @@ class Comparison:
     def margin(self) -> float:
         """(bound − value)/|bound|, for a bound of zero the difference itself: negative where the bound is exceeded."""
         return float((self.bound - self.value) / (abs(self.bound) or 1))
+
+    @property
+    def blunt(self) -> bool:
+        """Whether the tolerance is as large as what is compared, so that the comparison says nothing."""
+        size = max(abs(self.value), abs(self.bound)) if self.size is None and self.bound else self.size
+        return size is not None and bool(self.tolerance and self.tolerance >= size)
 
     @property
     def strain(self) -> float:

@@ -15,7 +15,7 @@ from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import THEOREM, any_head
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
-from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
+from metarep.theory.claims.strategies import Entries, array, floats, reflected_identity
 from metarep.theory.dynamics.rates import local_spectrum, symbolic_rate
 
 
@@ -24,17 +24,19 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
     """A start whose perpendicular part is tiny and which is the truth otherwise, and spread-out heads with given
     spectrum of Ψ_*.
     """
-    k = draw(st.integers(1, 3))
+    made = Entries(draw, floats)
+    k = made.k()
     return {
+        "d": 2 * k,
         "k": k,
-        "n": k + draw(st.integers(1, 4)),
+        "n": made.n(k + 1),
         "alpha": draw(floats(0.25, 2.0)),
         "alpha beta L^2": draw(floats(1 / 64, 0.4)),
         "spectrum": [1.0, *(draw(floats(0.05, 1.0)) for _ in range(k - 1))],
         "seed": draw(st.integers(0, 99)),
-        "turn": draw(reflections(floats, k)),
-        "Y": draw(matrix(floats, k, k)),
-        "h": draw(matrix(floats, 1, k))[0] if any_head(learner) else [0.0] * k,
+        "turn": made.reflections(k),
+        "Y": made.matrix(k, k, min(2.0, 6 / k)),
+        "h over its bound": made.vector(k, k**-0.5) if any_head(learner) else [0.0] * k,
     }
 
 
@@ -42,7 +44,9 @@ def starts_at_truth(draw: st.DrawFn, learner: Learner) -> Example:
     Verdict.SUPPORTED,
     source=own("the linearisation iterated", about="diversity"),
     each=META_LEARNERS,
-    words=lambda learner: {"head": "any head" if any_head(learner) else "$w_0 = 0$"},
+    words=lambda learner: {
+        "head": r"any head; examples: $\alpha\beta\|B_0w_0\|^2 \le \frac{1}{2}$" if any_head(learner) else "$w_0 = 0$"
+    },
     exercises=("step", "distance"),
     rests_on="local-rate-«name»",
     floats=starts_at_truth,
@@ -64,7 +68,9 @@ def local_ratio(
     beta = example["alpha beta L^2"] / alpha
     M = reflected_identity(example["turn"]) / np.sqrt(alpha)
     Y = 1e-20 * (np.eye(k) + 0.25 * array(example["Y"]))
-    w = alpha * (M.T @ np.array(example["h"]))
+    # With a larger head the span may grow so fast that rounding errors hide all else.
+    h = np.array(example["h over its bound"]) / np.sqrt(2 * alpha * beta)
+    w = alpha * (M.T @ h)
     problem = Problem(2 * k, np.eye(2 * k, k), FixedTasks(heads), np.concatenate([M, Y @ M]), w, n)
     seen = run(learner, problem, alpha, beta, steps, implementation=implementation).dist
     if len(seen) <= steps:  # it diverged on the way: no distance to compare
@@ -78,13 +84,13 @@ def local_ratio(
     # (1 + |h| + |w_*|)², these change N by αβ times as much, and for as many steps as remain an unstable span or head
     # lets them grow, by (1 + αβ·growth) a step. N acts on Y of any orientation, hence the condition of the product,
     # which bounds how far Y y may shrink.
-    size = 1 + float(np.abs(heads).max()) + float(np.abs(example["h"]).max())
+    size = 1 + float(np.abs(heads).max()) + float(np.abs(h).max())
     growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
     amplified = max(1.0, growth) ** steps * (1 + alpha**3 * beta * size**4)
     shrink = float(np.linalg.norm(Y, 2) / predicted[-1])
     tolerance = 16 * implementation.eps * k * n * size**2 * steps**2 * amplified * shrink
     why = "largest relative deviation of dist_t from the prediction"
-    compared = Comparison(float(np.abs(seen / predicted - 1).max()), 0, tolerance, why, seen, predicted)
+    compared = Comparison(float(np.abs(seen / predicted - 1).max()), 0, tolerance, why, seen, predicted, size=1.0)
     return replace(compared, objects=run_objects(problem, alpha, beta, heads))
 
 

@@ -16,7 +16,7 @@ from metarep.sim.shares import Z_95
 from metarep.theory.claims.comparing import farthest, same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.samples import claim
-from metarep.theory.claims.strategies import array, floats, matrix, vector
+from metarep.theory.claims.strategies import Entries, array, floats
 from metarep.theory.dynamics.floor import Floor, mean_rest, predicted_floor, rough_floor, stationary_start
 from metarep.theory.dynamics.moments import mean_gradients
 
@@ -29,15 +29,17 @@ FO_ANIL = LEARNERS["fo-anil"]
 @st.composite
 def differing_tasks(draw: st.DrawFn) -> Example:
     """Fixed tasks whose covariance has full rank, by construction: ±spread along every direction, and a mean."""
-    k = draw(st.integers(1, 4))
+    made = Entries(draw, floats)
+    k = made.k()
     return {
         "k": k,
+        "n": 2 * k,
         "m_in": draw(st.integers(1, 100)),
         "alpha": draw(floats(0.05, 1.0)),
         "sigma": draw(floats(0.0, 2.0)),
         "spread": [draw(floats(0.3, 2.0)) for _ in range(k)],
-        "mean": draw(vector(floats, k, 1.0)),
-        "shear": draw(matrix(floats, k, k, 0.3)),
+        "mean": made.vector(k, 1.0),
+        "shear": made.matrix(k, k, 0.3),
     }
 
 
@@ -73,7 +75,8 @@ def mean_rest_fo_anil(
     scale = len(P) ** 2 * size**3 * condition * (1 + np.sqrt(alpha)) * (1 + 1 / np.sqrt(alpha))
     why = "largest entry of the mean gradients at the rest"
     rest = {"k": len(P), "m_in": m_in, "alpha": alpha, "sigma": sigma, "heads": heads, "P": P, "w": w}
-    return same(tuple(moved), tuple(0 * part for part in moved), scale, implementation.eps, why, objects=rest)
+    zero = tuple(0 * part for part in moved)
+    return same(tuple(moved), zero, scale, implementation.eps, why, objects=rest, size=size)
 
 
 # --- the floor
