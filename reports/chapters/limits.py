@@ -3,6 +3,7 @@
 from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_links
 from metarep.reports.chapters.claims.seals import sealed_sentence
+from metarep.reports.chapters.claims.sizes import sizes_sentence
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figures import summary
 from metarep.reports.page import blocks as b
@@ -38,11 +39,13 @@ def _tried(results: Results) -> str:
         for item in claim.evidence:
             if item.kind in counts:
                 counts[item.kind] += item.examples
-    trials = max((r.trials for r in summary(results.parts[KEY])), default=0)
+    trials = sorted({r.trials for r in summary(results.parts[KEY])})
+    sizes = sizes_sentence(results.claims)
     return (
         f"**What is not proved was tried.** Profile {results.profile.name}, seed {results.seed}: "
         f"{counts['floats']} examples in floats and {counts['exact']} in fractions for {len(results.claims)} claims, "
-        f"and {trials} trials a curve in Figure 1. What is rarer than that may have gone unseen."
+        f"{' to '.join(map(str, trials[:: max(1, len(trials) - 1)]))} trials a curve in Figure 1. What is rarer may "
+        "have gone unseen" + (f". Sizes are {sizes}." if sizes else ".")
     )
 
 

@@ -115,4 +115,4 @@ def rule(example: Example, implementation: Implementation, name: str, *, rule_ex
     """
     sizes = (example[size] for size in ("k", "d") if size in example)
     worst = rule_excess(name, np.random.default_rng(example["seed"]), DRAWS, *sizes)
-    return Comparison(worst, 0.0, ROUNDING, "largest violation of the conclusion, relative to its bound", 1.0)
+    return Comparison(worst, 0.0, ROUNDING, "largest violation of the conclusion, relative to its bound", size=1.0)
