@@ -2,23 +2,32 @@
 
 import json
 import resource
+from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 
+from metarep.reports.chapters.chapter import ReportProfile, Results, Run
+from metarep.reports.chapters.claims.seals import EXPORTED, KEPT, SealRecord, exported, kept_seals, seals_of
 from metarep.reports.cli.app import run
+from metarep.reports.page.output import InputError
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, Rule, identity
 from metarep.theory.certificates import seals
-from metarep.theory.certificates.coq import equation
+from metarep.theory.certificates.bounds import bounds_text
+from metarep.theory.certificates.coq import HEADER
 from metarep.theory.certificates.degrees import by_degree
+from metarep.theory.certificates.derivations import Questions
+from metarep.theory.certificates.export import equation, export, export_identities
 from metarep.theory.certificates.terms import CannotExportError, Graph
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.dynamics.derive import task_gradients
+from metarep.theory.inequalities.theorems import theorem_fo_anil_proof
 
-LEAST_CHECKED = 70
+LEAST_CHECKED = 100
 LONGEST = 300
 """Seconds for all claims on two processors that do nothing else."""
 
@@ -51,32 +60,153 @@ def test_a_rule_about_what_is_substituted_afterwards_is_refused():
 
 
 def test_a_derivative_is_written_with_the_identity_that_says_so():
-    certificate = seals.export(get_claim("update-maml"))
+    certificate = export(get_claim("update-maml"))
     assert certificate.identities == ("derivative: B", "∇_B", "derivative: w", "∇_w")
     assert "eps * eps = 0" in certificate.text
 
 
 def test_facts_and_what_is_the_same_on_both_sides_are_left_out():
-    certificate = seals.export_identities("x", [("nothing", a.B, a.B), ("a sum", a.B + a.B, a.B * 2)], ["a fact"])
+    certificate = export_identities("x", [("nothing", a.B, a.B), ("a sum", a.B + a.B, a.B * 2)], ["a fact"])
     assert certificate.identities == ("a sum",)
     assert len(certificate.left_out) == 2
 
 
 def test_a_claim_without_a_proof_in_words_says_why():
-    assert "no proof" in seals.export(get_claim("envelope-anil")).why
-    assert "by hand" in seals.export(get_claim("fo-maml-gaussian-identity")).why
+    assert "no proof" in export(get_claim("envelope-anil")).why
+    assert "by hand" in export(get_claim("fo-maml-gaussian-identity")).why
+
+
+def test_a_derivation_is_exported_by_what_the_core_asked():
+    found = export(get_claim("balanced-step-fo-anil"))
+    assert found.identities
+    assert len(found.bounds) > len(found.identities)
+    assert any("rules are sound" in what for what in found.left_out)
+    # as the core's rule asked it, in the quantities of the statement, with the region's as hypotheses
+    assert "Hypothesis mu_E : mu ^+ 2 = L_ ^+ 2 * r." in found.text
+    assert "Hypothesis share_1 : share <= num 1 / num 1." in found.text
+    assert "B_next_E : B_next = (B + (- (beta *: grad_B)))" in found.text
+    assert "compare nothing" in export(get_claim("baseline-lower-bound")).why
+
+
+def test_claims_of_one_derivation_have_one_text():
+    texts = {export(get_claim(claim)).text for claim in ("theorem-fo-anil", "balance-stays-fo-anil")}
+    assert len(texts) == 1
 
 
 def test_without_coq_the_files_are_written_and_the_seal_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(seals, "coq_version", lambda: "")
-    found = list(seals.certify([get_claim("update-fo-anil")], tmp_path))
+    found = seals.certify([get_claim("update-fo-anil")], tmp_path)
     assert [seal.status for seal in found] == ["no coqc"]
-    assert {path.name for path in tmp_path.iterdir()} == {"WordCalculus.v", "update_fo_anil.v"}
+    written = {"WordCalculus.v", "PolynomialBounds.v", "update_fo_anil.v", "update_fo_anil.seal.json"}
+    assert {path.name for path in tmp_path.iterdir()} == written
+    assert seals.read_seal(tmp_path, "update-fo-anil") == found[0]
+
+
+@pytest.fixture
+def compilations(monkeypatch):
+    """A Coq that takes everything; what it was asked to compile."""
+    asked = []
+
+    def compiled(path):
+        asked.append(path.name)
+        path.with_suffix(".vo").touch()
+        return "", 1.0
+
+    monkeypatch.setattr(seals, "coq_version", lambda: "1.0")
+    monkeypatch.setattr(seals, "compiled", compiled)
+    return asked
+
+
+CERTIFIED = ("update-fo-anil", "theorem-fo-anil-centred", "head-diversity-lower", "head-diversity-upper")
+
+
+def certified(folder, claims=CERTIFIED):
+    return seals.certify([get_claim(claim) for claim in claims], folder)
+
+
+def test_what_is_sealed_is_not_compiled_again(tmp_path, compilations, monkeypatch):
+    first = certified(tmp_path)
+    assert len(compilations) == len(set(compilations)) == 5  # two libraries; claims with one proof have one file
+    assert [seal.claim for seal in first] == list(CERTIFIED)
+    compilations.clear()
+    assert certified(tmp_path) == first
+    assert not compilations
+    (tmp_path / "update_fo_anil.v").write_text("something else")
+    (tmp_path / "theorem_fo_anil_centred.seal.json").write_text("{")
+    assert certified(tmp_path) == first
+    assert sorted(compilations) == ["theorem_fo_anil_centred.v", "update_fo_anil.v"]
+    compilations.clear()
+    monkeypatch.setattr(seals, "coq_version", lambda: "2.0")
+    assert {seal.version for seal in certified(tmp_path)} == {"2.0"}
+    assert len(compilations) == 5
+
+
+def test_a_run_that_is_broken_off_keeps_what_is_done(tmp_path, compilations):
+    def stop(done, total):
+        if done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        seals.certify([get_claim(claim) for claim in CERTIFIED], tmp_path, jobs=1, told=stop)
+    kept = [claim for claim in CERTIFIED if seals.read_seal(tmp_path, claim)]
+    assert kept
+    compilations.clear()
+    certified(tmp_path, kept)
+    assert not compilations
+
+
+def test_what_does_not_compile_is_tried_again(tmp_path, compilations, monkeypatch):
+    def refusing(path):
+        compilations.append(path.name)
+        return ("no", 1.0) if path.name == "update_fo_anil.v" else ("", 1.0)
+
+    monkeypatch.setattr(seals, "compiled", refusing)
+    assert run(["certify", "update-fo-anil", "--out", str(tmp_path)]) == 1
+    compilations.clear()
+    assert certified(tmp_path, ["update-fo-anil"])[0].status == "failed"
+    assert "update_fo_anil.v" in compilations
 
 
 def test_an_unknown_claim_is_bad_input(tmp_path, capsys):
     assert run(["certify", "nonsense", "--out", str(tmp_path)]) == 2
     assert "nonsense" in capsys.readouterr().err
+    assert run(["certify", "--jobs", "0", "--out", str(tmp_path)]) == 2
+    assert "jobs is 0" in capsys.readouterr().err
+
+
+# --- in a report ------------------------------------------------------------------------------------------------------
+
+
+def reported(kept, ids=(*CERTIFIED, "task-average")) -> dict[str, SealRecord]:
+    profile, moment = ReportProfile("tiny", 1.0, {}), Run("2000-01-01T00:00:00+00:00", 0.0, {})
+    results = Results(profile, 0, {EXPORTED: exported(ids), KEPT: kept}, {}, moment)
+    return {seal.claim: seal for seal in seals_of(results)}
+
+
+def test_a_report_takes_a_seal_of_the_same_text_only(tmp_path, compilations):
+    certified(tmp_path)
+    kept = kept_seals(tmp_path, CERTIFIED)
+    kept["theorem-fo-anil-centred"] = replace(kept["theorem-fo-anil-centred"], digest="another")
+    kept["head-diversity-lower"] = replace(kept["head-diversity-lower"], status="failed", why="a reason")
+    del kept["head-diversity-upper"]
+    found = reported(kept)
+    assert {claim: seal.state for claim, seal in found.items()} == {
+        "update-fo-anil": "checked",
+        "theorem-fo-anil-centred": "stale",
+        "head-diversity-lower": "failed",
+        "head-diversity-upper": "not compiled",
+        "task-average": "not exported",
+    }
+    assert [claim for claim, seal in found.items() if seal.coq] == ["update-fo-anil", "head-diversity-lower"]
+    assert all(seal.line for seal in found.values())
+
+
+def test_a_folder_without_seals_is_bad_input(tmp_path, capsys):
+    assert run(["report", "--out", str(tmp_path / "out"), "--seals", str(tmp_path / "nowhere")]) == 2
+    assert "nowhere" in capsys.readouterr().err
+    (tmp_path / "update_fo_anil.seal.json").write_text("[]")
+    with pytest.raises(InputError, match="no seal"):
+        kept_seals(tmp_path, ["update-fo-anil"])
 
 
 # --- with Coq ---------------------------------------------------------------------------------------------------------
@@ -87,21 +217,20 @@ def compiled_by(tmp_path_factory: pytest.TempPathFactory):
     """What Coq says against a list of identities ("" if nothing)."""
     assert seals.coq_version(), "coqc and MathComp's algebra are not installed"
     folder = tmp_path_factory.mktemp("coq")
-    (folder / seals.LIBRARY).write_text(seals.library_text(), encoding="utf-8")
-    assert seals.compiled(folder / seals.LIBRARY)[0] == ""
+    seals.make_libraries(folder, seals.coq_version())
 
-    def compiled(name: str, *identities: tuple[str, Poly, Poly]) -> str:
-        certificate = seals.export_identities(name, identities)
+    def compiled(name: str, *identities: tuple[str, Poly, Poly], text: str = "") -> str:
+        certificate = export_identities(name, identities)
         assert len(certificate.identities) >= len(identities)
         path = folder / seals.file_name(name)
-        path.write_text(certificate.text, encoding="utf-8")
+        path.write_text(text or certificate.text, encoding="utf-8")
         return seals.compiled(path)[0]
 
     return compiled
 
 
 @pytest.mark.coq
-def test_at_least_seventy_proved_claims_compile(tmp_path, capsys):
+def test_at_least_a_hundred_proved_claims_compile(tmp_path, capsys):
     assert run(["certify", "--out", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["counts"]["checked"] >= LEAST_CHECKED
@@ -125,6 +254,58 @@ def last_identity(claim_id):
 def test_a_wrong_sign_does_not_compile(compiled_by, claim_id):
     what, left, right = last_identity(claim_id)
     assert compiled_by("wrong_" + claim_id, (what, left, -right)) != ""
+
+
+@pytest.fixture(scope="module")
+def questions():
+    """What Theorem 1's proof for FO-ANIL rests on."""
+    return Questions(theorem_fo_anil_proof())
+
+
+@pytest.fixture
+def bounds_compiled(compiled_by, questions):
+    """What Coq says against inequalities on that proof's region, or on another."""
+
+    def compiled(name, *bounds, region=None):
+        region = region or theorem_fo_anil_proof().derivation.region
+        return compiled_by(name, text=f"{HEADER}\n{bounds_text(region, bounds)}")
+
+    return compiled
+
+
+@pytest.mark.coq
+def test_a_wrong_constant_or_sign_in_an_inequality_does_not_compile(bounds_compiled, questions):
+    asked = {what: (lower, upper) for what, lower, upper in questions.bounds}
+    for number, (what, factor) in enumerate(
+        {
+            "line 13, inverse: hg ≥ 1": Fraction(500, 533),  # 1 for the bound 533/500 of ‖G⁻¹‖
+            "line 67, induction: 'Delta' after the step": Fraction(9, 10),
+            "line 67, induction: 'w' after the step": Fraction(9, 10),
+        }.items()
+    ):
+        lower, upper = asked[what]
+        assert bounds_compiled(f"right_{number}", (what, lower, upper)) == ""
+        assert bounds_compiled(f"wrong_constant_{number}", (what, lower, upper * factor)) != "", what
+        assert bounds_compiled(f"wrong_sign_{number}", (what, -lower, -upper)) != "", what
+
+
+@pytest.mark.coq
+def test_an_inequality_without_a_hypothesis_does_not_compile(bounds_compiled, questions):
+    region = theorem_fo_anil_proof().derivation.region
+    needs_all = [asked for asked in questions.bounds if "'Delta' after the step" in asked[0]]
+    assert bounds_compiled("with_all", *needs_all) == ""
+    further = replace(region, ranges=tuple((name, "1" if name == "a" else upper) for name, upper in region.ranges))
+    assert bounds_compiled("a_up_to_1", *needs_all, region=further) != ""
+    assert bounds_compiled("no_relation", *needs_all, region=replace(region, relations=())) != ""
+    larger = {name: "3*a/(g*E*k0)" if name == "L**2" else value for name, value in region.symbols}
+    assert bounds_compiled("L_larger", *needs_all, region=replace(region, symbols=tuple(larger.items()))) != ""
+
+
+@pytest.mark.coq
+def test_a_derivation_with_a_wrong_definition_does_not_compile(compiled_by, questions):
+    what, left, right = questions.identities[-1]
+    assert compiled_by("as_defined", (what, left, right)) == ""
+    assert compiled_by("wrong_derivation", (what, left, right + right)) != ""
 
 
 @pytest.mark.coq

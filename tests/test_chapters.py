@@ -68,7 +68,7 @@ def check_section(section: blocks.Section | None) -> str:
 
 def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> ClaimRecord:
     evidence = EvidenceRecord(
-        "measurement", Verdict.MEASURED, 1, None, None, None, "seen", None, estimate, 0.01, (), details
+        "measurement", Verdict.MEASURED, 1, None, None, None, None, "seen", None, estimate, 0.01, (), details
     )
     fixed = (False, "", "measurement", (), (), "", Verdict.MEASURED, Verdict.MEASURED, True)
     return ClaimRecord(claim_id, "", "", "", *fixed, (evidence,), "")
@@ -99,11 +99,15 @@ def test_the_boundaries_chapter():
         "steps": 300,
         "survived": 0.03,
         "broken": None,
+        "long_steps": 1500,
+        "broken_in_long_runs": 0.02,
+        "side": "fixed",
+        "sides": {"fixed": {"survived": 0.03, "broken": None}, "changing": {"survived": 0.04, "broken": 0.05}},
     }
     claims = [measurement(f"constant-region-{name}", region) for name in META_LEARNERS]
     shares = {"fresh": {"count": 8, "trials": 300}, "fixed": {"count": 40, "trials": 40}}
     claims += [
-        measurement("constant-c-maml", {"flow_c": 1.26}),
+        measurement("constant-c-maml", {"flow_c": 1.26, "in_time": 1.25, "steps": 600}),
         measurement("maml-ends-blind", {**shares, "fixed_balanced": {"count": 7, "trials": 40}}),
         measurement(
             "fo-maml-far-divergence",

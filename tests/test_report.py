@@ -200,10 +200,18 @@ def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, m
     assert listed["update-anil"] == "NOT_RUN"
     assert run(["verify", "right-factor-fo-anil", "--replay", "out/report.json"]) == 0
     assert "holds" in capsys.readouterr().out
-    # A stored instance that is not one any more is bad input.
+    # What is shown can be checked again by itself, too.
     content = json.loads((tmp_path / "out" / "report.json").read_text())
+    example = content["claims"][1]["evidence"][1]["instance"]
+    assert run(["verify", "right-factor-fo-anil", "--replay", json.dumps(example["drawn"]), "--json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert again["example"] == example
+    assert run(["verify", "right-factor-fo-anil", "--replay", "{"]) == 2
+    assert "is not JSON" in capsys.readouterr().err
+    # A stored instance that is not one any more is bad input.
     for item in content["claims"][1]["evidence"]:
-        item["instance"] = {"alpha": 1}
+        if item["instance"]:
+            item["instance"]["drawn"] = {"alpha": 1}
     (tmp_path / "bad.json").write_text(json.dumps(content))
     assert run(["verify", "right-factor-fo-anil", "--replay", "bad.json"]) == 2
     assert capsys.readouterr().err.startswith("metarep: ")

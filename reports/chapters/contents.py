@@ -1,8 +1,8 @@
 """The report's chapters in reading order: a chapter is added by a module with a ``CHAPTER``, and a line here."""
 
-from metarep.reports.chapters import changes, mutants, notation, paper, reproduction, update_maps
+from metarep.reports.chapters import changes, limits, mutants, notation, paper, reproduction, update_maps
 from metarep.reports.chapters.boundaries import chapter as boundaries
-from metarep.reports.chapters.claims import graph, one_by_one, verdicts
+from metarep.reports.chapters.claims import graph, one_by_one, seals, verdicts
 from metarep.reports.chapters.experiments import figure_1
 from metarep.reports.chapters.experiments import section as experiments
 from metarep.reports.chapters.learners import section as learners
@@ -11,6 +11,7 @@ from metarep.reports.chapters.samples import section as samples
 from metarep.reports.chapters.theorem import chapter as theorem
 
 CHAPTERS = (
+    limits.CHAPTER,
     changes.CHAPTER,
     paper.CHAPTER,
     theorem.CHAPTER,
@@ -18,6 +19,7 @@ CHAPTERS = (
     notation.CHAPTER,
     figure_1.CHAPTER,
     verdicts.CHAPTER,
+    seals.CHAPTER,
     rates.CHAPTER,
     boundaries.CHAPTER,
     experiments.CHAPTER,

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder
-from metarep.reports.page.output import as_json, checking_input, make_folder, write_file
+from metarep.reports.cli.options import Json, OutFolder, option
+from metarep.reports.page.output import as_json, check_whole, checking_input, make_folder, progress_bar, write_file
 
 
 def certify(
@@ -20,11 +20,13 @@ def certify(
             metavar="[CLAIM]...", help="Claims' ids; all that have a proof unless given.", show_default=False
         ),
     ] = None,
+    jobs: Annotated[int | None, option("Compilations at a time; as many as there are processors unless given.")] = None,
     json: Json = False,
 ) -> None:
     """Write PROVED claims as Coq files, and compile them where coqc is installed. Exit code 1 if one does not compile.
 
-    Each identity is about matrices of any dimensions over any commutative ring; README says what a seal means.
+    What the folder's seals already say of the same texts and the same Coq is not done again. 'metarep report' shows the
+    seals; README says what one means.
     """
     from metarep.theory.certificates.seals import certify as run
     from metarep.theory.claims import catalogue, get_claim
@@ -33,14 +35,17 @@ def certify(
     every = catalogue()
     with checking_input():
         named = [get_claim(claim) for claim in claims or ()]
+    if jobs is not None:
+        check_whole("jobs", jobs, 1)
     wanted = named or [claim for claim in every if claim.proof is not None and claim.expected is Verdict.PROVED]
     make_folder(Path(out))
     started = time.perf_counter()
-    seals = []
-    for seal in run(wanted, Path(out), write_file):
-        seals.append(seal)
-        if not json:
-            typer.echo(f"{seal.claim}: {seal.line()}")
+    try:
+        with progress_bar("certify") as told:
+            seals = run(wanted, Path(out), write_file, jobs, told)
+    except RuntimeError as error:  # this Coq, or its MathComp, is none that the libraries are written for
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
     seconds = time.perf_counter() - started
     counts = Counter(seal.status for seal in seals)
     if json:
@@ -49,6 +54,8 @@ def certify(
             as_json({"coq": version, "seconds": seconds, "counts": counts, "claims": [asdict(s) for s in seals]})
         )
     else:
+        for seal in seals:
+            typer.echo(f"{seal.claim}: {seal.line()}")
         said = ", ".join(f"{count} {status}" for status, count in counts.items())
         typer.echo(f"{len(seals)} claims in {seconds:.0f} s: {said}. The files are in {out}.")
     if counts["failed"]:

@@ -9,6 +9,9 @@ from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
 from metarep.reports.cli.own_claims import own_claims, own_records
 from metarep.reports.page.output import as_json, make_folder, print_table, progress_bar
 
+CERTIFICATES = "certificates"
+"""The folder of seals, in the report's own, where none is named."""
+
 
 def bench(
     samples: Annotated[bool, typer.Option(help="Compare the ways to simulate finite samples as well.")] = True,
@@ -48,6 +51,9 @@ def report(
     seed: Seed = 0,
     claims: OwnClaims = None,
     against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
+    seals: Annotated[
+        Path | None, option("What 'metarep certify --out' wrote; the folder 'certificates' in OUT if it is there.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
@@ -57,12 +63,16 @@ def report(
     own = own_claims(claims)
     from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
     from metarep.reports.chapters.claims.records import unexpected
+    from metarep.reports.chapters.claims.seals import KEPT, kept_seals
     from metarep.reports.chapters.claims.verdicts import verdict_counts
     from metarep.reports.report.document import write_report
     from metarep.reports.report.gather import PROFILES, gather
     from metarep.reports.report.stored import comparable, stored_report
+    from metarep.theory.claims import catalogue
 
     old = None if against is None else stored_report(against)  # before anything is overwritten
+    folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
+    kept = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
     make_folder(out / "figures")
 
     with progress_bar("report") as told:
@@ -72,6 +82,7 @@ def report(
         results = gather(size, seed, told)
     if claims is not None:
         results = results.having({("claim", record.id): record for record in records}, own_claims=str(claims))
+    results = results.having(kept)
     if old is not None:
         results = results.having({CHANGES: changes(old, comparable(results))})
     written = write_report(results, out)

@@ -6,6 +6,7 @@ from metarep.reports.chapters.boundaries.chapter import boundaries_of
 from metarep.reports.chapters.chapter import Results
 from metarep.reports.chapters.claims.counts import blind_sentence
 from metarep.reports.chapters.claims.records import unexpected
+from metarep.reports.chapters.claims.seals import sealed_sentence
 from metarep.reports.chapters.claims.verdicts import verdict_counts
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, summary
@@ -107,6 +108,7 @@ def _answer(results: Results) -> b.Items:
             if not news
             else f"{len(news)} of {total} {'is' if len(news) == 1 else 'are'} not as expected."
         )
+        + (f" {sealed} ([seals](#seals))." if (sealed := sealed_sentence(results)) else "")
     )
     return b.Items(tuple(lines))
 

@@ -15,7 +15,7 @@ from metarep.reports.chapters.chapter import Count
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.theory.claims.record import Verdict
 
-FORMAT = 1
+FORMAT = 2
 """The number of report.json's format; another one whenever a field is added, dropped or changes its meaning."""
 VARYING = ("run",)
 """The fields in which reports of equal seeds, profiles and versions may differ."""
@@ -104,8 +104,8 @@ def report_schema() -> Schema:
         **found,
         "title": "A report of metarep",
         "description": "Written by 'metarep report'. A field that is null or empty was not run. Reports of equal "
-        f"seeds, profiles and versions differ in {', '.join(VARYING)} alone. No number is NaN or infinite: such a "
-        "value is null.",
+        f"seeds, profiles, versions and kept seals differ in {', '.join(VARYING)} alone. No number is NaN or infinite: "
+        "such a value is null.",
         "properties": {**named, **found["properties"]},
         "required": [*named, *found["required"]],
     }

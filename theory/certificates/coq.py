@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from metarep.theory.calculus.alphabet import DIMENSIONS
-from metarep.theory.calculus.words import SCALARS, Letter, Poly, Rule, find_letter
-from metarep.theory.certificates.terms import CannotExportError, Derivative, Graph, Node
+from metarep.theory.calculus.words import Letter, Rule, find_letter
+from metarep.theory.certificates.terms import CannotExportError, Graph, Node
 
 HEADER = """From Coq Require Import ZArith.
 From mathcomp Require Import all_ssreflect all_algebra.
@@ -69,8 +69,15 @@ class Theorem:
     defined: dict[Node, str] = field(default_factory=dict)
     dimensions: dict[str, int] = field(default_factory=lambda: {"1": 0})
     half: bool = False
+    rules: list[tuple[tuple[str, ...], Node]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.rules = [self._rewriting(rule) for rule in self.graph.rules]
+        self.rules += [(word, self.graph.words(result, {})) for word, result in self.graph.rewritings]
+        for word, _ in self.rules:
+            for name in word:
+                found = find_letter(name.rstrip("'"))
+                self._letter(found.name, found.rows, found.cols)
         used = self._used()
         for node in used:
             op, args, rows, cols = self.graph.nodes[node]
@@ -81,18 +88,11 @@ class Theorem:
             elif op == "pow":
                 self._scalar(args[0])
             self.half |= op == "half"
-        for rule in self.graph.rules:
-            for name in filter(None, (rule.left, rule.right, rule.result)):
-                found = find_letter(name.rstrip("'"))
-                self._letter(found.name, found.rows, found.cols)
-            for name, power in zip(SCALARS, rule.powers, strict=True):
-                if power:
-                    self._scalar(name if power > 0 else f"{name}^-1")
         self._define(used)
 
     def _used(self) -> list[Node]:
         seen: set[Node] = set()
-        stack = [self.left, self.right]
+        stack = [self.left, self.right, *(result for _, result in self.rules)]
         while stack:
             node = stack.pop()
             if node not in seen:
@@ -141,12 +141,12 @@ class Theorem:
 
     # --- writing
 
-    def ast(self, node: Node, whole: bool = False) -> str:
-        """The term as data (``whole``: its definition, not its name)."""
+    def ast(self, node: Node, whole: bool = False, plain: bool = False) -> str:
+        """The term as data (``whole``: its definition, not its name; ``plain``: no definitions' names in it)."""
         op, args = self.graph.nodes[node][:2]
-        if node in self.defined and not whole:
+        if node in self.defined and not (whole or plain):
             return f"Var {self.letters[self.defined[node]]}"
-        inner = [f"({self.ast(below)})" for below in self._below(node)]
+        inner = [f"({self.ast(below, plain=plain)})" for below in self._below(node)]
         match op:
             case "var":
                 return f"Var {self.letters[args[0]]}"
@@ -164,12 +164,12 @@ class Theorem:
                 return f"Nat {args[0]} {inner[0]}"
         return " ".join(({"add": "Add", "opp": "Opp", "tr": "Trn", "sca": "Sca", "half": "Hlf"}[op], *inner))
 
-    def math(self, node: Node, whole: bool = False) -> str:
+    def math(self, node: Node, whole: bool = False, plain: bool = False) -> str:
         """The term in MathComp's notation; its value by ``ev`` up to computation."""
         op, args, _, _ = self.graph.nodes[node]
-        if node in self.defined and not whole:
+        if node in self.defined and not (whole or plain):
             return self.defined[node]
-        inner = [self.math(below) for below in self._below(node)]
+        inner = [self.math(below, plain=plain) for below in self._below(node)]
         if len(self.defined) > MOST_WITH_NOTATION and op in EXPLICIT:
             return self._explicit(node, inner)
         match op:
@@ -230,26 +230,30 @@ class Theorem:
         number, flipped = self.letters[found.name], name.endswith("'") and not found.symmetry
         return f"{2 * number + flipped}", identifier(found.name) + ("^T" if flipped else "")
 
-    def _rule(self, rule: Rule) -> tuple[str, str]:
-        """(as data, as hypothesis)."""
-        left, right = (find_letter(name.rstrip("'")) for name in (rule.left, rule.right))
-        start = left.cols if rule.left.endswith("'") else left.rows
-        stop = right.rows if rule.right.endswith("'") else right.cols
-        (code, shown), (next_code, next_shown) = self._code(rule.left), self._code(rule.right)
+    def _rewriting(self, rule: Rule) -> tuple[tuple[str, ...], Node]:
+        """The product of a rule, and its result as a term."""
+        word = (rule.left, rule.right)
         if rule.result is None:
-            data, result = "Nul", f"mzero R {start} {stop}"
-        elif not rule.result:
-            data, result = "One", f"mone R {start}"
+            return word, self.graph.node("zero", (), _ends(rule.left)[0], _ends(rule.right)[1])
+        if rule.result:
+            found = self.graph.letter(rule.result.rstrip("'"))
+            result = self.graph.transposed(found) if rule.result.endswith("'") else found
         else:
-            number, result = self._code(rule.result)
-            data = f"Var {int(number) // 2}" if not int(number) % 2 else f"Trn (Var {int(number) // 2})"
-        for name, power in zip(SCALARS, rule.powers, strict=True):
-            if power and rule.result is not None:
-                scalar = name if power > 0 else f"{name}^-1"
-                data = f"Pow {self.scalars[scalar]} {abs(power)} ({data})"
-                result = f"{identifier(scalar)}{f' ^+ {abs(power)}' if abs(power) > 1 else ''} *: {result}"
-        dims = f"{self._dimension(start)}%N, {self._dimension(stop)}%N"
-        return f"({dims}, [:: {code}%positive; {next_code}%positive], {data})", f"{shown} *m {next_shown} = {result}"
+            result = self.graph.one(_ends(rule.left)[0])
+        return word, self.graph.times(result, 1, rule.powers)
+
+    def _rule(self, word: tuple[str, ...], result: Node) -> tuple[str, str]:
+        """(as data, as hypothesis)."""
+        codes, shown = zip(*map(self._code, word), strict=True)
+        dims = ", ".join(f"{self._dimension(size)}%N" for size in self.graph.shape(result))
+        pattern = "; ".join(f"{code}%positive" for code in codes)
+        product = shown[-1]
+        for letter in reversed(shown[:-1]):
+            product = f"{letter} *m {product if ' ' not in product else f'({product})'}"
+        return (
+            f"({dims}, [:: {pattern}], {self.ast(result, plain=True)})",
+            f"{product} = {self.math(result, plain=True)}",
+        )
 
     def _table(self, name: str, side: int) -> str:
         cases = " ".join(f"| {n}%positive => {self.dimensions[self.shapes[x][side]]}" for x, n in self.letters.items())
@@ -260,7 +264,7 @@ class Theorem:
         label, letters = self.label, self.letters
         inverse = [name for name in self.scalars if name.endswith("^-1")]
         symmetric = self._symmetric()
-        rules = [self._rule(rule) for rule in self.graph.rules]
+        rules = [self._rule(*rule) for rule in self.rules]
         rows, cols = self.graph.shape(self.left)
         a, b = self.dimensions[rows], self.dimensions[cols]
         syms = "; ".join(f"({letters[name]}%positive, {str(skew).lower()})" for name, skew in symmetric)
@@ -329,68 +333,23 @@ class Theorem:
         flipped = [f"(etrans (mulrC _ _) inverse_{i})" for i in range(len(inverse))]
         out.append(
             f"exact (@check_sound {settings} R dims L sc {'half' if self.half else '0'}\n  "
-            f"{_all(f'symmetric_{i}' for i in range(len(symmetric)))} {_all([*pairs, *flipped])} "
-            f"{_all(f'nil_{n}' for n in self.nilpotent if n in self.scalars)} {'half_E' if self.half else 'I'}\n  "
-            f"{data}\n  {_all(f'rule_{i}' for i in range(len(rules)))}\n  "
-            f"{_all(f'{name}_E' for name, _ in definitions)} check_{label}).\nQed.\n"
+            f"{all_of(f'symmetric_{i}' for i in range(len(symmetric)))} {all_of([*pairs, *flipped])} "
+            f"{all_of(f'nil_{n}' for n in self.nilpotent if n in self.scalars)} {'half_E' if self.half else 'I'}\n  "
+            f"{data}\n  {all_of(f'rule_{i}' for i in range(len(rules)))}\n  "
+            f"{all_of(f'{name}_E' for name, _ in definitions)} check_{label}).\nQed.\n"
         )
         return "".join(out)
 
 
-def _all(names: Iterable[str]) -> str:
+def _ends(name: str) -> tuple[str, str]:
+    """(rows, columns) of a letter, transposed with a '."""
+    found = find_letter(name.rstrip("'"))
+    return (found.cols, found.rows) if name.endswith("'") else (found.rows, found.cols)
+
+
+def all_of(names: Iterable[str]) -> str:
+    """The proof of all of several statements."""
     proof = "I"
     for name in reversed(list(names)):
         proof = f"(conj {name} {proof})"
     return proof
-
-
-# --- from polynomials
-
-
-def equation(label: str, what: str, left: Poly, right: Poly) -> tuple[Theorem, list[Derivative]]:
-    """The theorem that two polynomials are equal, and the derivatives that it uses the words of.
-
-    Raises:
-        CannotExportError: some part has no form.
-    """
-    graph = Graph()
-    sides = graph.follow(left), graph.follow(right)
-    return Theorem(label, _plain(what), graph, *sides), graph.derivatives
-
-
-def derivative(label: str, found: Derivative) -> tuple[Theorem, list[Derivative]]:
-    """The theorem that ``found.result`` is the derivative of ``found.source``, in a ring with an ε of square zero.
-
-    A gradient: F(X + ε x yᵀ) = F(X) + ε xᵀ∇y for all columns x, y (entry by entry: x and y unit vectors). Along
-    directions: F(X + ε δX, ...) = F(X, ...) + ε (the derivative).
-
-    Raises:
-        CannotExportError: some part has no form.
-    """
-    graph = Graph()
-
-    def small(node: Node) -> Node:
-        return graph.node("pow", ("eps", 1, node), *graph.shape(node))
-
-    if found.name:
-        letter = find_letter(found.name)
-        x = graph.node("var", ("x_dir",), letter.rows, "1")
-        direction, change = x, graph.mul(graph.transposed(x), graph.words(found.result, {}))
-        if letter.cols != "1":
-            y = graph.node("var", ("y_dir",), letter.cols, "1")
-            direction, change = graph.mul(x, graph.transposed(y)), graph.mul(change, y)
-        moved = {found.name: graph.add(graph.letter(found.name), small(direction))}
-        what = (
-            f"the gradient by {found.name}: F(X + eps x y^T) = F(X) + eps x^T (gradient) y for every x, y, if eps^2 = 0"
-        )
-    else:
-        moved = {x: graph.add(graph.letter(x), small(graph.letter(dx))) for x, dx in found.directions}
-        change = graph.words(found.result, {})
-        what = "the derivative along directions: F(X + eps dX) = F(X) + eps (derivative), if eps^2 = 0"
-    left = graph.follow(found.source, moved)
-    right = graph.add(graph.follow(found.source), small(change))
-    return Theorem(label, what, graph, left, right, nilpotent=("eps",)), graph.derivatives
-
-
-def _plain(what: str) -> str:
-    return what.replace("(*", "( *").replace("*)", "* )").replace('"', "'")

@@ -1,125 +1,121 @@
-"""Claims certified: a PROVED claim's identities as a Coq file, compiled, and what came of it said as a seal."""
+"""Claims certified: each PROVED claim's file compiled by Coq, and what came of it said, and kept, as a seal."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib.resources import files
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from metarep.theory.calculus.words import Poly
-from metarep.theory.certificates.coq import HEADER, derivative, equation
-from metarep.theory.certificates.degrees import instead_of_facts
-from metarep.theory.certificates.terms import CannotExportError, Derivative
+from metarep.theory.certificates.export import LIBRARIES, Certificate, export, library_text
 from metarep.theory.claims.record import Claim
-from metarep.theory.inequalities.core import Checked
 
-LIBRARY = "WordCalculus.v"
 LONGEST = 600
 """Seconds that one file may take to compile."""
+SEAL = ".seal.json"
+"""What the name of a claim's seal ends in, beside its Coq file."""
 
 Status = Literal["checked", "failed", "not exported", "no coqc"]
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """A claim as Coq: the file's text, the identities in it, and what of the proof is not in it, with the reason."""
-
-    claim: str
-    text: str
-    identities: tuple[str, ...]
-    left_out: tuple[str, ...]
-    why: str = ""
+Write = Callable[[Path, str], object]
 
 
 @dataclass(frozen=True)
 class Seal:
-    """What became of a claim's certificate.
-
-    ``status``: checked by Coq (all identities in the file), failed (it does not compile), not exported, or no coqc
-    (written, not compiled). ``left_out`` is what of the proof Coq has not seen.
-    """
+    """What became of a claim's certificate."""
 
     claim: str
+    """The claim's id."""
     status: Status
+    """Checked by Coq (all that is in the file); failed: it does not compile; not exported; no coqc: written, not
+    compiled.
+    """
     why: str = ""
+    """Why it is not exported, or what Coq says against it."""
     version: str = ""
+    """Of Coq."""
     seconds: float = 0.0
+    """How long it took to compile."""
     identities: tuple[str, ...] = ()
+    """The identities in the file."""
+    bounds: tuple[str, ...] = ()
+    """The polynomial inequalities in the file."""
     left_out: tuple[str, ...] = ()
+    """What of the proof Coq has not seen."""
     file: str = ""
+    """The Coq file; claims with the same proof have one."""
+    digest: str = ""
+    """The hash of all that Coq read."""
 
     def line(self) -> str:
         """The seal in a sentence."""
-        if self.status == "checked":
-            counted = "1 identity" if len(self.identities) == 1 else f"{len(self.identities)} identities"
-            rest = f"; not in it: {len(self.left_out)} of another kind" if self.left_out else ""
-            return f"checked by Coq {self.version}, {counted}, {self.seconds:.1f} s{rest}"
-        said = {"failed": "does not compile", "not exported": "cannot be exported", "no coqc": "coqc is not installed"}
-        return said[self.status] + (f": {self.why}" if self.why else "")
+        rest = f": {self.why}" if self.why else ""
+        match self.status:
+            case "checked":
+                return f"checked by Coq {self.version} in {self.seconds:.1f} s: {self.content()}"
+            case "failed":
+                return f"does not compile with Coq {self.version}{rest}"
+            case "not exported":
+                return f"cannot be exported{rest}"
+        return f"written, and coqc is not installed: {self.content()}"
+
+    def content(self) -> str:
+        """What is in the file, and what is not."""
+        parts = [
+            f"{len(items)} {one if len(items) == 1 else many}"
+            for items, one, many in (
+                (self.identities, "identity", "identities"),
+                (self.bounds, "polynomial inequality", "polynomial inequalities"),
+            )
+            if items
+        ]
+        return " and ".join(parts) + (f"; not in it: {_listed(self.left_out)}" if self.left_out else "")
 
 
-def export(claim: Claim) -> Certificate:
-    """The Coq file of a claim's proof: every comparison that has a form, and the derivatives whose words it uses.
+SHOWN = 2
+"""Things left out that are listed; of more, the others are counted."""
 
-    ``text`` is empty where nothing can be exported; ``why`` says the reason.
+
+def _listed(items: tuple[str, ...]) -> str:
+    more = f"; and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
+    return "; ".join(items[:SHOWN]) + more
+
+
+# --- kept beside the Coq files
+
+
+def file_name(claim_id: str) -> str:
+    """The file of a claim: its id as a Coq module's name."""
+    return claim_id.replace("-", "_") + ".v"
+
+
+def _seal_path(folder: Path, claim_id: str) -> Path:
+    return folder / file_name(claim_id).replace(".v", SEAL)
+
+
+def read_seal(folder: Path, claim_id: str) -> Seal | None:
+    """The seal that ``certify`` kept in a folder for a claim, None if there is none; whether it still holds is for its
+    ``digest`` to say.
+
+    Raises:
+        ValueError: the file is none that ``certify`` wrote.
     """
-    if claim.proof is None:
-        return Certificate(claim.id, "", (), (), "it has no proof in words")
-    proof = claim.proof()
-    if isinstance(proof, Checked):
-        return Certificate(
-            claim.id, "", (), (), "its proof is a derivation of inequalities, which only the core checks"
-        )
-    if not proof.complete:
-        return Certificate(
-            claim.id, "", (), (), "its proof has steps by hand" if proof.holds else "its proof does not hold"
-        )
-    return export_identities(claim.id, [*proof.identities, *instead_of_facts(claim.id)], proof.facts)
-
-
-def export_identities(
-    claim_id: str, identities: Iterable[tuple[str, Poly, Poly]], facts: Iterable[str] = ()
-) -> Certificate:
-    """``export`` of given comparisons (what, left, right); facts are what a proof decided otherwise."""
-    theorems, names, left_out = [], [], [f"decided by looking at the words: {fact}" for fact in facts]
-    waiting: list[Derivative] = []
-    for number, (what, left, right) in enumerate(identities, 1):
-        try:
-            theorem, used = equation(f"identity_{number}", what, left, right)
-            more = _derivatives(used, waiting)
-            if theorem.left == theorem.right:
-                left_out.append(f"{what}: both sides are the same expression")
-                continue
-            new = [derivative(f"derivative_{len(waiting) + i}", found)[0].text() for i, found in enumerate(more, 1)]
-        except CannotExportError as error:
-            left_out.append(f"{what}: {error}")
-            continue
-        if bare := theorem.graph.bare:
-            left_out.append(f"{what}: how expressions of {', '.join(str(len(x)) for x in bare)} words were found")
-        waiting += more
-        theorems += [*new, theorem.text()]
-        names += [*(f"derivative: {found.name or 'along directions'}" for found in more), what]
-    if not theorems:
-        return Certificate(claim_id, "", (), tuple(left_out), left_out[0] if left_out else "nothing is compared")
-    return Certificate(claim_id, "\n".join([HEADER, *theorems]), tuple(names), tuple(left_out))
-
-
-def _derivatives(used: list[Derivative], known: list[Derivative]) -> list[Derivative]:
-    """Those used that are not known yet, and those that saying so uses."""
-    found: list[Derivative] = []
-    stack = list(used)
-    while stack:
-        new = stack.pop()
-        if all(old.result is not new.result for old in (*known, *found)):
-            found.append(new)
-            stack += derivative("d", new)[1]
-    return found
+    path = _seal_path(folder, claim_id)
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        lists = {name: tuple(stored[name]) for name in ("identities", "bounds", "left_out")}
+        seal = Seal(**{**stored, **lists})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no seal: {error}; allowed: what 'metarep certify' wrote") from error
+    if seal.claim != claim_id:
+        raise ValueError(f"{path} is a seal of {seal.claim!r}; allowed: what 'metarep certify' wrote")
+    return seal
 
 
 # --- Coq
@@ -150,52 +146,122 @@ def compiled(file: Path) -> tuple[str, float]:
     return wrong, time.perf_counter() - started
 
 
-def library_text() -> str:
-    """The Coq library that every claim's file requires."""
-    return files("metarep.theory.certificates").joinpath(LIBRARY).read_text(encoding="utf-8")
+def _has(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
-def file_name(claim_id: str) -> str:
-    """The file of a claim: its id as a Coq module's name."""
-    return claim_id.replace("-", "_") + ".v"
+def write_text(path: Path, text: str) -> None:
+    """Write a text."""
+    path.write_text(text, encoding="utf-8")
+
+
+def make_libraries(out: Path, version: str = "", write: Write = write_text) -> None:
+    """Write the Coq libraries into a folder; compile them with Coq of this version ("": do not), unless that is done.
+
+    Raises:
+        RuntimeError: one does not compile.
+    """
+    stands = True  # and so do those that it requires
+    for name in LIBRARIES:
+        path, note, text = out / name, out / f"{name}.version", library_text(name)
+        stands = stands and _has(path, text) and path.with_suffix(".vo").is_file() and _has(note, version)
+        if stands:
+            continue
+        write(path, text)
+        if version:
+            if wrong := compiled(path)[0]:
+                raise RuntimeError(f"{name} does not compile with Coq {version}: {wrong}")
+            write(note, version)
+
+
+# --- all claims
 
 
 def certify(
-    claims: Iterable[Claim], out: Path, write: Callable[[Path, str], object] | None = None, jobs: int | None = None
-) -> Iterator[Seal]:
-    """Write the claims' certificates into ``out``, compile them where Coq is installed, and yield a seal for each.
+    claims: Iterable[Claim],
+    out: Path,
+    write: Write = write_text,
+    jobs: int | None = None,
+    told: Callable[[int, int], object] = lambda done, total: None,
+) -> list[Seal]:
+    """Write the claims' certificates into ``out``, compile them where Coq is installed, and keep a seal for each.
+
+    Where the seal that is there still holds (of the same texts, by the same Coq), nothing is compiled.
 
     Args:
         claims: whose.
         out: an existing folder.
-        write: writes a text to a path; ``Path.write_text`` unless given.
+        write: writes a text to a path.
         jobs: compilations at a time; as many as there are processors unless given.
+        told: progress, (seals done, in all).
 
     Raises:
-        RuntimeError: the library does not compile.
+        RuntimeError: a library does not compile.
     """
-    write = write or (lambda path, text: path.write_text(text, encoding="utf-8"))
-    write(out / LIBRARY, library_text())
     version = coq_version()
-    if version and (wrong := compiled(out / LIBRARY)[0]):
-        raise RuntimeError(f"{LIBRARY} does not compile: {wrong}")
+    make_libraries(out, version, write)
+    certificates = [export(claim) for claim in claims]
+    seals: dict[str, Seal] = {}
+    waiting: dict[Future[Seal], list[Certificate]] = {}
+    pool = ThreadPoolExecutor(jobs or os.cpu_count() or 1)
 
-    def seal(certificate: Certificate, path: Path) -> Seal:
-        wrong, seconds = compiled(path) if version else ("", 0.0)
-        status: Status = "no coqc" if not version else "failed" if wrong else "checked"
-        return Seal(
-            certificate.claim, status, wrong, version, seconds, certificate.identities, certificate.left_out, path.name
-        )
+    def keep(seal: Seal) -> None:
+        seals[seal.claim] = seal
+        write(_seal_path(out, seal.claim), json.dumps(asdict(seal), indent=2, ensure_ascii=False) + "\n")
+        told(len(seals), len(certificates))
 
-    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        waiting = []
-        for claim in claims:
-            certificate = export(claim)
-            if not certificate.text:
-                waiting.append(Seal(claim.id, "not exported", certificate.why, left_out=certificate.left_out))
+    try:
+        for same in _by_text(certificates):
+            first = same[0]
+            if not first.text:
+                keep(Seal(first.claim, "not exported", first.why, left_out=first.left_out))
                 continue
-            path = out / file_name(claim.id)
-            write(path, certificate.text)
-            waiting.append(pool.submit(seal, certificate, path))
-        for item in waiting:
-            yield item if isinstance(item, Seal) else item.result()
+            path = out / file_name(first.claim)
+            old = _holding(out, first, version)
+            if old is not None:
+                for certificate in same:
+                    keep(replace(old, claim=certificate.claim))
+                continue
+            write(path, first.text)
+            waiting[pool.submit(_sealed, first, path, version)] = same
+        for done in as_completed(waiting):
+            for certificate in waiting[done]:
+                keep(replace(done.result(), claim=certificate.claim))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [seals[certificate.claim] for certificate in certificates]
+
+
+def _by_text(certificates: list[Certificate]) -> Iterator[list[Certificate]]:
+    """Those with the same text together, the longest texts first: no processor waits for one of them at the end."""
+    groups: dict[str, list[Certificate]] = {}
+    for certificate in certificates:
+        groups.setdefault(certificate.text or certificate.claim, []).append(certificate)
+    yield from sorted(groups.values(), key=lambda same: -len(same[0].text))
+
+
+def _holding(out: Path, certificate: Certificate, version: str) -> Seal | None:
+    """The kept seal of a certificate, if it is that of its text by this Coq."""
+    try:
+        seal = read_seal(out, certificate.claim)
+    except ValueError:
+        return None  # it is written anew
+    wanted = "checked" if version else "no coqc"
+    holds = seal is not None and (seal.status, seal.version, seal.digest) == (wanted, version, certificate.digest)
+    return seal if holds and _has(out / file_name(certificate.claim), certificate.text) else None
+
+
+def _sealed(certificate: Certificate, path: Path, version: str) -> Seal:
+    wrong, seconds = compiled(path) if version else ("", 0.0)
+    return Seal(
+        certificate.claim,
+        "no coqc" if not version else "failed" if wrong else "checked",
+        wrong,
+        version,
+        seconds,
+        certificate.identities,
+        certificate.bounds,
+        certificate.left_out,
+        path.name,
+        certificate.digest,
+    )

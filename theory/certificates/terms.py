@@ -20,6 +20,8 @@ LARGEST = 1500
 
 Node = int
 Substitution = dict[str, Node]
+Rewriting = tuple[tuple[str, ...], Poly]
+"""A product of letters (' for a transpose) and what it is equal to."""
 RESCALED = "alpha/c"
 """Not a letter: the power of c that comes with every α in an expression, in a ``Substitution``."""
 
@@ -50,12 +52,13 @@ class Derivative:
 @dataclass
 class Graph:
     """Terms, each once: (operation, arguments, rows, columns). What was used on the way is collected besides: rules,
-    derivatives, and polynomials of which only the words are known (``bare``).
+    products that are replaced, derivatives, and polynomials of which only the words are known (``bare``).
     """
 
     nodes: list[tuple[Any, ...]] = field(default_factory=list)
     index: dict[tuple[Any, ...], Node] = field(default_factory=dict)
     rules: list[Rule] = field(default_factory=list)
+    rewritings: list[Rewriting] = field(default_factory=list)
     derivatives: list[Derivative] = field(default_factory=list)
     named: dict[Node, str] = field(default_factory=dict)
     bare: list[Poly] = field(default_factory=list)
@@ -212,6 +215,13 @@ class Graph:
             case ("rewrite", inner, rules):
                 self._use(rules, at)
                 return self.follow(inner, at)
+            case ("assuming", inner, rewritings):
+                self.rewritings += [rewriting for rewriting in rewritings if rewriting not in self.rewritings]
+                return self.follow(inner, at)
+            case ("called", inner, name):
+                node = self.follow(inner, at)
+                self.named.setdefault(node, name)
+                return node
             case ("gradient", source, name):
                 return self._derived(Derivative(source, polynomial, name=name), at, f"grad_{name}")
             case ("polarise", source, directions):

@@ -116,6 +116,7 @@ class Chapter:
         fractions: Function | None = None,
         proof: Function | None = None,
         derivation: Function | None = None,
+        seeded_as: str = "",
         confirm: Function | None = None,
         examples: int = 60,
     ) -> Callable[[Function], Function]:
@@ -140,7 +141,7 @@ class Chapter:
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
             confirm: as in ``Claim``; gets the variant's arguments.
-            examples: as in ``Claim``.
+            seeded_as, examples: as in ``Claim``.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -197,6 +198,7 @@ class Chapter:
                 proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
+                seeded_as=seeded_as,
                 confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
                 remark=remark,

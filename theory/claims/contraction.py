@@ -21,17 +21,15 @@ from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, paper
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
     StepArrays,
     array,
     floats,
     fractions,
-    matrix,
     outer_steps,
     reflected_identity,
-    reflections,
     step_arrays,
-    vector,
 )
 from metarep.theory.claims.structure.factors import IN_THE_INDUCTION
 from metarep.theory.dynamics.structure import (
@@ -51,32 +49,33 @@ FO_ANIL = LEARNERS["fo-anil"]
 ADAPTED = ("anil", "fo-anil")
 """The learners that adapt the head only."""
 
-ANY = "any $d > k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$"
-BALANCED_ANY = "$\\alpha B^\\top B = I$, any $d > k$, $n \\ge 2$, $w$, heads, orthonormal $B_*$"
+ANY = "any $d > k$, $n$, $B$, $w$, heads, orthonormal $B_*$"
+BALANCED_ANY = "$\\alpha B^\\top B = I$, any $d > k$, $n$, $w$, heads, orthonormal $B_*$"
 
 Moment = Callable[[Example], np.ndarray]
 
 
 @st.composite
-def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, largest_d: int = 6) -> Example:
+def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """B = a·(k orthonormal columns), α = 1/a² (so αBᵀB = I, exactly for fractions), any w, heads and frame, d > k.
 
     ``share`` gives αβL_*² where a claim wants it, in (0, 1].
     """
-    k = draw(st.integers(1, 3))
-    d = draw(st.integers(k + 1, largest_d))
-    n = draw(st.integers(2, 5))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k + 1)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "n": n,
-        "a": draw(numbers(1 / 2, 4)),
-        "beta": draw(numbers(1 / 8, 1)),
-        "share": draw(numbers(1 / 8, 1)),
-        "columns": draw(reflections(numbers, d)),
-        "w": draw(vector(numbers, k)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
+        "a": made.number(1 / 2, 4, power=1),
+        "beta": made.number(1 / 8, 1, power=-2),
+        "share": made.number(1 / 8, 1),
+        "columns": made.reflections(d),
+        "w": made.vector(k, power=1),
+        "heads": made.heads(k, n, power=2),
+        "frame": made.reflections(d),
     }
 
 
@@ -114,7 +113,7 @@ def _shrinks(
     before, after = (np.linalg.norm(at.B_perp.T @ B, 2) for B in (at.B, at.stepped(implementation, learner)[0]))
     rounding = float(64 * implementation.eps * step_scale(learner, at) * at.B.shape[0] * np.sqrt(at.B.shape[1]))
     why = f"norm of the perpendicular part after the step against {bound} times before"
-    return Comparison(after, factor * before, rounding, why)
+    return Comparison(after, factor * before, rounding, why, objects=at.objects)
 
 
 # --- one-step bound
@@ -122,7 +121,7 @@ def _shrinks(
 
 bounded = partial(
     proved,
-    given=ANY + ", any $\\alpha \\ne \\beta$",
+    given=ANY + ", any $\\alpha$, $\\beta$",
     floats=partial(outer_steps, least_codimension=1, with_share=True),  # d > k: there is a perpendicular part
 )
 
@@ -180,13 +179,15 @@ def one_step_contraction_rate(
     r"""FO-ANIL with $\beta(\lambda_{\min} + \lambda_{\max})(\Psi) \le 2$: $\|B_{*\perp}^\top B^+\| \le
     (1 - \beta\lambda_{\min}(\Psi))\, \|B_{*\perp}^\top B\|$.
 
-    Given: any $d > k$, $n \ge 2$, $B$, $w$, heads, orthonormal $B_*$,
+    Given: any $d > k$, $n$, $B$, $w$, heads, orthonormal $B_*$,
     $\beta = 2x/(\lambda_{\min} + \lambda_{\max})(\Psi)$ with $0 < x \le 1$
     """
     # ``which``: the eigenvalue by whose factor it shrinks, of the ascending ones
     values = np.linalg.eigvalsh(adapted_second_moment(example))
-    # With all adapted heads zero (their sum is rounding) any β will do: λ_min = 0 then.
-    beta = 2.0 * example["share"] / max(float(values[0] + values[-1]), 1e-6)
+    # With all adapted heads zero (their sum is rounding) any β will do: λ_min = 0 then. Adapted heads have the size of
+    # w/(1 + α‖B‖²) at least, but where w is 0 or falls out.
+    unit = 1e-6 / example["alpha"]
+    beta = 2.0 * example["share"] / max(float(values[0] + values[-1]), unit)
     factor = 1 - beta * float(values[which])
     return _shrinks(FO_ANIL, {**example, "beta": beta}, implementation, factor, "(1 − βλ)")
 
@@ -218,7 +219,7 @@ exact_at_balance = partial(
     Verdict.PROVED,
     exercises="step",
     floats=balanced_steps,
-    fractions=lambda: balanced_steps(fractions, 5),
+    fractions=partial(balanced_steps, fractions),
     examples=40,
 )
 
@@ -242,6 +243,7 @@ def balanced_heads(example: Example, implementation: Implementation, learner: Le
         step_scale(learner, at) * at.B.shape[0],
         implementation.eps,
         "B_{*⊥}ᵀB⁺ minus B_{*⊥}ᵀB(I − βα²BᵀB_*Ψ_*B_*ᵀB), largest entry",
+        objects=at.objects,
     )
 
 
@@ -271,7 +273,8 @@ def _diversity(
     at = step_arrays(balanced)
     # An adapted head is off by eps × (|w| + √α|θ|) × the length of its sums, Ψ by twice that times the head.
     size = np.linalg.norm(at.w) + np.sqrt(at.alpha) * np.linalg.norm(at.heads, axis=0).max()
-    unit = at.alpha * max(float(_truth_spectrum(example)[-1]), 1e-12)  # slack is shown as a share of it
+    # Slack is shown as a share of αL_*²; heads of length 1/α are what the rest is the size of.
+    unit = at.alpha * max(float(_truth_spectrum(example)[-1]), 1e-12 / at.alpha**2)
     values = np.linalg.eigvalsh(adapted_second_moment(balanced))
     return at, values, unit, 64 * eps * example["d"] * float(size) ** 2
 
@@ -295,7 +298,7 @@ def head_diversity_lower(
     dist = float(implementation.subspace_distance(at.B, at.B_star)) if with_distance else 0.0
     lower = at.alpha * max(float(_truth_spectrum(example)[0]), 0.0) * (1 - dist**2)
     why = "1 + (αμ_*²(1 − dist²) − λ_min(Ψ))/(αL_*²) against 1"
-    return Comparison(1 + (lower - values[0]) / unit, 1.0, rounding / unit, why)
+    return Comparison(1 + (lower - values[0]) / unit, 1.0, rounding / unit, why, lower, values[0], at.objects)
 
 
 @diverse(exercises=(), derivation=partial(_diversity_derivation, result="upper"))
@@ -306,8 +309,9 @@ def head_diversity_upper(
 
     Follows from $\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$; an equality at the truth.
     """
-    _, values, unit, rounding = _diversity(example, implementation.eps, adapted_second_moment)
-    return Comparison(values[-1] / unit, 1.0, rounding / unit, "λ_max(Ψ)/(αL_*²) against 1")
+    at, values, unit, rounding = _diversity(example, implementation.eps, adapted_second_moment)
+    why = "λ_max(Ψ)/(αL_*²) against 1"
+    return Comparison(values[-1] / unit, 1.0, rounding / unit, why, values[-1], unit, at.objects)
 
 
 @proved(
@@ -325,8 +329,8 @@ def balanced_step(example: Example, implementation: Implementation, learner: Lea
     """
     of_truth = _truth_spectrum(example)
     alpha = 1 / example["a"] ** 2
-    # αβL_*² = share ≤ 1; heads that are all zero leave β free
-    beta = example["share"] / (alpha * max(float(of_truth[-1]), 1e-6))
+    # αβL_*² = share ≤ 1; heads that are all zero, beside the length 1/α that the rest is the size of, leave β free
+    beta = example["share"] / (alpha * max(float(of_truth[-1]), 1e-6 / alpha**2))
     balanced = balanced_example(example, beta)
     at = step_arrays(balanced)
     dist = float(implementation.subspace_distance(at.B, at.B_star))

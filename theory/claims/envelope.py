@@ -14,21 +14,18 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.sim.trajectories import DIVERGED_ABOVE
 from metarep.theory.claims.balanced import (
     LARGEST_LONG_DIST,
+    LARGEST_WORK,
     LEAST_LONG_DIST,
     LONG_REGIONS,
-    LONG_SIZES,
     REGIONS,
     Setting,
-    doubling_share,
-    largest_c,
-    log_envelope,
     long_settings,
     one_direction_setting,
-    rounding_of,
     run_setting,
     setting_of,
 )
 from metarep.theory.claims.chapter import TITLES, Chapter
+from metarep.theory.claims.compliance import doubling_share, largest_c, log_envelope, rounding_of
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.enclosed import leaves_envelope, one_direction_starts
 from metarep.theory.claims.record import Comparison, Example, Source, Verdict, own, paper
@@ -64,7 +61,8 @@ def stays_below(
     why = "c against the largest c whose envelope holds along every run"
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(c, float(largest.min()), 0.0, why)
+    place = int(np.argmin(largest))
+    return Comparison(c, float(largest[place]), 0.0, why, objects=setting.objects(place))
 
 
 def run_length(setting: Setting) -> int:
@@ -93,7 +91,8 @@ def moves_as_demanded(learner: Learner, setting: Setting, implementation: Implem
     largest = largest_c(setting, replace(trajectory, dist=np.maximum(trajectory.dist - rounding, 0.0)))
     of_envelope = np.where(largest > c / 99, c / np.maximum(largest, c / 99), 99.0)
     again = doubling_share(setting, trajectory, AGAIN_C, rounding)
-    worst = max(float(of_envelope.max()), float(again.max()))
+    place = int(np.argmax(np.maximum(of_envelope, again)))
+    worst = float(max(of_envelope[place], again[place]))
     moving = requires_movement(setting, RECORDS * every)
     why = (
         f"what is demanded over what is seen, in {RECORDS * every} steps: c over the largest c "
@@ -102,7 +101,7 @@ def moves_as_demanded(learner: Learner, setting: Setting, implementation: Implem
     )
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(worst, 1.0, 0.0, why)
+    return Comparison(worst, 1.0, 0.0, why, objects=setting.objects(place))
 
 
 def _setting(example: Example) -> Setting:
@@ -144,7 +143,7 @@ def _words(learner: Learner) -> dict[str, Any]:
         "region": LONG_REGIONS[learner.name].latex,
         "dist": rf"${LEAST_LONG_DIST:g} \le \mathrm{{dist}}(B_0, B_*) \le {LARGEST_LONG_DIST:g}$",
         "time": f"{LEAST_TIME:g}",
-        "sizes": LONG_SIZES,
+        "sizes": rf"{LONG_REGIONS[learner.name].dimensions}, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$",
         "one-step": "one-step-contraction" if learner.name == "fo-anil" else f"one-step-bound-{learner.name}",
         "remark": remark + (_NOT_EVERY_K if "maml" in learner.name else ""),
     }

@@ -116,12 +116,28 @@ class Comparison:
     For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared. A
     value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
     could fail.
+
+    ``size`` says how large is what was compared; for an inequality that is known by value and bound, of an identity's
+    difference it is the larger of the two sides, where the check says so.
+
+    What a reader is shown of it: ``objects``, the mathematics' own objects (``theory.claims.objects``) that the sides
+    are made of, and the two sides, each a number, an array or a tuple of arrays; of an inequality ``left`` is the
+    smaller one. Without them the sides are ``value`` and ``bound``.
     """
 
     value: Any
     bound: Any
     tolerance: Any
     why: str = ""
+    left: Any = field(default=None, compare=False, repr=False)
+    right: Any = field(default=None, compare=False, repr=False)
+    objects: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    size: Any = None
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        """The left side and the right."""
+        return (self.value, self.bound) if self.left is None else (self.left, self.right)
 
     @property
     def holds(self) -> bool:
@@ -133,6 +149,12 @@ class Comparison:
     def margin(self) -> float:
         """(bound − value)/|bound|, for a bound of zero the difference itself: negative where the bound is exceeded."""
         return float((self.bound - self.value) / (abs(self.bound) or 1))
+
+    @property
+    def blunt(self) -> bool:
+        """Whether the tolerance is as large as what is compared, so that the comparison says nothing."""
+        size = max(abs(self.value), abs(self.bound)) if self.size is None and self.bound else self.size
+        return size is not None and bool(self.tolerance and self.tolerance >= size)
 
     @property
     def strain(self) -> float:
@@ -147,8 +169,12 @@ class Comparison:
 class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
 
+    ``uncertainty`` covers what a reader takes away: of a share or a mean the 95 % interval; of a quantity that differs
+    from run to run, or from setting to setting, all that were seen; of a search how far independent ones end apart.
+
     ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
-    REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data).
+    REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data), and
+    ``comparison`` what is seen there.
     """
 
     estimate: float
@@ -158,6 +184,7 @@ class Measurement:
     details: Mapping[str, Any] = field(default_factory=dict)
     consistent: bool = True
     counterexample: Example | None = None
+    comparison: Comparison | None = None
 
 
 Kind = Literal["identity", "inequality", "measurement"]
@@ -190,6 +217,7 @@ class Claim:
         rests_on: ids of the claims it uses.
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
+        seeded_as: id whose seed a measurement takes, where it shares what is drawn with that claim; empty for its own.
         confirm: what shows without floats, of a claim expected to be refuted, that a counterexample is one (called with
             it), and of any other that what its statement says of a setting happens there (called with nothing); it
             returns None where that is not decided.
@@ -215,6 +243,7 @@ class Claim:
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
+    seeded_as: str = ""
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     remark: str = ""

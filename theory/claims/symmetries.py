@@ -18,16 +18,17 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale, supported
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
     ANY_STEP,
+    Entries,
     Numbers,
     StepArrays,
-    outer_steps,
+    any_step,
     reflected_identity,
-    reflections,
     step_arrays,
+    steps_of_any_rank,
 )
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
@@ -48,8 +49,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 """(B, w)."""
 
 ROUNDINGS_TRANSFORMED = 4 * ROUNDINGS_PER_WORD
-"""Changed letters are products of two, with up to 6 terms in their sums; QQᵀ = I holds to about ten roundings and is
-used up to four times in a word: at most three times as many roundings again as a word's own.
+"""Changed letters are products of two, one more sum each; QQᵀ = I holds to about ten roundings and is used up to four
+times in a word: at most three times as many roundings again as a word's own.
 """
 
 
@@ -98,6 +99,7 @@ def prove_carried(
 def _carried(
     example: Example,
     implementation: Implementation,
+    name: str,
     element: Any,
     move: Callable[[StepArrays, Any], StepArrays],
     carry: Callable[[np.ndarray, np.ndarray], Pair],
@@ -105,8 +107,8 @@ def _carried(
 ) -> Iterator[Comparison]:
     """step(changed problem) against changed step(problem), for every learner that the implementation has.
 
-    ``element`` of the group is an array or a number of which a modulus makes sense; ``move`` applies one to a problem,
-    and ``carry`` this one to (B⁺, w⁺).
+    ``element`` of the group, called ``name``, is an array or a number of which a modulus makes sense; ``move`` applies
+    one to a problem, and ``carry`` this one to (B⁺, w⁺).
     """
     at = step_arrays(example)
     there = move(at, element)
@@ -115,36 +117,34 @@ def _carried(
     sizes = there if at.exact else move(moduli, np.abs(element))
     for learner in supported(implementation):
         yield same(
-            run_together(*there.stepped(implementation, learner)),
-            run_together(*carry(*at.stepped(implementation, learner))),
+            tuple(there.stepped(implementation, learner)),
+            carry(*at.stepped(implementation, learner)),
             step_scale(learner, sizes),
             implementation.eps,
             f"{learner.name}: {why}, largest entry",
             ROUNDINGS_TRANSFORMED,
+            {**at.objects, name: element},
         )
-
-
-small_steps = partial(outer_steps, largest_k=3, largest_d=5)
-"""``outer_steps`` of the size used in this chapter."""
 
 
 @st.composite
 def with_reflections(draw: st.DrawFn, numbers: Numbers, name: str, dimension: str) -> Example:
-    """``outer_steps`` together with reflections of R^d or R^k, under ``name``."""
-    base = draw(small_steps(numbers))
-    return {**base, name: draw(reflections(numbers, base[dimension]))}
+    """``outer_steps`` together with reflections of R^d, R^k or (``s``) of the truth's rank, under ``name``."""
+    made = Entries(draw, numbers)
+    base = any_step(made, any_rank=True)
+    return {**base, name: made.reflections(len(base["heads"]) if dimension == "s" else base[dimension])}
 
 
 @st.composite
 def with_scale(draw: st.DrawFn, numbers: Numbers) -> Example:
     """``outer_steps`` together with a factor c between ½ and 2."""
-    return {**draw(small_steps(numbers)), "c": draw(numbers(0.5, 2.0))}
+    return {**draw(steps_of_any_rank(numbers)), "c": draw(numbers(0.5, 2.0))}
 
 
 @st.composite
 def pooled_steps(draw: st.DrawFn, numbers: Numbers) -> Example:
-    """``outer_steps`` with 2 to 4 tasks, how to split them in two parts, and by how much to turn their order."""
-    base = draw(outer_steps(numbers, largest_k=2, largest_d=4))
+    """``outer_steps`` with 2 tasks or more, how to split them in two parts, and by how much to turn their order."""
+    base = draw(steps_of_any_rank(numbers, least_n=2))
     n = base["n"]
     return {**base, "first": draw(st.integers(1, n - 1)), "shift": draw(st.integers(1, n - 1))}
 
@@ -172,6 +172,7 @@ def symmetry_gauge(example: Example, implementation: Implementation) -> Iterator
     yield from _carried(
         example,
         implementation,
+        "Q",
         Q,
         lambda at, Q: replace(at, B=at.B @ Q, w=Q.T @ at.w),
         lambda B, w: (B @ Q, Q.T @ w),
@@ -199,6 +200,7 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
     yield from _carried(
         example,
         implementation,
+        "U",
         U,
         lambda at, U: replace(at, B=U @ at.B, B_star=U @ at.B_star),
         lambda B, w: (U @ B, w),
@@ -208,7 +210,7 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
 
 @symmetry(
     given=ANY_STEP + "; any orthogonal $Q$",
-    draws=partial(with_reflections, name="Q", dimension="k"),
+    draws=partial(with_reflections, name="Q", dimension="s"),
     proof=partial(
         prove_carried,
         letters={"B_star": a.B_star * a.V, "w_star_i": a.V.T * a.w_star},
@@ -228,6 +230,7 @@ def symmetry_relabelling(example: Example, implementation: Implementation) -> It
     yield from _carried(
         example,
         implementation,
+        "Q",
         reflected_identity(example["Q"]),
         lambda at, Q: replace(at, B_star=at.B_star @ Q, heads=Q.T @ at.heads),
         lambda B, w: (B, w),
@@ -251,21 +254,22 @@ def _average_proof(proof: Proof) -> None:
         proof.fact(f"no word of {name} contains β: the step is linear in β", not with_beta)
 
 
-@symmetry(draws=pooled_steps, proof=_average_proof)
+@symmetry(given=ANY_STEP + "; $n \\ge 2$", draws=pooled_steps, proof=_average_proof)
 def symmetry_task_order(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     """The order of the tasks changes no learner's step, nor does it to take every task twice."""
     at = step_arrays(example)
     turned = np.roll(at.targets, example["shift"], axis=-1)
     twice = np.concatenate([at.targets, turned[:, ::-1]], axis=-1)
     for learner in supported(implementation):
-        plain = run_together(*at.stepped(implementation, learner))
+        plain = tuple(at.stepped(implementation, learner))
         scale = step_scale(learner, at)
         for targets, what in ((turned, "in another order"), (twice, "taken twice")):
-            other = run_together(*implementation.step(learner, at.B, at.w, targets, at.alpha, at.beta))
-            yield same(other, plain, scale, implementation.eps, f"{learner.name}: step with the tasks {what}")
+            other = tuple(implementation.step(learner, at.B, at.w, targets, at.alpha, at.beta))
+            why = f"{learner.name}: step with the tasks {what}"
+            yield same(other, plain, scale, implementation.eps, why, objects=at.objects)
 
 
-@symmetry(draws=pooled_steps, proof=_average_proof)
+@symmetry(given=ANY_STEP + "; $n \\ge 2$", draws=pooled_steps, proof=_average_proof)
 def task_average(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""A step is a gradient step on an average: $(B^+ - B, w^+ - w)$ is $\beta$ times a mean over tasks of a function
     of $(B, w, \theta_i)$. So with the tasks in two parts it is the mean of the parts' steps, weighted by their numbers
@@ -275,26 +279,28 @@ def task_average(example: Example, implementation: Implementation) -> Iterator[C
     """
     # n(step − start) on all tasks against the sum of that on two parts; (step − start)/β against that for β/2.
     at, m, n = step_arrays(example), example["first"], example["n"]
-    start = run_together(at.B, at.w)
     for learner in supported(implementation):
 
-        def move(targets: np.ndarray, beta: Any, learner: Any = learner) -> np.ndarray:
-            return run_together(*implementation.step(learner, at.B, at.w, targets, at.alpha, beta)) - start
+        def move(targets: np.ndarray, beta: Any, learner: Any = learner) -> Pair:
+            B, w = implementation.step(learner, at.B, at.w, targets, at.alpha, beta)
+            return B - at.B, w - at.w
 
-        whole = move(at.targets, at.beta)
-        parts = m * move(at.targets[:, :m], at.beta) + (n - m) * move(at.targets[:, m:], at.beta)
+        whole, first, rest = (move(part, at.beta) for part in (at.targets, at.targets[:, :m], at.targets[:, m:]))
+        parts = tuple(m * one + (n - m) * other for one, other in zip(first, rest, strict=True))
         scale = n * step_scale(learner, at)  # of n times the mean, which is what either side adds up
         why = f"{learner.name}: n(step − start) on all tasks minus the sum over two parts of them"
-        yield same(n * whole, parts, n * scale, implementation.eps, why)
+        split = {**at.objects, "m": m}
+        yield same(tuple(n * part for part in whole), parts, n * scale, implementation.eps, why, objects=split)
         why = f"{learner.name}: (step − start) with β minus twice that with β/2"
-        yield same(whole, 2 * move(at.targets, at.beta / 2), scale, implementation.eps, why)
+        halved = tuple(2 * part for part in move(at.targets, at.beta / 2))
+        yield same(whole, halved, scale, implementation.eps, why, objects=split)
 
 
 # --- signs and units
 
 
 @symmetry(
-    draws=small_steps,
+    draws=steps_of_any_rank,
     proof=partial(
         prove_carried,
         letters={"w": -a.w, "theta_i": -a.theta},
@@ -309,6 +315,7 @@ def symmetry_sign(example: Example, implementation: Implementation) -> Iterator[
     yield from _carried(
         example,
         implementation,
+        "sign",
         -1,
         lambda at, sign: replace(at, w=sign * at.w, heads=sign * at.heads),
         lambda B, w: (B, -w),
@@ -337,6 +344,7 @@ def symmetry_scaling(example: Example, implementation: Implementation) -> Iterat
     yield from _carried(
         example,
         implementation,
+        "c",
         c,
         lambda at, c: replace(
             at, B=c * at.B, w=c * at.w, heads=c * c * at.heads, alpha=at.alpha / (c * c), beta=at.beta / (c * c)

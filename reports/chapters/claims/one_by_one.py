@@ -1,22 +1,22 @@
 """The chapter of the claims: each is verified, and has a section with all that is known of it."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from metarep.reports.chapters.changes import changes_of, previous
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases
 from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
+from metarep.reports.chapters.claims.seals import seal_line
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug
+from metarep.reports.chapters.claims.worked import counterexample, worked_example
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_text, plain_line
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
-from metarep.theory.engine import Profile, shown, verify
+from metarep.theory.engine import Profile, verify
 
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
@@ -82,6 +82,8 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
             facts.append(("Certificate", f"Without floats, in {says}{_seconds(claim, results)}"))
         elif item.in_floats_only:
             facts.append(("Certificate", "None: it is refuted in floats only."))
+    if seal := seal_line(results, claim.id):
+        facts.append(("Seal", plain_line(seal)))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
     if claim.remark:
@@ -90,16 +92,13 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
     blocks: list[b.Block] = [b.Paragraph(claim.statement), b.Facts(tuple(facts))]
     for item in claim.evidence:
         if item.counterexample:
-            blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item.counterexample))]
+            blocks += counterexample(claim, item.counterexample)
         derivation = len(item.steps) > LONG_PROOF and any("$" in step for step in item.steps)
         if derivation and any(key[0] == "theorem" for key in results.parts):
             blocks.append(b.Paragraph("The proof, line by line: [The theorem, proved](#theorem)."))
         elif item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
-        if item.instance:
-            what = "The example nearest to the bound" if item.worst_margin is not None else "One of the examples"
-            name = "floats" if item.kind == "floats" else "fractions"
-            blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item.instance)),)))
+    blocks += worked_example(claim)
     drawing = ancestors_graph(results.claims, claim.id)
     if drawing is not None:
         above = ancestors(results.claims)[claim.id]
@@ -128,6 +127,8 @@ def _evidence_line(item: EvidenceRecord) -> str:
         parts.append(f"{item.examples} examples")
     if item.worst_margin is not None and item.verdict != Verdict.REFUTED:  # which says by how much
         parts.append(f"worst margin {item.worst_margin:.3g}")
+    if item.blunt:
+        parts.append(f"{item.blunt} of them with a tolerance as large as what is compared, so that they say nothing")
     if item.strain and item.verdict != Verdict.REFUTED:
         parts.append(f"at most {100 * item.strain:.2g} % of the tolerance for rounding used")
     if item.estimate is not None and item.uncertainty is not None:
@@ -143,14 +144,6 @@ def _estimate(value: float, uncertainty: float) -> str:
         return f"{value:.6g} ± {uncertainty:.2g}"
     digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 2
     return f"{value:#.{digits}g} ± {uncertainty:#.2g}"
-
-
-def _instance(instance: dict[str, Any]) -> str:
-    """The numbers in one line, the arrays in one each; 3/1 is 3."""
-    written = {name: re.sub(r"(-?\d+)/1\b", r"\1", shown(value)) for name, value in instance.items()}
-    numbers = ", ".join(f"{name} = {text}" for name, text in written.items() if not text.startswith("["))
-    arrays = [f"{name} = {text}" for name, text in written.items() if text.startswith("[")]
-    return "\n".join([*([numbers] if numbers else []), *arrays])
 
 
 CHAPTER = Chapter(

@@ -1,9 +1,10 @@
 """Spectra at the truth: of the linearisation on span and head, and of the whole step's Jacobian."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import partial
 from math import comb
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,33 +15,34 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule, gradient, letter, scalar_powers
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import largest, same
+from metarep.theory.claims.comparing import NOTHING, close, same
 from metarep.theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import ANY_HEAD, AT_TRUTH, NO_HEAD
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
-from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix
+from metarep.theory.claims.strategies import Entries, Numbers, Sizes, array, floats, fractions
 from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 from metarep.theory.dynamics.rates import local_spectrum
 
 
 @st.composite
 def heads_and_steps(
-    draw: st.DrawFn, numbers: Numbers = floats, with_head: bool = False, largest_k: int | None = None
+    draw: st.DrawFn, numbers: Numbers = floats, with_head: bool = False, largest_k: int = 99
 ) -> Example:
     """Any heads and step sizes, and a head h at the fixed point, for statements about the theory's own matrices.
 
-    Unless told otherwise k is at most 4 in floats and 3 in fractions.
+    These have k(k + 1)/2 + k rows, so in fractions k is at most 3.
     """
-    k = draw(st.integers(1, largest_k or (3 if numbers is fractions else 4)))
-    n = draw(st.integers(1, 6))
+    made = Entries(draw, numbers, Sizes(3, 1, 12) if numbers is fractions else None, units=(0,))
+    k = made.k(most=largest_k)
+    n = made.n()
     return {
         "k": k,
         "n": n,
-        "alpha": draw(numbers(1 / 8, 2.0)),
-        "beta": draw(numbers(1 / 8, 1.0)),
-        "heads": draw(matrix(numbers, k, n)),
-        **({"h": draw(matrix(numbers, 1, k))[0]} if with_head else {}),
+        "alpha": made.number(1 / 8, 2.0),
+        "beta": made.number(1 / 8, 1.0),
+        "heads": made.heads(k, n),
+        **({"h": made.vector(k)} if with_head else {}),
     }
 
 
@@ -59,7 +61,12 @@ def sums_of_powers(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def compare_spectra(
-    matrix_: np.ndarray, values: np.ndarray, eps: float, why: str, size: float | None = None
+    matrix_: np.ndarray,
+    values: np.ndarray,
+    eps: float,
+    why: str,
+    size: float | None = None,
+    objects: Mapping[str, Any] = NOTHING,
 ) -> Comparison:
     """Compare a matrix's spectrum with predicted eigenvalues through power sums, which unlike eigenvalues are well
     conditioned.
@@ -69,9 +76,9 @@ def compare_spectra(
     N = len(matrix_)
     norm = float(np.linalg.norm(matrix_)) if size is None else size
     if norm == 0:
-        return Comparison(float(np.abs(values).max(initial=0.0)), 0, 0, why)
-    difference = np.abs(power_sums(matrix_ / norm, N) - sums_of_powers(values / norm, N))
-    return Comparison(float(difference.max()), 0, 8 * eps * N**2, why)
+        return close(0 * values, values, 0, why, objects)
+    seen, predicted = power_sums(matrix_ / norm, N), sums_of_powers(values / norm, N)
+    return close(seen, predicted, 8 * eps * N**2, why, objects)
 
 
 def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
@@ -132,7 +139,7 @@ def span_spectrum(
     So, with $a_j$ the eigenvalues of $K$, those of the linearisation on the span are $1 - \alpha\beta(a_i + a_j)$
     (twice that for Exact ANIL), $i \le j$, and $1$ on the head: the matrices $xy^\top + yx^\top$ span the symmetric
     ones where $K$ is diagonalisable, and eigenvalues are continuous. The examples, exact ones included, check the whole
-    spectrum, multiplicities and all, through its power sums ($k \le 4$).
+    spectrum, multiplicities and all, through its power sums.
     """
     heads, head = array(example["heads"]), array(example["h"])
     alpha, beta, k = example["alpha"], example["beta"], example["k"]
@@ -142,7 +149,7 @@ def span_spectrum(
     K = misses @ (heads if learner.first_order else 2 * misses).T / example["n"]
     why = "power sums of the linearisation minus those predicted"
     if G.dtype == object:
-        return Comparison(largest(power_sums(rate, len(G)) - _pair_sums(K, len(G))), 0, 0, why)
+        return close(power_sums(rate, len(G)), _pair_sums(K, len(G)), 0, why)
     values = np.linalg.eigvals(K) if learner.first_order else np.linalg.eigvalsh(K)
     rows, cols = np.triu_indices(k)
     # αβ was subtracted from 1 and divided out again: rounding errors of size 1/(αβ) stand beside those of ‖G‖, and so
@@ -210,6 +217,10 @@ def span_spectrum_maml(
     )
 
 
+JACOBIANS = Sizes(4, 16, 50)
+"""The largest sizes of the Jacobians, which have (d + 1)k rows and take twelve steps for each."""
+
+
 @claim(
     Verdict.SUPPORTED,
     given=AT_TRUTH + NO_HEAD,
@@ -220,7 +231,7 @@ def span_spectrum_maml(
         *(f"span-rate-{name}" for name in META_LEARNERS),
         "rotation-neutral",
     ],
-    floats=partial(neighbourhoods, most_beyond=2),
+    floats=partial(neighbourhoods, most=JACOBIANS),
     examples=25,
 )
 def jacobian_spectrum(
@@ -251,7 +262,7 @@ def jacobian_spectrum(
         # The predicted eigenvalues come from a matrix of their own with errors eps/rate, and a defective pair's errors
         # cancel in the sum to first order.
         norm = float(np.linalg.norm(G)) + 1
-        off = power_sums(G / norm, size) - sums_of_powers((1 - values) / rate / norm, size)
+        sides = power_sums(G / norm, size), sums_of_powers((1 - values) / rate / norm, size)
         tolerance = size**2 * (rounding + 8 * implementation.eps / rate * (1 + 1 / rate**0.5)) / norm
         why = f"power sums of {TITLES[name]}'s Jacobian minus those predicted"
-        yield Comparison(float(np.abs(off).max()), 0, tolerance, why)
+        yield close(*sides, tolerance, why, at.objects)

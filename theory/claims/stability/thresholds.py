@@ -1,5 +1,8 @@
 """Step sizes: below which the truth is stable, and FO-ANIL's fixed points with a large head."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -8,13 +11,14 @@ from metarep.sim.learners import Learner, get_learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import run
 from metarep.theory.calculus.balls import at_least, ball, balls
+from metarep.theory.claims.comparing import close
 from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.enclosed import Found, in_balls
 from metarep.theory.claims.rates.linearisation import AT_TRUTH, NO_HEAD
 from metarep.theory.claims.rates.spectra import heads_and_steps
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
-from metarep.theory.claims.strategies import array, floats, matrix, vector
+from metarep.theory.claims.strategies import Entries, array, floats
 from metarep.theory.dynamics.derive import derive
 from metarep.theory.dynamics.enclosures import Start, enclosed_run, square
 from metarep.theory.dynamics.linearise import span_head_matrix, symmetric_basis
@@ -65,18 +69,19 @@ def follow(
     return np.concatenate([S_end, alpha**1.5 * turned]) / small
 
 
-def growth_comparison(ratio: float, grows: bool, why: str, tolerance: float) -> Comparison:
+def growth_comparison(ratio: float, grows: bool, why: str, tolerance: float, objects: Mapping[str, Any]) -> Comparison:
     """The factor by which a perturbation grew must be above 1 (``grows``) or at most 1."""
     value = 1 / ratio if grows and ratio > 0 else ratio
-    return Comparison(value, 1.0, tolerance, why)
+    return Comparison(value, 1.0, tolerance, why, objects=objects)
 
 
 @st.composite
 def step_sizes_at_threshold(draw: st.DrawFn) -> Example:
     """Heads, α, and αβL_*² as a share of a threshold, on either side of it, and a perturbation of the span."""
-    k = draw(st.integers(1, 3))
-    n = draw(st.integers(1, 4))
-    heads = draw(matrix(floats, k, n))
+    made = Entries(draw, floats)
+    k = made.k()
+    n = made.n()
+    heads = made.heads(k, n)
     heads[0][0] = draw(floats(0.5, 2.0))  # not all zero
     return {
         "k": k,
@@ -84,7 +89,7 @@ def step_sizes_at_threshold(draw: st.DrawFn) -> Example:
         "alpha": draw(floats(0.25, 2.0)),
         "share": draw(st.one_of(floats(0.05, 0.98), floats(1.02, 1.25))),
         "heads": heads,
-        "S": draw(matrix(floats, k, k)),
+        "S": made.matrix(k, k, min(2.0, 6 / k)),
     }
 
 
@@ -126,7 +131,9 @@ def threshold(
     # %, far more; below it the step does not expand any S.
     scale = 1 + float(np.abs(S).max()) * k
     tolerance = left_out(implementation.eps) * scale * 32 * steps
-    return growth_comparison(ratio, grows, "growth of the span (its inverse beyond the threshold)", tolerance)
+    why = "growth of the span (its inverse beyond the threshold)"
+    objects = {"k": k, "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads, "S": S}
+    return growth_comparison(ratio, grows, why, tolerance, objects)
 
 
 @claim(
@@ -156,15 +163,16 @@ def threshold_maml(
     bound = 1 - 4 * alpha * beta * HeadMoments.of(heads).L ** 2
     size = 1 + float(np.linalg.norm(symmetric))
     why = "1 + (least eigenvalue − (1 − 4αβL_*²))/(1 + ‖G‖)"
-    return Comparison(1 + (least - bound) / size, 1.0, 16 * implementation.eps * len(G), why)
+    return Comparison(1 + (least - bound) / size, 1.0, 16 * implementation.eps * len(G), why, least, bound)
 
 
 @st.composite
 def small_steps(draw: st.DrawFn) -> Example:
     """Any heads, and step sizes small enough for Exact MAML's energy to be descended."""
-    k = draw(st.integers(1, 4))
-    n = draw(st.integers(1, 6))
-    heads = draw(matrix(floats, k, n))
+    made = Entries(draw, floats)
+    k = made.k()
+    n = made.n()
+    heads = made.heads(k, n)
     heads[0][0] = draw(floats(0.5, 2.0))
     return {"k": k, "n": n, "alpha": draw(floats(1 / 8, 2.0)), "share": draw(floats(1 / 16, 1.0)), "heads": heads}
 
@@ -190,19 +198,22 @@ def others_stable(example: Example, implementation: Implementation, *, local_spe
     # ‖Sw − (ωᵀw)w‖² ≤ 2‖Sw‖² + 2(ωᵀw)²‖w‖² bounds the energy's curvature in the metric diag(4, α²)
     beta = example["share"] * 2 / (alpha * max(8 * top, 2 * alpha**2 * longest * top))
     comparisons = []
+    objects = {"k": len(heads), "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads}
     for name in ("fo-anil", "anil", "maml"):
         spectrum = local_spectrum(get_learner(name), heads, alpha, beta)
         tolerance = spectrum.tolerance + 64 * implementation.eps
         largest = max(spectrum.growth, spectrum.rate)
-        comparisons.append(Comparison(largest, 1.0, tolerance, f"largest modulus of an eigenvalue of {name}"))
+        why = f"largest modulus of an eigenvalue of {name}"
+        comparisons.append(Comparison(largest, 1.0, tolerance, why, objects=objects))
     return max(comparisons, key=lambda each: (not each.holds, each.value))
 
 
 @st.composite
 def scalar_heads(draw: st.DrawFn) -> Example:
     """k = 1: heads of the same or of different sign, a head with αβh² ≤ 1, step sizes with αβm_2 at most 0.4."""
-    n = draw(st.integers(1, 4))
-    heads = draw(vector(floats, n))
+    made = Entries(draw, floats)
+    n = made.n()
+    heads = made.vector(n)
     heads[0] = draw(floats(0.5, 2.0))
     return {
         "k": 1,
@@ -257,9 +268,7 @@ def fo_anil_large_head(example: Example, implementation: Implementation) -> Comp
     # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows like
     # the rest, at most by the largest factor, which is below 1.6.
     reach = max(1.0, abs(factor)) ** (2 * steps)
-    return Comparison(
-        abs(float(end[0]) - factor**steps),
-        0,
-        16 * left_out(implementation.eps) * steps * reach,
-        "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8",
-    )
+    tolerance = 16 * left_out(implementation.eps) * steps * reach
+    why = "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8"
+    objects = {"k": 1, "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads, "h": h}
+    return close(float(end[0]), factor**steps, tolerance, why, objects, max(1.0, abs(factor**steps)))
