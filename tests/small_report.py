@@ -39,6 +39,7 @@ PROFILE = ReportProfile(
         "boundaries": BoundarySize(5, 2, 60, 5, 200, 2, 60, 3, 700),
         "theorem": RegionSize(9, 2, 800, 2.0, 5),
         "experiments": 40,
+        "seals": True,
         "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),
     },
 )

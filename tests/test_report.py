@@ -14,6 +14,7 @@ import pytest
 from small_report import TINY_CLAIMS, tiny_results
 
 from metarep.reports.chapters.chapter import Run
+from metarep.reports.chapters.limits import limits
 from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.cli.app import run
 from metarep.reports.page import blocks
@@ -107,6 +108,17 @@ def test_a_page_of_its_own(page, out):
     assert page.headings[0] == 1
     assert all(below - above <= 1 for above, below in zip(page.headings, page.headings[1:], strict=False))
     assert {"math", "svg", "details", "table"} <= page.tags
+
+
+def test_what_is_not_shown_is_said_of_these_results(results, page):
+    examples = sum(item.examples for claim in results.claims for item in claim.evidence if item.kind == "floats")
+    said = "\n".join(limits(results))
+    assert f"Profile tiny, seed 1: {examples} examples in floats" in said
+    assert "Exact arithmetic" not in said  # no theorem was run
+    assert page.ids.index("limits") < min(page.ids.index(anchor) for anchor in ("paper", "verdicts", "claims"))
+    zero_head = replace(results.claims[0], id="theorem-fo-anil-centred")
+    with_theorem = results.having({("claim", zero_head.id): zero_head})
+    assert "[theorem-fo-anil-centred](#claim-theorem-fo-anil-centred)" in "\n".join(limits(with_theorem))
 
 
 def test_no_backslash_survives(out):

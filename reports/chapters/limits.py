@@ -2,7 +2,7 @@
 
 from metarep.reports.chapters.chapter import Chapter, Results
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_links
-from metarep.reports.chapters.claims.seals import sealed_sentence
+from metarep.reports.chapters.claims.seals import seals_of
 from metarep.reports.chapters.claims.sizes import sizes_sentence
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figures import summary
@@ -44,8 +44,8 @@ def _tried(results: Results) -> str:
     return (
         f"**What is not proved was tried.** Profile {results.profile.name}, seed {results.seed}: "
         f"{counts['floats']} examples in floats and {counts['exact']} in fractions for {len(results.claims)} claims, "
-        f"{' to '.join(map(str, trials[:: max(1, len(trials) - 1)]))} trials a curve in Figure 1. What is rarer may "
-        "have gone unseen" + (f". Sizes are {sizes}." if sizes else ".")
+        f"{' to '.join(map(str, trials[:: max(1, len(trials) - 1)]))} trials a curve in Figure 1; what is rarer may "
+        "have gone unseen." + (f" Their sizes ([verdicts](#verdicts)): {sizes}." if sizes else "")
     )
 
 
@@ -53,12 +53,11 @@ def _relative(results: Results) -> tuple[str, ...]:
     proved = [claim for claim in results.claims if claim.status == Verdict.PROVED]
     if not proved:
         return ()
-    sealed = sealed_sentence(results)
+    sealed = "; Coq sees what is compared, and not the rules ([seals](#seals))" if seals_of(results) else ""
     return (
-        "**PROVED is relative** to the program that checks: the word calculus, and for inequalities "
-        f"a core with {len(RULES)} rules, each with a reason of a line, tried on examples and proved nowhere here. "
-        + (f"{sealed}. " if sealed else "")
-        + "That a statement in symbols is the statement in prose, only a reader can see.",
+        "**PROVED is relative** to the program that checks: the word calculus, and for inequalities a core with "
+        f"{len(RULES)} rules, each with a reason of a few lines and tried on examples, none proved by a machine"
+        f"{sealed}. That a statement in symbols is the statement in prose, only a reader can see.",
     )
 
 
@@ -68,8 +67,8 @@ def _exact(results: Results) -> tuple[str, ...]:
     if not ids:
         return ()
     return (
-        f"**Exact arithmetic only.** {claim_links(ids)}: the head is exactly 0 at every step there, which rounding "
-        "errors need not leave so.",
+        f"**Exact arithmetic only.** {claim_links(ids)}: the head is exactly 0 at every step there; from rounding "
+        "errors it may grow.",
     )
 
 

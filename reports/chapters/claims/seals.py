@@ -9,6 +9,7 @@ from typing import Literal
 from metarep.reports.chapters.chapter import Chapter, Count, Job, Key, NotNegative, ReportProfile, Results
 from metarep.reports.chapters.claims.records import claim_link
 from metarep.reports.page import blocks as b
+from metarep.reports.page.markup import plain_line
 from metarep.reports.page.output import InputError, checking_input
 from metarep.theory.certificates.export import export
 from metarep.theory.certificates.seals import Seal, read_seal
@@ -103,13 +104,17 @@ def _record(now: Seal, kept: Seal | None) -> SealRecord:
     if now.status == "not exported":
         return SealRecord(now.claim, "not exported", "", None, *content, now.why, now.line())
     if kept is None or (kept.digest == now.digest and kept.status == "no coqc"):
-        line = f"exported, not compiled here (`metarep certify {now.claim}`): {now.content()}"
+        line = f"exported, not compiled here (`{_command(now)}`): {now.content()}"
         return SealRecord(now.claim, "not compiled", "", None, *content, "", line)
     if kept.digest != now.digest:
-        line = f"stale: the kept seal is of another text (`metarep certify {now.claim}`); now {now.content()}"
+        line = f"stale: the kept seal is of another text (`{_command(now)}`); now {now.content()}"
         return SealRecord(now.claim, "stale", "", None, *content, "", line)
     state: State = "checked" if kept.status == "checked" else "failed"
     return SealRecord(now.claim, state, kept.version, kept.seconds, *content, kept.why, kept.line())
+
+
+def _command(seal: Seal) -> str:
+    return f"metarep certify --out certificates {seal.claim}"
 
 
 def seal_line(results: Results, claim_id: str) -> str:
@@ -127,7 +132,7 @@ def sealed_sentence(results: Results) -> str:
     if not checked:
         return (
             f"Of the {len(proved)} PROVED claims {_count(seals, 'not compiled') + _count(seals, 'stale')} can be "
-            "checked by Coq as well (`metarep certify`); no seal is at hand"
+            "checked by Coq as well (`metarep certify`), and none has a seal here"
         )
     coq = " and ".join(sorted({seal.coq for seal in checked}))
     whole = sum(not seal.left_out for seal in checked)
@@ -165,7 +170,9 @@ def seals_section(results: Results) -> b.Section | None:
                 "A seal is that of a text, and counts only where the proof would be exported as the same text now."
             ),
             b.Table(("seal", "claims", "meaning"), rows, frozenset({1})),
-            b.Items(tuple(f"{claim_link(seal.claim)}: {seal.line}" for seal in news)) if news else b.Paragraph(said),
+            b.Items(tuple(f"{claim_link(seal.claim)}: {plain_line(seal.line)}" for seal in news))
+            if news
+            else b.Paragraph(said),
         ),
         short="Seals",
     )
