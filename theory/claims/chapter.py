@@ -117,6 +117,7 @@ class Chapter:
         proof: Function | None = None,
         derivation: Function | None = None,
         examples: int = 60,
+        at_any_pace: str = "",
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
 
@@ -138,7 +139,7 @@ class Chapter:
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
-            examples: as in ``Claim``.
+            examples, at_any_pace: as in ``Claim``.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -196,6 +197,7 @@ class Chapter:
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
                 examples=examples,
+                at_any_pace=at_any_pace,
                 remark=remark,
                 **by_kind,
             )

@@ -189,6 +189,9 @@ class Claim:
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
         examples: examples in the default profile (floats); a quarter of it for fractions.
+        at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
+            move) need not fail it; empty for one that has to refute these.
+        unrefuted: why no mutant fails it; empty for one that some mutant does.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -211,6 +214,8 @@ class Claim:
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
     examples: int = 60
+    at_any_pace: str = ""
+    unrefuted: str = ""
     remark: str = ""
 
     def __post_init__(self) -> None:

@@ -17,7 +17,8 @@ EXACT_SHARE = 0.25
 @dataclass(frozen=True)
 class Profile:
     """How hard to look: ``effort`` multiplies every claim's number of examples; ``seed`` fixes all randomness;
-    ``most_shrinks`` bounds the examples tried to make a counterexample smaller (None: as Hypothesis does).
+    ``most_shrinks`` bounds the examples tried to make a counterexample smaller (None: as Hypothesis does); ``power``
+    those that are tried again to see whether they could have failed.
     """
 
     name: str = "default"
@@ -25,12 +26,25 @@ class Profile:
     seed: int = 0
     shrink: bool = True
     most_shrinks: int | None = None
+    power: int = 8
+
+
+@dataclass(frozen=True)
+class Power:
+    """How many examples could have failed their claim (``metarep.theory.engine.power``)."""
+
+    tried: int
+    """Examples that were tried again, some of the independent ones."""
+    could_fail: int
+    """Those that a learner that does less fails, of a claim about progress; of another those that some wrong
+    implementation or formula fails; in either case without those where an inequality is an identity.
+    """
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
-    tolerance used.
+    tolerance used; ``independent`` counts the examples that were not made from another one, None where nobody counts.
     """
 
     kind: EvidenceKind
@@ -45,6 +59,8 @@ class Evidence:
     uncertainty: float | None = None
     steps: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+    independent: int | None = None
+    power: Power | None = None
 
 
 @dataclass(frozen=True)

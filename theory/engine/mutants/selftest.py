@@ -20,6 +20,7 @@ from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
 from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
+from metarep.theory.engine.power import tried_on
 from metarep.theory.engine.run import verify
 
 MUTANTS: dict[str, Mutant] = {
@@ -106,20 +107,6 @@ class Matrix:
     def survivors(self) -> tuple[str, ...]:
         """Names of the mutants that nothing refuted."""
         return tuple(row.mutant for row in self.rows if not row.found)
-
-
-def tried_on(mutant: Mutant, claim: Claim) -> tuple[Claim, Implementation] | None:
-    """The claim and the implementation of a trial of the mutant; None where the claim does not speak of what it
-    changes.
-    """
-    if mutant.kind == "formula":
-        changed = with_wrong_formulas(claim, mutant)
-        return None if changed is None else (changed, REFERENCE)
-    if mutant.kind != "implementation" or claim.check is None:
-        return None
-    by_step = "step" in mutant.parts and "step" in claim.exercises and mutant.learners & set(claim.learners)
-    by_distance = "subspace_distance" in mutant.parts and "distance" in claim.exercises
-    return (claim, wrong_implementation(mutant)) if by_step or by_distance else None
 
 
 def asks_no_implementation(claim: Claim) -> bool:
