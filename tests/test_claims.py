@@ -14,6 +14,9 @@ from metarep.theory.inequalities.core import Checked
 def test_claim_has_the_expected_verdict(claim: Claim, profile: Profile) -> None:
     finding = verify(claim, profile=profile)
     assert finding.as_expected, finding.failure_message()
+    assert not any(item.in_floats_only for item in finding.evidence), "a counterexample without a certificate"
+    if claim.confirm is not None:
+        assert any(item.confirmation for item in finding.evidence)
 
 
 @pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)

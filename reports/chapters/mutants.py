@@ -87,6 +87,8 @@ def _refutation(row: Row) -> tuple[str, str, str, str]:
     """A wrong claim's line: its name, what it says, what refutes it, and the counterexample."""
     found = row.evidence
     by = "nothing" if found is None else f"{found.kind}: {plain_line(found.why)}"
+    if found is not None and found.confirmation is not None:
+        by += f"; without floats, in {plain_line(str(found.confirmation))}"
     example = {} if found is None or found.counterexample is None else found.counterexample
     return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {shown(value)}" for n, value in example.items()) or "—"
 

@@ -14,6 +14,7 @@ from metarep.reports.page.output import InputError, as_json, check_whole, checki
 
 if TYPE_CHECKING:
     from metarep.theory.claims.record import Claim
+    from metarep.theory.engine import Finding
     from metarep.theory.engine.mutants.selftest import Row
 
 DEFAULT_REPORT = Path("out/report.json")
@@ -150,7 +151,7 @@ def verify(
     if json:
         typer.echo(as_json({"claim": result}))
     else:
-        _print_finding(result, finding.seconds)
+        _print_finding(result, finding)
         if finding.status != "PROVED" and finding.counterexample is not None:
             told = finding.failure_message(None if claims is None else str(claims))
             # The statement stands above already.
@@ -159,14 +160,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print_finding(result: dict[str, Any], seconds: float) -> None:
-    typer.echo(f"{result['id']}: {result['status']} (expected {result['expected']}), {seconds:.1f} s")
+def _print_finding(result: dict[str, Any], finding: "Finding") -> None:
+    typer.echo(f"{result['id']}: {result['status']} (expected {result['expected']}), {finding.seconds:.1f} s")
     typer.echo(f"  {inline_text(result['statement'])}")
     typer.echo(f"  source: {result['source']}")
     typer.echo(f"  for:    {inline_text(result['hypotheses'])}")
     if result["rests_on"]:
         typer.echo(f"  rests on: {', '.join(result['rests_on'])}")
-    for item in result["evidence"]:
+    for item, found in zip(result["evidence"], finding.evidence, strict=True):
         line = f"  {item['verdict']:<9} {item['kind']}"
         if item["examples"]:
             line += f", {item['examples']} examples"
@@ -177,6 +178,10 @@ def _print_finding(result: dict[str, Any], seconds: float) -> None:
         if item["estimate"] is not None:
             line += f", {item['estimate']:.6g} ± {item['uncertainty']:.2g}"
         typer.echo(line + (f": {item['why']}" if item["why"] else ""))
+        if found.confirmation is not None:
+            typer.echo(f"            without floats, in {found.confirmation} ({found.confirmation.seconds:.1f} CPU s)")
+        elif found.in_floats_only:
+            typer.echo("            in floats only: no certificate")
         for step in item["steps"]:
             typer.echo(f"              {inline_text(step) if '$' in step else step}")
 

@@ -60,7 +60,7 @@ def gather(
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {"metarep": package_version(), "python": platform.python_version()}
-    for name in ("numpy", "scipy", "sympy", "hypothesis", "matplotlib"):
+    for name in ("numpy", "scipy", "sympy", "hypothesis", "python-flint", "matplotlib"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

@@ -108,10 +108,13 @@ def _answer(results: Results) -> b.Items:
 
 def _guesses(results: Results) -> str:
     """What is to be said of claims that are refuted as expected; nothing if there are none."""
-    count = sum(claim.status == claim.expected == "REFUTED" for claim in results.claims)
-    if not count:
+    refuted = [claim for claim in results.claims if claim.status == claim.expected == "REFUTED"]
+    if not refuted:
         return ""
-    return f"; the {count} refuted {'one is a guess' if count == 1 else 'ones are guesses'} kept with what refutes them"
+    guesses = f"; the {len(refuted)} refuted {'one is a guess' if len(refuted) == 1 else 'ones are guesses'}"
+    only = sum(any(item.in_floats_only for item in claim.evidence) for claim in refuted)
+    confirmed = f"{len(refuted) - only} of them confirmed without floats" if only else "confirmed without floats"
+    return f"{guesses} kept with what refutes them, {confirmed}"
 
 
 def _misses(rows: list[CurveSummary]) -> str:

@@ -48,26 +48,20 @@ def heads_of(
         raise ValueError(f"n is {n} with spectrum {list(spectrum)!r}; allowed: n >= {k} and positive eigenvalues")
     share = np.asarray(mean_share, dtype=float)
     norm = float(np.linalg.norm(share))
-    if n == k:
-        share = share / norm if norm > 0 else np.eye(k)[0]
-    elif norm > 1:
-        share = share / norm
+    whole = n == k or norm > 1  # the direction of s has nothing left
+    direction = share / norm if norm > 0 else np.eye(k)[0 if n == k else -1]
+    share = direction if whole else share
     if n == 1:
         return (root * share)[:, None]
-    # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + (I − ssᵀ)^{1/2} G, G's rows
-    # orthonormal and perpendicular to q.
+    # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + V diag(1, ..., 1, √(1 − ‖s‖²)) G,
+    # G's rows orthonormal and perpendicular to q, V the reflection of e_k into the direction of s.
     q = np.full(n, 1 / np.sqrt(n))
     reflect = np.eye(n) - 2 * np.outer(q - np.eye(n)[0], q - np.eye(n)[0]) / (2 - 2 * q[0])  # swaps e_1 and q
     free = reflected_identity(frame) @ reflect[:, 1:].T  # (n − 1, n), rows orthonormal and perpendicular to q
-    values, vectors = np.linalg.eigh(np.outer(share, share))
-    gains = np.sqrt(np.maximum(1 - values, 0.0))
-    if n == k:
-        gains[-1] = 0.0
-        rows = np.zeros((k, n))
-        rows[:-1] = free[: k - 1]  # the direction of s, last among the eigenvectors, has nothing left
-    else:
-        rows = free[:k]
-    rest = vectors @ (gains[:, None] * rows)
+    rows = np.zeros((k, n))
+    rows[: min(k, n - 1)] = free[:k]
+    rows[-1] *= 0.0 if whole else np.sqrt(max(0.0, 1 - norm**2))
+    rest = reflected_identity([direction - np.eye(k)[-1]]) @ rows
     return np.sqrt(n) * root[:, None] * (np.outer(share, q) + rest)
 
 

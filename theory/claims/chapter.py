@@ -116,8 +116,9 @@ class Chapter:
         fractions: Function | None = None,
         proof: Function | None = None,
         derivation: Function | None = None,
+        confirm: Function | None = None,
         examples: int = 60,
-        at_any_pace: str = "",
+        at_any_pace: str | Mapping[str, str] = "",
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
 
@@ -139,7 +140,8 @@ class Chapter:
             floats, fractions: functions without arguments (but the variant's) that give the strategy of one kind only.
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
-            examples, at_any_pace: as in ``Claim``.
+            confirm: as in ``Claim``; gets the variant's arguments.
+            examples, at_any_pace: as in ``Claim``; the latter by variant where it is said of some only.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -196,8 +198,9 @@ class Chapter:
                 proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
+                confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
-                at_any_pace=at_any_pace,
+                at_any_pace=at_any_pace if isinstance(at_any_pace, str) else at_any_pace.get(suffix, ""),
                 remark=remark,
                 **by_kind,
             )

@@ -331,4 +331,6 @@ for prefix, period in (("", 1), ("changing-", 2)):
                 words=_words,
                 exercises=("step", "distance"),
                 rests_on="envelope-«name»",
+                at_any_pace="its value is the pace: a learner at half the speed has half of the constant, which is "
+                "still as large as the statement asks; one that does not move fails it",
             )(measure)

@@ -10,6 +10,7 @@ A claim can be known in four ways, and a record has a function for each that app
 - ``measure(implementation, seed, effort)`` returns a ``Measurement`` (MEASURED).
 
 A check returns a ``Comparison``: a value, the bound it must not exceed, and the tolerance that rounding errors explain.
+What floats say of a counterexample, or of a setting that a statement names, ``confirm`` says without them.
 """
 
 import math
@@ -24,6 +25,7 @@ from hypothesis.strategies import SearchStrategy
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus.proofs import Proof
+from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.paper import PAPER
 from metarep.theory.inequalities.core import Checked
 
@@ -56,7 +58,7 @@ _MEANINGS = {
     Verdict.SUPPORTED: "checked in floating point on the examples counted, the worst margin given; or follows from "
     "proved identities by the steps by hand that are named",
     Verdict.MEASURED: "an estimate, with its uncertainty",
-    Verdict.REFUTED: "false: there is a counterexample",
+    Verdict.REFUTED: "false: there is a counterexample, confirmed without floats where it has a certificate",
     Verdict.NOT_RUN: "no evidence was gathered",
 }
 
@@ -188,6 +190,9 @@ class Claim:
         rests_on: ids of the claims it uses.
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
+        confirm: what shows without floats, of a claim expected to be refuted, that a counterexample is one (called with
+            it), and of any other that what its statement says of a setting happens there (called with nothing); it
+            returns None where that is not decided.
         examples: examples in the default profile (floats); a quarter of it for fractions.
         at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
             move) need not fail it; empty for one that has to refute these.
@@ -213,6 +218,7 @@ class Claim:
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
+    confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     at_any_pace: str = ""
     unrefuted: str = ""

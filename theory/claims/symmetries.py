@@ -42,6 +42,7 @@ symmetry = partial(
     exercises="step",
     rests_on=[f"update-{name}" for name in LEARNERS],
     examples=24,
+    at_any_pace="it compares an implementation's steps with each other, whatever they are",
 )
 
 Pair = tuple[np.ndarray, np.ndarray]

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, Example, Verdict
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
@@ -45,6 +46,7 @@ class Power:
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
     tolerance used; ``independent`` counts the examples that were not made from another one, None where nobody counts.
+    ``confirmation`` shows without floats what the evidence says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -61,6 +63,13 @@ class Evidence:
     details: dict[str, Any] = field(default_factory=dict)
     independent: int | None = None
     power: Power | None = None
+    confirmation: Confirmation | None = None
+
+    @property
+    def in_floats_only(self) -> bool:
+        """Whether it refutes, and by numbers that were rounded."""
+        rounded = self.kind in ("floats", "measurement") and self.confirmation is None
+        return rounded and self.verdict == Verdict.REFUTED
 
 
 @dataclass(frozen=True)

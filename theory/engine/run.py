@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from metarep.sim.implementations import REFERENCE, Implementation
@@ -58,6 +59,19 @@ def _measured_evidence(measurement: Measurement) -> Evidence:
     )
 
 
+def _confirmed(claim: Claim, item: Evidence) -> Evidence:
+    """The evidence with what the claim has to confirm it, if that decides; only what is expected can be confirmed."""
+    if claim.confirm is None or item.verdict != claim.expected:
+        return item
+    if item.verdict == Verdict.REFUTED and item.counterexample is None:
+        return item
+    started = time.process_time()
+    found = claim.confirm(item.counterexample) if item.verdict == Verdict.REFUTED else claim.confirm()
+    if found is None or not found.decides:
+        return item
+    return replace(item, confirmation=replace(found, seconds=time.process_time() - started))
+
+
 def verify(
     claim: Claim,
     implementation: Implementation = REFERENCE,
@@ -92,6 +106,8 @@ def verify(
         effort = count / claim.examples
         seed = seed_of(claim.id, "measurement", profile.seed) % 2**32
         evidence.append(_measured_evidence(claim.measure(implementation, seed, effort)))
+    if implementation is REFERENCE:
+        evidence = [_confirmed(claim, item) for item in evidence]
     return Finding(claim, implementation.name, tuple(evidence), time.perf_counter() - started)
 
 

@@ -15,6 +15,7 @@ from hypothesis.strategies import SearchStrategy
 
 from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Power, Profile
 from metarep.theory.engine.power import power_of
@@ -218,9 +219,11 @@ def searched(
     independent = None if _INTERNALS is None else len(found.independent)
     if found.violation is not None:
         example, comparison = found.violation
+        exact = kind == "exact" and implementation is REFERENCE and comparison.tolerance == 0
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, why=_why(comparison), strain=comparison.strain, independent=independent,
+            confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")

@@ -75,7 +75,13 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
         facts.append(("Carried along", f"[[REFUTED]] It rests on {claim_links(carried[claim.id])}, which is refuted."))
     if (before := previous(changes_of(results), claim.id)) is not None:
         facts.append(("Changed", before))
-    facts += [(_HOW[item.kind], _evidence_line(item)) for item in claim.evidence]
+    for item in claim.evidence:
+        facts.append((_HOW[item.kind], _evidence_line(item)))
+        if item.confirmation:
+            says = plain_line(item.confirmation.says)
+            facts.append(("Certificate", f"Without floats, in {says}{_seconds(claim, results)}"))
+        elif item.in_floats_only:
+            facts.append(("Certificate", "None: it is refuted in floats only."))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
     if claim.remark:
@@ -100,6 +106,12 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
         alone = b.Graph(f"above-{claim.id}", drawing.svg, alt=drawing.alt, words=claim_links(above))
         blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
     return tuple(blocks)
+
+
+def _seconds(claim: ClaimRecord, results: Results) -> str:
+    """How long the claim took as a whole, where that is known."""
+    took = results.run.jobs.get(f"claim {claim.id}")
+    return "" if took is None else f" ({took:.1f} s with the search)"
 
 
 def _step(line: str) -> str:

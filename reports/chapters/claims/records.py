@@ -8,9 +8,26 @@ from pydantic import Field
 
 from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
 from metarep.theory.claims.record import Kind, Verdict
 from metarep.theory.engine import Evidence, Finding, encode
 from metarep.theory.engine.evidence import EvidenceKind
+
+
+@dataclass(frozen=True)
+class ConfirmationRecord:
+    """What shows without floats that a counterexample is one, or that what a claim says of a setting happens there."""
+
+    method: Method
+    """Exact fractions, or ball arithmetic: every number between two ends that are certain."""
+    bits: Annotated[int, Field(ge=0)]
+    """The balls' precision; 0 for fractions."""
+    steps: Annotated[int, Field(ge=0)]
+    """Outer steps of the run; 0 where there is none."""
+    exceeds: tuple[Exceeds, ...]
+    """What exceeds what, all of it certain."""
+    says: str
+    """The same in words."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,10 @@ class EvidenceRecord:
     """The steps of the proof."""
     details: dict[str, Any]
     """What else a measurement has to show."""
+    confirmation: ConfirmationRecord | None = None
+    """The certificate: what shows the same without floats; null where there is none."""
+    in_floats_only: bool = False
+    """Whether it refutes, and by numbers that were rounded, without a certificate."""
 
 
 EXAMPLES = ("instance", "counterexample", "details")
@@ -94,7 +115,14 @@ class ClaimRecord:
 def evidence_record(item: Evidence) -> EvidenceRecord:
     """One piece of evidence with its examples as plain data."""
     plain_fields = {name: encode(dict(value)) for name in EXAMPLES if (value := getattr(item, name)) is not None}
-    return EvidenceRecord(**{**vars(item), **plain_fields})
+    confirmed = None if item.confirmation is None else confirmation_record(item.confirmation)
+    others = {"confirmation": confirmed, "in_floats_only": item.in_floats_only}
+    return EvidenceRecord(**{**vars(item), **plain_fields, **others})
+
+
+def confirmation_record(found: Confirmation) -> ConfirmationRecord:
+    """A certificate, without its seconds, so that equal runs give equal records."""
+    return ConfirmationRecord(found.method, found.bits, found.steps, found.exceeds, str(found))
 
 
 def claim_record(finding: Finding, command: str = "") -> ClaimRecord:

@@ -12,16 +12,21 @@ from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import FixedTasks, Problem, gaussian_heads, make_problem
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.balls import at_most, ball, balls
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule, identity
 from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.derivatives import neighbourhood, neighbourhoods
+from metarep.theory.claims.enclosed import Found, in_balls, norm_too_large
 from metarep.theory.claims.rates.linearisation import AT_TRUTH, NO_HEAD, first_order
 from metarep.theory.claims.rates.spectra import compare_spectra, heads_and_steps
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.stability.thresholds import follow, growth_comparison, left_out, perturbation, scalar_heads
 from metarep.theory.claims.strategies import array, floats, fractions, matrix
+from metarep.theory.dynamics.derive import derive
+from metarep.theory.dynamics.enclosures import Start, enclosed_run, sine_at_least
 from metarep.theory.dynamics.gaussian_heads import one_dimensional_proof
 from metarep.theory.dynamics.linearise import linearise, span_head_matrix, stated_linearisation
 from metarep.theory.dynamics.rates import HeadMoments, fo_maml_operator, third_moment
@@ -133,6 +138,7 @@ def _few_tasks_proof(proof: Proof) -> None:
     fractions=partial(neighbourhoods, fractions, largest_k=2, most_beyond=1),
     proof=_few_tasks_proof,
     examples=24,
+    at_any_pace="along a neutral direction there is no step to shorten",
 )
 def fo_maml_few_tasks(example: Example, implementation: Implementation) -> Comparison:
     r"""If $\omega^\top w_{*,i} = 1$ for every task, then $(S, \omega)$ with $S = I$ is a neutral direction of FO-MAML's
@@ -161,6 +167,25 @@ def fo_maml_few_tasks(example: Example, implementation: Implementation) -> Compa
 # --- examples and boundary
 
 TWO_HEADS_STARTS = 8
+TWO_HEADS_STEPS = 6000
+
+
+def _two_heads_in_balls() -> Confirmation | None:
+    """That dist of the run from the start itself falls below 10^−25, and that the run diverges."""
+
+    def attempt() -> Found | None:
+        step = ball(0.1)
+        B0 = balls([[0.8], [0.6]]) / step.sqrt()
+        start, fallen = Start(B0, balls([0]), balls([[1, 2], [0, 0]]), step, step), None
+        for t, B, _ in enclosed_run(derive(FO_MAML), start, TWO_HEADS_STEPS):
+            sine = 10**25 * sine_at_least(B)  # of dist itself, as k = 1
+            if fallen is None and sine < 1:
+                fallen = Exceeds("", 1.0, at_most(sine), f"10^25 dist_{t}")
+            if fallen and (found := norm_too_large(start, t, B)):
+                return t, (fallen, found)
+        return None
+
+    return in_balls(attempt)
 
 
 @of_fo_maml(
@@ -169,6 +194,7 @@ TWO_HEADS_STARTS = 8
     given=f"as stated; the start and {TWO_HEADS_STARTS - 1} that differ from it by rounding errors",
     exercises=("step", "distance"),
     rests_on="fo-maml-scalar",
+    confirm=_two_heads_in_balls,
     examples=1,
 )
 def fo_maml_two_heads(implementation: Implementation, seed: int, effort: float) -> Measurement:
@@ -186,13 +212,13 @@ def fo_maml_two_heads(implementation: Implementation, seed: int, effort: float) 
     B0 = np.abs(start.B0) * nudges[:, None, None]
     w0 = np.zeros((TWO_HEADS_STARTS, 1))
     problem = Problem(2, start.B_star, FixedTasks(np.array([[1.0, 2.0]])), B0, w0, 2)
-    seen = run(FO_MAML, problem, 0.1, 0.1, 6000, implementation=implementation)
+    seen = run(FO_MAML, problem, 0.1, 0.1, TWO_HEADS_STEPS, implementation=implementation)
     at, least = seen.diverged_at.astype(float), float(np.nanmin(seen.dist, axis=0).max())
     fine = bool(seen.diverged.all()) and least < 1e-25 and bool(np.all((at > 1900) & (at < 2200)))
     why = (
         f"the runs diverged at steps {int(at.min())} to {int(at.max())}, when dist had fallen to {least:.1e} or below"
         if seen.diverged.all()
-        else f"{int((~seen.diverged).sum())} did not diverge in 6000 steps; least dist {least:.1e}"
+        else f"{int((~seen.diverged).sum())} did not diverge in {TWO_HEADS_STEPS} steps; least dist {least:.1e}"
     )
     details = {"least dist": least, "steps": at.tolist()}
     return Measurement(float(at[0]), float(at.std()), len(at), why, details, consistent=fine)

@@ -142,6 +142,4 @@ def theorem(example: Example, implementation: Implementation, learner: Learner, 
     rounding = 64 * implementation.eps * max(int(trajectory.steps[-1]), 1)
     allowed = np.exp(batch.log_bound(trajectory.steps)) * (1 + rounding) + rounding
     ratio = np.where(trajectory.diverged, np.inf, trajectory.dist / allowed)[1:]
-    moved = int((np.exp(batch.log_bound(trajectory.steps[-1:]))[0] < trajectory.dist[0] / 2).sum())
-    why = f"largest dist over its bound along {ratio.shape[1]} runs, {moved} of which have to move"
-    return Comparison(float(ratio.max()), 1.0, 0.0, why)
+    return Comparison(float(ratio.max()), 1.0, 0.0, f"largest dist over its bound along {ratio.shape[1]} runs")

@@ -16,7 +16,9 @@ from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import get_claim
+from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.enclosed import leaves_envelope
 from metarep.theory.claims.record import Claim, Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import floats, fractions, outer_steps, step_arrays
 from metarep.theory.dynamics.derive import adapted_parameters
@@ -65,8 +67,11 @@ WRONG_FACTOR = Claim(
 )
 
 
-def _wrong(of: str, name: str, statement: str, **wrong: Any) -> Claim:
-    """The claim of that id with a statement that goes too far: its check takes other values by keyword."""
+def _wrong(of: str, name: str, statement: str, confirm: Any = None, **wrong: Any) -> Claim:
+    """The claim of that id with a statement that goes too far: its check takes other values by keyword.
+
+    ``confirm`` is as in ``Claim``.
+    """
     right = get_claim(of)
     assert right.check is not None
     return replace(
@@ -80,9 +85,13 @@ def _wrong(of: str, name: str, statement: str, **wrong: Any) -> Claim:
         proof=None,
         fractions=None,
         check=partial(right.check, **wrong),
+        confirm=confirm,
         remark="",
     )
 
+
+WRONG_STEPS = 200
+"""Steps within which a run leaves an envelope with a wrong c, in balls."""
 
 WRONG_CLAIMS = (
     WRONG_FACTOR,
@@ -98,8 +107,16 @@ WRONG_CLAIMS = (
         r"At $\alpha B^\top B = I$: $\lambda_{\min}(\Psi) \ge \alpha\mu_*^2$.",
         with_distance=False,
     ),
-    _wrong("envelope-fo-anil", "wrong-envelope-fo-anil-with-c-3", "FO-ANIL: the envelope holds with $c = 3$.", c=3.0),
-    _wrong("envelope-maml", "wrong-envelope-maml-with-c-3", "Exact MAML: the envelope holds with $c = 3$.", c=3.0),
+    *(
+        _wrong(
+            f"envelope-{name}",
+            f"wrong-envelope-{name}-with-c-3",
+            f"{TITLES[name]}: the envelope holds with $c = 3$.",
+            partial(leaves_envelope, learner=get_learner(name), steps=WRONG_STEPS, c=3.0),
+            c=3.0,
+        )
+        for name in ("fo-anil", "maml")
+    ),
     _wrong(
         "baseline-lower-bound",
         "wrong-baseline-bound-with-largest-sine",
