@@ -370,9 +370,6 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
 )  # fmt: skip
 """Every wrong implementation."""
 
-PACE = ("frozen", "half-speed", "stops-halfway", "one-direction-left-out", "slower-by-one-percent")
-"""Those that do less than they should."""
-
 
 def wrong_implementation(mutant: Mutant) -> Implementation:
     """The reference with the mutant's parts."""

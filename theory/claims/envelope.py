@@ -21,7 +21,6 @@ from metarep.theory.claims.balanced import (
     Setting,
     doubling_share,
     largest_c,
-    log_envelope,
     long_settings,
     one_direction_setting,
     rounding_of,

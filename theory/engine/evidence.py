@@ -27,7 +27,7 @@ class Profile:
     seed: int = 0
     shrink: bool = True
     most_shrinks: int | None = None
-    power: int = 8
+    power: int = 12
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.mutants.mutant import Mutant
-from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, PACE, wrong_implementation
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.theory.claims.record import Claim, Comparison, Example
 from metarep.theory.engine.evidence import Power
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
@@ -36,7 +36,7 @@ IDLE = ("frozen", "half-speed")
 
 PANEL = (
     *("uneven", *IDLE, "outer-ascent", "inner-loss-without-half", "drops-last-task", "exact-instead-of-first-order"),
-    *("first-order-instead-of-exact", "alpha-beta-swapped", "sequential-outer-step"),
+    *("first-order-instead-of-exact", "alpha-beta-swapped", "sequential-outer-step", "weight-decay"),
     *("distance-without-basis", "smallest-angle", "frobenius-distance", "column-by-column"),
 )
 """Wrong implementations that are tried on examples of the other claims; those that most examples fall by come first."""
@@ -48,12 +48,12 @@ def tried_on(mutant: Mutant, claim: Claim) -> Trial | None:
     """The claim and the implementation of a trial of the mutant; None where the claim does not speak of what it
     changes.
 
-    A measurement of an implementation takes thousands of steps: only the mutants of the ``PACE`` are tried on it.
+    A measurement of an implementation takes thousands of steps: only the ``IDLE`` mutants are tried on it.
     """
     if mutant.kind == "formula":
         changed = with_wrong_formulas(claim, mutant)
         return None if changed is None else (changed, REFERENCE)
-    if mutant.kind != "implementation" or (claim.check is None and mutant.name not in PACE):
+    if mutant.kind != "implementation" or (claim.check is None and mutant.name not in IDLE):
         return None
     by_step = "step" in mutant.parts and "step" in claim.exercises and mutant.learners & set(claim.learners)
     by_distance = "subspace_distance" in mutant.parts and "distance" in claim.exercises

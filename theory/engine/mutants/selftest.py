@@ -10,17 +10,16 @@ from dataclasses import dataclass
 
 from joblib import Parallel, delayed
 
-from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.mutants.mutant import Kind, Mutant
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
-from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
-from metarep.theory.claims import catalogue
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS
+from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Claim, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
-from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
+from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
 from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
-from metarep.theory.engine.power import tried_on
+from metarep.theory.engine.power import IDLE, about_progress, tried_on
 from metarep.theory.engine.run import verify
 
 MUTANTS: dict[str, Mutant] = {
@@ -45,7 +44,7 @@ LONG_RUNS = (
 """How the ids begin of the claims whose every example is a run of many steps: left out of a quick matrix."""
 
 QUICK_EXAMPLES = 3
-"""Examples per wrong implementation and claim in a quick matrix, at most."""
+"""Examples per wrong step and claim in a quick matrix, at most."""
 
 MOST_SHRINKS = 200
 """Steps that shrinking a wrong claim's counterexample may take."""
@@ -75,10 +74,41 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One claim, and the names of the mutants that it refutes and that survive it."""
+
+    claim: Claim
+    refuted: tuple[str, ...]
+    survived: tuple[str, ...]
+
+    @property
+    def share(self) -> str:
+        """How many of the mutants that were tried it refutes."""
+        return f"{len(self.refuted)} of {len(self.refuted) + len(self.survived)}"
+
+    @property
+    def idle_survivors(self) -> tuple[str, ...]:
+        """Of the learners that do less than they should those that were tried and survive."""
+        return tuple(name for name in IDLE if name in self.survived)
+
+    @property
+    def defect(self) -> str:
+        """What is wrong with the claim's checks; empty if nothing is."""
+        if not self.refuted and not self.claim.unrefuted:
+            return "no mutant fails it, and its record does not say why"
+        if self.idle_survivors and about_progress(self.claim):
+            return f"{' and '.join(self.idle_survivors)} survive, and its record does not say why"
+        return ""
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last."""
+    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last.
+    ``used``: ids of the claims that mutants were to be tried on.
+    """
 
     rows: tuple[Row, ...]
+    used: tuple[str, ...] = ()
 
     @property
     def crossed(self) -> tuple[Row, ...]:
@@ -98,10 +128,25 @@ class Matrix:
         return {cause: tuple(row for row in rows if row.cause == cause) for cause in causes}
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """The claims that mutants were, or were to be, tried on, in the catalogue's order."""
+        found: dict[str, tuple[list[str], list[str]]] = {claim: ([], []) for claim in self.used}
+        for row in self.rows:
+            for place, claims in enumerate((row.refuted_by, row.survived)):
+                for claim in claims:
+                    found.setdefault(claim, ([], []))[place].append(row.mutant)
+        columns = ((claim, found[claim.id]) for claim in catalogue() if claim.id in found)
+        return tuple(Column(claim, tuple(refuted), tuple(survived)) for claim, (refuted, survived) in columns)
+
+    @property
     def claims(self) -> tuple[str, ...]:
         """Ids of the claims that some mutant was tried on, in the catalogue's order."""
-        tried = {claim for row in self.rows for claim in (*row.refuted_by, *row.survived)}
-        return tuple(claim.id for claim in catalogue() if claim.id in tried)
+        return tuple(column.claim.id for column in self.columns if column.refuted or column.survived)
+
+    @property
+    def defects(self) -> tuple[Column, ...]:
+        """The claims whose checks miss what they have to see."""
+        return tuple(column for column in self.columns if column.defect)
 
     @property
     def survivors(self) -> tuple[str, ...]:
@@ -118,7 +163,7 @@ def asks_no_implementation(claim: Claim) -> bool:
 
 def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, ...]:
     """Ids of the claims that mutants are tried on: those that are not known to be false, as no mutant is found by
-    refuting such a one; a quick matrix leaves out the ``LONG_RUNS``.
+    refuting such a one. A quick matrix leaves out the ``LONG_RUNS``, and measurements of implementations.
     """
     left_out = set(without)
     return tuple(
@@ -126,22 +171,30 @@ def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, 
         for claim in catalogue()
         if claim.expected != Verdict.REFUTED
         and claim.id not in left_out
-        and not (quick and claim.id.startswith(LONG_RUNS))
+        and not (quick and (claim.id.startswith(LONG_RUNS) or (claim.check is None and claim.exercises)))
     )
 
 
+def about_progress_among(ids: Iterable[str]) -> tuple[str, ...]:
+    """Of the claims of these ids those about progress that are checked on examples."""
+    return tuple(id_ for id_ in ids if get_claim(id_).check is not None and about_progress(get_claim(id_)))
+
+
 def _examples(mutant: Mutant, claim: Claim, effort: float, quick: bool) -> int:
+    """All of them where it has to fall, or where fewer would measure less well; it ends with the first that fails."""
+    if claim.check is None or (mutant.name in IDLE and about_progress(claim)):
+        return claim.examples
     if mutant.kind == "formula":
         return FORMULA_EXAMPLES
     wanted = max(LEAST_EXAMPLES[claim.kind], round(claim.examples * effort))
-    return min(wanted, QUICK_EXAMPLES) if quick else wanted
+    return min(wanted, QUICK_EXAMPLES) if quick and "step" in mutant.parts else wanted
 
 
 def _kind(claim: Claim, tried: Claim) -> EvidenceKind:
     """The one kind of evidence to gather: floats where there are such examples; a measurement where the measurement
     alone was changed.
     """
-    if tried.measure is not claim.measure and tried.check is claim.check:
+    if claim.check is None or (tried.measure is not claim.measure and tried.check is claim.check):
         return "measurement"
     return "floats" if claim.floats is not None else "exact"
 
@@ -164,7 +217,7 @@ def trial(
         refused = None if checked.accepted else Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal)
         return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=refused)
     if mutant.kind == "claim":
-        profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS)
+        profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS, power=0)
         found = verify(mutant.parts["claim"], profile=profile).counterexample
         return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=found)
     refuted, survived = [], []
@@ -173,7 +226,7 @@ def trial(
         if tried is not None:
             finding = verify(
                 *tried,
-                profile=Profile("selftest", effort, seed, shrink=False),
+                profile=Profile("selftest", effort, seed, shrink=False, power=0),
                 examples=_examples(mutant, claim, effort, quick),
                 kinds=(_kind(claim, tried[0]),),
             )
@@ -188,11 +241,12 @@ def trials(
     without: Iterable[str] = (), effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
 ) -> tuple[Trial, ...]:
     """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims and proofs last; arguments as
-    ``trial`` and ``used_claims``.
+    ``trial`` and ``used_claims``. A quick matrix, too, tries the ``IDLE`` mutants on every claim about progress.
     """
     used = used_claims(without, quick)
+    with_progress = tuple(dict.fromkeys((*used, *about_progress_among(used_claims(without)))))
     return tuple(
-        (mutant.name, trial, (mutant.name, used, effort, seed, quick))
+        (mutant.name, trial, (mutant.name, with_progress if mutant.name in IDLE else used, effort, seed, quick))
         for mutant in MUTANTS.values()
         if mutant.kind != "sampler"
     )
@@ -229,4 +283,4 @@ def selftest(
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(tasks))
-    return Matrix(tuple(rows))
+    return Matrix(tuple(rows), used_claims(left_out))
