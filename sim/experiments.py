@@ -218,14 +218,27 @@ def get_experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-def _problem(experiment: Experiment, setting: Setting, seed: int) -> Problem:
-    # One stream per experiment: curves that differ in the learner see the same problem, those that differ in a
-    # distribution's parameters see the same underlying draws.
-    rng = np.random.default_rng([seed, zlib.crc32(experiment.name.encode())])
+def get_setting(experiment: str, panel: str, learner: str) -> Setting:
+    """The setting of a learner's first curve in a panel of an experiment; ``ValueError`` if there is none."""
+    for each in get_experiment(experiment).panels:
+        for curve in each.curves:
+            if (each.name, curve.learner) == (panel, learner):
+                return curve.setting
+    raise ValueError(f"experiment {experiment!r} has no curve of {learner!r} in a panel {panel!r}; allowed: one it has")
+
+
+def setting_problem(setting: Setting, rng: np.random.Generator) -> Problem:
+    """A problem of that setting, as many trials as it says."""
     s = setting
     return make_problem(
         s.d, s.k, s.n, s.alpha, rng, s.tasks, s.start, s.dist0, (s.trials,), s.head_mean, s.head_variances
     )
+
+
+def _problem(experiment: Experiment, setting: Setting, seed: int) -> Problem:
+    # One stream per experiment: curves that differ in the learner see the same problem, those that differ in a
+    # distribution's parameters see the same underlying draws.
+    return setting_problem(setting, np.random.default_rng([seed, zlib.crc32(experiment.name.encode())]))
 
 
 def _joined(problems: list[Problem]) -> Problem:

@@ -17,7 +17,7 @@ from metarep.sim.checks import check_dimensions, check_sample_size, check_step_s
 from metarep.sim.learners import get_learner
 from metarep.sim.problems import StartKind, make_problem
 from metarep.sim.sampling.runs import run_sampled
-from metarep.sim.trajectories import outcomes, run
+from metarep.sim.trajectories import run
 
 RECORDS = 100
 """Distances recorded along a run, evenly spaced; the floor is taken over the last quarter of them."""
@@ -125,20 +125,19 @@ def run_cell(cell: Cell, seed: int) -> tuple[list[Replicate], str]:
     every = max(1, s.steps // RECORDS)
     if s.m_in is None and s.m_out is None:
         trajectory = run(learner, problem, s.alpha, s.beta, s.steps, record_every=every)
-        dist, diverged, mode = trajectory.dist, trajectory.diverged, "population"
-        verdicts = trajectory.outcome
+        mode = "population"
     else:
-        sampled = run_sampled(
+        trajectory = run_sampled(
             learner, problem.B0, problem.w0, problem.tasks, s.alpha, s.beta, s.m_in, s.m_out, s.sigma, s.d, s.steps,
             rng,
             record_every=every,
         )  # fmt: skip
-        dist, diverged, mode = sampled.dist, sampled.diverged, sampled.mode.name
-        verdicts = outcomes(dist, diverged)
+        mode = trajectory.mode.name
+    dist, diverged = trajectory.dist, trajectory.diverged
     last = dist[-max(1, len(dist) // 4) :]
     floors = np.sqrt(np.square(last).mean(0))
     rows = []
     for i in range(cell.replicates):
         end, floor = (None, None) if diverged[i] else (float(dist[-1, i]), float(floors[i]))
-        rows.append(Replicate(cell.first + i, verdicts[i].value, float(dist[0, i]), end, floor))
+        rows.append(Replicate(cell.first + i, trajectory.outcome[i].value, float(dist[0, i]), end, floor))
     return rows, mode

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -11,50 +10,14 @@ from metarep.sim.batches import common_batch
 from metarep.sim.checks import check_run
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import Learner
+from metarep.sim.outcomes import CONVERGED_BELOW, DIVERGED_ABOVE, Tail, outcomes
 from metarep.sim.problems import Problem
 
 Array = np.ndarray
 
-CONVERGED_BELOW = 1e-6
-"""A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the
-farthest.)
-"""
-LAST_WINDOW = 0.25
-"""Share of the recorded distances, counted from the end, that decides between moving and stalled."""
-LEAST_FALL = 1e-3
-"""Fall of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few
-eps, so its logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a
-quarter of a run.
-"""
-DIVERGED_ABOVE = 1e6
-"""A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
 _PROGRESS_REPORTS = 200
 _MOST_PENDING = 2**20
 """Numbers in the representations whose distances are still to be computed: 8 MB."""
-
-
-class Outcome(Enum):
-    """What became of a run."""
-
-    CONVERGED = "converged"
-    MOVING = "moving"
-    STALLED = "stalled"
-    COLLAPSED = "collapsed"
-    DIVERGED = "diverged"
-
-    @property
-    def message(self) -> str:
-        """One sentence for a report."""
-        return _MESSAGES[self]
-
-
-_MESSAGES = {
-    Outcome.CONVERGED: f"recovered the representation: the distance ended at or below {CONVERGED_BELOW:g}",
-    Outcome.MOVING: "was still coming closer when the steps ran out",
-    Outcome.STALLED: f"stopped coming closer: over the last {LAST_WINDOW:.0%} of the run the distance did not fall",
-    Outcome.COLLAPSED: "lost rank: what is left of the representation lies in the truth's span, but does not fill it",
-    Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,29 +46,6 @@ class Trajectory:
     def diverged(self) -> Array:
         """Which runs diverged, bool over the batch."""
         return self.diverged_at >= 0
-
-
-def outcomes(dist: Array, diverged: Array, full_rank: Array | bool = True) -> Array:
-    """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules.
-
-    ``full_rank``: whether the final representation has the truth's rank; without it the distance, that of the span
-    which is left, does not tell.
-    """
-    outcome = np.empty(diverged.shape, dtype=object)
-    outcome[...] = Outcome.STALLED
-    window = max(2, round(LAST_WINDOW * len(dist)))
-    if len(dist) < 2:
-        falling = np.ones(diverged.shape, dtype=bool)  # nothing speaks against it
-    else:
-        # Means of the window's two halves, so that no single noisy record decides; log 0 is as far down as it gets.
-        logs = np.log(np.maximum(dist[-window:], np.finfo(float).tiny))
-        half = window // 2
-        falling = 2 * (logs[:half].mean(0) - logs[-half:].mean(0)) > LEAST_FALL
-    outcome[falling] = Outcome.MOVING
-    outcome[dist[-1] <= CONVERGED_BELOW] = Outcome.CONVERGED
-    outcome[(dist[-1] <= CONVERGED_BELOW) & ~np.broadcast_to(full_rank, diverged.shape)] = Outcome.COLLAPSED
-    outcome[diverged] = Outcome.DIVERGED
-    return outcome
 
 
 def run(
@@ -158,6 +98,7 @@ def run(
     least_bound = float(bound.min(initial=np.inf))
     diverged_at = np.full(batch, -1)
     observe = dict(observe or {})
+    tail = Tail(learner, alpha, steps)
     recorded_steps: list[int] = []
     distances: list[Array] = []
     pending: list[tuple[Array, Array]] = []  # (B, which runs are gone) at records: many distances at once cost little
@@ -198,6 +139,7 @@ def run(
                 if fresh is not heads:
                     heads = fresh
                     targets = B_star @ heads
+            tail.keep(step, B, w, targets)
             B, w = update(learner, B, w, targets, alpha, beta)
             step += 1
             B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, step)
@@ -221,7 +163,7 @@ def run(
     return Trajectory(
         np.asarray(recorded_steps),
         dist,
-        outcomes(dist, gone, full_rank),
+        outcomes(dist, gone, full_rank, tail),
         diverged_at,
         B,
         w,

@@ -109,15 +109,43 @@ def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, 
     return B - batch_scalar(beta, 2) * grad_B, w - batch_scalar(beta, 1) * grad_w
 
 
-def residuals_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> Array:
-    """B_iw_i − θ_i after one inner step of the learner, (..., d, n); B (..., d, k), w (..., k), targets (..., d, n)."""
-    residuals = B @ _column(w) - targets
-    heads = _column(w) - alpha * (transposed(B) @ residuals)
-    after = B @ heads - targets
-    return after - alpha * residuals * (_row(w) @ heads) if learner.adapts_representation else after
+def _times(factor: float, array: Array) -> Array:
+    return array if factor == 1 else factor * array  # so that fractions stay fractions
+
+
+def residuals_after_adaptation(
+    learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, head_alone: bool = False
+) -> Array:
+    """B_iw_i − θ_i after the inner loop of any learner on each of the tasks.
+
+    Args:
+        learner: any spec but with an exact head.
+        B, w, targets, alpha: as ``outer_gradients``.
+        head_alone: its inner loop adapts the head alone, whatever the learner adapts.
+
+    Returns:
+        (..., d, n).
+
+    Raises:
+        ValueError: an exact head.
+    """
+    if learner.exact_head:
+        raise ValueError("exact_head is true; allowed: inner steps by gradients")
+    a = batch_scalar(alpha, 3)
+    theta = _column(transposed(targets))  # (..., n, d, 1), as of a task are B_i (..., n, d, k) and w_i (..., n, k, 1)
+    B_i, w_i = B[..., None, :, :], _column(w)[..., None, :, :]
+    for _ in range(learner.inner_steps):
+        residuals = B_i @ w_i - theta
+        grad_B, grad_w = residuals @ transposed(w_i), transposed(B_i) @ residuals
+        if learner.adapts_head or head_alone:
+            grad_w = grad_w + learner.ridge * w_i if learner.ridge else grad_w
+            w_i = w_i - _times(learner.head_step, a * grad_w)
+        if learner.adapts_representation and not head_alone:
+            B_i = B_i - _times(learner.representation_step, a * grad_B)
+    return transposed((B_i @ w_i - theta)[..., 0])
 
 
 def loss_after_adaptation(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize) -> Array:
-    """Mean over the tasks of ½‖B_iw_i − θ_i‖² after one inner step of the learner, (...)."""
+    """Mean over the tasks of ½‖B_iw_i − θ_i‖² after the inner loop, (...). As ``residuals_after_adaptation``."""
     after = residuals_after_adaptation(learner, B, w, targets, alpha)
     return np.square(after).sum((-2, -1)) / 2 / targets.shape[-1]

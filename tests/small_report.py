@@ -36,7 +36,7 @@ PROFILE = ReportProfile(
     {
         "figure-1": 60,
         "rates": RATES,
-        "boundaries": BoundarySize(5, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700),
+        "boundaries": BoundarySize(5, 2, 60, 5, 200, 2, 60, 3, 700),
         "theorem": RegionSize(9, 2, 800, 2.0, 5),
         "experiments": 40,
         "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),

@@ -25,13 +25,14 @@ from metarep.reports.report.figure_files import pictures
 from metarep.reports.report.schema import part_schema
 from metarep.sim.experiments import CurveResult, get_experiment
 from metarep.sim.learners import LEARNERS, META_LEARNERS
+from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
-from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
+from metarep.sim.trajectories import run
 from metarep.sim.updates import loss_after_adaptation
 from metarep.theory.claims.record import Verdict
 from metarep.theory.dynamics.rates import HeadMoments, gaussian_head_moments, local_spectrum, third_moment
 
-TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 2, 60, 3, 700)
+TINY = BoundarySize(4, 2, 60, 5, 200, 2, 60, 3, 700)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -67,7 +68,7 @@ def check_section(section: blocks.Section | None) -> str:
 
 def measurement(claim_id: str, details: dict, estimate: float = 0.1) -> ClaimRecord:
     evidence = EvidenceRecord(
-        "measurement", Verdict.MEASURED, 1, None, None, None, "seen", None, estimate, 0.01, (), details
+        "measurement", Verdict.MEASURED, 1, None, None, None, None, "seen", None, estimate, 0.01, (), details
     )
     fixed = (False, "", "measurement", (), (), "", Verdict.MEASURED, Verdict.MEASURED, True)
     return ClaimRecord(claim_id, "", "", "", *fixed, (evidence,), "")
@@ -98,13 +99,29 @@ def test_the_boundaries_chapter():
         "steps": 300,
         "survived": 0.03,
         "broken": None,
+        "long_steps": 1500,
+        "broken_in_long_runs": 0.02,
+        "side": "fixed",
+        "sides": {"fixed": {"survived": 0.03, "broken": None}, "changing": {"survived": 0.04, "broken": 0.05}},
     }
     claims = [measurement(f"constant-region-{name}", region) for name in META_LEARNERS]
-    claims += [measurement("constant-c-maml", {"flow_c": 1.26}), measurement("maml-ends-blind", {})]
+    shares = {"fresh": {"count": 8, "trials": 300}, "fixed": {"count": 40, "trials": 40}}
+    claims += [
+        measurement("constant-c-maml", {"flow_c": 1.26, "in_time": 1.25, "steps": 600}),
+        measurement("maml-ends-blind", {**shares, "fixed_balanced": {"count": 7, "trials": 40}}),
+        measurement(
+            "fo-maml-far-divergence",
+            {"gap_random": 0.0005, "random": [-1, 2400, 3999], "gaps": [0.1], "at_gaps": [[-1, -1, 3000]]},
+        ),
+    ]
     page = check_section(
         chapter.CHAPTER.section(bare.having({("claim", claim.id): claim for claim in claims})),
     )
     assert 'href="#claim-constant-region-maml"' in page
+    assert (
+        page.count("8 of 300 (95 % interval 1.4 to 5.2 %)") == page.count("7 of 40 (95 % interval 8.7 to 31.9 %)") == 1
+    )
+    assert page.count("2 of 3 (") == 2
     assert 'href="#claim-fo-maml-operator"' not in page  # a claim that was not run has no section to link to
     check_record(chapter.CHAPTER, bare)
     assert "constants" not in {name.split("-")[0] for name in _panel_names(chapter.CHAPTER.section(bare))}
@@ -276,14 +293,10 @@ def test_the_heads_growth_solves_its_equation():
 def test_stages_end_as_one_run_does():
     problem = make_problem(10, 2, 4, 0.3, rng(2), dist0=0.6, trials=(6,))
     beta = np.geomspace(0.05, 30, 6)
-    plain = run(LEARNERS["fo-maml"], problem, 0.3, beta, 300, record_every=300)
-    expected = [
-        "diverged" if gone else "converged" if dist <= CONVERGED_BELOW else "moving"
-        for gone, dist in zip(plain.diverged, plain.dist[-1], strict=True)
-    ]
+    expected = run(LEARNERS["fo-maml"], problem, 0.3, beta, 300).outcome
     assert len(set(expected)) > 1
     found = phases._run_in_stages(LEARNERS["fo-maml"], problem, 0.3, beta, 300, (6,))
-    assert list(found) == expected
+    assert list(found) == list(expected)
 
 
 @pytest.mark.parametrize("name", ["maml", "fo-maml"])

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from metarep.theory.claims import catalogue, check_catalogue, get_claim
+from metarep.theory.claims.objects import SYMBOLS
 from metarep.theory.claims.record import Claim, Verdict
-from metarep.theory.engine import Profile, verify
+from metarep.theory.engine import Finding, Profile, verify
+from metarep.theory.engine.showing import entries, shown_objects
 from metarep.theory.inequalities.core import Checked
 
 
@@ -17,6 +19,41 @@ def test_claim_has_the_expected_verdict(claim: Claim, profile: Profile) -> None:
     assert not any(item.in_floats_only for item in finding.evidence), "a counterexample without a certificate"
     if claim.confirm is not None:
         assert any(item.confirmation for item in finding.evidence)
+    if claim.check is not None:
+        shows_something(finding)
+
+
+SEEDED = re.compile("rule-.*")
+"""Claims whose examples are a seed: the check draws five sets of random matrices from it."""
+ZERO_BY_NATURE = {
+    "confinement": {"sides"},  # ZᵀB⁺ = 0
+    "baseline-one-direction": {"sides"},  # nothing beside the direction u
+    "fixed-point-origin": {"sides", "B"},  # B = 0, w = 0 stay
+}
+"""Claims whose exact examples have zero sides or a zero B because they say so."""
+
+
+def shows_something(finding: Finding) -> None:
+    """A reader is shown the mathematics' own objects, and in exact arithmetic nothing that is zero by chance."""
+    id_ = finding.claim.id
+    for item in finding.evidence:
+        if item.kind not in ("exact", "floats"):
+            continue
+        which = "instance" if item.instance is not None else "counterexample"
+        compared = item.comparisons[which]
+        objects = shown_objects(getattr(item, which), compared)
+        if SEEDED.fullmatch(id_):
+            assert set(objects) == {"seed"}
+            continue
+        assert set(objects) <= set(SYMBOLS), "a strategy's internals"
+        assert compared.left is not None or finding.claim.kind == "inequality", "an identity has two sides"
+        if item.kind == "exact" and finding.claim.exercises & {"step", "samples"}:
+            zero = ZERO_BY_NATURE.get(id_, set())
+            generic = {name: entries(objects[name]) for name in ("B", "heads") if name in objects}
+            assert "B" in generic
+            assert 0 not in generic.get("heads", ())
+            assert ("B" in zero) != all(generic["B"])
+            assert ("sides" in zero) != all(any(entries(side)) for side in compared.sides)
 
 
 @pytest.mark.parametrize("claim", catalogue(), ids=lambda claim: claim.id)

@@ -13,10 +13,10 @@ from scipy.integrate import solve_ivp
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.metrics import principal_sines, subspace_distance
-from metarep.sim.trajectories import Outcome, Trajectory, run
+from metarep.sim.outcomes import Outcome
+from metarep.sim.trajectories import Trajectory, run
 from metarep.sim.updates import step
-from metarep.theory.claims import balance, catalogue, claims_in, constants, contraction, envelope, get_claim
-from metarep.theory.claims.adversary import polish, search_cells
+from metarep.theory.claims import balance, catalogue, claims_in, contraction, envelope, get_claim
 from metarep.theory.claims.balanced import (
     REGIONS,
     CyclingTasks,
@@ -31,6 +31,7 @@ from metarep.theory.claims.balanced import (
     start_of,
 )
 from metarep.theory.claims.baseline import average_loss, diversity
+from metarep.theory.claims.constants.cube import instance_at
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.strategies import array, floats, fractions, reflected_identity, step_arrays
 from metarep.theory.dynamics import rates
@@ -198,7 +199,7 @@ def test_largest_flow_c_falls_to_its_limit() -> None:
 
 @pytest.mark.parametrize("name", META_LEARNERS)
 def test_small_steps_follow_the_flow(name: str) -> None:
-    instance = constants.instance_at(np.full(9, 0.5), 1, 2, 1, (0.1, 1e-3))
+    instance = instance_at(np.full(9, 0.5), 1, 2, 1, (0.1, 1e-3))
     setting = setting_of([instance], np.array([[0.1, 1e-3]]))
     trajectory = run_setting(get_learner(name), setting, 2000, REFERENCE, record_every=500)
     expected = np.exp(flow_log_distance(0.47, 1e-3 * trajectory.steps))
@@ -239,53 +240,6 @@ def test_nothing_rests_on_a_wrong_guess() -> None:
     wrong = {claim.id for claim in catalogue() if claim.expected is Verdict.REFUTED}
     assert wrong >= set(SIMPLEST)
     assert not any(wrong & set(claim.rests_on) for claim in catalogue())
-
-
-# --- the adversary
-
-
-def test_search_finds_each_cells_minimum() -> None:
-    target, tried = np.array([[0.2, 0.9, 0.5], [1.0, 0.0, 0.3]]), []
-
-    def objective(cells: np.ndarray, points: np.ndarray) -> np.ndarray:
-        tried.append(len(points))
-        return np.square(points - target[cells]).sum(-1)
-
-    found = search_cells(objective, 2, 3, np.random.default_rng(0), population=60, rounds=6)
-    assert tried == [2 * 60] * 6
-    assert np.all(found.values < 0.01)
-    assert np.allclose(objective(np.arange(2), found.points), found.values)
-    again = search_cells(objective, 2, 3, np.random.default_rng(0), population=60, rounds=6)
-    assert np.array_equal(found.points, again.points)
-    tried.clear()
-    point, value = polish(lambda x: float(objective(np.array([0]), x[None])[0]), found.points[0], 200)
-    assert value < 1e-8 < found.values[0]
-    assert len(tried) <= 210
-    assert np.all((point >= 0) & (point <= 1))
-
-
-def test_a_broken_search_is_left() -> None:
-    calls = []
-
-    def objective(cells: np.ndarray, points: np.ndarray) -> np.ndarray:
-        calls.append(set(cells.tolist()))
-        return np.where(cells == 0, -1.0, 1.0)
-
-    search_cells(objective, 2, 2, np.random.default_rng(0), rounds=3, stop_below=0.5)
-    assert calls == [{0, 1}, {1}, {1}]
-
-
-@pytest.mark.parametrize(("k", "n", "period"), [(1, 2, 1), (2, 2, 1), (2, 3, 2)])
-def test_every_point_of_the_cube_is_an_instance(k: int, n: int, period: int) -> None:
-    size = constants.coordinates(k, n, period)
-    points = [np.zeros(size), np.ones(size), np.full(size, 0.5), np.random.default_rng(0).random(size)]
-    for point in points:
-        instance = constants.instance_at(point, k, n, period, (0.3, 0.01))
-        setting = setting_of([instance], np.array(instance["steps"]))
-        assert setting.smallest.shape == (period, 1)
-        assert np.all(setting.smallest >= 0.01 * (1 - 1e-9))
-    with pytest.raises(StopIteration):
-        constants.instance_at(np.zeros(size - 1), k, n, period, (0.3, 0.01))
 
 
 # --- other hypotheses
@@ -453,11 +407,5 @@ def test_measurements_notice_a_broken_learner(id_: str, change: Any) -> None:
     assert verify(replace(claim, examples=100), _with_step(change), examples=30).status == Verdict.REFUTED
 
 
-def test_measured_constants_notice_a_broken_learner() -> None:
-    for id_ in ("constant-c-fo-anil", "constant-region-fo-anil", "diversity-needed-narrow"):
-        claim = get_claim(id_)
-        finding = verify(claim, _with_step(_uphill), examples=10)
-        assert finding.status == Verdict.REFUTED
-        if id_.startswith("constant-"):  # the setting that breaks it is told
-            assert finding.counterexample is not None
-            assert {"k", "steps", "sines"} <= set(finding.counterexample.counterexample or {})
+def test_the_narrow_floor_notices_a_broken_learner() -> None:
+    assert verify(get_claim("diversity-needed-narrow"), _with_step(_uphill), examples=10).status == Verdict.REFUTED

@@ -244,6 +244,13 @@ def test_a_step_size_too_large_diverges_and_says_so(capsys):
     assert all(record["relative_error"] is None for record in records)
 
 
+def test_a_run_that_ends_blind_is_called_so(capsys):
+    """Figure 1's setting: the fifth trial solves every task and learns nothing; the others learn."""
+    figure_1 = ("--d", 100, "--k", 5, "--n", 5, "--alpha", 0.1, "--beta", 0.1, "--tasks", "fresh")
+    words = ("simulate", "maml", *figure_1, "--start", "orthonormal", "--steps", 3000, "--trials", 5, "--seed", 41)
+    assert [trial["outcome"] for trial in data(capsys, *words)["trials"]] == ["converged"] * 4 + ["blind"]
+
+
 RATE_FIELDS = [
     *("learner", "d", "k", "n", "alpha", "beta", "symbolic", "empirical"),
     *("standard_error", "relative_error", "envelope", "outcome"),

@@ -51,8 +51,8 @@ def test_worst_margin_is_driven_to_the_edge() -> None:
     (evidence,) = finding.evidence
     assert finding.status == Verdict.SUPPORTED
     assert evidence.worst_margin == pytest.approx(0, abs=1e-3)
-    assert evidence.instance is not None
-    assert evidence.instance["x"] == pytest.approx(10, abs=1e-2)
+    assert evidence.nearest is not None
+    assert evidence.nearest["x"] == pytest.approx(10, abs=1e-2)
 
 
 def test_counterexample_shrinks_and_refutes() -> None:
@@ -63,7 +63,8 @@ def test_counterexample_shrinks_and_refutes() -> None:
     assert bad is not None
     assert bad.counterexample == {"x": 7.0}
     message = finding.failure_message()
-    for part in ("toy", "own derivation", "x = 7", "margin", "replay('toy', {'x': 7.0})"):
+    again = "metarep verify toy --replay '{\"x\": 7.0}'"
+    for part in ("toy", "own derivation", "x = 7", "margin", again, "replay('toy', {'x': 7.0})"):
         assert part in message
 
 
@@ -150,15 +151,19 @@ def test_failing_proof_and_contradicting_measurement_refute() -> None:
 
 
 def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
-    def measured(consistent: bool) -> Claim:
-        found = Measurement(1.0, 0.1, 3, "toy", consistent=consistent, counterexample={"k": 1, "heads": [1.0, 2.0]})
+    def measured(consistent: bool, compared: bool = False) -> Claim:
+        found = Measurement(
+            1.0, 0.1, 3, "toy", consistent=consistent, counterexample={"k": 1, "heads": [1.0, 2.0]},
+            comparison=Comparison(0.5, 0.25, 0.0, objects={"w": [3.0]}) if compared else None,
+        )  # fmt: skip
         return inequality(None, floats=None, kind="measurement", measure=lambda *_: found)
 
     finding = verify(measured(consistent=False))
     assert finding.counterexample is not None
     assert finding.counterexample.counterexample == {"k": 1, "heads": [1.0, 2.0]}
     message = finding.failure_message()
-    assert "heads = [1, 2]" in message
+    assert "heads = (1, 2)" in message
+    assert "w = (3)" in verify(measured(consistent=False, compared=True)).failure_message()
     assert "metarep verify toy" in message
     assert "replay" not in message, "without a check there is nothing to replay"
     assert verify(measured(consistent=True)).evidence[0].counterexample is None

@@ -8,7 +8,6 @@ import pytest
 from metarep.sim.implementations import Implementation
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Claim
-from metarep.theory.engine import shown
 from metarep.theory.engine.foreign.checking import Status, check_claim
 
 ABOUT_STEPS = [claim for claim in catalogue() if claim.exercises & {"step", "samples"} and claim.floats]
@@ -19,5 +18,5 @@ def test_implementation_does_what_the_claim_says(claim: Claim, implementation: I
     checked = check_claim(claim, implementation)
     if checked.status == Status.NOT_APPLICABLE:
         pytest.skip(checked.why)
-    at = "\n".join(f"    {name} = {shown(value)}" for name, value in (checked.counterexample or {}).items())
+    at = "\n".join(f"    {line}" for line in checked.counterexample_lines())
     assert checked.status == Status.PASSED, f"{claim.id} ({claim.source}): {checked.why}\n  at\n{at}"

@@ -23,6 +23,7 @@ from metarep.reports.page.style import INK, draw_run, inline_svg, middle, render
 from metarep.reports.report.document import document, report_data, write_report
 from metarep.reports.report.figure_files import figure_files
 from metarep.reports.report.schema import VARYING
+from metarep.sim.outcomes import Outcome
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Verdict
 
@@ -199,10 +200,18 @@ def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, m
     assert listed["update-anil"] == "NOT_RUN"
     assert run(["verify", "right-factor-fo-anil", "--replay", "out/report.json"]) == 0
     assert "holds" in capsys.readouterr().out
-    # A stored instance that is not one any more is bad input.
+    # What is shown can be checked again by itself, too.
     content = json.loads((tmp_path / "out" / "report.json").read_text())
+    example = content["claims"][1]["evidence"][1]["instance"]
+    assert run(["verify", "right-factor-fo-anil", "--replay", json.dumps(example["drawn"]), "--json"]) == 0
+    (again,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert again["example"] == example
+    assert run(["verify", "right-factor-fo-anil", "--replay", "{"]) == 2
+    assert "is not JSON" in capsys.readouterr().err
+    # A stored instance that is not one any more is bad input.
     for item in content["claims"][1]["evidence"]:
-        item["instance"] = {"alpha": 1}
+        if item["instance"]:
+            item["instance"]["drawn"] = {"alpha": 1}
     (tmp_path / "bad.json").write_text(json.dumps(content))
     assert run(["verify", "right-factor-fo-anil", "--replay", "bad.json"]) == 2
     assert capsys.readouterr().err.startswith("metarep: ")
@@ -250,7 +259,10 @@ def test_a_table_cell_may_hold_a_norm():
 
 def test_equal_figures_give_equal_bytes_and_ids_of_their_own():
     steps, dist = np.arange(5), np.geomspace(1, 1e-3, 5)[:, None] * np.ones((1, 2))
-    one, other = (rendered(draw_run("maml", steps, dist, np.array([-1, -1])), "svg") for _ in range(2))
+    ends = np.array([Outcome.MOVING, Outcome.BLIND])
+    one, other = (rendered(draw_run("maml", steps, dist, ends), "svg") for _ in range(2))
+    assert b"ends blind" in one
+    assert b"diverges" not in one
     assert one == other
     inline = [inline_svg(one, name, "a run") for name in ("x", "y")]
     ids = [set(re.findall(r'\bid="([^"]+)"', text)) for text in inline]

@@ -334,7 +334,7 @@ def made(
 ) -> Stored:
     """A report of one claim and one rate."""
     evidence = EvidenceRecord(
-        "measurement", Verdict.MEASURED, 1, worst_margin, None, None, "", None, estimate, None, (), {}
+        "measurement", Verdict.MEASURED, 1, worst_margin, None, None, None, "", None, estimate, None, (), {}
     )
     claim = ClaimRecord(
         "a", "", "", "", False, "", "measurement", (), (), "", Verdict(status), Verdict.MEASURED, True, (evidence,), ""

@@ -5,8 +5,8 @@ import pytest
 
 from metarep.sim.experiments import EXPERIMENTS, Experiment, get_experiment, run_experiment, task_diversity
 from metarep.sim.learners import META_LEARNERS
+from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import make_problem
-from metarep.sim.trajectories import Outcome
 
 
 def shortened(experiment: Experiment, steps: int, panels: tuple[str, ...] = ()) -> Experiment:

@@ -7,8 +7,9 @@ import pytest
 from metarep.sim import metrics, updates
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
+from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import FixedTasks, Problem, make_problem
-from metarep.sim.trajectories import Outcome, run
+from metarep.sim.trajectories import run
 
 FO_ANIL = get_learner("fo-anil")
 

@@ -71,6 +71,9 @@ def test_those_that_do_not_learn_say_why(studies: dict[str, Study], name: str) -
     assert "multiple of wwᵀ" in result.reason
     assert (result.symbolic, result.empirical, result.relative_error) == (None, None, None)
     assert result.learned == (0, 0, 0, 0)
+    # BOIL's head gets to α‖w‖² = 1, where its inner step solves any task; one inner step of Reptile helps with none.
+    assert result.blind[1:] == ((1, 1, 1) if name == "boil" else (0, 0, 0))
+    assert ("ended blind" in result.reason) == (name == "boil")
 
 
 def test_a_ridge_head_learns_at_no_rate(studies: dict[str, Study]) -> None:

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,22 @@ def test_diverged_runs_are_rows_like_others(tmp_path: Path) -> None:
     rows = read_sweep(tmp_path / "a.db")
     assert {row.replicate.outcome for row in rows} == {"diverged"}
     assert {row.replicate.dist_end for row in rows} == {None}
+
+
+def test_blind_runs_are_counted(tmp_path: Path) -> None:
+    """From small starts with fixed tasks most of Exact MAML's runs end blind, none of Exact ANIL's."""
+    maml = [SweepSetting("maml", n=n, start="orthonormal", tasks="fixed", steps=400) for n in (8, 10)]
+    sweep(tmp_path / "a.db", [*maml, replace(maml[0], learner="anil"), replace(maml[1], learner="anil")])
+    outcomes = {"maml": [], "anil": []}
+    for row in read_sweep(tmp_path / "a.db"):
+        outcomes[row.setting.learner].append(row.replicate.outcome)
+    assert outcomes["maml"].count("blind") > 10
+    assert "blind" not in outcomes["anil"]
+    figure = tmp_path / "a.svg"
+    assert run(f"plot {tmp_path / 'a.db'} --out {figure} --x n --y steps --value blind".split()) == 2  # one value of y
+    sweep(tmp_path / "a.db", [replace(s, steps=40) for s in maml])
+    assert run(f"plot {tmp_path / 'a.db'} --out {figure} --x n --y steps --value blind".split()) == 0
+    assert b"share of runs that ended blind" in figure.read_bytes()
 
 
 def test_designs() -> None:

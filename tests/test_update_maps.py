@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metarep.reports.study.interpreter import step as autograd_step
 from metarep.sim.learners import LEARNERS, Learner
-from metarep.sim.updates import step
+from metarep.sim.updates import loss_after_adaptation, residuals_after_adaptation, step
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.dynamics.derive import derive
@@ -100,17 +100,17 @@ def rounded(array):
     return np.vectorize(lambda x: Fraction(float(x)).limit_denominator(9), otypes=[object])(array)
 
 
-@pytest.mark.parametrize(
-    "learner",
-    [
-        Learner("two-step MAML", "both", inner_steps=2),
-        Learner("three-step FO-ANIL", "head", first_order=True, inner_steps=3),
-        Learner("representation only", "representation"),
-        Learner("separate step sizes", "both", head_step=2.0, representation_step=0.5),
-        Learner("ridge", "head", ridge=0.3),
-        Learner("Reptile", "both", outer="displacement"),
-    ],
-)
+SPECS = [
+    Learner("two-step MAML", "both", inner_steps=2),
+    Learner("three-step FO-ANIL", "head", first_order=True, inner_steps=3),
+    Learner("representation only", "representation"),
+    Learner("separate step sizes", "both", head_step=2.0, representation_step=0.5),
+    Learner("ridge", "head", ridge=0.3),
+    Learner("Reptile", "both", outer="displacement"),
+]
+
+
+@pytest.mark.parametrize("learner", SPECS)
 def test_derived_specs_agree_with_autograd(learner):
     """Specs beyond the paper's five have no map by hand; autograd knows them from their definition."""
     rng = np.random.default_rng(1)
@@ -121,3 +121,28 @@ def test_derived_specs_agree_with_autograd(learner):
     )  # words of up to 10 times as many letters
     for ours, theirs in zip(derived, automatic, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "learner", [spec for spec in (*LEARNERS.values(), *SPECS) if not spec.first_order and spec.outer == "gradient"]
+)
+def test_the_loss_after_adaptation_is_what_autograd_differentiates(learner):
+    """Central differences of it along a direction against the outer gradient, for learners that differentiate it."""
+    rng = np.random.default_rng(1)
+    B, w, targets = rng.standard_normal((2, 5, 2)), rng.standard_normal((2, 2)), rng.standard_normal((2, 5, 3))
+    dB, dw, alpha = rng.standard_normal((5, 2)), rng.standard_normal(2), np.array([0.1, 0.2])
+    h = 1e-5  # so that rounding, eps/h, and the third derivative, h² times 1e3 or so, are alike
+    above, below = (loss_after_adaptation(learner, B + s * dB, w + s * dw, targets, alpha) for s in (h, -h))
+    after = [autograd_step(learner, B[i], w[i], targets[i], alpha[i], 1.0) for i in range(2)]
+    slopes = [np.sum((B[i] - after[i][0]) * dB) + (w[i] - after[i][1]) @ dw for i in range(2)]
+    np.testing.assert_allclose((above - below) / (2 * h), slopes, rtol=1e-6)
+
+
+def test_what_the_head_alone_adapts_to():
+    """MAML's inner loop with B left alone is ANIL's; an exact head has no steps."""
+    rng = np.random.default_rng(1)
+    B, w, targets = rng.standard_normal((5, 2)), rng.standard_normal(2), rng.standard_normal((5, 3))
+    alone = residuals_after_adaptation(LEARNERS["maml"], B, w, targets, 0.1, head_alone=True)
+    np.testing.assert_array_equal(alone, residuals_after_adaptation(LEARNERS["anil"], B, w, targets, 0.1))
+    with pytest.raises(ValueError, match="exact_head is true; allowed: inner steps by gradients"):
+        residuals_after_adaptation(Learner("exact", "head", exact_head=True), B, w, targets, 0.1)

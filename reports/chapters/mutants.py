@@ -12,8 +12,8 @@ from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
 from metarep.reports.page.output import as_csv
 from metarep.theory.claims import get_claim
-from metarep.theory.engine import shown
 from metarep.theory.engine.mutants.selftest import Matrix, Row, trials
+from metarep.theory.engine.showing import in_one_line, shown_objects
 
 NAME = "mutants"
 """A profile's size of this chapter: whether the matrix is a quick one."""
@@ -89,8 +89,10 @@ def _refutation(row: Row) -> tuple[str, str, str, str]:
     by = "nothing" if found is None else f"{found.kind}: {plain_line(found.why)}"
     if found is not None and found.confirmation is not None:
         by += f"; without floats, in {plain_line(str(found.confirmation))}"
-    example = {} if found is None or found.counterexample is None else found.counterexample
-    return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {shown(value)}" for n, value in example.items()) or "—"
+    if found is None or found.counterexample is None:
+        return f"`{row.mutant}`", row.what, by, "—"
+    objects = shown_objects(found.counterexample, found.comparisons.get("counterexample"))
+    return f"`{row.mutant}`", row.what, by, "; ".join(f"{n} = {in_one_line(value)}" for n, value in objects.items())
 
 
 def _named(rows: tuple[Row, ...]) -> str:

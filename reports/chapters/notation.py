@@ -12,6 +12,7 @@ SYMBOLS = (
         r"$B_*$, $w_{*,i}$, $\theta_i = B_* w_{*,i}$",
         "the true representation (orthonormal columns), task $i$'s head, its target",
     ),
+    (r"$W_*$, $\Theta$", "all heads and all targets as columns, in examples"),
     (r"$B_{*\perp}$", r"an orthonormal basis of what is perpendicular to $B_*$"),
     (
         r"$\frac12\|Bw - \theta_i\|^2$",

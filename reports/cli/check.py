@@ -93,7 +93,6 @@ def _precision(result: "CheckResult") -> str:
 
 
 def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
-    from metarep.theory.engine import shown
     from metarep.theory.engine.foreign.checking import Status
 
     lines = [f"{adapter.code.shown}: {', '.join(sorted(adapter.supported))}; checked as {_precision(result)}"]
@@ -108,8 +107,7 @@ def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
         if item.status is Status.FAILED:
             lines += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
             lines.append(f"          {item.why}")
-            found = item.counterexample or {}
-            lines.append("          at " + ", ".join(f"{name} = {shown(value)}" for name, value in found.items()))
+            lines += [f"          {line}" for line in item.counterexample_lines()]
     reasons = Counter(item.why for item in result.of(Status.NOT_APPLICABLE))
     lines += ["", *(f"{count} NOT_APPLICABLE: {why}" for why, count in reasons.items())]
     counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)

@@ -89,10 +89,11 @@ def simulate(
         trajectory = run(spec, drawn, alpha, beta, steps, progress=lambda done: told(done, steps))
     # Where a problem file leaves nothing to draw there is one trial, without an axis.
     dist = trajectory.dist.reshape(len(trajectory.steps), -1)
-    outcomes = [outcome.value for outcome in trajectory.outcome.reshape(-1)]
+    ends = trajectory.outcome.reshape(-1)
+    outcomes = [outcome.value for outcome in ends]
     diverged_at = trajectory.diverged_at.reshape(-1)
     if out is not None:
-        _write_run(out, learner, trajectory.steps, dist, outcomes, diverged_at)
+        _write_run(out, learner, trajectory.steps, dist, ends, diverged_at)
     rows = [
         {
             "trial": trial,
@@ -115,6 +116,8 @@ def simulate(
     if len(rows) > 20:
         typer.echo(f"... and {len(rows) - 20} more")
     typer.echo(", ".join(f"{count} {outcome}" for outcome, count in sorted(Counter(outcomes).items())))
+    for outcome in sorted(set(ends), key=lambda outcome: outcome.value):
+        typer.echo(f"{outcome.value}: {outcome.message}")
     if out is not None:
         typer.echo(f"wrote {out}")
 
@@ -123,11 +126,12 @@ def _outcome(row: dict[str, Any]) -> str:
     return row["outcome"] + ("" if row["diverged_at"] is None else f" at step {row['diverged_at']}")
 
 
-def _write_run(out: Path, learner: str, steps: Any, dist: Any, outcomes: list[str], diverged_at: Any) -> None:
+def _write_run(out: Path, learner: str, steps: Any, dist: Any, ends: Any, diverged_at: Any) -> None:
     import io
 
     import numpy as np
 
+    outcomes = [outcome.value for outcome in ends]
     if out.suffix == ".csv":
         rows = [
             (int(step), trial, dist[i, trial], outcomes[trial])
@@ -142,7 +146,7 @@ def _write_run(out: Path, learner: str, steps: Any, dist: Any, outcomes: list[st
     else:
         from metarep.reports.page.style import draw_run, rendered
 
-        write_file(out, rendered(draw_run(learner, steps, dist, diverged_at), out.suffix[1:]))
+        write_file(out, rendered(draw_run(learner, steps, dist, ends), out.suffix[1:]))
 
 
 def rates(

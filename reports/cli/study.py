@@ -68,6 +68,7 @@ def study(
 
 def _print_study(result: "Study") -> None:
     from metarep.reports.study.study import STARTS, start_name
+    from metarep.sim.outcomes import Outcome
 
     typer.echo(f"{result.learner.name}: {'learns' if result.learns else 'does not learn'} the representation")
     typer.echo(f"  {result.reason}")
@@ -91,8 +92,13 @@ def _print_study(result: "Study") -> None:
         typer.echo(f"  span and head: {_listed(rest.span_head)}")
         typer.echo(f"  stable: {'yes' if rest.stable else 'no'}; neutral directions of span and head: {rest.neutral}")
     typer.echo("")
-    shares = [(start_name(dist0), f"{share:.0%}") for dist0, share in zip(STARTS, result.learned, strict=True)]
-    print_table(("start", "learned"), shares, (1,))
+    shares = [
+        (start_name(dist0), f"{learned:.0%}", f"{blind:.0%}")
+        for dist0, learned, blind in zip(STARTS, result.learned, result.blind, strict=True)
+    ]
+    print_table(("start", "learned", "ended blind"), shares, (1, 2))
+    if any(result.blind):
+        typer.echo(f"A run that ended blind {Outcome.BLIND.message}.")
 
 
 def _listed(values: object) -> str:

@@ -87,7 +87,8 @@ def plot(
     x: Annotated[str, option("Axis of the sweep.")],
     y: Annotated[str | None, option("A second axis: a phase diagram. Without: slopes.")] = None,
     value: Annotated[
-        Literal["converged", "diverged", "dist", "floor"] | None, option("What is shown [converged; floor for slopes].")
+        Literal["converged", "blind", "diverged", "dist", "floor"] | None,
+        option("What is shown [converged; floor for slopes]."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -10,10 +10,15 @@ import typer
 from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, option
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
-from metarep.reports.page.output import InputError, as_json, check_whole, checking_input, print_table, progress_bar
+from metarep.reports.page.output import (
+    as_json,
+    check_whole,
+    checking_input,
+    print_table,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
-    from metarep.theory.claims.record import Claim
     from metarep.theory.engine import Finding
     from metarep.theory.engine.mutants.selftest import Row
 
@@ -123,7 +128,9 @@ def verify(
     ] = None,
     seed: Seed = 0,
     claims: OwnClaims = None,
-    replay: Annotated[Path | None, option("A report.json: check the examples stored there again.")] = None,
+    replay: Annotated[
+        str | None, option("A report.json, or an example as JSON: check the examples stored there, or this one, again.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected
@@ -136,7 +143,9 @@ def verify(
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input
     record = find_claim(claim, claims)
     if replay is not None:
-        _replay(record, replay, json)
+        from metarep.reports.cli.replay import replay_examples
+
+        replay_examples(record, replay, json)
         return
     from metarep.reports.chapters.claims.records import claim_data
     from metarep.theory.engine import Profile
@@ -184,62 +193,6 @@ def _print_finding(result: dict[str, Any], finding: "Finding") -> None:
             typer.echo("            in floats only: no certificate")
         for step in item["steps"]:
             typer.echo(f"              {inline_text(step) if '$' in step else step}")
-
-
-def _replay(claim: "Claim", path: Path, json: bool) -> None:
-    """Check the stored examples of a claim again: its counterexamples first, then the worst ones."""
-    from metarep.reports.report.stored import stored_report
-    from metarep.theory.engine import replay, shown
-
-    stored = next((record for record in stored_report(path).claims if record.id == claim.id), None)
-    if stored is None:
-        raise InputError(f"{path} has no claim {claim.id!r}; allowed: a report.json that holds it")
-    found = [
-        (what, item.kind, example)
-        for what in ("counterexample", "instance")
-        for item in stored.evidence
-        if (example := getattr(item, what)) is not None
-    ]
-    if not found or claim.check is None:
-        raise InputError(
-            f"{path} stores no example of {claim.id!r} that can be checked by itself; allowed: a claim with one "
-            f"(metarep verify {claim.id} runs this one as a whole)"
-        )
-    rows = []
-    for what, kind, example in found:
-        try:
-            comparison = replay(claim, example)
-        except (LookupError, TypeError, ValueError) as error:
-            # The file may have been edited, or written by another version whose examples had other fields.
-            raise InputError(
-                f"the {what} of {claim.id!r} in {path} cannot be checked ({type(error).__name__}: {error}); "
-                "allowed: one as this version writes it"
-            ) from error
-        rows.append(
-            {
-                "stored_as": what,
-                "kind": kind,
-                "holds": comparison.holds,
-                "value": float(comparison.value),
-                "bound": float(comparison.bound),
-                "tolerance": float(comparison.tolerance),
-                "margin": comparison.margin,
-                "why": comparison.why,
-                "instance": example,
-            }
-        )
-    if json:
-        typer.echo(as_json({"claim": claim.id, "report": str(path), "replayed": rows}))
-    else:
-        for row in rows:
-            typer.echo(
-                f"{claim.id}, {row['stored_as']} ({row['kind']}): {'holds' if row['holds'] else 'VIOLATED'}; "
-                f"{row['why']}: {row['value']:.6g}, bound {row['bound']:.6g}, tolerance {row['tolerance']:.2g}"
-            )
-            for name, value in row["instance"].items():
-                typer.echo(f"    {name} = {shown(value)}")
-    if all(row["holds"] for row in rows) == (claim.expected.value == "REFUTED"):
-        raise typer.Exit(1)
 
 
 def _why(row: "Row") -> str:

@@ -46,6 +46,16 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Values:
+    """Numbers and matrices side by side: LaTeX of what stands before it, and its parts, each rows of text (a number is
+    text alone). ``text`` is the same in lines, for Markdown.
+    """
+
+    values: tuple[tuple[str, tuple[str | tuple[tuple[str, ...], ...], ...]], ...]
+    text: str
+
+
+@dataclass(frozen=True)
 class Code:
     """Lines to be typed or data to be copied."""
 
@@ -88,7 +98,7 @@ class Details:
     blocks: tuple["Block", ...]
 
 
-Block = Paragraph | Items | Facts | Equations | Table | Code | Picture | Graph | Details
+Block = Paragraph | Items | Facts | Equations | Table | Values | Code | Picture | Graph | Details
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ P = ParamSpec("P")
 PANEL = (3.9, 3.5)
 """Inches of a panel that pages lay out beside others, or below them on a phone."""
 
-GOOD, BAD, OTHER, BOTH = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e"
-"""Fills for what converged or stayed, for what diverged or left, for neither, and where some do the one and some the
-other: colour-blind readers tell them apart.
+GOOD, BAD, OTHER, BOTH, BLIND = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e", "#cc79a7"
+"""Fills for what converged or stayed, for what diverged or left, for neither, where some do the one and some the other,
+and for what ended blind: colour-blind readers tell them apart.
 """
 ON_FILL = "#11151c"
 """Lines and words on such fills, whatever the page's own ground is."""

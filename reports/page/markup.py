@@ -59,9 +59,16 @@ def mathml(latex: str, display: bool = False) -> str:
     element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
     # HTML takes these for granted, and a page has thousands of formulas.
     element = element.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "").replace(' display="inline"', "")
+    element = re.sub(r"&#x0*([0-9A-F]+);", _character, element)
     if "\\" in html.unescape(element):
         raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
     return element
+
+
+def _character(entity: re.Match[str]) -> str:
+    """The character of an entity, if it needs none."""
+    character = chr(int(entity[1], 16))
+    return entity[0] if character in "<>&" else character
 
 
 def _without_unknown(latex: str) -> str:
@@ -119,6 +126,24 @@ def _inline_formula(latex: str) -> str:
         # Narrow screens scroll what is still too long.
         parts.append(f'<span class="long">{element}</span>' if len(piece) > _LONG else element)
     return "<wbr>".join(parts)
+
+
+def value_html(name: str, parts: tuple[str | tuple[tuple[str, ...], ...], ...]) -> str:
+    """LaTeX and the numbers and matrices (rows of text) behind it as one formula. Written by hand: there are many
+    numbers, and the converter takes a millisecond for a few. The style draws the brackets.
+    """
+    shown = "<mo>,</mo>".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
+    return f"<span>{typeset(name).removesuffix('</mrow></math>')}{shown}</mrow></math></span>"
+
+
+def _matrix(rows: tuple[tuple[str, ...], ...]) -> str:
+    inside = "".join(f"<mtr>{''.join(f'<mtd>{_cell(cell)}</mtd>' for cell in row)}</mtr>" for row in rows)
+    return f"<mtable>{inside}</mtable>"
+
+
+def _cell(text: str) -> str:
+    tag = "mn" if re.fullmatch(r"-?[0-9./e+-]+", text) else "mtext"
+    return f"<{tag}>{html.escape(text).replace('-', '−')}</{tag}>"
 
 
 _FORMULA_END = re.compile(r"(<math\b(?:(?!</?math\b).)*</math>)([,.;:)]+)", re.DOTALL)

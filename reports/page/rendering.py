@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import STYLE as DRAWING_STYLE
-from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, typeset
+from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, typeset, value_html
 from metarep.reports.page.style import inline_svg, width
 
 WIDE = 360
@@ -22,6 +22,7 @@ def html_page(document: b.Document) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     environment.filters["inline"] = lambda line: Markup(inline_html(line))
     environment.filters["formula"] = lambda latex: Markup(typeset(latex, True))
+    environment.filters["value"] = lambda value: Markup(value_html(*value))
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["plain"] = inline_text
     environment.filters["as_is"] = Markup
@@ -79,7 +80,7 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
                 rule = ["---:" if column in numeric else "---" for column in range(len(header))]
                 lines += [f"| {' | '.join(map(_cell, cells))} |" for cells in (header, rule, *rows)]
                 lines += ["", *([f"*{inline_markdown(caption)}*", ""] if caption else [])]
-            case b.Code(text):
+            case b.Code(text) | b.Values(text=text):
                 lines += ["```", text, "```", ""]
             case b.Picture(panels, alt, caption):
                 lines += [f"![{alt}](figures/{name}.svg)" for name, _ in panels]

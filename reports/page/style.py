@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from metarep.reports.page.markup import LEARNER_TITLES
+from metarep.sim.outcomes import Outcome
 
 INK = "#1d2430"
 """Axes and words; pages put their own text colour in its place, so that figures follow light and dark."""
@@ -38,6 +39,12 @@ WIDTHS = {"anil": 4.0, "maml": 1.5}
 all.
 """
 
+END_MARKS = {
+    Outcome.DIVERGED: ("x", "× diverges"),
+    Outcome.BLIND: ("o", "○ ends blind"),
+    Outcome.RECEDING: ("^", "△ moves away"),
+}
+"""The mark at the end of a run, and what it is called. The others' ends speak for themselves."""
 ENVELOPE_COLOUR = "#009e73"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8b8f97", "#7a5ea8")
 """For lines that are not learners."""
@@ -169,22 +176,36 @@ def draw_trials(axes: Any, learner: str, steps: np.ndarray, dist: np.ndarray, la
     )  # fmt: skip
 
 
-def mark_divergence(axes: Any, steps: np.ndarray, dist: np.ndarray, diverged_at: np.ndarray, colour: str) -> None:
-    """A cross at the last finite distance of every trial that diverged."""
-    for trial in np.flatnonzero(diverged_at >= 0):
-        finite = np.flatnonzero(np.isfinite(dist[:, trial]) & (dist[:, trial] > 0))
-        if finite.size:
-            axes.plot(steps[finite[-1]], dist[finite[-1], trial], "x", color=colour, markersize=5, markeredgewidth=1.3)
+def mark_ends(axes: Any, steps: np.ndarray, dist: np.ndarray, outcomes: np.ndarray, colour: str) -> None:
+    """A mark of ``END_MARKS`` at the last finite distance of every trial whose outcome has one; legends explain them.
+
+    Args:
+        steps: (T,). dist: (T, trials). outcomes: (trials,) of ``Outcome``.
+        colour: of the marks.
+    """
+    known = {line.get_label() for line in axes.lines}
+    for outcome, (mark, name) in END_MARKS.items():
+        word = name[2:]
+        for trial in np.flatnonzero(outcomes == outcome):
+            finite = np.flatnonzero(np.isfinite(dist[:, trial]) & (dist[:, trial] > 0))
+            if finite.size:
+                axes.plot(
+                    steps[finite[-1]], dist[finite[-1], trial], mark, color=colour, markersize=5, markeredgewidth=1.3,
+                    markerfacecolor="none", linestyle="none", clip_on=False, zorder=6,
+                    label="_" if word in known else word,
+                )  # fmt: skip
+                known.add(word)
 
 
-def draw_run(learner: str, steps: np.ndarray, dist: np.ndarray, diverged_at: np.ndarray) -> Figure:
-    """The distances of one simulation."""
+def draw_run(learner: str, steps: np.ndarray, dist: np.ndarray, outcomes: np.ndarray) -> Figure:
+    """The distances of one simulation, (T, trials), and what became of its trials, (trials,) of ``Outcome``."""
     with style():
         figure = new_figure(6.4, 3.8)
         axes = figure.subplots()
-        draw_trials(axes, learner, steps, dist)
-        mark_divergence(axes, steps, dist, diverged_at, COLOURS[learner])
+        draw_trials(axes, learner, steps, dist, "median")
+        mark_ends(axes, steps, dist, outcomes, COLOURS[learner])
         log_axis(axes, lowest_shown(dist, floor=1e-300))
         axes.set_xlabel("outer step")
         axes.set_title(f"{LEARNER_TITLES[learner]}: distance to the ground-truth representation")
+        axes.legend(loc="lower left")
     return figure

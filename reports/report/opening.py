@@ -3,8 +3,8 @@
 import re
 
 from metarep.reports.chapters.boundaries.chapter import boundaries_of
-from metarep.reports.chapters.boundaries.scale import blind_sentence
 from metarep.reports.chapters.chapter import Results
+from metarep.reports.chapters.claims.counts import blind_sentence
 from metarep.reports.chapters.claims.records import unexpected
 from metarep.reports.chapters.claims.verdicts import verdict_counts
 from metarep.reports.chapters.experiments.figure_1 import KEY
@@ -15,7 +15,7 @@ from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
 from metarep.reports.report.figure_files import TOP_PREFIX, pictures
 from metarep.sim.learners import META_LEARNERS
-from metarep.sim.trajectories import CONVERGED_BELOW
+from metarep.sim.outcomes import CONVERGED_BELOW
 
 
 def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
@@ -90,10 +90,15 @@ def _answer(results: Results) -> b.Items:
             + (f": so {rows_of}" if unstable else "")
             + (
                 f"; runs agree with the predicted boundary at {boundaries.near_agreement} "
-                f"([boundaries](#boundaries-fo-maml)). {blind_sentence(boundaries.scale_of('maml'))}"
+                "([boundaries](#boundaries-fo-maml))."
                 if boundaries
                 else "."
             )
+        )
+    if blind := blind_sentence(results.claims):
+        lines.append(
+            "**Exact MAML can solve every task without learning the representation**, by adapting it: "
+            f"{blind} ([why](#figure-1-blind))."
         )
     lines.append(
         "**How it is known** is said claim by claim ([verdicts](#verdicts)): "
@@ -118,4 +123,6 @@ def _guesses(results: Results) -> str:
 
 
 def _misses(rows: list[CurveSummary]) -> str:
-    return ", ".join(f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} did not get there" for r in rows)
+    return ", ".join(
+        f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} did not get there ({r.misses})" for r in rows
+    )

@@ -15,7 +15,7 @@ from metarep.reports.chapters.chapter import Count
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.theory.claims.record import Verdict
 
-FORMAT = 1
+FORMAT = 2
 """The number of report.json's format; another one whenever a field is added, dropped or changes its meaning."""
 VARYING = ("run",)
 """The fields in which reports of equal seeds, profiles and versions may differ."""

@@ -11,6 +11,7 @@ import numpy as np
 from metarep.reports.study.interpreter import INTERPRETER
 from metarep.sim.fitting import RateFit, fit_rate
 from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.outcomes import CONVERGED_BELOW, Outcome
 from metarep.sim.problems import (
     FixedTasks,
     Problem,
@@ -20,7 +21,7 @@ from metarep.sim.problems import (
     start,
 )
 from metarep.sim.specs import load_spec
-from metarep.sim.trajectories import CONVERGED_BELOW, Trajectory, run
+from metarep.sim.trajectories import Trajectory, run
 from metarep.theory.dynamics.any_learner import Derived, Restpoint, derived, fixed_point_near, moves_along_head_only
 
 STARTS: tuple[float | None, ...] = (0.1, 0.5, 0.9, None)
@@ -101,7 +102,7 @@ class Study:
         derived: what holds for all d, k, n.
         restpoint: where the nearest run comes to rest, with its spectrum; None if nowhere.
         trajectory: the runs, groups of ``settings.trials`` in the order of ``STARTS``.
-        learned: for each group the share of runs whose dist fell below 1e-6.
+        learned: for each group the share of runs whose dist fell below 1e-6; blind: that ended blind.
         learns: the verdict.
         symbolic: predicted rate; empirical: fitted rate; None where there is none.
         relative_error: of the fitted rate's logarithm, |log empirical / log symbolic − 1|.
@@ -114,6 +115,7 @@ class Study:
     restpoint: Restpoint | None
     trajectory: Trajectory
     learned: tuple[float, ...]
+    blind: tuple[float, ...]
     learns: bool
     symbolic: float | None
     empirical: float | None
@@ -124,7 +126,7 @@ class Study:
     def reason(self) -> str:
         """Why it learns or does not, in a sentence or two."""
         why = (_why_it_learns(self), _from_where(self.learned)) if self.learns else (_why_not(self),)
-        return " ".join(part for part in (_identity_of(self), *why) if part)
+        return " ".join(part for part in (_identity_of(self), *why, _blind(self.blind)) if part)
 
 
 def find_spec(word: str) -> Learner:
@@ -177,7 +179,10 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     restpoint = fixed_point_near(learner, M, w, heads, settings.alpha, settings.beta)
     fit = _fitted(trajectory, near)
     lowest = np.nanmin(trajectory.dist, axis=0).reshape(len(STARTS), settings.trials)
-    learned = tuple(float(share) for share in (lowest <= CONVERGED_BELOW).mean(1))
+    learned, blind = (
+        tuple(float(share) for share in which.reshape(lowest.shape).mean(1))
+        for which in (lowest <= CONVERGED_BELOW, trajectory.outcome == Outcome.BLIND)
+    )
     symbolic = restpoint.rate if restpoint is not None and restpoint.attracts_perpendicular else None
     error = None
     if symbolic is not None and fit is not None and fit.rate > 0:
@@ -186,7 +191,9 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     symbolic, error = (symbolic, error) if learns else (None, None)
     empirical = None if fit is None or symbolic is None else fit.rate
     seconds = time.perf_counter() - began
-    return Study(learner, settings, found, restpoint, trajectory, learned, learns, symbolic, empirical, error, seconds)
+    return Study(
+        learner, settings, found, restpoint, trajectory, learned, blind, learns, symbolic, empirical, error, seconds
+    )
 
 
 def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
@@ -211,6 +218,13 @@ def _from_where(learned: tuple[float, ...]) -> str:
         return "No run had come to the truth when the steps ran out: they were falling at that rate."
     shares = ", ".join(f"{share:.0%} from {start_name(d)}" for d, share in zip(STARTS, learned, strict=True))
     return f"Runs that learned it: {shares}."
+
+
+def _blind(blind: tuple[float, ...]) -> str:
+    if not any(blind):
+        return ""
+    shares = ", ".join(f"{share:.0%} from {start_name(d)}" for d, share in zip(STARTS, blind, strict=True) if share)
+    return f"Runs that ended blind: {shares}."
 
 
 def _identity_of(study: Study) -> str:
@@ -309,8 +323,8 @@ def record(result: Study) -> dict[str, Any]:
         "same_as": list(found.same_as),
         "fixed_points": [{"id": f.id, "what": f.what} for f in found.families],
         "starts": [
-            {"start": start_name(dist0), "share_learned": share}
-            for dist0, share in zip(STARTS, result.learned, strict=True)
+            {"start": start_name(dist0), "share_learned": learned, "share_blind": blind}
+            for dist0, learned, blind in zip(STARTS, result.learned, result.blind, strict=True)
         ],
         "settings": vars(result.settings),
         "seconds": result.seconds,

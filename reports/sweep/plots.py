@@ -16,14 +16,17 @@ from metarep.reports.page.style import COLOURS, DASHES, new_figure, style
 from metarep.reports.sweep.designs import AXES, GEOMETRIC, WORDS
 from metarep.reports.sweep.sweep import SweepRow
 
-Value = Literal["converged", "diverged", "dist", "floor"]
+Value = Literal["converged", "blind", "diverged", "dist", "floor"]
 VALUES: dict[str, str] = {
     "converged": "share of runs that converged",
+    "blind": "share of runs that ended blind",
     "diverged": "share of runs that diverged",
     "dist": "median dist at the end",
     "floor": "median dist, last quarter (rms)",
 }
 
+SHARES = ("converged", "blind", "diverged")
+"""Those that are shares of runs: of the outcomes of the same names."""
 LOWEST_SHOWN = -12.0
 """log₁₀ of the smallest distance that has a colour of its own."""
 
@@ -58,7 +61,7 @@ def _numeric_axis(rows: list[SweepRow], name: str) -> None:
 
 def _value(rows: list[SweepRow], value: Value) -> float:
     """One number for the replicates of a point; NaN where none is defined."""
-    if value in ("converged", "diverged"):
+    if value in SHARES:
         return float(np.mean([row.replicate.outcome == value for row in rows]))
     found = [row.replicate.dist_end if value == "dist" else row.replicate.floor for row in rows]
     kept = [number for number in found if number is not None]
@@ -90,7 +93,7 @@ def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
     tables = {
         learner: np.array([[points.get((a, b), np.nan) for a in xs] for b in ys]) for learner, points in values.items()
     }
-    shares = value in ("converged", "diverged")
+    shares = value in SHARES
     low, high, label = 0.0, 1.0, VALUES[value]
     if not shares:
         tables = {learner: np.log10(np.maximum(table, 1e-300)) for learner, table in tables.items()}

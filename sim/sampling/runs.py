@@ -11,10 +11,10 @@ from metarep.sim.batches import StepSize, common_batch, flattened
 from metarep.sim.checks import check_run, check_sample_size
 from metarep.sim.learners import Learner
 from metarep.sim.metrics import subspace_distance
+from metarep.sim.outcomes import DIVERGED_ABOVE, Tail, outcomes
 from metarep.sim.sampling.in_law import SamplingMode, reduced_rows, sampling_mode, step_in_law
 from metarep.sim.sampling.samples import draw_samples, step_on_samples
 from metarep.sim.tasks import Tasks
-from metarep.sim.trajectories import DIVERGED_ABOVE
 
 Array = np.ndarray
 
@@ -31,6 +31,10 @@ class SampledRun:
     """The recorded steps, (T,): 0, every ``record_every``-th, and the last."""
     dist: Array
     """dist(B_t, B_*) at these, (T, *batch); nan from a trial's divergence on."""
+    outcome: Array
+    """``metarep.sim.outcomes.Outcome`` of each, object array (*batch). Whether tasks are solved is judged on the
+    population: what an inner step on ever more samples does.
+    """
     diverged: Array
     """Which trials diverged, (*batch)."""
     mode: SamplingMode
@@ -118,7 +122,7 @@ def run_sampled(
         in_law: the step in law; with another one the law is another.
 
     Returns:
-        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.trajectories.DIVERGED_ABOVE`` or anything is
+        SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.outcomes.DIVERGED_ABOVE`` or anything is
         not finite; it is frozen just before.
 
     Raises:
@@ -157,11 +161,12 @@ def run_sampled(
 
     B_star = np.eye(B.shape[-2], k)
     bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, float), batch)
-    diverged = np.zeros(batch, bool)
+    diverged, tail = np.zeros(batch, bool), Tail(learner, alpha, steps)
     recorded, distances = [0], [subspace_distance(B, B_star)]
     for t in range(steps):
         if t:
             heads = np.asarray(tasks(t), float)
+        tail.keep(t, B, w, B_star @ heads)
         if not diverged.all():
             with np.errstate(over="ignore", invalid="ignore"):  # a diverging trial is reported, not warned of
                 B_next, w_next = advance(heads)
@@ -174,4 +179,6 @@ def run_sampled(
         if (t + 1) % record_every == 0 or t + 1 == steps:
             recorded.append(t + 1)
             distances.append(np.where(diverged, np.nan, subspace_distance(B, B_star)))
-    return SampledRun(np.array(recorded), np.array(distances), diverged, mode, np.array(B), np.array(w))
+    dist = np.array(distances)
+    outcome = outcomes(dist, diverged, np.linalg.matrix_rank(B) >= k, tail)
+    return SampledRun(np.array(recorded), dist, outcome, diverged, mode, np.array(B), np.array(w))

@@ -18,7 +18,6 @@ def catalogue() -> tuple[Claim, ...]:
     from metarep.theory.claims import (
         balance,
         blind,
-        constants,
         contraction,
         envelope,
         rules,
@@ -27,6 +26,7 @@ def catalogue() -> tuple[Claim, ...]:
         updates,
     )
     from metarep.theory.claims.baseline import average_loss, diversity
+    from metarep.theory.claims.constants import regions, small_steps
     from metarep.theory.claims.rates import linearisation, spectra, trajectories
     from metarep.theory.claims.samples import floor, sampled_moments, steps
     from metarep.theory.claims.special_points import fixed, moving
@@ -66,7 +66,8 @@ def catalogue() -> tuple[Claim, ...]:
         steps,
         sampled_moments,
         floor,
-        constants,
+        regions,
+        small_steps,
     )
     claims = tuple(claim for module in chapters for claim in claims_in(module))
     check_catalogue(claims)

@@ -7,17 +7,19 @@ orthogonal: that is every start with these principal angles, up to rotations tha
 and envelope are those of Theorem 1 in Collins et al. 2022.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import Trajectory, run
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import floats, reflected_identity, reflections, vector
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
@@ -31,10 +33,9 @@ LEAST_DIST = 0.05
 # --- plain data to arrays
 
 
-def heads_of(
-    spectrum: Sequence[float], mean_share: Sequence[float], n: int, frame: Sequence[Sequence[float]]
-) -> np.ndarray:
-    """Heads (k, n) with Ψ_* = diag(spectrum) exactly and mean w̄_* = Ψ_*^{1/2} s, s the share vector cut to ‖s‖ ≤ 1.
+def heads_of(spectrum: ArrayLike, mean_share: ArrayLike, n: int, frame: ArrayLike) -> np.ndarray:
+    """Heads (..., k, n) with Ψ_* = diag(spectrum) exactly and mean w̄_* = Ψ_*^{1/2} s, s the share vector cut to
+    ‖s‖ ≤ 1; ``spectrum`` and ``mean_share`` (..., k).
 
     ``frame``: vectors in R^{n−1} whose reflections turn what is left free (the third and higher moments). With n = k
     heads ‖s‖ = 1 is forced, and s is scaled to it (e_1 if zero).
@@ -43,36 +44,36 @@ def heads_of(
         ValueError: n < k, or a spectrum with zeros (see ``metarep.sim.problems.heads_with_spectrum`` for these).
     """
     root = np.sqrt(np.asarray(spectrum, dtype=float))
-    k = root.size
+    k = root.shape[-1]
     if n < k or not np.all(root > 0):
-        raise ValueError(f"n is {n} with spectrum {list(spectrum)!r}; allowed: n >= {k} and positive eigenvalues")
+        raise ValueError(f"n is {n} with spectrum {spectrum!r}; allowed: n >= {k} and positive eigenvalues")
     share = np.asarray(mean_share, dtype=float)
-    norm = float(np.linalg.norm(share))
-    whole = n == k or norm > 1  # the direction of s has nothing left
-    direction = share / norm if norm > 0 else np.eye(k)[0 if n == k else -1]
-    share = direction if whole else share
+    norm = np.linalg.norm(share, axis=-1, keepdims=True)
+    whole = (norm > 1) | (n == k)  # the direction of s has nothing left
+    direction = np.where(norm > 0, share / np.where(norm > 0, norm, 1.0), np.eye(k)[0 if n == k else -1])
+    share = np.where(whole, direction, share)
     if n == 1:
-        return (root * share)[:, None]
+        return (root * share)[..., None]
     # Rows of F orthonormal, with inner products s with q = (1, ..., 1)/√n: F = s qᵀ + V diag(1, ..., 1, √(1 − ‖s‖²)) G,
     # G's rows orthonormal and perpendicular to q, V the reflection of e_k into the direction of s.
     q = np.full(n, 1 / np.sqrt(n))
     reflect = np.eye(n) - 2 * np.outer(q - np.eye(n)[0], q - np.eye(n)[0]) / (2 - 2 * q[0])  # swaps e_1 and q
-    free = reflected_identity(frame) @ reflect[:, 1:].T  # (n − 1, n), rows orthonormal and perpendicular to q
-    rows = np.zeros((k, n))
-    rows[: min(k, n - 1)] = free[:k]
-    rows[-1] *= 0.0 if whole else np.sqrt(max(0.0, 1 - norm**2))
-    rest = reflected_identity([direction - np.eye(k)[-1]]) @ rows
-    return np.sqrt(n) * root[:, None] * (np.outer(share, q) + rest)
+    free = reflected_identity(frame) @ reflect[:, 1:].T  # (..., n − 1, n), rows orthonormal and perpendicular to q
+    rows = np.zeros((*root.shape, n))
+    rows[..., : min(k, n - 1), :] = free[..., :k, :]
+    rows[..., -1, :] *= np.where(whole, 0.0, np.sqrt(np.maximum(1 - norm**2, 0.0)))
+    rest = reflected_identity((direction - np.eye(k)[-1])[..., None, :]) @ rows
+    return np.sqrt(n) * root[..., None] * (share[..., None] * q + rest)
 
 
-def start_of(sines: Sequence[float], orientation: Sequence[Sequence[float]], d: int) -> np.ndarray:
-    """Orthonormal B̂_0 (k + min(k, d − k), k) with these principal sines against [I_k; 0], at most d − k of them."""
+def start_of(sines: ArrayLike, orientation: ArrayLike, d: int) -> np.ndarray:
+    """Orthonormal B̂_0 (..., k + min(k, d − k), k) with principal sines (..., k) to [I_k; 0], at most d − k of them."""
     s = np.asarray(sines, dtype=float)
-    k = s.size
-    s = np.where(np.arange(k) < d - k, s, 0.0)
-    across = np.diag(s)[: min(k, d - k)]
+    k = s.shape[-1]
+    s = np.where(np.arange(k) < d - k, s, 0.0)[..., None, :]
+    across = (np.eye(k) * s)[..., : min(k, d - k), :]
     along = reflected_identity(orientation) * np.sqrt((1 - s) * (1 + s))
-    return np.concatenate([along, across])
+    return np.concatenate([along, across], axis=-2)
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,14 @@ class Setting:
     dist0: np.ndarray
     smallest: np.ndarray
 
+    def objects(self, place: int) -> dict[str, Any]:
+        """What a reader is shown of the setting of that number."""
+        tasks = self.problem.tasks
+        if not isinstance(tasks, CyclingTasks):
+            return run_objects(self.problem, self.alpha, self.beta, tasks(0), place)
+        turn = {"turn": float(tasks.angle[0])} if np.any(tasks.angle) else {}
+        return {**run_objects(self.problem, self.alpha, self.beta, tasks.sets[0], place), **turn}
+
 
 def setting_of(examples: Sequence[Example], steps: np.ndarray) -> Setting:
     """A batch of settings with the same k, d, n and period.
@@ -126,19 +135,30 @@ def setting_of(examples: Sequence[Example], steps: np.ndarray) -> Setting:
             if the tasks turn, turn.
         steps: (αL_*, αβL_*²) of each, (m, 2); with one example m may be any number.
     """
-    first = examples[0]
-    k, d, n = first["k"], first["d"], first["n"]
-    alpha = steps[:, 0]
+    stacked = {name: np.array([item[name] for item in examples], dtype=float) for name in BATCHED}
+    stacked["turn"] = np.array([item.get("turn", 0.0) for item in examples])
+    return setting_from(examples[0]["d"], examples[0]["n"], stacked, steps)
+
+
+BATCHED = ("sines", "orientation", "spectra", "mean_shares", "frames")
+"""Keys of an example that ``setting_from`` takes as arrays over the batch, besides turn."""
+
+
+def setting_from(d: int, n: int, at: Mapping[str, np.ndarray], steps: np.ndarray) -> Setting:
+    """As ``setting_of``, from arrays with the examples as their first axis: sines (m, k), orientation (m, 2, k),
+    spectra and mean_shares (m, P, k), frames (m, P, 2, n − 1), turn (m,).
+    """
+    k, alpha = at["sines"].shape[-1], steps[:, 0]
     beta = steps[:, 1] / alpha
-    starts = np.array([start_of(item["sines"], item["orientation"], d) for item in examples])
-    by_set = [zip(item["spectra"], item["mean_shares"], item["frames"], strict=True) for item in examples]
-    sets = np.array([[heads_of(spectrum, share, n, frame) for spectrum, share, frame in item] for item in by_set])
-    tasks = CyclingTasks(sets, np.array([item.get("turn", 0.0) for item in examples]))
+    starts = start_of(at["sines"], at["orientation"], d)
+    sets = heads_of(at["spectra"], at["mean_shares"], n, at["frames"])
+    cycle = CyclingTasks(sets, at["turn"])
+    tasks = FixedTasks(sets[:, 0]) if sets.shape[1] == 1 and not at["turn"].any() else cycle
     problem = Problem(
         d, np.eye(starts.shape[-2], k), tasks, starts / np.sqrt(alpha)[:, None, None], np.zeros((len(alpha), k)), n
     )
     dist0 = np.linalg.norm(starts[:, k:], 2, axis=(-2, -1)) if starts.shape[-2] > k else np.zeros(1)
-    smallest = np.broadcast_to(tasks.smallest, (sets.shape[1], len(alpha)))
+    smallest = np.broadcast_to(cycle.smallest, (sets.shape[1], len(alpha)))
     return Setting(problem, alpha, beta, np.broadcast_to(dist0, alpha.shape), smallest)
 
 
@@ -342,20 +362,25 @@ MOST_C = 64.0
 """Larger c are not told apart."""
 
 
-def largest_c(setting: Setting, trajectory: Trajectory, rounding: float = 0.0) -> np.ndarray:
+def largest_c(setting: Setting, trajectory: Trajectory, rounding: float = 0.0, onward: bool = False) -> np.ndarray:
     """Largest c in [0, 64] with whose envelope each run complies; −1 − (share of the steps missed) where it diverged.
 
     Args:
         setting, trajectory: a batch of settings and their runs.
         rounding: relative error allowed to dist.
+        onward: also with what the envelope demands of the second half of the run alone, so that a run which goes on as
+            it ended complies for ever.
     """
     gone = trajectory.diverged
     logs = np.where(gone, 0.0, np.log(np.maximum(trajectory.dist, 1e-300))) - rounding
     low, high = np.zeros(setting.alpha.shape), np.full(setting.alpha.shape, MOST_C)
-    later = trajectory.steps >= 2
+    later, half = trajectory.steps >= 2, len(trajectory.steps) // 2
     for _ in range(30):
         middle = (low + high) / 2
-        good = (logs <= log_envelope(setting, trajectory.steps, middle))[later].all(0)
+        bound = log_envelope(setting, trajectory.steps, middle)
+        good = (logs <= bound)[later].all(0)
+        if onward:
+            good &= logs[-1] - logs[half] <= bound[-1] - bound[half]
         low, high = np.where(good, middle, low), np.where(good, high, middle)
     missed = 1 - trajectory.diverged_at / max(int(trajectory.steps[-1]), 1)
     return np.where(gone, -1 - missed, low)

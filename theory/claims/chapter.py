@@ -116,6 +116,7 @@ class Chapter:
         fractions: Function | None = None,
         proof: Function | None = None,
         derivation: Function | None = None,
+        seeded_as: str = "",
         confirm: Function | None = None,
         examples: int = 60,
         at_any_pace: str | Mapping[str, str] = "",
@@ -141,7 +142,7 @@ class Chapter:
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
             confirm: as in ``Claim``; gets the variant's arguments.
-            examples, at_any_pace: as in ``Claim``; the latter by variant where it is said of some only.
+            seeded_as, examples, at_any_pace: as in ``Claim``; the last by variant where it is said of some only.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -198,6 +199,7 @@ class Chapter:
                 proof=partial(_proved, prove, **variant) if prove else derivation and partial(derivation, **variant),
                 check=bound if role == "example" else None,
                 measure=bound if role == "implementation" else None,
+                seeded_as=seeded_as,
                 confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
                 at_any_pace=at_any_pace if isinstance(at_any_pace, str) else at_any_pace.get(suffix, ""),

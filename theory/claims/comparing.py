@@ -1,6 +1,6 @@
 """Comparing arrays: the size of a difference, and how much of it rounding errors explain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,16 +28,37 @@ def largest(difference: np.ndarray) -> Any:
     return float(np.abs(difference).max()) if np.isfinite(difference).all() else float("nan")
 
 
+Side = np.ndarray | tuple[np.ndarray, ...]
+"""A side of an identity: an array, or several that are compared at once."""
+NOTHING: Mapping[str, Any] = {}
+
+
+def close(left: Any, right: Any, tolerance: Any, why: str, objects: Mapping[str, Any] = NOTHING) -> Comparison:
+    """Compare two sides (numbers, arrays, tuples of arrays) whose entries should differ by at most ``tolerance``."""
+    difference = np.asarray(_entries(left) - _entries(right))
+    return Comparison(largest(difference), 0, tolerance, why, left, right, objects)
+
+
+def _entries(side: Any) -> np.ndarray:
+    return run_together(*side) if isinstance(side, tuple) else np.asarray(side)
+
+
 def same(
-    left: np.ndarray, right: np.ndarray, scale: Any, eps: float, why: str, roundings: float = ROUNDINGS_PER_WORD
+    left: Side,
+    right: Side,
+    scale: Any,
+    eps: float,
+    why: str,
+    roundings: float = ROUNDINGS_PER_WORD,
+    objects: Mapping[str, Any] = NOTHING,
 ) -> Comparison:
-    """Compare two arrays that should be equal.
+    """Compare two sides that should be equal.
 
     Fractions: tolerance zero. Floats: eps × roundings × scale, ``scale`` bounding the sum of the moduli of all terms
     that either side adds up.
     """
-    exact = left.dtype == object and right.dtype == object
-    return Comparison(largest(left - right), 0, 0 if exact else eps * roundings * float(scale), why)
+    exact = _entries(left).dtype == object and _entries(right).dtype == object
+    return close(left, right, 0 if exact else eps * roundings * float(scale), why, objects)
 
 
 def _moduli(polynomial: Poly) -> Poly:
@@ -68,10 +89,11 @@ def same_step(
     predicted: tuple[np.ndarray, np.ndarray],
     why: str,
     roundings: float = ROUNDINGS_PER_WORD,
+    objects: Mapping[str, Any] = NOTHING,
 ) -> Comparison:
-    """Compare the implementation's step from ``at`` with a predicted (B⁺, w⁺)."""
-    stepped = run_together(*at.stepped(implementation, learner))
-    return same(stepped, run_together(*predicted), step_scale(learner, at), implementation.eps, why, roundings)
+    """Compare the implementation's step from ``at`` with a predicted (B⁺, w⁺); ``objects`` besides those of ``at``."""
+    stepped, shown = tuple(at.stepped(implementation, learner)), {**at.objects, **objects}
+    return same(stepped, predicted, step_scale(learner, at), implementation.eps, why, roundings, shown)
 
 
 def most_strained(comparisons: Iterable[Comparison]) -> Comparison:

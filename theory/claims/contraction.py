@@ -124,7 +124,7 @@ def _shrinks(
     before, after = (np.linalg.norm(at.B_perp.T @ B, 2) for B in (at.B, at.stepped(implementation, learner)[0]))
     rounding = float(64 * implementation.eps * step_scale(learner, at) * at.B.shape[0] * np.sqrt(at.B.shape[1]))
     why = f"norm of the perpendicular part after the step against {bound} times before"
-    return Comparison(after, factor * before, rounding, why)
+    return Comparison(after, factor * before, rounding, why, objects=at.objects)
 
 
 # --- one-step bound
@@ -180,8 +180,8 @@ def one_step_contraction(example: Example, implementation: Implementation) -> Co
     rests_on="right-factor-«name»",
     derivation=lambda learner: one_step.one_step_bound(learner.name),
     at_any_pace={
-        "average-loss": "for $k \\ge 2$ its $N = I - \\beta w w^\\top$ leaves directions as they are, so that the bound "
-        "never asks for movement"
+        "average-loss": "for $k \\ge 2$ its $N = I - \\beta w w^\\top$ leaves directions as they are: the bound never asks "
+        "for movement"
     },
 )
 def one_step_bound(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
@@ -274,6 +274,7 @@ def balanced_heads(example: Example, implementation: Implementation, learner: Le
         step_scale(learner, at) * at.B.shape[0],
         implementation.eps,
         "B_{*⊥}ᵀB⁺ minus B_{*⊥}ᵀB(I − βα²BᵀB_*Ψ_*B_*ᵀB), largest entry",
+        objects=at.objects,
     )
 
 
@@ -327,7 +328,7 @@ def head_diversity_lower(
     dist = float(implementation.subspace_distance(at.B, at.B_star)) if with_distance else 0.0
     lower = at.alpha * max(float(_truth_spectrum(example)[0]), 0.0) * (1 - dist**2)
     why = "1 + (αμ_*²(1 − dist²) − λ_min(Ψ))/(αL_*²) against 1"
-    return Comparison(1 + (lower - values[0]) / unit, 1.0, rounding / unit, why)
+    return Comparison(1 + (lower - values[0]) / unit, 1.0, rounding / unit, why, lower, values[0], at.objects)
 
 
 @diverse(exercises=(), derivation=partial(_diversity_derivation, result="upper"))
@@ -338,8 +339,9 @@ def head_diversity_upper(
 
     Follows from $\Psi = \alpha^2 B^\top B_* \Psi_* B_*^\top B$; an equality at the truth.
     """
-    _, values, unit, rounding = _diversity(example, implementation.eps, adapted_second_moment)
-    return Comparison(values[-1] / unit, 1.0, rounding / unit, "λ_max(Ψ)/(αL_*²) against 1")
+    at, values, unit, rounding = _diversity(example, implementation.eps, adapted_second_moment)
+    why = "λ_max(Ψ)/(αL_*²) against 1"
+    return Comparison(values[-1] / unit, 1.0, rounding / unit, why, values[-1], unit, at.objects)
 
 
 @proved(

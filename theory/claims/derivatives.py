@@ -142,6 +142,13 @@ class Neighbourhood:
     omega: np.ndarray
     Y: np.ndarray
 
+    @property
+    def objects(self) -> dict[str, Any]:
+        """What a reader is shown: the point, and the direction."""
+        parts = {"M": self.M, "S": self.S, "A": self.A, "omega": self.omega, "Y": self.Y}
+        head = {"h": self.h} if np.any(self.h) else {}
+        return {**self.at.objects, **head, **{name: part for name, part in parts.items() if part.size}}
+
     def direction(self) -> tuple[np.ndarray, np.ndarray]:
         """(dB, dw) of the direction (S, A, ω, Y)."""
         half: Any = Fraction(1, 2) if self.at.exact else 0.5

@@ -63,7 +63,8 @@ def stays_below(
     why = "c against the largest c whose envelope holds along every run"
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(c, float(largest.min()), 0.0, why)
+    place = int(np.argmin(largest))
+    return Comparison(c, float(largest[place]), 0.0, why, objects=setting.objects(place))
 
 
 def run_length(setting: Setting) -> int:
@@ -87,14 +88,15 @@ def moves_as_demanded(learner: Learner, setting: Setting, implementation: Implem
     largest = largest_c(setting, replace(trajectory, dist=np.maximum(trajectory.dist - rounding, 0.0)))
     of_envelope = np.where(largest > c / 99, c / np.maximum(largest, c / 99), 99.0)
     again = doubling_share(setting, trajectory, AGAIN_C, rounding)
-    worst = max(float(of_envelope.max()), float(again.max()))
+    place = int(np.argmax(np.maximum(of_envelope, again)))
+    worst = float(max(of_envelope[place], again[place]))
     why = (
         f"what is demanded over what is seen, in {RECORDS * every} steps: c over the largest c "
         f"({float(of_envelope.max()):.3g}), and the fall from t to 2t ({float(again.max()):.3g})"
     )
     if trajectory.diverged.any():
         why += f" (a run diverges, after {trajectory.diverged_at[trajectory.diverged].min()} steps)"
-    return Comparison(worst, 1.0, 0.0, why)
+    return Comparison(worst, 1.0, 0.0, why, objects=setting.objects(place))
 
 
 def _setting(example: Example) -> Setting:

@@ -116,12 +116,24 @@ class Comparison:
     For an identity, value is the size of the difference and bound is zero. ``why`` says in words what was compared. A
     value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
     could fail.
+
+    What a reader is shown of it: ``objects``, the mathematics' own objects (``theory.claims.objects``) that the sides
+    are made of, and the two sides, each a number, an array or a tuple of arrays; of an inequality ``left`` is the
+    smaller one. Without them the sides are ``value`` and ``bound``.
     """
 
     value: Any
     bound: Any
     tolerance: Any
     why: str = ""
+    left: Any = field(default=None, compare=False, repr=False)
+    right: Any = field(default=None, compare=False, repr=False)
+    objects: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def sides(self) -> tuple[Any, Any]:
+        """The left side and the right."""
+        return (self.value, self.bound) if self.left is None else (self.left, self.right)
 
     @property
     def holds(self) -> bool:
@@ -148,7 +160,8 @@ class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
 
     ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
-    REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data).
+    REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data), and
+    ``comparison`` what is seen there.
     """
 
     estimate: float
@@ -158,6 +171,7 @@ class Measurement:
     details: Mapping[str, Any] = field(default_factory=dict)
     consistent: bool = True
     counterexample: Example | None = None
+    comparison: Comparison | None = None
 
 
 Kind = Literal["identity", "inequality", "measurement"]
@@ -190,6 +204,7 @@ class Claim:
         rests_on: ids of the claims it uses.
         proof, floats, fractions, check, measure: how it is known; ``floats`` and ``fractions`` are strategies of float
             and of exact examples for ``check``.
+        seeded_as: id whose seed a measurement takes, where it shares what is drawn with that claim; empty for its own.
         confirm: what shows without floats, of a claim expected to be refuted, that a counterexample is one (called with
             it), and of any other that what its statement says of a setting happens there (called with nothing); it
             returns None where that is not decided.
@@ -218,6 +233,7 @@ class Claim:
     fractions: Callable[[], SearchStrategy[Example]] | None = None
     check: Check | None = None
     measure: Callable[[Implementation, int, float], Measurement] | None = None
+    seeded_as: str = ""
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     at_any_pace: str = ""

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.theory.claims.chapter import Chapter
+from metarep.theory.claims.comparing import close
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
 
@@ -70,12 +71,9 @@ def distance_is_largest_sine(example: Example, implementation: Implementation) -
     """
     B, B_star, T = place(example)
     distance: Any = float(implementation.subspace_distance(B, B_star))
-    return Comparison(
-        abs(distance - example["sines"][0]),
-        0,
-        _tolerance(example, T, implementation.eps),
-        "distance minus the largest principal sine that was built in",
-    )
+    why = "distance minus the largest principal sine that was built in"
+    objects = {"d": len(B), "k": example["k"], "B": B, "B_star": B_star}
+    return close(distance, example["sines"][0], _tolerance(example, T, implementation.eps), why, objects)
 
 
 @claim(Verdict.SUPPORTED, source=own(about="setting"), exercises="distance", floats=placed_subspaces)
@@ -88,10 +86,11 @@ def distance_is_basis_free(example: Example, implementation: Implementation) -> 
     B, B_star, T = place(example)
     plain = np.linalg.solve(T.T, B.T).T
     k = example["k"]
-    turned = B_star @ reflected_identity([row[:k] for row in example["frame"]])
+    Q = reflected_identity([row[:k] for row in example["frame"]])
     first = float(implementation.subspace_distance(B, B_star))
-    second = float(implementation.subspace_distance(plain, turned))
-    return Comparison(abs(first - second), 0, 2 * _tolerance(example, T, implementation.eps), "distances in two bases")
+    second = float(implementation.subspace_distance(plain, B_star @ Q))
+    tolerance, objects = 2 * _tolerance(example, T, implementation.eps), {"B": B, "B_star": B_star, "T": T, "Q": Q}
+    return close(first, second, tolerance, "distances in two bases", {"d": len(B), "k": k, **objects})
 
 
 DECADES = 300
@@ -128,9 +127,9 @@ def distance_keeps_small_sines(example: Example, implementation: Implementation)
     T = np.eye(k) + array(example["mixing"]).astype(float)
     along = reflected_identity(example["along"]) * np.sqrt((1 - sines) * (1 + sines))
     B = np.concatenate([along, reflected_identity(example["beside"]) * sines]) @ T
-    distance = float(implementation.subspace_distance(B, np.eye(2 * k, k)))
+    B_star = np.eye(2 * k, k)
+    distance = float(implementation.subspace_distance(B, B_star))
     # Relative to the largest sine the rows beside B_* are as good as T is conditioned; so is the orthonormal basis.
     tolerance = 8 * implementation.eps * 2 * k * k * float(np.linalg.cond(T))
-    return Comparison(
-        abs(distance / sines[0] - 1), 0, tolerance, "relative error of the distance in coordinates with B_* = [I; 0]"
-    )
+    why = "distance in coordinates with B_* = [I; 0] over the sine that was built in, minus 1"
+    return close(distance / sines[0], 1.0, tolerance, why, {"d": 2 * k, "k": k, "B": B, "B_star": B_star})

@@ -117,17 +117,18 @@ def array(value: Sequence[Any]) -> np.ndarray:
     return result if any(isinstance(item, Fraction) for item in result.flat) else result.astype(float)
 
 
-def reflected_identity(vectors: Sequence[Sequence[Any]]) -> np.ndarray:
+def reflected_identity(vectors: Any) -> np.ndarray:
     """Product of the Householder reflections I − 2vvᵀ/‖v‖² (the identity for v = 0): orthogonal, exactly so for
-    fractions.
+    fractions. ``vectors`` (..., number of reflections, size); a batch as an array of floats.
     """
-    first = array(vectors)
+    first = vectors if isinstance(vectors, np.ndarray) else array(vectors)
     size = first.shape[-1]
     product = np.eye(size) if first.dtype == float else np.eye(size, dtype=int).astype(object) * Fraction(1)
-    for v in first:
-        norm = v @ v
-        if norm:
-            product = product - 2 * np.outer(product @ v, v) / norm
+    for place in range(first.shape[-2] if first.ndim > 1 else 0):
+        v = first[..., place, :, None]
+        norm = (v * v).sum((-2, -1), keepdims=True)
+        zero = norm == 0
+        product = product - 2 * (product @ v) * np.swapaxes(v, -1, -2) / np.where(zero, 1, norm)
     return product
 
 
@@ -149,6 +150,13 @@ class StepArrays:
     def targets(self) -> np.ndarray:
         """θ_i = B_*w_{*,i} as columns, (d, n)."""
         return self.B_star @ self.heads
+
+    @property
+    def objects(self) -> dict[str, Any]:
+        """What a reader is shown of the point."""
+        (d, k), n = self.B.shape, self.heads.shape[-1]
+        sizes = {"d": d, "k": k, "n": n, "alpha": self.alpha, "beta": self.beta}
+        return {**sizes, "B": self.B, "w": self.w, "B_star": self.B_star, "heads": self.heads}
 
     @property
     def exact(self) -> bool:

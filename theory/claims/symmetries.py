@@ -18,7 +18,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, run_together, same, step_scale, supported
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
     ANY_STEP,
@@ -99,6 +99,7 @@ def prove_carried(
 def _carried(
     example: Example,
     implementation: Implementation,
+    name: str,
     element: Any,
     move: Callable[[StepArrays, Any], StepArrays],
     carry: Callable[[np.ndarray, np.ndarray], Pair],
@@ -106,8 +107,8 @@ def _carried(
 ) -> Iterator[Comparison]:
     """step(changed problem) against changed step(problem), for every learner that the implementation has.
 
-    ``element`` of the group is an array or a number of which a modulus makes sense; ``move`` applies one to a problem,
-    and ``carry`` this one to (B⁺, w⁺).
+    ``element`` of the group, called ``name``, is an array or a number of which a modulus makes sense; ``move`` applies
+    one to a problem, and ``carry`` this one to (B⁺, w⁺).
     """
     at = step_arrays(example)
     there = move(at, element)
@@ -116,12 +117,13 @@ def _carried(
     sizes = there if at.exact else move(moduli, np.abs(element))
     for learner in supported(implementation):
         yield same(
-            run_together(*there.stepped(implementation, learner)),
-            run_together(*carry(*at.stepped(implementation, learner))),
+            tuple(there.stepped(implementation, learner)),
+            carry(*at.stepped(implementation, learner)),
             step_scale(learner, sizes),
             implementation.eps,
             f"{learner.name}: {why}, largest entry",
             ROUNDINGS_TRANSFORMED,
+            {**at.objects, name: element},
         )
 
 
@@ -173,6 +175,7 @@ def symmetry_gauge(example: Example, implementation: Implementation) -> Iterator
     yield from _carried(
         example,
         implementation,
+        "Q",
         Q,
         lambda at, Q: replace(at, B=at.B @ Q, w=Q.T @ at.w),
         lambda B, w: (B @ Q, Q.T @ w),
@@ -200,6 +203,7 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
     yield from _carried(
         example,
         implementation,
+        "U",
         U,
         lambda at, U: replace(at, B=U @ at.B, B_star=U @ at.B_star),
         lambda B, w: (U @ B, w),
@@ -237,6 +241,7 @@ def symmetry_relabelling(example: Example, implementation: Implementation) -> It
     yield from _carried(
         example,
         implementation,
+        "Q",
         reflected_identity(example["Q"]),
         lambda at, Q: replace(at, B_star=at.B_star @ Q, heads=Q.T @ at.heads),
         lambda B, w: (B, w),
@@ -267,11 +272,12 @@ def symmetry_task_order(example: Example, implementation: Implementation) -> Ite
     turned = np.roll(at.targets, example["shift"], axis=-1)
     twice = np.concatenate([at.targets, turned[:, ::-1]], axis=-1)
     for learner in supported(implementation):
-        plain = run_together(*at.stepped(implementation, learner))
+        plain = tuple(at.stepped(implementation, learner))
         scale = step_scale(learner, at)
         for targets, what in ((turned, "in another order"), (twice, "taken twice")):
-            other = run_together(*implementation.step(learner, at.B, at.w, targets, at.alpha, at.beta))
-            yield same(other, plain, scale, implementation.eps, f"{learner.name}: step with the tasks {what}")
+            other = tuple(implementation.step(learner, at.B, at.w, targets, at.alpha, at.beta))
+            why = f"{learner.name}: step with the tasks {what}"
+            yield same(other, plain, scale, implementation.eps, why, objects=at.objects)
 
 
 @symmetry(draws=pooled_steps, proof=_average_proof)
@@ -284,19 +290,21 @@ def task_average(example: Example, implementation: Implementation) -> Iterator[C
     """
     # n(step − start) on all tasks against the sum of that on two parts; (step − start)/β against that for β/2.
     at, m, n = step_arrays(example), example["first"], example["n"]
-    start = run_together(at.B, at.w)
     for learner in supported(implementation):
 
-        def move(targets: np.ndarray, beta: Any, learner: Any = learner) -> np.ndarray:
-            return run_together(*implementation.step(learner, at.B, at.w, targets, at.alpha, beta)) - start
+        def move(targets: np.ndarray, beta: Any, learner: Any = learner) -> Pair:
+            B, w = implementation.step(learner, at.B, at.w, targets, at.alpha, beta)
+            return B - at.B, w - at.w
 
-        whole = move(at.targets, at.beta)
-        parts = m * move(at.targets[:, :m], at.beta) + (n - m) * move(at.targets[:, m:], at.beta)
+        whole, first, rest = (move(part, at.beta) for part in (at.targets, at.targets[:, :m], at.targets[:, m:]))
+        parts = tuple(m * one + (n - m) * other for one, other in zip(first, rest, strict=True))
         scale = n * step_scale(learner, at)  # of n times the mean, which is what either side adds up
         why = f"{learner.name}: n(step − start) on all tasks minus the sum over two parts of them"
-        yield same(n * whole, parts, n * scale, implementation.eps, why)
+        split = {**at.objects, "m": m}
+        yield same(tuple(n * part for part in whole), parts, n * scale, implementation.eps, why, objects=split)
         why = f"{learner.name}: (step − start) with β minus twice that with β/2"
-        yield same(whole, 2 * move(at.targets, at.beta / 2), scale, implementation.eps, why)
+        halved = tuple(2 * part for part in move(at.targets, at.beta / 2))
+        yield same(whole, halved, scale, implementation.eps, why, objects=split)
 
 
 # --- signs and units
@@ -318,6 +326,7 @@ def symmetry_sign(example: Example, implementation: Implementation) -> Iterator[
     yield from _carried(
         example,
         implementation,
+        "sign",
         -1,
         lambda at, sign: replace(at, w=sign * at.w, heads=sign * at.heads),
         lambda B, w: (B, -w),
@@ -346,6 +355,7 @@ def symmetry_scaling(example: Example, implementation: Implementation) -> Iterat
     yield from _carried(
         example,
         implementation,
+        "c",
         c,
         lambda at, c: replace(
             at, B=c * at.B, w=c * at.w, heads=c * c * at.heads, alpha=at.alpha / (c * c), beta=at.beta / (c * c)

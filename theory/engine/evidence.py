@@ -1,5 +1,8 @@
 """What checking found: profiles, evidence, findings and the status computed from them; examples as plain data."""
 
+import json
+import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
@@ -7,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from metarep.theory.claims.confirmation import Confirmation
-from metarep.theory.claims.record import Claim, Example, Verdict
+from metarep.theory.claims.record import Claim, Comparison, Example, Verdict
+from metarep.theory.engine.showing import objects_text, shown_objects, sides_text
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
 ALL_KINDS: tuple[EvidenceKind, ...] = ("proof", "exact", "floats", "measurement")
@@ -46,7 +50,9 @@ class Power:
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
     tolerance used; ``independent`` counts the examples that were not made from another one, None where nobody counts.
-    ``confirmation`` shows without floats what the evidence says, where that was asked and decided.
+    ``instance`` is a generic example, ``nearest`` that of the worst margin, ``counterexample`` the smallest, each as it
+    was drawn; ``comparisons`` has what was compared there, by these names. ``confirmation`` shows without floats what
+    the evidence says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -54,7 +60,9 @@ class Evidence:
     examples: int
     worst_margin: float | None = None
     instance: Example | None = None
+    nearest: Example | None = None
     counterexample: Example | None = None
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     why: str = ""
     strain: float | None = None
     estimate: float | None = None
@@ -112,7 +120,9 @@ class Finding:
         if bad is not None:
             lines.append(f"  found by:  {bad.kind} after {bad.examples} examples: {bad.why}")
             if bad.counterexample is not None:
-                lines += [f"    {name} = {shown(value)}" for name, value in bad.counterexample.items()]
+                comparison = bad.comparisons.get("counterexample")
+                shown = objects_text(shown_objects(bad.counterexample, comparison))
+                lines += [f"    {line}" for line in (*shown, *(sides_text(*comparison.sides) if comparison else ()))]
                 if bad.worst_margin is not None:
                     lines.append(f"  margin:    {bad.worst_margin:.3g}")
                 lines += self._again(bad.counterexample, file)
@@ -122,7 +132,10 @@ class Finding:
         """Lines that say how to run the example again."""
         if self.claim.check is None:
             return ["  to run it again, as a whole:", f"    metarep verify {self.claim.id}"]
-        lines, named = ["  to run it again:", "    from metarep.theory.engine import replay"], repr(self.claim.id)
+        source = [] if file is None else ["--claims", file]
+        words = ["metarep", "verify", self.claim.id, *source, "--replay", json.dumps(encode(dict(example)))]
+        lines = ["  to run it again:", f"    {shlex.join(words)}", "  or, in Python:"]
+        lines, named = [*lines, "    from metarep.theory.engine import replay"], repr(self.claim.id)
         if file is not None:
             lines += [
                 "    from metarep.theory.claims import catalogue",
@@ -155,7 +168,7 @@ def decode(value: Any) -> Any:
     """The inverse of ``encode``: strings of the form 'p/q' become fractions."""
     if isinstance(value, dict):
         return {key: decode(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [decode(item) for item in value]
     if isinstance(value, str) and _is_fraction(value):
         return Fraction(value)
@@ -165,10 +178,3 @@ def decode(value: Any) -> Any:
 def _is_fraction(string: str) -> bool:
     numerator, slash, denominator = string.partition("/")
     return slash == "/" and denominator.isdigit() and numerator.lstrip("-").isdigit()
-
-
-def shown(value: Any) -> str:
-    """A value of an example as a person writes it."""
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(shown(item) for item in value) + "]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

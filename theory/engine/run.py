@@ -47,11 +47,13 @@ def _proof_evidence(proof: Proof | Checked) -> Evidence:
 def _measured_evidence(measurement: Measurement) -> Evidence:
     finite = math.isfinite(measurement.estimate) and math.isfinite(measurement.uncertainty)
     holds = measurement.consistent and finite
+    compared = {} if holds or measurement.comparison is None else {"counterexample": measurement.comparison}
     return Evidence(
         "measurement",
         Verdict.MEASURED if holds else Verdict.REFUTED,
         measurement.examples,
         counterexample=None if holds else measurement.counterexample,
+        comparisons=compared,
         why=measurement.why,
         estimate=measurement.estimate,
         uncertainty=measurement.uncertainty,
@@ -104,7 +106,7 @@ def verify(
             evidence.append(searched(claim, "floats", claim.floats(), claim.check, implementation, count, profile))
     if claim.measure is not None and "measurement" in wanted:
         effort = count / claim.examples
-        seed = seed_of(claim.id, "measurement", profile.seed) % 2**32
+        seed = seed_of(claim.seeded_as or claim.id, "measurement", profile.seed) % 2**32
         evidence.append(_measured_evidence(claim.measure(implementation, seed, effort)))
     if implementation is REFERENCE:
         evidence = [_confirmed(claim, item) for item in evidence]

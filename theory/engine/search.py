@@ -19,6 +19,7 @@ from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Power, Profile
 from metarep.theory.engine.power import power_of
+from metarep.theory.engine.showing import Rank, genericity
 
 
 def _internals() -> tuple[Any, Any, Any] | None:
@@ -65,6 +66,7 @@ class _Search:
     shrinks: int = 0
     tolerant: bool = False
     worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
+    generic: tuple[Rank, Example, Comparison] | None = None
     violation: tuple[Example, Comparison] | None = None
 
 
@@ -147,6 +149,10 @@ def _run_search(
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, example, comparison)
+            if comparison.holds:
+                shows = genericity(example, comparison)
+                if found.generic is None or shows > found.generic[0]:
+                    found.generic = (shows, example, comparison)
         if not comparison.holds:
             found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
@@ -222,18 +228,22 @@ def searched(
         exact = kind == "exact" and implementation is REFERENCE and comparison.tolerance == 0
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
-            counterexample=example, why=_why(comparison), strain=comparison.strain, independent=independent,
+            counterexample=example, comparisons={"counterexample": comparison}, why=_why(comparison),
+            strain=comparison.strain, independent=independent,
             confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
-    if found.worst is None:
+    if found.worst is None or found.generic is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
-    margin, strain, example, comparison = found.worst
+    margin, strain, nearest, worst = found.worst
+    _, instance, comparison = found.generic
     return Evidence(
-        kind, verdict, found.examples, margin if inequality else None, example, why=comparison.why, strain=-strain,
-        independent=independent, power=_power(claim, found, profile) if implementation is REFERENCE else None,
+        kind, verdict, found.examples, margin if inequality else None, instance, nearest if inequality else None,
+        comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
+        strain=-strain, independent=independent,
+        power=_power(claim, found, profile) if implementation is REFERENCE else None,
     )  # fmt: skip
 
 

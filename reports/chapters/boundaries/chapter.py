@@ -19,7 +19,7 @@ from metarep.reports.chapters.boundaries.near import (
     three_heads_plane,
 )
 from metarep.reports.chapters.boundaries.phases import PLANES, PhaseDiagram, phase_diagram, phases_section
-from metarep.reports.chapters.boundaries.scale import ENDS, ScaleRuns, blind_count, blind_section, scale_runs
+from metarep.reports.chapters.boundaries.scale import ENDS, ScaleRuns, blind_section, scale_runs
 from metarep.reports.chapters.chapter import (
     Chapter,
     Count,
@@ -29,12 +29,13 @@ from metarep.reports.chapters.chapter import (
     ReportProfile,
     Results,
     Share,
-    Trials,
 )
+from metarep.reports.chapters.claims.counts import blind_sentence, diverged_share
 from metarep.reports.chapters.claims.records import ClaimRecord, measured, mention
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import power
 from metarep.sim.learners import META_LEARNERS
+from metarep.theory.claims.stability.far import FAR, FAR_STEPS
 
 NAME = "boundaries"
 
@@ -134,11 +135,12 @@ def boundaries_section(results: Results) -> b.Section | None:
             ),
         ),
     )
-    return b.Section("boundaries", "Where the theory stops", (_headlines(found),), sections, "Boundaries")
+    return b.Section("boundaries", "Where the theory stops", (_headlines(found, claims),), sections, "Boundaries")
 
 
-def _headlines(found: BoundariesResults) -> b.Items:
+def _headlines(found: BoundariesResults, claims: Sequence[ClaimRecord]) -> b.Items:
     maml, far = found.scale_of("maml"), found.far
+    diverged, blind = diverged_share(claims, FAR_STEPS), blind_sentence(claims)
     others = max(float(r.share("blind").max()) for r in found.scale if r.learner != "maml")
     return b.Items(
         (
@@ -146,13 +148,16 @@ def _headlines(found: BoundariesResults) -> b.Items:
             r"$N(\mu, \Sigma)$ where $\mu^\top\Sigma^{-1}\mu > 1$. Predicted stability and what runs do agree at "
             f"{found.near_agreement} ([below](#boundaries-fo-maml)).",
             "**FO-MAML can be lost before it gets there**: from balance far away its head first grows, for $k = "
-            f"{far.ks[-1]}$ up to {power(far.amplification[-1].max())} times at distance {1 - far.gaps[-1]:g}, and "
-            f"{round(far.random_share * far.trials)} of {far.trials} random balanced starts in $d = {far.d}$ diverge "
-            f"within {far.steps} steps.",
+            f"{far.ks[-1]}$ up to {power(far.amplification[-1].max())} times at distance {1 - far.gaps[-1]:g}"
+            + (
+                f", and of runs from random starts in $d = {FAR.d}$ {diverged} diverge within {FAR_STEPS} steps."
+                if diverged
+                else "."
+            ),
             "**Exact MAML can solve every task and learn nothing**: its loss vanishes at points that are blind to "
-            rf"$B_*$. Of its runs from starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ there end "
-            f"{blind_count(maml, maml.scales[0])}, of those from balance {blind_count(maml, 1.0)}; of the other "
-            f"learners' {'none' if others == 0 else f'at most {others:.0%}'} ([below](#boundaries-blind)).",
+            rf"$B_*$. From starts with $\sqrt\alpha\|B_0\| = {maml.scales[0]:g}$ end blind {maml.smallest_blind}"
+            f"{f'; {blind}' if blind else ''}; of the other learners' at any scale "
+            f"{'none' if others == 0 else f'at most {others:.0%}'} ([below](#boundaries-blind)).",
         )
     )
 
@@ -186,7 +191,7 @@ def _fo_maml(found: BoundariesResults, claims: Sequence[ClaimRecord]) -> b.Secti
                 "that is not zero, as the noise of fresh tasks makes it, then reaches the size at which the linear "
                 "regime ends."
             ),
-            far_chart(found.far).picture(),
+            far_chart(found.far, claims).picture(),
         ),
     )
 
@@ -230,9 +235,6 @@ class FarRecord:
     """By dimension of the representation."""
     dist_0: float
     """That start's distance."""
-    share_random: float
-    """Share of random balanced starts that diverge."""
-    trials: Trials
 
 
 @dataclass(frozen=True)
@@ -288,8 +290,6 @@ def boundaries_record(results: Results) -> BoundariesRecord | None:
                 for i, k in enumerate(far.ks)
             ),
             float(1 - far.gaps[-1]),
-            far.random_share,
-            far.trials,
         ),
         tuple(
             ScaleRecord(runs.learner, float(scale), *(float(runs.share(end)[i]) for end in ENDS))

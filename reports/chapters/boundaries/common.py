@@ -31,15 +31,13 @@ class BoundarySize:
     plane_steps: int = 4000
     scale_trials: int = 16
     scale_steps: int = 4000
-    far_trials: int = 30
-    far_steps: int = 3000
     line: int = 11
     """Points along an axis of a line figure."""
     head_steps: int = 4000
     """Steps of the runs over the heads' means; twice as many at most over their diversity."""
 
 
-SIZES = {"quick": BoundarySize(), "full": BoundarySize(25, 6, 3000, 37, 8000, 40, 6000, 100, 4000, 17)}
+SIZES = {"quick": BoundarySize(), "full": BoundarySize(25, 6, 3000, 37, 8000, 40, 6000, 17)}
 """By the report's profile. On one core about 20 s and 100 s."""
 
 

@@ -1,5 +1,6 @@
 """FO-MAML far from the truth: how its head grows first, and how often it ends in divergence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,35 +8,27 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from metarep.reports.chapters.boundaries.common import FO_MAML, Array, BoundarySize, exact_heads, stream
+from metarep.reports.chapters.claims.records import ClaimRecord, measured, mention
 from metarep.reports.page.charts import Chart, as_panel
 from metarep.reports.page.style import COLOURS, INK, SERIES
 from metarep.sim.learners import get_learner
-from metarep.sim.problems import FixedTasks, Problem, make_problem, start
+from metarep.sim.problems import FixedTasks, Problem, start
+from metarep.sim.shares import Share
 from metarep.sim.trajectories import run
+from metarep.theory.claims.stability.far import FAR, FAR_STEPS, diverged_within
 
 
 @dataclass(frozen=True, eq=False)
 class FarStarts:
-    """FO-MAML from far.
+    """By how much a small head grows before it decays, from far: tasks fixed, Ψ_* = I and no mean.
 
-    ``gaps`` 1 − dist_0 of the first part; ``amplification`` (k, gaps): by how much a small head grows before it decays,
-    in fixed tasks with Ψ_* = I and no mean, ``predicted`` in the limit of small steps. ``far_gaps``, ``shares``: share
-    of trials that diverged with fresh N(0, I) tasks; ``random_share`` from random balanced starts in d dimensions,
-    whose median 1 − dist_0 is ``random_gap``.
+    ``gaps`` 1 − dist_0; ``amplification`` (k, gaps), ``predicted`` in the limit of small steps.
     """
 
     gaps: Array
     ks: tuple[int, ...]
     amplification: Array
     predicted: Array
-    far_gaps: Array
-    shares: Array
-    random_gap: float
-    random_share: float
-    trials: int
-    steps: int
-    d: int
-    k: int
 
 
 def head_amplification(dist0: Any, k: int) -> Array:
@@ -51,11 +44,10 @@ def head_amplification(dist0: Any, k: int) -> Array:
 
 
 FAR_KS = (1, 2, 5)
-FAR_D, FAR_K, FAR_N, FAR_STEP = 100, 5, 5, 0.1
 
 
 def far_starts(seed: int, size: BoundarySize) -> FarStarts:
-    """The head's growth from far, and how often it ends in divergence."""
+    """The head's growth from far. How often it ends in divergence the claim `fo-maml-far-divergence` counts."""
     gaps = np.geomspace(0.5, 1e-3, size.line)
     amplification = []
     for k in FAR_KS:
@@ -74,57 +66,47 @@ def far_starts(seed: int, size: BoundarySize) -> FarStarts:
             observe={"head": lambda B, w, step: np.linalg.norm(w, axis=-1)},
         )  # fmt: skip
         amplification.append(np.nanmax(seen.observed["head"], axis=0) / small)
-    far_gaps = np.array([0.1, 0.03, 0.01, 3e-3, 1e-3])
-    rng = stream(seed, "far shares")
-    shares = []
-    random_gap = 0.0
-    for gap in (*far_gaps, None):
-        problem = make_problem(
-            FAR_D,
-            FAR_K,
-            FAR_N,
-            FAR_STEP,
-            rng,
-            "fresh",
-            dist0=None if gap is None else 1 - gap,
-            trials=(size.far_trials,),
-        )
-        seen = run(get_learner(FO_MAML), problem, FAR_STEP, FAR_STEP, size.far_steps, record_every=size.far_steps)
-        shares.append(float(seen.diverged.mean()))
-        random_gap = float(np.median(1 - seen.dist[0]))
-    return FarStarts(
-        gaps, FAR_KS, np.array(amplification), np.array([head_amplification(1 - gaps, k) for k in FAR_KS]),
-        far_gaps, np.array(shares[:-1]), random_gap, shares[-1], size.far_trials, size.far_steps, FAR_D, FAR_K,
-    )  # fmt: skip
+    predicted = np.array([head_amplification(1 - gaps, k) for k in FAR_KS])
+    return FarStarts(gaps, FAR_KS, np.array(amplification), predicted)
 
 
-def far_chart(far: FarStarts) -> Chart:
+def far_chart(far: FarStarts, claims: Sequence[ClaimRecord]) -> Chart:
     """FO-MAML from far: the head's growth as predicted and as seen, and how often it ends in divergence."""
-    panels = (("fo-maml-far-head", _amplification_panel(far)), ("fo-maml-far-share", _far_share_panel(far)))
+    counted = measured(claims, "fo-maml-far-divergence")
+    panels = [("fo-maml-far-head", _amplification_panel(far))]
     off = float(np.abs(far.amplification / far.predicted - 1).max())
     caption = (
         "FO-MAML from far. (a) By how much a small head grows before it decays, from balance with all angles equal, "
         r"$\Psi_* = I$, no mean; lines: own prediction in the limit of small steps, $\left(\frac{1 - s^2}{1 - "
         r"s_0^2}\right)^{k/2} \frac{s}{s_0}$ with $s_0 = \mathrm{dist}_0$, $s^2 = \frac{1}{k + 1}$; at most "
-        f"{off:.0%} off. (b) Share of {far.trials} trials that diverge within {far.steps} steps, $d = {far.d}$, $k = "
-        rf"n = {far.k}$, $\alpha = \beta = 0.1$, fresh tasks; the cross is for random starts, at their median "
-        f"distance, {far.random_share:.0%}."
+        f"{off:.0%} off."
     )
     alt = (
-        "Two panels against one minus the distance at the start. The head's growth lies on the predicted lines, up to "
-        f"{far.amplification.max():.0e} for k = {far.ks[-1]}; the share that diverges rises from 0 to 1 on the way to "
-        "distance 1."
+        "Against one minus the distance at the start: the head's growth lies on the predicted lines, up to "
+        f"{far.amplification.max():.0e} for k = {far.ks[-1]}"
     )
     rows: list[tuple[Any, ...]] = [
         (f"head, k = {k}", float(gap), float(far.amplification[i, j]), float(far.predicted[i, j]))
         for i, k in enumerate(far.ks)
         for j, gap in enumerate(far.gaps)
     ]
-    rows += [
-        ("share diverged", float(gap), float(share), "") for gap, share in zip(far.far_gaps, far.shares, strict=True)
-    ]
-    rows.append(("share diverged, random start", far.random_gap, far.random_share, ""))
-    return Chart("fo-maml-far", panels, alt, caption, ("panel", "1 - dist_0", "seen", "predicted"), rows)
+    if counted:
+        gap, at = counted.details["gap_random"], counted.details["random"]
+        random = diverged_within(at, FAR_STEPS)
+        shares = {
+            gap: diverged_within(at, FAR_STEPS).value
+            for gap, at in zip(counted.details["gaps"], counted.details["at_gaps"], strict=True)
+        }
+        panels.append(("fo-maml-far-share", _far_share_panel(shares, gap, random)))
+        caption += (
+            rf" (b) Share of {random.trials} trials that diverge within {FAR_STEPS} steps, $d = {FAR.d}$, $k = n = "
+            rf"{FAR.k}$, $\alpha = \beta = {FAR.alpha:g}$, fresh tasks ({mention(claims, 'fo-maml-far-divergence')}); "
+            f"the cross is for random starts, {random}, at their median distance, the line its interval."
+        )
+        alt += "; the share that diverges rises from 0 to 1 on the way to distance 1"
+        rows += [("share diverged", float(gap), share, "") for gap, share in shares.items()]
+        rows.append(("share diverged, random start", gap, random.value, ""))
+    return Chart("fo-maml-far", tuple(panels), alt + ".", caption, ("panel", "1 - dist_0", "seen", "predicted"), rows)
 
 
 def _towards_one(axes: Any, ticks: tuple[float, ...]) -> None:
@@ -152,14 +134,15 @@ def _amplification_panel(axes: Any, far: FarStarts) -> None:
 
 
 @as_panel
-def _far_share_panel(axes: Any, far: FarStarts) -> None:
-    axes.plot(far.far_gaps, far.shares, "o-", color=COLOURS["fo-maml"], markersize=5, label="all angles equal")
-    axes.plot(
-        far.random_gap, far.random_share, "x", color=INK, markersize=8, markeredgewidth=2,
-        label=f"random start, d = {FAR_D}",
+def _far_share_panel(axes: Any, shares: dict[float, float], gap: float, random: Share) -> None:
+    low, high = random.interval
+    axes.plot(shares.keys(), shares.values(), "o-", color=COLOURS["fo-maml"], markersize=5, label="all angles equal")
+    axes.errorbar(
+        gap, random.value, [[random.value - low], [high - random.value]], fmt="x", color=INK, markersize=8,
+        markeredgewidth=2, elinewidth=1, label=f"random start, d = {FAR.d}",
     )  # fmt: skip
     axes.set_ylim(-0.03, 1.05)
     _towards_one(axes, (0.9, 0.97, 0.99, 0.997, 0.999))
     axes.set_ylabel("share of trials that diverge")
-    axes.set_title("(b) Fresh tasks, k = n = 5")
+    axes.set_title(f"(b) Fresh tasks, k = n = {FAR.k}")
     axes.legend(loc="upper left")

@@ -11,8 +11,9 @@ from metarep.reports.page.charts import Chart, as_panel, plain_log
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.style import COLOURS, DASHES, INK, WIDTHS
 from metarep.sim.learners import LEARNERS, META_LEARNERS
+from metarep.sim.outcomes import CONVERGED_BELOW
 from metarep.sim.problems import FixedTasks, Problem, start
-from metarep.sim.trajectories import CONVERGED_BELOW, run
+from metarep.sim.trajectories import run
 
 HEADS_D, HEADS_K, HEADS_DIST0 = 100, 3, 0.6
 

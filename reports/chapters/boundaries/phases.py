@@ -32,8 +32,9 @@ from metarep.reports.page.charts import (
 from metarep.reports.page.markup import LEARNER_TITLES, inline_text, power
 from metarep.sim.batches import flattened
 from metarep.sim.learners import Learner, get_learner
+from metarep.sim.outcomes import CONVERGED_BELOW, Outcome, enough_records
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, start
-from metarep.sim.trajectories import CONVERGED_BELOW, Outcome, run
+from metarep.sim.trajectories import run
 from metarep.theory.dynamics.rates import ENVELOPE_OFFSET
 
 KAPPA, DIST0, ALPHA_L = 2.0, 0.6, 0.3
@@ -47,7 +48,7 @@ PLANES = ("steps", "start", "spread")
 
 @dataclass(frozen=True, eq=False)
 class PhaseDiagram:
-    """Shares of trials over a plane, (y, x): converged within ``steps`` steps, diverged by then.
+    """Shares of trials over a plane, (y, x): converged within ``steps`` steps, diverged or ended blind by then.
 
     ``x``, ``y`` are the axes' values; ``product`` αβL_*² and ``kappa``, ``dist0`` are those of each cell, (y, x).
     ``limit`` (x,): the αβL_*² up to which the linearisation at the truth, w = 0, is stable, median over the draws of
@@ -60,6 +61,7 @@ class PhaseDiagram:
     y: Array
     converged: Array
     diverged: Array
+    blind: Array
     product: Array
     kappa: Array
     dist0: Array
@@ -136,7 +138,7 @@ def phase_diagram(plane: str, learner_name: str, seed: int, size: BoundarySize) 
     unstable = stable_limits(learner, (common * heads)[None], np.array([ALPHA_L]))[1]
     return PhaseDiagram(
         plane, learner_name, x, y,
-        (seen == Outcome.CONVERGED.value).mean(-1), (seen == Outcome.DIVERGED.value).mean(-1),
+(seen == Outcome.CONVERGED).mean(-1), (seen == Outcome.DIVERGED).mean(-1), (seen == Outcome.BLIND).mean(-1),
         (alpha * beta)[..., 0], kappa[..., 0], dist0[..., 0], limit, unstable, size.steps, size.trials,
     )  # fmt: skip
 
@@ -148,24 +150,18 @@ STAGES = (0.02, 0.1, 0.3, 1.0)
 def _run_in_stages(
     learner: Learner, problem: Problem, alpha: Any, beta: Any, steps: int, batch: tuple[int, ...]
 ) -> Array:
-    """Outcome values over the batch after ``steps`` steps of fixed tasks; what has diverged is dropped on the way."""
+    """``Outcome`` over the batch after ``steps`` steps of fixed tasks; what has diverged is dropped on the way."""
     count = int(np.prod(batch))
-    outcome = np.full(count, Outcome.MOVING.value, dtype=object)
+    outcome = np.empty(count, dtype=object)
     starts = (problem.B0, 2), (problem.w0, 1)
     B, w, heads, alphas, betas = flattened(batch, *starts, (problem.tasks(0), 2), (alpha, 0), (beta, 0))
     alive, done = np.arange(count), 0
     for share in STAGES:
         now = max(done + 1, round(share * steps))
         here = Problem(problem.d, problem.B_star, FixedTasks(heads[alive]), B, w, problem.n)
-        seen = run(learner, here, alphas[alive], betas[alive], now - done, record_every=now - done)
-        outcome[alive] = [
-            Outcome.DIVERGED.value
-            if gone
-            else Outcome.CONVERGED.value
-            if dist <= CONVERGED_BELOW
-            else Outcome.MOVING.value
-            for gone, dist in zip(seen.diverged, seen.dist[-1], strict=True)
-        ]
+        every = enough_records(now - done)
+        seen = run(learner, here, alphas[alive], betas[alive], now - done, record_every=every)
+        outcome[alive] = seen.outcome
         kept = ~seen.diverged
         alive, B, w, done = alive[kept], seen.B[kept], seen.w[kept], now
         if not alive.size:
@@ -207,7 +203,7 @@ def phase_chart(diagrams: list[PhaseDiagram]) -> Chart:
         r"trials do, yellow where some do the one and some the other. Dashed: the largest $\alpha\beta L_*^2$ at "
         f"which the linearisation at the truth with $w = 0$ is stable. Dotted: where {first.steps} steps just suffice "
         f"in the limit of small steps. Where both promise convergence it is seen in: {shares} of the trials"
-        + ". Heads: random draws for which FO-MAML's truth is stable"
+        + f". {_blind(diagrams)} Heads: random draws for which FO-MAML's truth is stable"
         + (rf", $\kappa_* = {KAPPA:g}$" if plane != "spread" else rf" at $\kappa_* = {KAPPA:g}$")
         + "; $k = 2$, $n = 4$, "
         + (rf"$\mathrm{{dist}}_0 = {DIST0:g}$" if plane == "steps" else rf"$\alpha L_* = {ALPHA_L:g}$")
@@ -226,6 +222,13 @@ def phase_chart(diagrams: list[PhaseDiagram]) -> Chart:
         for j, x in enumerate(d.x)
     ]
     return Chart(f"phase-{plane}", panels, alt, caption, ("learner", x_column, y_column, "converged", "diverged"), rows)
+
+
+def _blind(diagrams: list[PhaseDiagram]) -> str:
+    """Which of the grey ones end blind."""
+    counts = {LEARNER_TITLES[d.learner]: round(float(d.blind.sum()) * d.trials) for d in diagrams}
+    some = ", ".join(f"{count} of {name}'s" for name, count in counts.items() if count)
+    return f"Of the trials in grey {some} end blind." if some else "None ends blind."
 
 
 def _promised(diagram: PhaseDiagram) -> str:

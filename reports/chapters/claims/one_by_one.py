@@ -1,10 +1,8 @@
 """The chapter of the claims: each is verified, and has a section with all that is known of it."""
 
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
 
 from metarep.reports.chapters.changes import changes_of, previous
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
@@ -12,11 +10,12 @@ from metarep.reports.chapters.claims.dependencies import ancestors, refuted_base
 from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug
+from metarep.reports.chapters.claims.worked import counterexample, worked_example
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_text, plain_line
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
-from metarep.theory.engine import Profile, shown, verify
+from metarep.theory.engine import Profile, verify
 
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
@@ -90,16 +89,13 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
     blocks: list[b.Block] = [b.Paragraph(claim.statement), b.Facts(tuple(facts))]
     for item in claim.evidence:
         if item.counterexample:
-            blocks += [b.Paragraph("**Counterexample**"), b.Code(_instance(item.counterexample))]
+            blocks += counterexample(claim, item.counterexample)
         derivation = len(item.steps) > LONG_PROOF and any("$" in step for step in item.steps)
         if derivation and any(key[0] == "theorem" for key in results.parts):
             blocks.append(b.Paragraph("The proof, line by line: [The theorem, proved](#theorem)."))
         elif item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
-        if item.instance:
-            what = "The example nearest to the bound" if item.worst_margin is not None else "One of the examples"
-            name = "floats" if item.kind == "floats" else "fractions"
-            blocks.append(b.Details(f"{what} ({name})", (b.Code(_instance(item.instance)),)))
+    blocks += worked_example(claim)
     drawing = ancestors_graph(results.claims, claim.id)
     if drawing is not None:
         above = ancestors(results.claims)[claim.id]
@@ -143,14 +139,6 @@ def _estimate(value: float, uncertainty: float) -> str:
         return f"{value:.6g} ± {uncertainty:.2g}"
     digits = math.floor(math.log10(abs(value))) - math.floor(math.log10(uncertainty)) + 2
     return f"{value:#.{digits}g} ± {uncertainty:#.2g}"
-
-
-def _instance(instance: dict[str, Any]) -> str:
-    """The numbers in one line, the arrays in one each; 3/1 is 3."""
-    written = {name: re.sub(r"(-?\d+)/1\b", r"\1", shown(value)) for name, value in instance.items()}
-    numbers = ", ".join(f"{name} = {text}" for name, text in written.items() if not text.startswith("["))
-    arrays = [f"{name} = {text}" for name, text in written.items() if text.startswith("[")]
-    return "\n".join([*([numbers] if numbers else []), *arrays])
 
 
 CHAPTER = Chapter(

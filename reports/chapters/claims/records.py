@@ -9,9 +9,28 @@ from pydantic import Field
 from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
-from metarep.theory.claims.record import Kind, Verdict
+from metarep.theory.claims.record import Comparison, Example, Kind, Verdict
 from metarep.theory.engine import Evidence, Finding, encode
 from metarep.theory.engine.evidence import EvidenceKind
+from metarep.theory.engine.showing import difference, parts, shown_objects
+
+
+@dataclass(frozen=True)
+class ExampleRecord:
+    """An example, worked out. Fractions are strings 'p/q', arrays nested lists."""
+
+    drawn: dict[str, Any]
+    """The numbers that were drawn; 'metarep verify CLAIM --replay report.json' checks them again."""
+    objects: dict[str, Any]
+    """What they stand for, by the paper's symbols: representations, heads, step sizes."""
+    compared: str
+    """What was compared, in words; empty where nothing was but estimated."""
+    left: tuple[Any, ...]
+    """The left side, in parts, each a number or an array; of an inequality the smaller one."""
+    right: tuple[Any, ...]
+    """The right side, likewise."""
+    difference: tuple[Any, ...]
+    """The left side minus the right; the number 0 where they are equal."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +63,12 @@ class EvidenceRecord:
     """The least (bound − value)/|bound| seen, for inequalities; negative where the bound was exceeded. Null for
     identities, proofs and measurements.
     """
-    instance: dict[str, Any] | None
-    """The example with the worst margin, else one of them: by the paper's symbols; fractions are strings 'p/q', arrays
-    nested lists.
-    """
-    counterexample: dict[str, Any] | None
-    """The smallest counterexample found: by the paper's symbols; fractions are strings 'p/q', arrays nested lists; null
-    if there is none.
-    """
+    instance: ExampleRecord | None
+    """A generic example: of those that can be read at a glance the largest, nothing in it zero that need not be."""
+    nearest: ExampleRecord | None
+    """The example with the worst margin, for inequalities."""
+    counterexample: ExampleRecord | None
+    """The smallest counterexample found; null if there is none."""
     why: str
     """What was compared, measured or left over, in words."""
     strain: float | None
@@ -70,8 +87,8 @@ class EvidenceRecord:
     """Whether it refutes, and by numbers that were rounded, without a certificate."""
 
 
-EXAMPLES = ("instance", "counterexample", "details")
-"""Fields of evidence that hold drawn numbers."""
+EXAMPLES = ("instance", "nearest", "counterexample")
+"""Fields of evidence that are examples."""
 
 
 @dataclass(frozen=True)
@@ -114,10 +131,23 @@ class ClaimRecord:
 
 def evidence_record(item: Evidence) -> EvidenceRecord:
     """One piece of evidence with its examples as plain data."""
-    plain_fields = {name: encode(dict(value)) for name in EXAMPLES if (value := getattr(item, name)) is not None}
+    known = {name: value for name, value in vars(item).items() if name != "comparisons"}
+    examples = {
+        name: example_record(example, item.comparisons.get(name))
+        for name in EXAMPLES
+        if (example := known[name]) is not None
+    }
     confirmed = None if item.confirmation is None else confirmation_record(item.confirmation)
-    others = {"confirmation": confirmed, "in_floats_only": item.in_floats_only}
-    return EvidenceRecord(**{**vars(item), **plain_fields, **others})
+    others = {"details": encode(item.details), "confirmation": confirmed, "in_floats_only": item.in_floats_only}
+    return EvidenceRecord(**{**known, **examples, **others})
+
+
+def example_record(example: Example, comparison: Comparison | None) -> ExampleRecord:
+    """An example with what was compared there, as plain data."""
+    why, left, right = (comparison.why, *comparison.sides) if comparison else ("", (), ())
+    sides = (encode(each) for each in (parts(left), parts(right), difference(left, right) if comparison else ()))
+    objects = encode(dict(shown_objects(example, comparison)))
+    return ExampleRecord(encode(dict(example)), objects, why, *map(tuple, sides))
 
 
 def confirmation_record(found: Confirmation) -> ConfirmationRecord:

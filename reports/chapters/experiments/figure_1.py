@@ -1,7 +1,12 @@
 """The chapter on Figure 1, the paper's headline experiment."""
 
+from collections.abc import Sequence
+
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.claims.counts import blind_sentence, diverged_share
+from metarep.reports.chapters.claims.records import ClaimRecord, mention
 from metarep.reports.chapters.experiments.figures import (
+    CurveSummary,
     by_panel,
     experiment_csv,
     experiment_figures,
@@ -12,8 +17,9 @@ from metarep.reports.chapters.experiments.figures import (
 )
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, power
-from metarep.reports.page.style import rendered
+from metarep.reports.page.style import END_MARKS, rendered
 from metarep.sim.experiments import get_experiment
+from metarep.sim.outcomes import Outcome
 from metarep.theory.dynamics.rates import initial_margin
 
 NAME = "figure-1"
@@ -38,7 +44,7 @@ def figure_1_section(results: Results) -> b.Section:
     baseline = next(r for r in rows if r.panel == "random" and r.learner == "average-loss")
     balanced = next(r for r in rows if r.panel == "balanced")
     late = [
-        f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]}"
+        f"{r.missed} of {r.trials} of {LEARNER_TITLES[r.learner]} ({r.misses})"
         for r in rows
         if r.panel == "random" and r.learner != "average-loss" and r.missed
     ]
@@ -51,7 +57,8 @@ def figure_1_section(results: Results) -> b.Section:
         rf"envelope, which is loose: $\log\,\mathrm{{dist}}$ falls about {min(meta):.0f} times as far as its bound, "
         rf"as $E_0 = {margin:.3f}$ is small and the envelope counts each step's least eigenvalue of $\Psi_{{*,t}}$ "
         f"alone. (c) FO-MAML from {balanced.trials} random balanced starts: "
-        f"{balanced.outcomes.get('diverged', 0)} diverge. Data: `figures/figure-1.csv`."
+        f"{balanced.outcomes.get('diverged', 0)} diverge{_more(results.claims, balanced)}. "
+        f"At a curve's end: {', '.join(name for _, name in END_MARKS.values())}. Data: `figures/figure-1.csv`."
     )
     panels = tuple((name, rendered(figure, "svg")) for name, figure in figure_1_panels(experiment, curves))
     alt = (
@@ -83,7 +90,42 @@ def figure_1_section(results: Results) -> b.Section:
             b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
             b.Code(f"metarep experiment figure-1 --seed {results.seed} --out figures"),
         ),
-        short="Figure 1",
+        (_why_flat(results.claims, rows),),
+        "Figure 1",
+    )
+
+
+def _more(claims: Sequence[ClaimRecord], balanced: CurveSummary) -> str:
+    """What the claim's runs say of the few that are drawn."""
+    counted = diverged_share(claims, balanced.steps)
+    return f" (of the runs of {mention(claims, 'fo-maml-far-divergence')} {counted} by then)" if counted else ""
+
+
+def _why_flat(claims: Sequence[ClaimRecord], rows: Sequence[CurveSummary]) -> b.Section:
+    """Why a curve of Exact MAML can end flat, and how often."""
+    blind = Outcome.BLIND.value
+    maml = (r for r in rows if r.learner == "maml" and r.panel.startswith("random"))
+    drawn = {r.tasks: f"{r.outcomes.get(blind, 0)} of {r.trials}" for r in maml}
+    counted = blind_sentence(claims)
+    link = mention(claims, "maml-ends-blind")
+    how_often = f"How often does it? {counted[:1].upper()}{counted[1:]} ({link}). " if counted else ""
+    return b.Section(
+        "figure-1-blind",
+        "Why a curve of Exact MAML can end flat",
+        (
+            b.Paragraph(
+                r"Where $\alpha\|w\|^2 = 1$ one inner step of the representation alone, $B_i = B - \alpha r_i w^\top$, "
+                f"solves any task, whatever $B$ is ({mention(claims, 'maml-blind-points')}). From a start as small as "
+                r"$B_0^\top B_0 = I$ the head can grow to that length before $B$ has turned to $B_*$. Nothing asks for "
+                r"$B_*$ then, $B_*^\top B$ dies out, and the run ends blind: "
+                f"it {Outcome.BLIND.message}. The distance, that of $B$'s directions however small $B$ is, need not "
+                "stay near 1."
+            ),
+            b.Paragraph(
+                f"{how_often}Of the runs drawn above, from a random orthonormal start, {drawn['fresh']} with fresh "
+                f"tasks and {drawn['fixed']} with tasks kept."
+            ),
+        ),
     )
 
 

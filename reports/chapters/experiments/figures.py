@@ -19,13 +19,14 @@ from metarep.reports.page.style import (
     draw_trials,
     log_axis,
     lowest_shown,
-    mark_divergence,
+    mark_ends,
     middle,
     new_figure,
     style,
 )
 from metarep.sim.experiments import CurveResult, Experiment, get_experiment, run_experiment
 from metarep.sim.learners import META_LEARNERS
+from metarep.sim.outcomes import Outcome
 from metarep.theory.dynamics.rates import envelope, initial_margin
 
 Named = tuple[str, Figure]
@@ -95,7 +96,12 @@ class CurveSummary:
     @property
     def missed(self) -> int:
         """How many trials did not converge."""
-        return self.trials - self.outcomes.get("converged", 0)
+        return self.trials - self.outcomes.get(Outcome.CONVERGED.value, 0)
+
+    @property
+    def misses(self) -> str:
+        """How those ended, in words."""
+        return ", ".join(f"{n} {outcome}" for outcome, n in self.outcomes.items() if outcome != Outcome.CONVERGED.value)
 
 
 def summary(results: Iterable[CurveResult]) -> tuple[CurveSummary, ...]:
@@ -196,7 +202,9 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
         order = 4.0 if result.curve.learner.startswith("fo-") else 3.0
         title = LEARNER_TITLES[result.curve.learner]
         draw_trials(axes, result.curve.learner, result.steps, result.dist, title, order + 0.01 * place)
-        mark_divergence(axes, result.steps, result.dist, result.diverged_at, COLOURS[result.curve.learner])
+    if name != "balanced":
+        for result in group:  # after all lines, as legends are in that order
+            mark_ends(axes, result.steps, result.dist, result.outcomes, COLOURS[result.curve.learner])
     lowest = lowest_shown(*(result.dist for result in results if result.panel.endswith("-fixed") == bool(suffix)))
     log_axis(axes, lowest)
     last = int(group[0].steps[-1])
@@ -219,7 +227,7 @@ def _draw_fates(axes: Any, result: CurveResult) -> None:
     shown = np.where(result.dist > 0, result.dist, np.nan)
     axes.plot(result.steps, shown[:, ~diverged], color=COLOURS[result.curve.learner], linewidth=1.1, alpha=0.85)
     axes.plot(result.steps, shown[:, diverged], color=INK, linewidth=0.7, alpha=0.55)
-    mark_divergence(axes, result.steps, result.dist, result.diverged_at, INK)
+    mark_ends(axes, result.steps, result.dist, result.outcomes, INK)
     counts = f"{diverged.sum()} of {diverged.size} trials\ndiverge (×)"
     axes.text(0.04, 0.06, counts, transform=axes.transAxes, ha="left", va="bottom")
 
@@ -247,15 +255,22 @@ def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -
                     shown = np.where(result.dist > 0, result.dist, np.nan)
                     axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.6)
                     axes.plot(result.steps, middle(shown), color=colour, label=result.curve.label)
-                    mark_divergence(axes, result.steps, result.dist, result.diverged_at, colour)
+                    mark_ends(axes, result.steps, result.dist, result.outcomes, colour)
                 log_axis(axes, lowest)
                 if row == 0:
                     axes.set_title(LEARNER_TITLES[learner])
                 if row == len(kinds) - 1:
                     axes.set_xlabel("outer step")
             grid[row, 0].set_ylabel("dist(B, B$_*$)")
-            grid[row, -1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None)
+            keys = {label: line for axes in grid[row, ::-1] for line, label in zip(*_labels(axes), strict=True)}
+            grid[row, -1].legend(
+                keys.values(), keys.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None
+            )
     return figure
+
+
+def _labels(axes: Any) -> tuple[list[Any], list[str]]:
+    return axes.get_legend_handles_labels()
 
 
 def _kind(panel: str) -> str:

@@ -11,7 +11,7 @@ from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.style import middle
 from metarep.sim.experiments import CurveResult
 from metarep.sim.learners import META_LEARNERS
-from metarep.sim.trajectories import CONVERGED_BELOW, Outcome
+from metarep.sim.outcomes import CONVERGED_BELOW, Outcome
 
 VARIANTS = (("", "fresh tasks"), ("-fixed", "fixed tasks"))
 STRAIGHT = 0.98

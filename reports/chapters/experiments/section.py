@@ -3,6 +3,7 @@
 Whether that replicates is computed by a stated criterion, under either of the choices that the paper leaves open.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,10 @@ from metarep.reports.chapters.experiments.replication import CRITERIA, VARIANTS,
 from metarep.reports.page import blocks as b
 from metarep.reports.page.charts import Chart
 from metarep.reports.page.markup import LEARNER_TITLES, power
-from metarep.reports.page.style import SERIES, log_axis, lowest_shown, middle, new_figure, style
+from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, middle, new_figure, style
 from metarep.sim.experiments import CurveResult, Experiment, get_experiment
 from metarep.sim.learners import META_LEARNERS
+from metarep.sim.outcomes import Outcome
 
 NAME = "experiments"
 """A profile's size of this chapter: fewer steps than the experiments', which only tests want, or None."""
@@ -76,15 +78,24 @@ def curves_chart(experiment: Experiment, results: list[CurveResult], kind: str, 
             if np.isfinite(value)
         ]
     first = groups[META_LEARNERS[0]][0].curve.setting
-    gone = [
-        f"{(r.diverged_at >= 0).sum()} of {r.diverged_at.size} of {LEARNER_TITLES[learner]}, {r.curve.label}"
-        for learner, group in groups.items()
-        for r in group
-        if (r.diverged_at >= 0).any()
-    ]
+    gone, blind = (
+        "; ".join(
+            f"{(r.outcomes == outcome).sum()} of {r.outcomes.size} of {LEARNER_TITLES[learner]}, {r.curve.label}"
+            for learner, group in groups.items()
+            for r in group
+            if (r.outcomes == outcome).any()
+        )
+        for outcome in (Outcome.DIVERGED, Outcome.BLIND)
+    )
     caption = (
         rf"Median distance over {first.trials} trials{words}: $d = {first.d}$, $k = n = {first.k}$, $\alpha = \beta = "
-        rf"{first.alpha:g}$, {tasks}. " + (f"Diverged: {_plain('; '.join(gone))}." if gone else "No trial diverges.")
+        rf"{first.alpha:g}$, {tasks}. "
+        + (f"Diverged: {_plain(gone)}." if gone else "No trial diverges.")
+        + (
+            f" Ended [blind](#figure-1-blind): {_plain(blind)}; ○ where at least half of a curve's did."
+            if blind
+            else ""
+        )
     )
     alt = (
         f"Four panels, one for each meta-learner, of the median distance against outer step with {tasks}; at the end "
@@ -120,9 +131,9 @@ def _curves_panel(learner: str, group: list[CurveResult], lowest: float, kind: s
                 result.steps[kept], np.where(median > 0, median, np.nan), color=colour, linestyle=dash, linewidth=1.5,
                 label=result.curve.label.replace("dist_0 = ", ""),
             )  # fmt: skip
-            finite = np.flatnonzero(np.isfinite(median) & (median > lowest))
-            if (result.diverged_at >= 0).all() and finite.size:
-                axes.plot(result.steps[kept][finite[-1]], median[finite[-1]], "x", color=colour, markeredgewidth=2)
+            mark_ends(
+                axes, result.steps[kept], np.where(median > lowest, median, np.nan)[:, None], _ends(result), colour
+            )
         log_axis(axes, lowest)
         last = int(group[0].steps[-1])
         axes.set_xlim(0, last)
@@ -132,6 +143,14 @@ def _curves_panel(learner: str, group: list[CurveResult], lowest: float, kind: s
         axes.set_title(LEARNER_TITLES[learner])
         figure.legend(*_labels(axes), loc="outside lower center", ncols=2 if kind else 3, fontsize=8, columnspacing=1.2)
     return figure
+
+
+def _ends(result: CurveResult) -> np.ndarray:
+    """What a curve of medians is marked with, (1,): the outcome of at least half of its trials; diverged of all."""
+    counts = Counter(result.outcomes)
+    most, count = counts.most_common(1)[0]
+    enough = count == result.outcomes.size if most is Outcome.DIVERGED else 2 * count >= result.outcomes.size
+    return np.array([most if enough else None])
 
 
 def _labels(axes: Any) -> tuple[list[Any], list[str]]:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metarep.reports.page.charts import Chart
-from metarep.reports.page.style import SERIES, log_axis, lowest_shown, new_figure, style
+from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, new_figure, style
 from metarep.reports.study.study import STARTS, TITLES, Study, start_name
 
 HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
@@ -89,6 +89,8 @@ def draw_study(result: Study) -> Figure:
             runs = result.trajectory.dist[:, group * trials : (group + 1) * trials]
             lines = axes.plot(steps, np.where(runs > 0, runs, np.nan), color=SERIES[group], linewidth=1.1)
             lines[0].set_label(start_name(dist0))
+            ends = result.trajectory.outcome[group * trials : (group + 1) * trials]
+            mark_ends(axes, steps, runs, ends, SERIES[group])
         if result.symbolic is not None:
             end = int(np.flatnonzero(np.isfinite(result.trajectory.dist[:, 0]))[-1])
             last = float(result.trajectory.dist[end, 0])

@@ -56,6 +56,8 @@ class StartRecord:
     """Which."""
     share_learned: float
     """Share of runs that learned."""
+    share_blind: float
+    """Share of its runs that ended blind."""
 
 
 @dataclass(frozen=True)

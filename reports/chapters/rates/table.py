@@ -14,8 +14,9 @@ from pydantic import Field
 from metarep.reports.chapters.chapter import Alpha, Beta, D, K, LearnerName, N
 from metarep.sim.fitting import fit_rate
 from metarep.sim.learners import META_LEARNERS, Learner
+from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import Problem, check_step_size, make_problem
-from metarep.sim.trajectories import Outcome, run
+from metarep.sim.trajectories import run
 from metarep.theory.dynamics.linearise import span_head_matrix, symmetric_basis
 from metarep.theory.dynamics.rates import HeadMoments, LocalSpectrum, envelope_factor, local_spectrum, symbolic_rate
 
@@ -175,6 +176,10 @@ OUTCOME_MEANS = {
     "the growth a step of a small perturbation of the truth, predicted and measured, not a rate of dist",
     "moving": "the run ended before dist was small; empirical is the factor on the way there, which the linearisation "
     "at the truth does not speak of: starting closer (--dist0) shows it",
+    **{
+        outcome.value: f"the run {outcome.message}; empirical is no rate at the truth"
+        for outcome in (Outcome.RECEDING, Outcome.BLIND)
+    },
 }
 """What an outcome means for the row that it stands in."""
 

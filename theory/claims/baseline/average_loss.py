@@ -21,7 +21,8 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Poly, Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.baseline import claim
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, largest, run_together, same_step, step_scale
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close, largest, same_step, step_scale
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -153,10 +154,11 @@ def baseline_one_direction(example: Example, implementation: Implementation) -> 
             error = error * growth + 64 * implementation.eps * step_scale(AVERAGE, here) * at.B.size
         B, w = here.stepped(implementation, AVERAGE)
         here = replace(here, B=B, w=w)
-    moved = run_together((here.B - at.B) @ away, here.w @ away)
+    moved = ((here.B - at.B) @ away, here.w @ away)
     tolerance = 0 if at.exact else error * float(largest(away)) * u.size + 64 * implementation.eps * error
     why = "the part of B_t − B_0 and of w_t beside the direction u = B_0ᵀθ̄, largest entry"
-    return Comparison(largest(moved), 0, tolerance, why)
+    shown = {**at.objects, "factors": array(example["factors"]), "B_t": here.B, "w_t": here.w, "u": u}
+    return close(moved, tuple(0 * part for part in moved), tolerance, why, shown)
 
 
 # --- the σ_2 lower bound
@@ -222,7 +224,8 @@ def baseline_lower_bound(example: Example, implementation: Implementation, *, wh
     rounding = 64 * implementation.eps * (float(trajectory.observed["condition"].max()) + BOUND_STEPS)
     sigma = float(np.linalg.svd(basis[k:], compute_uv=False)[which])
     least = float(trajectory.dist.min())  # NaN where the run diverged, which such small steps never let it
-    return Comparison(sigma, least, rounding, f"σ_{which + 1} of B_{{*⊥}}ᵀB̂_0 against the least dist")
+    why = f"σ_{which + 1} of B_{{*⊥}}ᵀB̂_0 against the least dist"
+    return Comparison(sigma, least, rounding, why, objects=run_objects(problem, 1.0, beta, np.array(tasks)))
 
 
 # --- task means that turn every step
@@ -368,4 +371,5 @@ def baseline_control(example: Example, implementation: Implementation, *, speed:
     # BᵀB − w² drifts by O(β) times its size (each step by β² × residuals squared), and the logarithm of 1 − x is
     # −x − x²/2.
     why = "relative difference of the seen and the predicted speed against β(1/α² + 4η_*²)^{1/2}"
-    return Comparison(abs(seen / predicted - 1), resolution, 1e-3, why)
+    objects = run_objects(problem, alpha, beta, heads)
+    return Comparison(abs(seen / predicted - 1), resolution, 1e-3, why, objects=objects)

@@ -14,6 +14,7 @@ from metarep.theory.claims.baseline import claim
 from metarep.theory.claims.baseline.average_loss import condition
 from metarep.theory.claims.chapter import TITLES
 from metarep.theory.claims.comparing import supported
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections, vector
 from metarep.theory.inequalities.core import Checked, Derivation, Line, Region, Says, check
@@ -175,7 +176,9 @@ def diversity_needed(example: Example, implementation: Implementation, learner: 
     rounding = 64 * implementation.eps * STEPS * conditions
     worst = int(np.argmin(dist + rounding))  # the first NaN, if there is one
     why = "min_y ‖Yy‖/‖[X; Y]y‖ against the least dist along the run"
-    return Comparison(share, float(dist[worst]), float(rounding[worst]), why)
+    sets = np.array([problem.tasks(step) for step in range(len(example["heads"]))])
+    objects = {**run_objects(problem, alpha, beta, sets), "t": int(trajectory.steps[worst])}
+    return Comparison(share, float(dist[worst]), float(rounding[worst]), why, objects=objects)
 
 
 NARROW_STEPS, NARROW_RUNS = 2000, 24

@@ -11,7 +11,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.comparing import same
 from metarep.theory.claims.derivatives import (
     Neighbourhood,
     central_difference,
@@ -72,12 +72,13 @@ def _as_stated(example: Example, implementation: Implementation, learner: Learne
     near = neighbourhood(example)
     moved, scale = first_order(example, near, learner, implementation)
     return same(
-        run_together(*moved[parts]),
-        run_together(*near.stated(learner, any_head(learner))[parts]),
+        moved[parts],
+        near.stated(learner, any_head(learner))[parts],
         scale,
         implementation.eps,
         "derivative of the implementation's step minus the stated one, largest entry",
         roundings=1,
+        objects=near.objects,
     )
 
 
@@ -186,10 +187,11 @@ def rotation_neutral(example: Example, implementation: Implementation) -> Compar
     learners = [LEARNERS[name] for name in META_LEARNERS]
     moved = [part for learner in learners for part in central_difference(implementation, learner, at, dB, dw)]
     return same(
-        run_together(*moved),
-        run_together(*[dB, dw] * len(learners)),
+        tuple(moved),
+        (dB, dw) * len(learners),
         max(difference_rounding(learner, at, dB, dw, 1.0) for learner in learners),
         implementation.eps,
         "derivative of the step along a rotation minus the rotation, largest entry",
         roundings=1,
+        objects=near.objects,
     )

@@ -1,9 +1,10 @@
 """Spectra at the truth: of the linearisation on span and head, and of the whole step's Jacobian."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import partial
 from math import comb
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule, gradient, letter, scalar_powers
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import largest, same
+from metarep.theory.claims.comparing import NOTHING, close, same
 from metarep.theory.claims.derivatives import central_difference, difference_rounding, neighbourhood, neighbourhoods
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import ANY_HEAD, AT_TRUTH, NO_HEAD
@@ -59,7 +60,12 @@ def sums_of_powers(values: np.ndarray, most: int) -> np.ndarray:
 
 
 def compare_spectra(
-    matrix_: np.ndarray, values: np.ndarray, eps: float, why: str, size: float | None = None
+    matrix_: np.ndarray,
+    values: np.ndarray,
+    eps: float,
+    why: str,
+    size: float | None = None,
+    objects: Mapping[str, Any] = NOTHING,
 ) -> Comparison:
     """Compare a matrix's spectrum with predicted eigenvalues through power sums, which unlike eigenvalues are well
     conditioned.
@@ -69,9 +75,9 @@ def compare_spectra(
     N = len(matrix_)
     norm = float(np.linalg.norm(matrix_)) if size is None else size
     if norm == 0:
-        return Comparison(float(np.abs(values).max(initial=0.0)), 0, 0, why)
-    difference = np.abs(power_sums(matrix_ / norm, N) - sums_of_powers(values / norm, N))
-    return Comparison(float(difference.max()), 0, 8 * eps * N**2, why)
+        return close(0 * values, values, 0, why, objects)
+    seen, predicted = power_sums(matrix_ / norm, N), sums_of_powers(values / norm, N)
+    return close(seen, predicted, 8 * eps * N**2, why, objects)
 
 
 def _pair_sums(K: np.ndarray, most: int) -> np.ndarray:
@@ -142,7 +148,7 @@ def span_spectrum(
     K = misses @ (heads if learner.first_order else 2 * misses).T / example["n"]
     why = "power sums of the linearisation minus those predicted"
     if G.dtype == object:
-        return Comparison(largest(power_sums(rate, len(G)) - _pair_sums(K, len(G))), 0, 0, why)
+        return close(power_sums(rate, len(G)), _pair_sums(K, len(G)), 0, why)
     values = np.linalg.eigvals(K) if learner.first_order else np.linalg.eigvalsh(K)
     rows, cols = np.triu_indices(k)
     # αβ was subtracted from 1 and divided out again: rounding errors of size 1/(αβ) stand beside those of ‖G‖, and so
@@ -251,7 +257,7 @@ def jacobian_spectrum(
         # The predicted eigenvalues come from a matrix of their own with errors eps/rate, and a defective pair's errors
         # cancel in the sum to first order.
         norm = float(np.linalg.norm(G)) + 1
-        off = power_sums(G / norm, size) - sums_of_powers((1 - values) / rate / norm, size)
+        sides = power_sums(G / norm, size), sums_of_powers((1 - values) / rate / norm, size)
         tolerance = size**2 * (rounding + 8 * implementation.eps / rate * (1 + 1 / rate**0.5)) / norm
         why = f"power sums of {TITLES[name]}'s Jacobian minus those predicted"
-        yield Comparison(float(np.abs(off).max()), 0, tolerance, why)
+        yield close(*sides, tolerance, why, at.objects)

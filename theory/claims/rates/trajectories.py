@@ -1,5 +1,7 @@
 """The rates at the truth along trajectories: from a tiny angle, and fitted after a start far away."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -8,6 +10,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import META_LEARNERS, Learner
 from metarep.sim.problems import FixedTasks, Problem, heads_with_spectrum, make_problem
 from metarep.sim.trajectories import run
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import THEOREM, any_head
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
@@ -78,12 +81,10 @@ def local_ratio(
     growth = local_spectrum(learner, heads, alpha, beta, w / alpha @ np.linalg.inv(M).T if w.any() else None).growth
     amplified = max(1.0, growth) ** steps * (1 + alpha**3 * beta * size**4)
     shrink = float(np.linalg.norm(Y, 2) / predicted[-1])
-    return Comparison(
-        float(np.abs(seen / predicted - 1).max()),
-        0,
-        16 * implementation.eps * k * n * size**2 * steps**2 * amplified * shrink,
-        "largest relative deviation of dist_t from the prediction",
-    )
+    tolerance = 16 * implementation.eps * k * n * size**2 * steps**2 * amplified * shrink
+    why = "largest relative deviation of dist_t from the prediction"
+    compared = Comparison(float(np.abs(seen / predicted - 1).max()), 0, tolerance, why, seen, predicted)
+    return replace(compared, objects=run_objects(problem, alpha, beta, heads))
 
 
 FITTED_BOUND = 1e-3

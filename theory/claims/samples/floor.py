@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.sampling.stationary import LongRun, long_run
-from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.comparing import same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.samples import claim
 from metarep.theory.claims.strategies import array, floats, matrix, vector
@@ -72,7 +72,8 @@ def mean_rest_fo_anil(
     # ∇_B has the size of θ w, that is of size² √α (1 + 1/√gains).
     scale = len(P) ** 2 * size**3 * condition * (1 + np.sqrt(alpha)) * (1 + 1 / np.sqrt(alpha))
     why = "largest entry of the mean gradients at the rest"
-    return same(run_together(*moved), np.zeros(P.size + w.size), scale, implementation.eps, why)
+    rest = {"k": len(P), "m_in": m_in, "alpha": alpha, "sigma": sigma, "heads": heads, "P": P, "w": w}
+    return same(tuple(moved), tuple(0 * part for part in moved), scale, implementation.eps, why, objects=rest)
 
 
 # --- the floor

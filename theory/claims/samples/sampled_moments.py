@@ -18,7 +18,7 @@ from metarep.theory.calculus.isserlis import INNER, expectation, sample_covarian
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.traces import gradient_with_traces, trace
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.comparing import same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.samples import claim
 from metarep.theory.claims.samples.cubature import ROUNDINGS, paired_samples, sample_cubature, sign_patterns
@@ -148,8 +148,8 @@ def _mean_update(
     )
     seen = sampled_gradients(learner, B, w, X_in, y_in, X_out, y_out, alpha)
     return same(
-        run_together(*(np.tensordot(weights, part, 1) for part in seen)),
-        run_together(*mean_gradients(learner, B, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma)),
+        tuple(np.tensordot(weights, part, 1) for part in seen),
+        tuple(mean_gradients(learner, B, w, targets, alpha, Fraction(m_in) if exact else float(m_in), sigma)),
         _scale(example, 6),
         implementation.eps,
         "the simulator's mean gradient minus the closed form, largest entry",
@@ -333,8 +333,8 @@ def noise_moment_fo_anil(
     number = Fraction if exact else float
     moment = mean_noise_moment(P, w, targets, alpha, number(m_in), sigma)
     return same(
-        run_together(np.tensordot(weights, seen, 1), np.tensordot(weights, seen.swapaxes(-1, -2) @ seen, 1)),
-        run_together(np.zeros((d - k, k), dtype=P.dtype), number(d - k) / (n * m_out) * moment),
+        (np.tensordot(weights, seen, 1), np.tensordot(weights, seen.swapaxes(-1, -2) @ seen, 1)),
+        (np.zeros((d - k, k), dtype=P.dtype), number(d - k) / (n * m_out) * moment),
         100 * (d - k) * _scale(example, 10) * (1 + float(sigma)) ** 2,
         implementation.eps,
         "means of the perpendicular gradient and of its square minus zero and the closed form",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close
 from metarep.theory.claims.derivatives import HALF_NODES, WEIGHTS, WIDTH
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.samples import claim
@@ -149,5 +149,4 @@ def sampled_step(
         gain = float(sum(2 * abs(weight) for weight in WEIGHTS) / WIDTH) + 1 / reach
         start = float((np.abs(B) * np.abs(dB)).sum() + (np.abs(w) * np.abs(dw)).sum())
         tolerance = implementation.eps * ROUNDINGS_PER_WORD * (beta * gain * float(far[0]) + start)
-    difference = abs(moved - beta * slope)
-    return Comparison(difference, 0, tolerance, "step along a direction minus β times the loss's derivative")
+    return close(moved, beta * slope, tolerance, "step along a direction minus β times the loss's derivative")

@@ -256,4 +256,5 @@ def average_loss_drift(example: Example, implementation: Implementation) -> Comp
         scale,
         implementation.eps,
         "drift of BᵀB − wwᵀ in a step minus the stated one, largest entry",
+        objects=at.objects,
     )

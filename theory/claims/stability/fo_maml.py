@@ -15,7 +15,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.balls import at_most, ball, balls
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule, identity
-from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.comparing import close, same
 from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.derivatives import neighbourhood, neighbourhoods
 from metarep.theory.claims.enclosed import Found, in_balls, norm_too_large
@@ -115,10 +115,13 @@ def fo_maml_scalar(
     if heads.dtype == object:
         (p, q), (r, s) = operator
         pairs = np.subtract.outer(heads[0], heads[0]) ** 2 * np.outer(heads[0], heads[0])
-        off = [p + s - 3 * m_2, p * s - q * r - 2 * (m_2**2 - m_1 * m_3), m_1 * m_3 - m_2**2 - pairs.sum() / (2 * n**2)]
-        return Comparison(max(map(abs, off)), 0, 0, "trace, determinant and m_1m_3 − m_2² minus what is said of them")
+        seen = np.array([p + s, p * s - q * r, m_1 * m_3 - m_2**2])
+        stated = np.array([3 * m_2, 2 * (m_2**2 - m_1 * m_3), pairs.sum() / (2 * n**2)])
+        why = "trace, determinant and m_1m_3 − m_2² minus what is said of them"
+        return close(seen, stated, 0, why, {"k": 1, "n": n, "heads": heads})
     values = np.roots([1.0, -3 * m_2, 2 * (m_2**2 - m_1 * m_3)])
-    return compare_spectra(operator, values, implementation.eps, "power sums of 𝓛 minus those of the roots")
+    why = "power sums of 𝓛 minus those of the roots"
+    return compare_spectra(operator, values, implementation.eps, why, objects={"k": 1, "n": n, "heads": heads})
 
 
 def _few_tasks_proof(proof: Proof) -> None:
@@ -155,12 +158,13 @@ def fo_maml_few_tasks(example: Example, implementation: Implementation) -> Compa
     near = replace(near, at=replace(near.at, heads=heads), S=S, omega=omega, Y=0 * near.Y)
     moved, scale = first_order(example, near, FO_MAML, implementation)
     return same(
-        run_together(*moved),
-        run_together(near.S, near.omega, near.Y),
+        moved,
+        (near.S, near.omega, near.Y),
         scale,
         implementation.eps,
         "the step's derivative along (S, ω) = (I, ω) minus that direction, largest entry",
         roundings=1,
+        objects={**near.at.objects, "M": near.M, "omega": omega},
     )
 
 
@@ -309,9 +313,11 @@ def fo_maml_boundary(
     allowed = left_out(implementation.eps) * steps * 8
     why = "growth along the critical mode (its inverse where 𝓛 says unstable)"
     rounding = 8 * implementation.eps / perturbation(implementation.eps)
-    growing = growth_comparison(float(np.linalg.norm(end)), grows, why, rounding)
+    objects = {"k": len(heads), "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads}
+    growing = growth_comparison(float(np.linalg.norm(end)), grows, why, rounding, objects)
     why = "trajectory beside the truth minus what 𝓛 predicts, over what second-order effects explain"
-    return max(Comparison(off / allowed, 1.0, 0.0, why), growing, key=lambda each: (not each.holds, each.value))
+    followed = Comparison(off / allowed, 1.0, 0.0, why, objects=objects)
+    return max(followed, growing, key=lambda each: (not each.holds, each.value))
 
 
 DRAWS = ((5, 5, 0.954), (20, 5, 0.178), (100, 5, 0.0))

@@ -11,7 +11,7 @@ from sympy import QQ, QQ_I
 from sympy.polys.matrices import DomainMatrix
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims.comparing import largest, run_together, same
+from metarep.theory.claims.comparing import close, largest, same
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.strategies import (
@@ -78,6 +78,11 @@ def gaussian_law(example: Example) -> tuple[np.ndarray, np.ndarray]:
     unit = np.array(example["direction"])
     mean = frame @ (deviations * unit) * np.sqrt(example["q"]) / np.linalg.norm(unit)
     return mean, (frame * deviations**2) @ frame.T
+
+
+def law_objects(mean: np.ndarray, covariance: np.ndarray) -> dict[str, Any]:
+    """What a reader is shown of N(μ, Σ)."""
+    return {"k": len(mean), "mu": mean, "Sigma": covariance}
 
 
 def balanced_operator(
@@ -158,11 +163,12 @@ def fo_maml_gaussian_parts(
     # Nine letters of size k or k² in every word at most, their entries at most r; fractions have no rounding at all.
     r = 1 + float(max(largest(part) for part in (mean, omega, S, D, covariance)))
     return same(
-        run_together(moved_S - X, moved_omega + rho, np.array([gain])),
-        run_together(0 * X, 0 * rho, np.array([stated])),
+        (moved_S, moved_omega, np.array([gain])),
+        (X, -rho, np.array([stated])),
         len(mean) ** 6 * r**9,
         implementation.eps,
         "𝓛(S, ω) minus (X, −ρ), and the form's growth minus the stated one, largest entry",
+        objects={"k": len(mean), "mu": mean, "D": D, "S": S, "omega": omega},
     )
 
 
@@ -193,9 +199,9 @@ def fo_maml_gaussian_determinant(
         operator = fo_maml_operator(*gaussian_head_moments(mean, covariance))
         delta = _rational(example["delta"])
         predicted = _exact_determinant(_rational(covariance)) * np.prod(delta[rows] + delta[cols])
-        difference = _parts(_exact_determinant(_rational(operator)) - predicted)
-        return Comparison(max(map(abs, difference)), 0, 0, "det 𝓛 minus det Σ times the pairs' product")
-    size2 = np.trace(covariance) + mean @ mean
+        seen, stated = (np.array(_parts(value)) for value in (_exact_determinant(_rational(operator)), predicted))
+        return close(seen, stated, 0, "det 𝓛 minus det Σ times the pairs' product", law_objects(mean, covariance))
+    objects, size2 = law_objects(mean, covariance), np.trace(covariance) + mean @ mean
     operator = balanced_operator(mean, covariance, fo_maml_operator, gaussian_head_moments)
     delta = np.linalg.eigvalsh(covariance - np.outer(mean, mean)) / size2
     predicted = float(np.linalg.det(covariance / size2) * np.prod(delta[rows] + delta[cols]))
@@ -206,12 +212,9 @@ def fo_maml_gaussian_determinant(
     adjugate = float(np.prod(singular[:-1]))
     sums = np.sort(np.abs(np.concatenate([delta[rows] + delta[cols], np.linalg.eigvalsh(covariance / size2)])))
     other = float(np.sum([np.prod(np.delete(sums, i)) for i in range(len(sums))]))
-    return Comparison(
-        abs(float(np.linalg.det(operator)) - predicted),
-        0,
-        64 * implementation.eps * len(operator) * (adjugate * singular[0] + other),
-        "det 𝓛 minus det Σ times the pairs' product (heads scaled to size one)",
-    )
+    tolerance = 64 * implementation.eps * len(operator) * (adjugate * singular[0] + other)
+    why = "det 𝓛 minus det Σ times the pairs' product (heads scaled to size one)"
+    return close(float(np.linalg.det(operator)), predicted, tolerance, why, objects)
 
 
 # --- the characteristic equation
@@ -262,16 +265,18 @@ def fo_maml_gaussian_characteristic(
     $H_{ij} = \frac{s}{s + \delta_i + \delta_j}$. Checked for $k \le 3$.
     """
     mean, covariance = gaussian_law(example)
+    objects = {**law_objects(mean, covariance), "Re s": example["Re s"], "Im s": example["Im s"]}
     if mean.dtype == object:
         operator = _rational(fo_maml_operator(*gaussian_head_moments(mean, covariance)))
         s = np.array(QQ_I(*(QQ(part.numerator, part.denominator) for part in (example["Re s"], example["Im s"]))))
         seen = _exact_determinant(operator + np.diag([s[()]] * len(operator)))
         delta, mu = _rational(example["delta"]), _rational(example["mu"])
         predicted, _, kappa, g = _product_form(s, delta, mu, _exact_determinant, _exact_solution)
-        difference, below = _parts(seen - predicted), min(_parts(part)[0] for part in (kappa, g))
+        below = min(_parts(part)[0] for part in (kappa, g))
         if below < 0:
-            return Comparison(-below, 0, 0, "minus the least real part of κ and g")
-        return Comparison(max(map(abs, difference)), 0, 0, "det(𝓛 + s) minus its product form")
+            return Comparison(-below, 0, 0, "minus the least real part of κ and g", objects=objects)
+        left, right = (np.array(_parts(value)) for value in (seen, predicted))
+        return close(left, right, 0, "det(𝓛 + s) minus its product form, real and imaginary part", objects)
     size = np.sqrt(np.trace(covariance) + mean @ mean)
     mean, covariance, k = mean / size, covariance / size**2, example["k"]
     s = complex(example["Re s"], example["Im s"])
@@ -285,7 +290,6 @@ def fo_maml_gaussian_characteristic(
     ratio = complex(np.linalg.det(shifted) / predicted)
     least = min(kappa.real, g.real, float(np.linalg.eigvalsh((W + W.conj().T) / 2)[0]))
     if least < -tolerance:
-        return Comparison(-least, 0, tolerance, "minus the least real part of κ, g and W")
-    return Comparison(
-        abs(ratio - 1), 0, tolerance, "det(𝓛 + s) over its product form, minus 1 (heads scaled to size one)"
-    )
+        return Comparison(-least, 0, tolerance, "minus the least real part of κ, g and W", objects=objects)
+    why = "det(𝓛 + s) over its product form, minus 1 (heads scaled to size one)"
+    return close(ratio, 1.0, tolerance, why, objects)

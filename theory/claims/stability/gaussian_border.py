@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims.comparing import largest
+from metarep.theory.claims.comparing import close
 from metarep.theory.claims.rates.spectra import compare_spectra, power_sums
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
@@ -16,6 +16,7 @@ from metarep.theory.claims.stability.gaussian import (
     balanced_operator,
     gaussian_law,
     gaussian_laws,
+    law_objects,
     of_gaussian_heads,
 )
 from metarep.theory.claims.strategies import Numbers, floats, fractions
@@ -72,7 +73,8 @@ def fo_maml_gaussian_stable(
     $\mathrm{Re}\, s \ge 0$, as $\kappa$ and $g$ have non-negative real part there. «stable»
     """
     least, tolerance = _least_real_part(example, fo_maml_operator, gaussian_head_moments)
-    return Comparison(1 - least, 1.0, tolerance, "1 − least real part of 𝓛's eigenvalues over |q − 1| λ_min(Σ)")
+    why = "1 − least real part of 𝓛's eigenvalues over |q − 1| λ_min(Σ)"
+    return Comparison(1 - least, 1.0, tolerance, why, objects=law_objects(*gaussian_law(example)))
 
 
 @of_gaussian_heads(
@@ -108,7 +110,7 @@ def fo_maml_gaussian_count(
     seen = int(np.sum(values < -blur))
     predicted = fo_maml_unstable_modes(mean, covariance)
     why = f"{seen} unstable modes seen, {predicted} pairs; {undecided} too close to call"
-    return Comparison(abs(seen - predicted), 0, undecided, why)
+    return close(seen, predicted, undecided, why, law_objects(mean, covariance))
 
 
 @of_gaussian_heads(
@@ -140,6 +142,7 @@ def fo_maml_gaussian(
         1.0,
         tolerance,
         "1 − least real part of 𝓛's eigenvalues, over |q − 1| λ_min(Σ), where q is below the limit; 1 + it above",
+        objects=law_objects(*gaussian_law(example)),
     )
 
 
@@ -210,7 +213,7 @@ def fo_maml_gaussian_identity(
         blocks = [[3 * (1 + m**2), -2 * (1 - m**2)], [1, 0]], [[3 + m**2, m**2 - 2], [1, 0]]  # [[tr, −det], [1, 0]]
         first, side = (power_sums(np.array(block), size) for block in blocks)
         stated = first + (k - 1) * side + k * (k - 1) // 2 * 2 ** np.arange(1, size + 1)
-        return Comparison(largest(power_sums(operator, size) - stated), 0, 0, why)
+        return close(power_sums(operator, size), stated, 0, why)
     first = np.roots([1.0, -3 * (1 + m**2), 2 * (1 - m**2)])
     side = np.roots([1.0, -(3 + m**2), 2 - m**2])
     values = np.concatenate([first, np.repeat(side, k - 1), np.full(k * (k - 1) // 2, 2.0)])

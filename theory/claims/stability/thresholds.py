@@ -1,5 +1,8 @@
 """Step sizes: below which the truth is stable, and FO-ANIL's fixed points with a large head."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -8,6 +11,7 @@ from metarep.sim.learners import Learner, get_learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import run
 from metarep.theory.calculus.balls import at_least, ball, balls
+from metarep.theory.claims.comparing import close
 from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.enclosed import Found, in_balls
 from metarep.theory.claims.rates.linearisation import AT_TRUTH, NO_HEAD
@@ -65,10 +69,10 @@ def follow(
     return np.concatenate([S_end, alpha**1.5 * turned]) / small
 
 
-def growth_comparison(ratio: float, grows: bool, why: str, tolerance: float) -> Comparison:
+def growth_comparison(ratio: float, grows: bool, why: str, tolerance: float, objects: Mapping[str, Any]) -> Comparison:
     """The factor by which a perturbation grew must be above 1 (``grows``) or at most 1."""
     value = 1 / ratio if grows and ratio > 0 else ratio
-    return Comparison(value, 1.0, tolerance, why)
+    return Comparison(value, 1.0, tolerance, why, objects=objects)
 
 
 @st.composite
@@ -126,11 +130,13 @@ def threshold(
     # %, far more; below it the step does not expand any S.
     scale = 1 + float(np.abs(S).max()) * k
     tolerance = left_out(implementation.eps) * scale * 32 * steps
-    if grows:
-        # Along the top eigenvector a step multiplies by 1 − 2·share: with half of what it grows by, by the share.
-        why = "half of the predicted growth of the span over the growth seen, beyond the threshold"
-        return Comparison(example["share"] ** steps / ratio if ratio > 0 else float("inf"), 1.0, tolerance, why)
-    return Comparison(ratio, 1.0, tolerance, "growth of the span below the threshold")
+    objects = {"k": k, "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads, "S": S}
+    if not grows:
+        return Comparison(ratio, 1.0, tolerance, "growth of the span below the threshold", objects=objects)
+    # Along the top eigenvector a step multiplies by 1 − 2·share: with half of what it grows by, by the share.
+    demanded, why = example["share"] ** steps, "half of the predicted growth of the span over the growth seen"
+    value = demanded / ratio if ratio > 0 else float("inf")
+    return Comparison(value, 1.0, tolerance, why, demanded, ratio, objects)
 
 
 @claim(
@@ -160,7 +166,7 @@ def threshold_maml(
     bound = 1 - 4 * alpha * beta * HeadMoments.of(heads).L ** 2
     size = 1 + float(np.linalg.norm(symmetric))
     why = "1 + (least eigenvalue − (1 − 4αβL_*²))/(1 + ‖G‖)"
-    return Comparison(1 + (least - bound) / size, 1.0, 16 * implementation.eps * len(G), why)
+    return Comparison(1 + (least - bound) / size, 1.0, 16 * implementation.eps * len(G), why, least, bound)
 
 
 @st.composite
@@ -194,11 +200,13 @@ def others_stable(example: Example, implementation: Implementation, *, local_spe
     # ‖Sw − (ωᵀw)w‖² ≤ 2‖Sw‖² + 2(ωᵀw)²‖w‖² bounds the energy's curvature in the metric diag(4, α²)
     beta = example["share"] * 2 / (alpha * max(8 * top, 2 * alpha**2 * longest * top))
     comparisons = []
+    objects = {"k": len(heads), "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads}
     for name in ("fo-anil", "anil", "maml"):
         spectrum = local_spectrum(get_learner(name), heads, alpha, beta)
         tolerance = spectrum.tolerance + 64 * implementation.eps
         largest = max(spectrum.growth, spectrum.rate)
-        comparisons.append(Comparison(largest, 1.0, tolerance, f"largest modulus of an eigenvalue of {name}"))
+        why = f"largest modulus of an eigenvalue of {name}"
+        comparisons.append(Comparison(largest, 1.0, tolerance, why, objects=objects))
     return max(comparisons, key=lambda each: (not each.holds, each.value))
 
 
@@ -261,9 +269,7 @@ def fo_anil_large_head(example: Example, implementation: Implementation) -> Comp
     # most 3 together, in each step, and as much again through the head's drift; whatever is made in one step grows like
     # the rest, at most by the largest factor, which is below 1.6.
     reach = max(1.0, abs(factor)) ** (2 * steps)
-    return Comparison(
-        abs(float(end[0]) - factor**steps),
-        0,
-        16 * left_out(implementation.eps) * steps * reach,
-        "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8",
-    )
+    tolerance = 16 * left_out(implementation.eps) * steps * reach
+    why = "span after eight steps minus (1 − 2αβ(m_2 − Mw m_1))^8"
+    objects = {"k": 1, "n": example["n"], "alpha": alpha, "beta": beta, "heads": heads, "h": h}
+    return close(float(end[0]), factor**steps, tolerance, why, objects)

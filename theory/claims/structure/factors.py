@@ -118,6 +118,7 @@ def right_factor(example: Example, implementation: Implementation, learner: Lear
         implementation.eps,
         "B_perpᵀB⁺ − B_perpᵀB·N, largest entry",
         2 * ROUNDINGS_PER_WORD,
+        at.objects,
     )
 
 
@@ -147,6 +148,7 @@ def span_part(example: Example, implementation: Implementation, learner: Learner
         implementation.eps,
         "B⁺ − (B·N + β B_*·C), largest entry",
         2 * ROUNDINGS_PER_WORD,
+        at.objects,
     )
 
 
@@ -234,6 +236,7 @@ def right_factor_any_spec(
         2.0**-52,
         f"{learner.name}: B_perpᵀB⁺ − B_perpᵀB·N with N from R^(d+1), largest entry",
         2 * ROUNDINGS_PER_WORD,
+        at.objects,
     )
 
 

@@ -8,7 +8,7 @@ from metarep.sim.learners import Learner
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly
-from metarep.theory.claims.comparing import run_together, same, step_scale
+from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import ANY_STEP, Numbers, array, outer_steps, step_arrays, vector
 from metarep.theory.claims.structure import claim
@@ -105,9 +105,10 @@ def moments(example: Example, implementation: Implementation, learner: Learner) 
     factor = -left.beta * gap / len(pair[0])
     remains = [factor * evaluate_words(part, letters, {"alpha": left.alpha}) for part in _top_degree(learner, degree)]
     return same(
-        run_together(steps[0][0] - steps[1][0], steps[0][1] - steps[1][1]),
-        run_together(*remains),
+        (steps[0][0] - steps[1][0], steps[0][1] - steps[1][1]),
+        tuple(remains),
         step_scale(learner, left) + step_scale(learner, right),
         implementation.eps,
         f"difference of two sets' steps, equal moments up to {example['agree']}, minus the predicted difference",
+        objects={**left.objects, "heads": np.stack([left.heads, right.heads])},
     )

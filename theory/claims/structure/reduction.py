@@ -12,7 +12,7 @@ from metarep.sim.problems import FixedTasks, Problem, reduce
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, largest, run_together, same, step_scale, supported
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close, same, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -113,12 +113,10 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
                 error = error * column_sums(factor) + implementation.eps * ROUNDINGS_PER_WORD * scale
             B, w = at.stepped(implementation, learner)
             at = replace(at, B=B, w=w)
-        yield Comparison(
-            largest(beyond.T @ at.B),
-            0,
-            error * column_sums(beyond),
-            f"{learner.name}: part of B_{example['steps']} beyond col(B_0) + col(B_*), largest entry",
-        )
+        part = beyond.T @ at.B
+        why = f"{learner.name}: part of B_{example['steps']} beyond col(B_0) + col(B_*), largest entry"
+        shown = {**start.objects, "T": example["steps"], "B_T": at.B, "Z": beyond}
+        yield close(part, 0 * part, error * column_sums(beyond), why, shown)
 
 
 def _reduction_proof(proof: Proof) -> None:
@@ -179,12 +177,13 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
         letters = np.ones((len(full), k)) * float(np.abs(X_and_Y).sum(0).max())
         scale = 0.0 if at.exact else step_scale(learner, replace(at, B=letters))
         yield same(
-            run_together(full.T @ full, at.B_star.T @ full, head),
-            run_together(small.T @ small, truth.T @ small, small_head),
+            (full.T @ full, at.B_star.T @ full, head),
+            (small.T @ small, truth.T @ small, small_head),
             scale * (1 + scale) * example["d"],
             implementation.eps,
             f"{learner.name}: BᵀB, B_*ᵀB and w after {example['steps']} step(s) in R^d minus those in R^2k",
             2 * ROUNDINGS_PER_WORD,
+            at.objects,
         )
 
 
@@ -232,4 +231,5 @@ def step_keeps_small_part(example: Example, implementation: Implementation) -> I
             implementation.eps,
             f"{learner.name}: B_perpᵀB⁺ − YN over the size {tiny:.0e} of Y, largest entry",
             2 * ROUNDINGS_PER_WORD,
+            at(tiny * Y).objects,
         )

@@ -116,7 +116,12 @@ def stays(example: Example, implementation: Implementation, learner: Learner, ke
     rounding = 64 * implementation.eps * example["k"] * max(int(trajectory.steps[-1]), 1) * unit
     worst = seen / (bound + rounding) if kept.from_above else (bound - rounding) / np.maximum(seen, 1e-300)
     worst = np.where(trajectory.diverged | np.isnan(worst), np.inf, worst)
-    return Comparison(float(worst.max()), 1.0, 0.0, "largest quotient of what is kept and its bound along the runs")
+    time, place = (int(index) for index in np.unravel_index(np.argmax(worst), worst.shape))
+    sides = float(seen[time, place]), float(bound[time, place])
+    objects = {**batch.objects(place), "t": int(trajectory.steps[time])}
+    why = "largest quotient of what is kept and its bound along the runs"
+    smaller, larger = sides if kept.from_above else sides[::-1]
+    return Comparison(float(worst[time, place]), 1.0, 0.0, why, smaller, larger, objects)
 
 
 @_kept(BALANCE)

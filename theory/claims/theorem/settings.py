@@ -16,6 +16,7 @@ from metarep.sim.learners import Learner
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import Trajectory, run
 from metarep.theory.claims.balanced import CyclingTasks, heads_of, start_of
+from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import floats, reflections, vector
 from metarep.theory.dynamics.rates import HeadMoments
@@ -112,6 +113,14 @@ class Batch:
     beta: np.ndarray
     at: tuple[Quantities, ...]
     smallest: np.ndarray
+
+    def objects(self, place: int) -> dict[str, Any]:
+        """What a reader is shown of the setting of that number."""
+        tasks = self.problem.tasks
+        if not isinstance(tasks, CyclingTasks):
+            return run_objects(self.problem, self.alpha, self.beta, tasks(0)[place], place)
+        objects = run_objects(self.problem, self.alpha, self.beta, tasks.sets[place], place)
+        return {**objects, "turn": float(tasks.angle[place])}
 
     def rates(self) -> np.ndarray:
         """What the bound loses at a step of the period, c αβE_0 λ_min(Ψ_{*,t}): (P, m)."""

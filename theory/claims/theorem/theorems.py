@@ -141,5 +141,10 @@ def theorem(example: Example, implementation: Implementation, learner: Learner, 
     # Every step adds a few eps to B, relatively, and dist loses none of them before it is that small itself.
     rounding = 64 * implementation.eps * max(int(trajectory.steps[-1]), 1)
     allowed = np.exp(batch.log_bound(trajectory.steps)) * (1 + rounding) + rounding
-    ratio = np.where(trajectory.diverged, np.inf, trajectory.dist / allowed)[1:]
-    return Comparison(float(ratio.max()), 1.0, 0.0, f"largest dist over its bound along {ratio.shape[1]} runs")
+    ratio = np.where(trajectory.diverged, np.inf, trajectory.dist / allowed)
+    ratio[0] = -np.inf  # there is no step before the first
+    time, place = (int(index) for index in np.unravel_index(np.argmax(ratio), ratio.shape))
+    why = f"largest dist over its bound along {ratio.shape[1]} runs"
+    objects = {**batch.objects(place), "T": int(trajectory.steps[time])}
+    sides = float(trajectory.dist[time, place]), float(allowed[time, place])
+    return Comparison(float(ratio[time, place]), 1.0, 0.0, why, *sides, objects)

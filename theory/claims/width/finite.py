@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.sampling.samples import draw_samples, sampled_gradients
 from metarep.sim.wide import mean_step, run_mean
-from metarep.theory.claims.comparing import run_together, same
+from metarep.theory.claims.comparing import same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
     Numbers,
@@ -73,11 +73,13 @@ def width_mean_update(
     samples = type(alpha)(m)  # a fraction among fractions
     grad_B, grad_w = mean_gradients(FO_ANIL, B, 0 * B[0], targets, alpha, samples, None, noise=noise)
     by_hand = np.concatenate(mean_step(P, Y, pairs @ pairs.T / pairs.shape[1], alpha, beta, m, noise))
-    difference = run_together(by_hand - (B - beta * grad_B), beta * grad_w)
     # Three factors B, two θ, sums over at most 4 rows and 6 tasks: fewer than 100 roundings of this size.
     size = np.linalg.norm(B.astype(float))
     scale = 1 + size**3 * (np.linalg.norm(pairs.astype(float)) ** 2 + float(noise)) + size
-    return same(difference, np.zeros_like(difference), scale, implementation.eps, "hand − Isserlis", 100)
+    shown = {"k": len(P), "width": P.shape[1], "alpha": alpha, "beta": beta, "m": m, "noise": noise}
+    shown = {**shown, "B": B, "B_star": np.eye(len(B), len(P), dtype=int), "heads": pairs}
+    stated = (B - beta * grad_B, beta * grad_w)
+    return same((by_hand, 0 * grad_w), stated, scale, implementation.eps, "hand − Isserlis", 100, shown)
 
 
 SAMPLING_DRAWS, SAMPLING_BOUND = 80_000, 4.5
@@ -180,6 +182,13 @@ class _Rest:
         return cls((U * array(p)) @ V[:k], (U * spectrum) @ U.T, V, alpha, example["beta"], m, noise)
 
     @property
+    def objects(self) -> dict[str, Any]:
+        """What a reader is shown of it."""
+        k, width = self.P.shape
+        numbers = {"alpha": self.alpha, "beta": self.beta, "m": self.m, "noise": self.noise}
+        return {"k": k, "width": width, **numbers, "P": self.P, "Sigma_star": self.second}
+
+    @property
     def exact(self) -> bool:
         """Whether the numbers are fractions."""
         return isinstance(self.alpha, Fraction)
@@ -208,11 +217,11 @@ def width_limit_rests(example: Example, implementation: Implementation, *, mean_
     at = _Rest.of(example)
     P, eps = at.P, implementation.eps
     next_P, _ = mean_step(P, 0 * P[:1], at.second, at.alpha, at.beta, at.m, at.noise)
-    yield same(next_P, P, at.scale(P), eps, "mean step from the limit", 100)
+    yield same(next_P, P, at.scale(P), eps, "mean step from the limit", 100, at.objects)
     if not at.exact:
         limit = learned_second_moment(at.second, at.alpha, at.m, at.noise)
         scale = at.scale(P, extra=float(np.abs(limit).max()))
-        yield same(P @ P.T, limit, scale, eps, "PPᵀ and the formula", 100)
+        yield same(P @ P.T, limit, scale, eps, "PPᵀ and the formula", 100, at.objects)
 
 
 @claim(Verdict.EXACT, given="as before", rests_on="width-limit-rests", draws=resting_points, examples=40)
@@ -225,16 +234,15 @@ def width_useful_rate(example: Example, implementation: Implementation, *, mean_
     # The perpendicular part's next value has a linear and a cubic part in Y and no other.
     one, two = (mean_step(at.P, times * Y, at.second, at.alpha, at.beta, at.m, at.noise)[1] for times in (1, 2))
     moved = (8 * one - two) / 6 - Y
-    useful = moved @ at.P.T + at.alpha * at.beta * (Y @ at.P.T @ at.second)
-    difference = run_together(useful, moved @ at.V[example["k"] :].T)
+    kept = moved @ at.V[example["k"] :].T
     # Cubic parts as large as (τ/m) α²β |2Y|³ cancel; times |P| for the useful directions.
     both = np.concatenate([at.P, Y]).astype(float)
     norm = float(np.linalg.norm(both))
     cubic = float(at.alpha) ** 2 * float(at.beta) * (float(np.trace(at.second)) + float(at.noise))
     scale = at.scale(both, extra=(1 + cubic * norm**2) * 10 * norm**2)
-    return same(
-        difference, np.zeros_like(difference), scale, implementation.eps, "Y⁺Pᵀ − YPᵀ(I − αβΣ_*), Y⁺V − YV", 100
-    )
+    left, right = (moved @ at.P.T, kept), (-at.alpha * at.beta * (Y @ at.P.T @ at.second), 0 * kept)
+    why, shown = "(Y⁺ − Y)Pᵀ + αβYPᵀΣ_*, Y⁺V − YV", {**at.objects, "Y": Y}
+    return same(left, right, scale, implementation.eps, why, 100, shown)
 
 
 # --- measured along runs

@@ -87,6 +87,11 @@ class _WidePoint:
         Y = array(example["Z"]).reshape(rows, -1) @ V[k:] if len(V) > k else np.zeros((rows, k), dtype=int) * c
         return cls(M, Y, array(example["Y1"]), V, array(example["heads"]), 1 / (c * c), example["beta"])
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """k, and the width k', which ``StepArrays`` do not tell apart."""
+        return {"k": len(self.heads), "width": len(self.V)}
+
     def at(self, *rows: np.ndarray) -> StepArrays:
         """The step's arrays for a B of these rows (M or another k × k' matrix first) and w = 0, where B_* = [I; 0]."""
         B = np.concatenate(rows)
@@ -118,7 +123,8 @@ def width_fixed_points(example: Example, implementation: Implementation) -> Iter
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y)
     for learner in supported(implementation, META_LEARNERS):
-        yield same_step(implementation, learner, at, (at.B, at.w), f"step of {learner.name} from there")
+        why = f"step of {learner.name} from there"
+        yield same_step(implementation, learner, at, (at.B, at.w), why, objects=point.sizes)
 
 
 # --- the local factor
@@ -155,6 +161,7 @@ def width_local_factor(example: Example, implementation: Implementation) -> Iter
             2 * step_scale(LEARNERS[name], at),
             implementation.eps,
             f"N of {name} minus I − α²β MᵀΨ_*M, largest entry",
+            objects={**at.objects, **point.sizes},
         )
     for learner in supported(implementation, META_LEARNERS):
         yield _response(point, predicted, learner, implementation)
@@ -176,6 +183,7 @@ def _response(point: _WidePoint, factor: np.ndarray, learner: Learner, implement
         (8 * step_scale(learner, ones) + step_scale(learner, twos)) / 6 * (1 + moved.shape[1]),
         implementation.eps,
         f"perpendicular rows after a step of {learner.name}, to first order, minus the rows before times N",
+        objects={**point.at(point.M, point.Y).objects, **point.sizes, "Y": moved},
     )
 
 
@@ -209,9 +217,10 @@ def width_never_unlearned(example: Example, implementation: Implementation) -> C
     point = _WidePoint.of(example)
     at = point.at(point.M, point.Y1)
     useless = point.V[example["k"] :].T  # B_*ᵀB is zero on these
-    moved = (at.stepped(implementation, FO_ANIL)[0] - at.B) @ useless
+    moved, kept = at.stepped(implementation, FO_ANIL)[0] @ useless, at.B @ useless
     scale = step_scale(FO_ANIL, at) * example["width"]
-    return same(moved, np.zeros_like(moved), scale, implementation.eps, "movement of superfluous directions")
+    why, objects = "movement of superfluous directions", {**at.objects, **point.sizes, "q": useless}
+    return same(moved, kept, scale, implementation.eps, why, objects=objects)
 
 
 # --- the rate seen

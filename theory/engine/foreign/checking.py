@@ -21,6 +21,7 @@ from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verd
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
 from metarep.theory.engine.run import verify
+from metarep.theory.engine.showing import objects_text, shown_objects
 
 MAX_EXAMPLES = 12
 """Examples of a claim unless asked for otherwise: a wrong step shows within the first few."""
@@ -59,6 +60,13 @@ class CheckedClaim:
     def counterexample(self) -> Example | None:
         """The smallest example found on which the claim fails."""
         return None if self.evidence is None else self.evidence.counterexample
+
+    def counterexample_lines(self) -> list[str]:
+        """It in the mathematics' own objects, line by line; none where there is none."""
+        if self.evidence is None or self.evidence.counterexample is None:
+            return []
+        comparison = self.evidence.comparisons.get("counterexample")
+        return objects_text(shown_objects(self.evidence.counterexample, comparison))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,186 @@
+"""What became of a run: judged from its recorded distances and from some states of its last quarter.
+
+A run can fail in a way that its distance does not tell: Exact MAML may come to solve every task while B_*ᵀB dies out.
+Adapting B alone, B_i = B − αr_iwᵀ, solves any task exactly once α‖w‖² = 1, so that nothing pulls B to B_* any more:
+where α‖w‖² = 1, Bw = 0 and B_*ᵀB = 0 the outer gradient is zero. Such a run ends blind. Own finding.
+"""
+
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from metarep.sim.learners import Learner
+from metarep.sim.updates import residuals_after_adaptation
+
+Array = np.ndarray
+
+CONVERGED_BELOW = 1e-6
+"""A run whose last recorded distance is at most this has converged. (A convention: six orders of magnitude below the
+farthest.)
+"""
+DIVERGED_ABOVE = 1e6
+"""A run has diverged when ‖B‖_F √α exceeds this (it is about √k on the way to the truth) or B or w is not finite."""
+LAST_WINDOW = 0.25
+"""Share of the recorded distances, counted from the end, from which the rest is judged."""
+LEAST_CHANGE = 1e-3
+"""Change of log dist over that window below which a run has stalled. Far above rounding (the distance is good to a few
+eps, so its logarithm too unless it is itself at rounding level) and far below what any rate worth the name does in a
+quarter of a run.
+"""
+CLEAR_SHARE = 0.9
+"""So much of the window's second half must lie beyond so much of its first: what merely fluctuates, as at a noise
+floor, is no change. All of a monotone curve does, whatever its shape.
+"""
+SOLVED_BELOW = 1e-2
+"""Every task is solved if the largest loss after adaptation is at most this share of the tasks' mean loss at w = 0. At
+a blind point what is left of a residual is |1 − α‖w‖²| of it: ‖w‖² is then within a tenth of 1/α.
+"""
+IDLE_ABOVE = 0.5
+"""The representation is not what solves them if, were the inner loop to adapt the head alone, more than this share of
+that loss were left: at a blind point all of it, at the truth nothing. Of runs that solve more than k fixed tasks
+(d = 100, k = 5, n from 6 to 20) all have less than 0.02 left or more than 0.56, and so have those with fresh tasks.
+Fewer than k fixed tasks have a continuum of rests in between, for which one half is a convention.
+"""
+FAR_ABOVE = 1e-2
+"""A run is not blind whose median distance over the last window is at most this: it knows the truth, whatever it needs.
+Not near 1, as the distance is that of B's directions however small B is: where all of B dies out, with fresh tasks, it
+wanders, between 0.02 and 0.9 in one run, and comes no closer.
+"""
+TAIL_STATES = 8
+"""States of the last quarter at which this is looked at: a run on its way passes through, if at all, in fewer steps."""
+ENOUGH_RECORDS = 40
+"""Distances recorded along a run of which only the end matters: ten in the quarter that it is judged from."""
+
+
+class Outcome(Enum):
+    """What became of a run."""
+
+    CONVERGED = "converged"
+    MOVING = "moving"
+    STALLED = "stalled"
+    RECEDING = "receding"
+    BLIND = "blind"
+    COLLAPSED = "collapsed"
+    DIVERGED = "diverged"
+
+    @property
+    def message(self) -> str:
+        """One sentence for a report."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    Outcome.CONVERGED: f"recovered the representation: the distance ended at or below {CONVERGED_BELOW:g}",
+    Outcome.MOVING: "was still coming closer when the steps ran out",
+    Outcome.STALLED: f"stopped coming closer: over the last {LAST_WINDOW:.0%} of the run the distance neither fell nor "
+    "rose by more than it fluctuates",
+    Outcome.RECEDING: "was moving away from the truth when the steps ran out",
+    Outcome.BLIND: f"solved every task over the last {LAST_WINDOW:.0%} of the run, to {SOLVED_BELOW:.0%} of the loss "
+    "at w = 0, while the distance did not fall: by adapting the representation, as adapting the head alone would leave "
+    f"over {IDLE_ABOVE:.0%} of that loss",
+    Outcome.COLLAPSED: "lost rank: what is left of the representation lies in the truth's span, but does not fill it",
+    Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
+}
+
+
+def enough_records(steps: int) -> int:
+    """The distance between records at which a run of so many steps has ``ENOUGH_RECORDS``."""
+    return max(1, steps // ENOUGH_RECORDS)
+
+
+def solved_blindly(learner: Learner, B: Array, w: Array, targets: Array, alpha: Array) -> Array:
+    """Whether every task is solved after adaptation, and not by what the representation knows; bool over the batch.
+
+    See ``SOLVED_BELOW`` and ``IDLE_ABOVE``.
+
+    Args:
+        learner: whose inner loop adapts; without an exact head.
+        B: representation (..., d, k'). w: head (..., k'). targets: θ_i as columns (..., d, n).
+        alpha: inner step size α over the batch axes.
+    """
+    size = np.square(targets).sum(-2).mean(-1)
+    left = np.square(residuals_after_adaptation(learner, B, w, targets, alpha)).sum(-2).max(-1)
+    alone = np.square(residuals_after_adaptation(learner, B, w, targets, alpha, head_alone=True)).sum(-2).mean(-1)
+    return (left <= SOLVED_BELOW * size) & (alone > IDLE_ABOVE * size)
+
+
+class Tail:
+    """Some states of a run's last quarter, each with the tasks that come next: a run that ends blind is so in all.
+
+    Of a learner that does not adapt its representation none are kept: it has no blind points.
+    """
+
+    def __init__(self, learner: Learner, alpha: Any, steps: int) -> None:
+        self._learner, self._alpha = learner, np.asarray(alpha)
+        places = np.linspace((1 - LAST_WINDOW) * steps, steps - 1, TAIL_STATES) if learner.adapts_representation else ()
+        self._steps = {int(place) for place in places}
+        self._states: list[tuple[Array, Array, Array]] = []
+
+    def keep(self, step: int, B: Array, w: Array, targets: Array) -> None:
+        """Keep the state before the update of this step, if it is one of them."""
+        if step in self._steps:
+            self._states.append((B, w, targets))
+
+    def blind(self, among: Array) -> Array:
+        """Which of the runs ``among`` (bool over the batch) end blind; bool over the batch."""
+        found = np.array(among & bool(self._states))
+        for B, w, targets in self._states:
+            if not found.any():
+                break
+            here = (
+                np.broadcast_to(array, found.shape + array.shape[array.ndim - axes :])[found].astype(float)
+                for array, axes in ((B, 2), (w, 1), (targets, 2), (self._alpha, 0))
+            )
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows solves nothing
+                found[found] = solved_blindly(self._learner, *here)
+        return found
+
+
+def _last(dist: Array) -> Array:
+    """The records of the last window, two at least where there are."""
+    return dist[-max(2, round(LAST_WINDOW * len(dist))) :]
+
+
+def trend(dist: Array) -> Array:
+    """−1 where the recorded distances (T, *batch) fall over the last window, 1 where they rise, 0 where they do
+    neither: by more than ``LEAST_CHANGE`` and by more than they fluctuate. With a single record −1: nothing speaks
+    against it.
+    """
+    if len(dist) < 2:
+        return np.full(dist.shape[1:], -1)
+    logs = np.log(np.maximum(_last(dist), np.finfo(float).tiny))  # log 0 is as far down as it gets
+    half = len(logs) // 2
+    first, second = logs[:half], logs[-half:]
+    change = 2 * (second.mean(0) - first.mean(0))
+    (low, high), (low_after, high_after) = (
+        np.quantile(part, (1 - CLEAR_SHARE, CLEAR_SHARE), axis=0) for part in (first, second)
+    )
+    falls = (change < -LEAST_CHANGE) & (high_after < low)
+    rises = (change > LEAST_CHANGE) & (low_after > high)
+    return rises.astype(int) - falls
+
+
+def outcomes(dist: Array, diverged: Array, full_rank: Array | bool = True, tail: Tail | None = None) -> Array:
+    """Verdicts over the batch from the recorded distances (T, *batch). See the constants above for the rules.
+
+    Args:
+        dist: recorded distances.
+        diverged: which runs diverged.
+        full_rank: whether the final representation has the truth's rank; without it the distance, that of the span
+            which is left, does not tell.
+        tail: states of the last quarter; without them no run is called blind.
+    """
+    outcome = np.empty(diverged.shape, dtype=object)
+    outcome[...] = Outcome.STALLED
+    change = trend(dist)
+    outcome[change < 0] = Outcome.MOVING
+    outcome[change > 0] = Outcome.RECEDING
+    near = dist[-1] <= CONVERGED_BELOW
+    if tail is not None:
+        candidates = (np.median(_last(dist), axis=0) > FAR_ABOVE) & (change >= 0) & ~diverged
+        outcome[tail.blind(candidates)] = Outcome.BLIND
+    outcome[near] = Outcome.CONVERGED
+    outcome[near & ~np.broadcast_to(full_rank, diverged.shape)] = Outcome.COLLAPSED
+    outcome[diverged] = Outcome.DIVERGED
+    return outcome

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from metarep.sim.shares import Share
+
+
+@pytest.mark.parametrize(("count", "trials"), [(0, 1), (1, 1), (0, 300), (8, 300), (7, 40), (40, 40), (150, 300)])
+def test_the_interval_is_wilsons(count, trials):
+    share = Share(count, trials)
+    reference = binomtest(count, trials).proportion_ci(method="wilson")
+    # A handful of operations on numbers of size 1.
+    np.testing.assert_allclose(share.interval, (reference.low, reference.high), atol=1e-14)
+    assert share.value - share.uncertainty <= share.interval[0] <= share.value <= share.interval[1]
+    assert share.interval[1] <= share.value + share.uncertainty
+
+
+def test_in_words_and_from_runs():
+    assert Share.of(np.arange(300) < 8) == Share(8, 300)
+    assert str(Share(8, 300)) == "8 of 300 (95 % interval 1.4 to 5.2 %)"
+
+
+@pytest.mark.parametrize(("count", "trials"), [(1, 0), (0, 0), (3, 2), (-1, 2)])
+def test_no_share(count, trials):
+    with pytest.raises(ValueError, match=r"allowed: 0 <= count <= trials, 1 or more trials"):
+        Share(count, trials)
