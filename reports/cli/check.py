@@ -82,6 +82,7 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
         "status": item.status.value,
         "why": item.why,
         "examples": item.examples,
+        "independent": item.independent,
         "worst_margin": None if evidence is None else evidence.worst_margin,
         "strain": None if evidence is None else evidence.strain,
         "counterexample": None if item.counterexample is None else encode(dict(item.counterexample)),
@@ -93,6 +94,7 @@ def _precision(result: "CheckResult") -> str:
 
 
 def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
+    from metarep.theory.engine import counted
     from metarep.theory.engine.foreign.checking import Status
 
     lines = [f"{adapter.code.shown}: {', '.join(sorted(adapter.supported))}; checked as {_precision(result)}"]
@@ -103,7 +105,7 @@ def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
         if item.claim.chapter != chapter:
             chapter = item.claim.chapter
             lines += ["", chapter]
-        lines.append(f"  {item.status.value}  {item.claim.id} ({item.examples} examples)")
+        lines.append(f"  {item.status.value}  {item.claim.id} ({counted(item)})")
         if item.status is Status.FAILED:
             lines += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
             lines.append(f"          {item.why}")

@@ -180,8 +180,8 @@ def one_step_contraction(example: Example, implementation: Implementation) -> Co
     rests_on="right-factor-«name»",
     derivation=lambda learner: one_step.one_step_bound(learner.name),
     at_any_pace={
-        "average-loss": "for $k \\ge 2$ its $N = I - \\beta w w^\\top$ leaves directions as they are, so the bound asks for "
-        "no movement"
+        "average-loss": "for $k \\ge 2$ its $N = I - \\beta w w^\\top$ leaves directions as they are: the bound asks "
+        "for no movement"
     },
 )
 def one_step_bound(example: Example, implementation: Implementation, learner: Learner) -> Comparison:

@@ -211,7 +211,6 @@ class Claim:
         examples: examples in the default profile (floats); a quarter of it for fractions.
         at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
             move) need not fail it; empty for one that has to refute these.
-        unrefuted: why no mutant fails it; empty for one that some mutant does.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -237,7 +236,6 @@ class Claim:
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     at_any_pace: str = ""
-    unrefuted: str = ""
     remark: str = ""
 
     def __post_init__(self) -> None:

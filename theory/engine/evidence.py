@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -80,6 +80,23 @@ class Evidence:
         return rounded and self.verdict == Verdict.REFUTED
 
 
+class _Counts(Protocol):
+    """What evidence and a report's record of it have in common."""
+
+    @property
+    def examples(self) -> int: ...
+
+    @property
+    def independent(self) -> int | None: ...
+
+
+def counted(found: _Counts) -> str:
+    """How many examples there were, and how many of them were not made from another one, in words."""
+    if found.independent is None or found.independent == found.examples:
+        return f"{found.examples} {'' if found.independent is None else 'independent '}examples"
+    return f"{found.examples} examples, {found.independent} independent"
+
+
 @dataclass(frozen=True)
 class Finding:
     """A claim's evidence against one implementation, and the status that follows from it."""
@@ -118,7 +135,7 @@ class Finding:
         ]
         bad = self.counterexample
         if bad is not None:
-            lines.append(f"  found by:  {bad.kind} after {bad.examples} examples: {bad.why}")
+            lines.append(f"  found by:  {bad.kind} after {counted(bad)}: {bad.why}")
             if bad.counterexample is not None:
                 comparison = bad.comparisons.get("counterexample")
                 shown = objects_text(shown_objects(bad.counterexample, comparison))

@@ -33,6 +33,8 @@ Trial = tuple[Claim, Implementation]
 
 IDLE = ("frozen", "half-speed")
 """Mutants that every claim about progress refutes."""
+DOING_LESS = (*IDLE, "stops-halfway", "one-direction-left-out", "slower-by-one-percent")
+"""All that do less than they should. The last three are for identities: a bound leaves more room than they need."""
 
 PANEL = (
     *("uneven", *IDLE, "outer-ascent", "inner-loss-without-half", "drops-last-task", "exact-instead-of-first-order"),

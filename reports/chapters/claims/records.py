@@ -10,7 +10,7 @@ from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
 from metarep.theory.claims.record import Comparison, Example, Kind, Verdict
-from metarep.theory.engine import Evidence, Finding, encode
+from metarep.theory.engine import Evidence, Finding, Power, encode
 from metarep.theory.engine.evidence import EvidenceKind
 from metarep.theory.engine.showing import difference, parts, shown_objects
 
@@ -85,6 +85,10 @@ class EvidenceRecord:
     """The certificate: what shows the same without floats; null where there is none."""
     in_floats_only: bool = False
     """Whether it refutes, and by numbers that were rounded, without a certificate."""
+    independent: Annotated[int, Field(ge=0)] | None = None
+    """Examples that were not made from another one; null where nobody counts: of proofs and measurements."""
+    power: Power | None = None
+    """How many examples could have failed; null where none was tried again."""
 
 
 EXAMPLES = ("instance", "nearest", "counterexample")
@@ -127,6 +131,8 @@ class ClaimRecord:
     """The command that checks it again."""
     rests_on_refuted: tuple[str, ...] = ()
     """Ids of refuted claims that it rests on, directly or not."""
+    at_any_pace: str = ""
+    """Of a claim that speaks of a step: why a learner that does less need not fail it; empty where it has to."""
 
 
 def evidence_record(item: Evidence) -> EvidenceRecord:
@@ -174,6 +180,7 @@ def claim_record(finding: Finding, command: str = "") -> ClaimRecord:
         finding.as_expected,
         tuple(map(evidence_record, finding.evidence)),
         command or f"metarep verify {claim.id}",
+        at_any_pace=claim.at_any_pace,
     )
 
 

@@ -53,6 +53,7 @@ class CheckedClaim:
     status: Status
     why: str
     examples: int = 0
+    independent: int | None = None
     evidence: Evidence | None = None
     seconds: float = 0.0
 
@@ -185,16 +186,17 @@ def check_claim(
 
     which, wanted = 0, min(FIRST_EXAMPLES, max_examples)
     best = searched(wanted, which, 0)
-    done = best.examples
+    done, alone = best.examples, best.independent
     each = max(counter.taken / max(done, 1), 1.0)
     affordable = int(STEPS_PER_EXAMPLE * max_examples / each)
     if best.verdict != Verdict.REFUTED and min(max_examples, affordable) > done:
         which, wanted = 1, min(max_examples, affordable) - done
         latest = searched(wanted, which, 0)
         done += latest.examples
+        alone = None if alone is None or latest.independent is None else alone + latest.independent
         best = latest if latest.verdict == Verdict.REFUTED or _rank(latest) < _rank(best) else best
     if best.verdict != Verdict.REFUTED:
-        return CheckedClaim(claim, Status.PASSED, best.why, done, best, time.perf_counter() - started)
+        return CheckedClaim(claim, Status.PASSED, best.why, done, alone, best, time.perf_counter() - started)
     if most_shrinks is None or most_shrinks > 0:
         # The same search once more finds the same example, and makes it smaller.
         limit = None if most_shrinks is None else min(most_shrinks, 1 + int(SHRINKING_STEPS / each))
@@ -203,7 +205,7 @@ def check_claim(
     why = best.why
     if _reference_fails(claim, best, implementation):
         why += " (the reference fails there too: the claim is at fault)"
-    return CheckedClaim(claim, Status.FAILED, why, done, best, time.perf_counter() - started)
+    return CheckedClaim(claim, Status.FAILED, why, done, alone, best, time.perf_counter() - started)
 
 
 def _rank(evidence: Evidence) -> tuple[float, float]:

@@ -94,10 +94,10 @@ class Column:
     @property
     def defect(self) -> str:
         """What is wrong with the claim's checks; empty if nothing is."""
-        if not self.refuted and not self.claim.unrefuted:
-            return "no mutant fails it, and its record does not say why"
+        if not self.refuted:
+            return "no mutant fails it"
         if self.idle_survivors and about_progress(self.claim):
-            return f"{' and '.join(self.idle_survivors)} survive, and its record does not say why"
+            return f"its record does not say why it need not refute {' and '.join(self.idle_survivors)}"
         return ""
 
 
