@@ -47,11 +47,14 @@ def flattened(batch: tuple[int, ...], *arrays: tuple[Any, int]) -> tuple[Array, 
     Returns:
         The arrays, (prod(batch), ...) each.
     """
-    shapes = [np.shape(array)[np.ndim(array) - trailing :] for array, trailing in arrays]
-    return tuple(
-        np.broadcast_to(array, batch + shape).reshape(-1, *shape)
-        for (array, _), shape in zip(arrays, shapes, strict=True)
-    )
+    found = []
+    for array, trailing in arrays:
+        whole, own = np.asarray(array), np.ndim(array) - trailing
+        shape = whole.shape[own:]
+        if whole.shape[:own] != batch:
+            whole = np.broadcast_to(whole, batch + shape)
+        found.append(whole.reshape(-1, *shape))
+    return tuple(found)
 
 
 def flattened_step(

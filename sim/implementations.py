@@ -18,6 +18,9 @@ class Implementation:
     Attributes:
         name: what reports call it.
         step: ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, shapes as ``metarep.sim.updates.step``.
+        several: ``several(learner, B, w, targets, alpha, beta)``, steps from where the last arrived, one for each entry
+            of an axis in front of the targets, or fewer, but one at least: (B, w) with that axis in front; None where
+            one by one is as good.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
         step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has
             none.
@@ -31,6 +34,7 @@ class Implementation:
 
     name: str
     step: Callable[..., tuple[Any, Any]] = updates.step
+    several: Callable[..., tuple[Any, Any]] | None = None
     subspace_distance: Callable[..., Any] = metrics.subspace_distance
     step_on_samples: Callable[..., tuple[Any, Any]] | None = samples.step_on_samples
     eps: float = 2.0**-52

@@ -1,6 +1,7 @@
-"""Counts of runs with their intervals: what share of runs ends so."""
+"""What some runs say of all, with intervals: what share ends so, and where the median lies."""
 
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 
@@ -51,3 +52,21 @@ class Share:
     def __str__(self) -> str:
         low, high = self.interval
         return f"{self.count} of {self.trials} (95 % interval {100 * low:.1f} to {100 * high:.1f} %)"
+
+
+def median_uncertainty(values: np.ndarray) -> float:
+    """Distance of the median of independent values (n,) from the farther end of its 95 % interval, which order
+    statistics give whatever the values' law; for fewer than six values the largest and the least, which cover less.
+
+    Raises:
+        ValueError: no values.
+    """
+    ordered = np.sort(np.asarray(values, dtype=float))
+    n = ordered.size
+    if n == 0:
+        raise ValueError("there are no values; allowed: 1 or more")
+    # as many values as this are below the median, or fewer, with a chance of 2.5 % at most
+    chances = np.cumsum([comb(n, count) / 2**n for count in range(n)])
+    first = max(int((chances <= 0.025).sum()) - 1, 0)
+    median = float(np.median(ordered))
+    return max(median - float(ordered[first]), float(ordered[n - 1 - first]) - median)

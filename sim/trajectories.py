@@ -12,10 +12,13 @@ from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import Learner
 from metarep.sim.outcomes import CONVERGED_BELOW, DIVERGED_ABOVE, Tail, outcomes
 from metarep.sim.problems import Problem
+from metarep.sim.tasks import Tasks
 
 Array = np.ndarray
 
 _PROGRESS_REPORTS = 200
+_MOST_AHEAD = 64
+"""Steps that are asked for at a time."""
 _MOST_PENDING = 2**20
 """Numbers in the representations whose distances are still to be computed: 8 MB."""
 
@@ -130,17 +133,11 @@ def run(
     with np.errstate(all="ignore"):
         B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, 0)
         finished = record(0)
-        targets = B_star @ heads
-        update = implementation.step
+        update = _Steps(implementation, learner, B_star, tasks, heads, alpha, beta)
         step = 0
         while step < steps and not finished:
-            if step:
-                fresh = tasks(step)
-                if fresh is not heads:
-                    heads = fresh
-                    targets = B_star @ heads
-            tail.keep(step, B, w, targets)
-            B, w = update(learner, B, w, targets, alpha, beta)
+            tail.keep(step, B, w, update.coming(1)[0])
+            B, w = update(B, w, steps - step)
             step += 1
             B, w = _freeze_diverged(B, w, bound, least_bound, diverged_at, step)
             if step % record_every == 0 or step == steps or (diverged_at >= 0).all():
@@ -169,6 +166,49 @@ def run(
         w,
         {name: np.asarray(values) for name, values in observed.items()},
     )
+
+
+class _Steps:
+    """An implementation's steps in a run: several at a time where it offers that, twice as many after those were all of
+    use, which they are where nothing else has touched B and w.
+    """
+
+    def __init__(
+        self, implementation: Implementation, learner: Learner, B_star: Array, tasks: Tasks, heads: Array, *sizes: Any
+    ) -> None:
+        self.implementation, self.learner, self.sizes = implementation, learner, sizes
+        self.B_star, self.tasks, self.heads, self.latest = B_star, tasks, heads, B_star @ heads
+        self.targets = [self.latest]  # of the steps still to be taken, as far as they have been asked for
+        self.asked = 1
+        self.ahead: list[tuple[Array, Array]] = []
+        self.last: tuple[Array, ...] = ()
+        self.count = 0
+
+    def __call__(self, B: Array, w: Array, most: int) -> tuple[Array, Array]:
+        """The next (B, w); there may be so many more."""
+        if self.implementation.several is None:
+            return self.implementation.step(self.learner, B, w, self.coming(1).pop(), *self.sizes)
+        same = bool(self.last) and self.last[0] is B and self.last[1] is w
+        if not (same and self.ahead):
+            self.count = min(2 * self.count if same else 1, _MOST_AHEAD, most)
+            targets = self.coming(self.count)[: self.count]
+            fixed = all(each is targets[0] for each in targets)
+            stacked = np.broadcast_to(targets[0], (len(targets), *targets[0].shape)) if fixed else np.stack(targets)
+            taken = self.implementation.several(self.learner, B, w, stacked, *self.sizes)
+            self.ahead = list(zip(*taken, strict=True))[::-1]
+        self.targets.pop(0)
+        self.last = self.ahead.pop()
+        return self.last
+
+    def coming(self, count: int) -> list[Array]:
+        """The targets of the next so many steps."""
+        while len(self.targets) < count:
+            fresh = self.tasks(self.asked)
+            self.asked += 1
+            if fresh is not self.heads:
+                self.heads, self.latest = fresh, self.B_star @ fresh
+            self.targets.append(self.latest)
+        return self.targets
 
 
 def _freeze_diverged(

@@ -12,6 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+CAUGHT: tuple[type[BaseException], ...] = (Exception, SystemExit)
+"""What a user's code may raise without it being taken for an interruption of the program."""
+MOST_WORDS = 300
+"""Characters of an error's message that are shown."""
+
 
 class UserCodeError(ValueError):
     """A user's Python cannot be used; the message is one line: file and line, what is wrong, what is allowed."""
@@ -19,23 +24,19 @@ class UserCodeError(ValueError):
 
 @dataclass(frozen=True)
 class UserCode:
-    """A user's module: what it was called by (a path or a dotted name), its file, the module itself, and the error that
-    speaks of it.
+    """A user's module: what it was called by (a path or a dotted name), its file, the file relative to the working
+    folder where it is below it, the module itself, and the error that speaks of it.
     """
 
     target: str
     path: str
+    shown: str
     module: ModuleType
     error_type: type[UserCodeError] = UserCodeError
 
-    @property
-    def shown(self) -> str:
-        """Its file, relative to the working folder where it is below it."""
-        return _shown(self.path)
-
     def error(self, wrong: str, allowed: str, line: int = 1) -> UserCodeError:
         """What to raise about one of its lines."""
-        return self.error_type(_one_line(self.path, line, wrong, allowed))
+        return self.error_type(one_line(self.shown, line, wrong, allowed))
 
     def line_of(self, name: str) -> int:
         """The line on which it binds ``name`` at top level; 1 if it does not, or has no source."""
@@ -56,8 +57,12 @@ class UserCode:
 
 
 def raised(error: BaseException) -> str:
-    """An error's type and message in one line."""
-    message = " ".join(str(error).split())
+    """An error's type and message in one line; making the message may itself raise, and it may be long."""
+    try:
+        message = " ".join(str(error).split())
+    except CAUGHT as second:
+        message = f"a message that cannot be shown ({type(second).__name__})"
+    message = message if len(message) <= MOST_WORDS else message[:MOST_WORDS] + "…"
     return f"{type(error).__name__}{': ' + message if message else ''}"
 
 
@@ -73,13 +78,18 @@ def line_in(path: str, error: BaseException) -> int | None:
     return lines[-1] if lines else None
 
 
-def load_user_code(target: str | os.PathLike[str], error_type: type[UserCodeError] = UserCodeError) -> UserCode:
+def load_user_code(
+    target: str | os.PathLike[str],
+    error_type: type[UserCodeError] = UserCodeError,
+    caught: tuple[type[BaseException], ...] = CAUGHT,
+) -> UserCode:
     """Import a user's module. It is run, so it must be trusted.
 
     Args:
         target: path of an existing ``.py`` file, else the dotted name of a module. The working folder is importable,
             for the module's own imports too.
         error_type: what to raise.
+        caught: the errors of the module's own that it is raised for.
 
     Raises:
         UserCodeError: there is none, or importing it raises.
@@ -89,15 +99,16 @@ def load_user_code(target: str | os.PathLike[str], error_type: type[UserCodeErro
     if folder not in sys.path:
         sys.path.insert(0, folder)
     is_file = target.endswith(".py") and os.path.isfile(target)
-    path = os.path.abspath(target) if is_file else _origin(target, error_type)
+    path = os.path.abspath(target) if is_file else _origin(target, error_type, caught)
+    shown = shown_path(path)  # now: the module may change the working folder
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             module = _from_file(path) if is_file else importlib.import_module(target)
-    except (Exception, SystemExit) as error:  # whatever it raises, it is the user's file that must be named
+    except caught as error:  # whatever it raises, it is the user's file that must be named
         wrong, allowed = f"cannot be imported: {raised(error)}", "a module that imports without error"
-        raise error_type(_one_line(path, line_in(path, error) or 1, wrong, allowed)) from error
-    return UserCode(target, path, module, error_type)
+        raise error_type(one_line(shown, line_in(path, error) or 1, wrong, allowed)) from error
+    return UserCode(target, path, shown, module, error_type)
 
 
 def _from_file(path: str) -> ModuleType:
@@ -112,7 +123,7 @@ def _from_file(path: str) -> ModuleType:
     return module
 
 
-def _origin(name: str, error_type: type[UserCodeError]) -> str:
+def _origin(name: str, error_type: type[UserCodeError], caught: tuple[type[BaseException], ...]) -> str:
     """The file of the module of that dotted name."""
     allowed = "an existing .py file, or the dotted name of a module that can be imported from the working folder"
     if not all(part.isidentifier() for part in name.split(".")):
@@ -120,7 +131,7 @@ def _origin(name: str, error_type: type[UserCodeError]) -> str:
     spec = None
     try:
         spec = importlib.util.find_spec(name)
-    except (Exception, SystemExit) as error:
+    except caught as error:
         # A parent that is missing is no module; one that needs something missing, or raises, says so.
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         if not missing or not f"{name}.".startswith(f"{missing}."):
@@ -130,11 +141,14 @@ def _origin(name: str, error_type: type[UserCodeError]) -> str:
     return spec.origin or name
 
 
-def _one_line(path: str, line: int, wrong: str, allowed: str) -> str:
-    return " ".join(f"{_shown(path)}:{line}: {wrong}; allowed: {allowed}".split())
+def one_line(shown: str, line: int, wrong: str, allowed: str) -> str:
+    """What is wrong on a line of a file, and what is allowed: one line that any terminal can show."""
+    words = " ".join(f"{shown}:{line}: {wrong}; allowed: {allowed}".split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
-def _shown(path: str) -> str:
+def shown_path(path: str) -> str:
+    """A file as people see it: relative to the working folder where it is below it."""
     try:
         relative = os.path.relpath(path)
     except ValueError:  # another drive

@@ -8,7 +8,8 @@ import hypothesis
 import pytest
 
 from metarep.reports.cli.app import run
-from metarep.sim.foreign import foreign_implementation, load_adapter
+from metarep.sim.foreign.adapter import load_adapter
+from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.implementations import Implementation
 from metarep.theory.engine import Profile
 

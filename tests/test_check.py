@@ -1,23 +1,38 @@
 """``metarep check``: right adapters conform, wrong ones do not and their cause is named, unusable ones get one line."""
 
 import json
-import subprocess
-import sys
+import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+import metarep
+from metarep.reports.cli import check
+from metarep.reports.cli.app import run
+from metarep.reports.page.output import progress_bar
 from metarep.sim import trajectories
-from metarep.sim.foreign import AdapterError, foreign_implementation, load_adapter
+from metarep.sim.foreign.adapter import AdapterError, adapter_of, load_adapter
+from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.theory.claims import catalogue, get_claim
-from metarep.theory.engine.foreign.checking import CheckResult, Status, check_claim, check_implementation
+from metarep.theory.engine.foreign.checking import (
+    CheckResult,
+    Status,
+    applicable,
+    check_claim,
+    check_implementation,
+)
 from metarep.theory.engine.foreign.diagnosis import diagnose
+from metarep.theory.engine.foreign.order import FIRST, expected_steps
 
 UPDATES = tuple(claim for claim in catalogue() if claim.id.startswith("update-"))
 
@@ -138,6 +153,23 @@ def test_float32_passes_as_float32_and_fails_as_float64(tmp_path: Path) -> None:
     assert check_claim(UPDATES[0], wide, max_examples=3, most_shrinks=0).status == Status.FAILED
 
 
+def test_the_first_claims_refute_every_mutant_and_the_earlier_the_more() -> None:
+    claims = tuple(get_claim(name) for name in FIRST)
+    firsts: dict[str, int] = dict.fromkeys(FIRST, 0)
+    for mutant in (each for each in IMPLEMENTATION_MUTANTS if each.learners):
+        wrong = replace(wrong_implementation(mutant), exact=False, step_on_samples=None)
+        unnoticed, refuting = set(mutant.learners), []
+        for claim in claims:
+            if unnoticed & set(claim.learners) and check_claim(claim, wrong, most_shrinks=0).status == Status.FAILED:
+                unnoticed -= set(claim.learners)
+                refuting.append(claim.id)
+        assert not unnoticed, f"{mutant.name} of {unnoticed} survives"
+        firsts[refuting[0]] += 1
+    counts = [count for name, count in firsts.items() if name.startswith("update-")]
+    assert counts == sorted(counts, reverse=True), firsts
+    assert sum(counts) >= 0.95 * sum(firsts.values()), "most faults show within a second"
+
+
 def test_claims_about_other_learners_do_not_apply(tmp_path: Path) -> None:
     result = checked(tmp_path, RIGHT + '\nsupported = {"anil"}\n')
     assert [item.claim.id for item in result.of(Status.PASSED)] == ["update-anil"]
@@ -167,17 +199,111 @@ def test_unusable_adapters_get_one_line_with_their_own(
         foreign_implementation(load_adapter(str(path)))
 
 
-def test_command_line(tmp_path: Path) -> None:
-    wrong = RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body")
-    (tmp_path / "wrong.py").write_text(wrong + '\nsupported = {"average-loss"}\n')
-    command = [sys.executable, "-m", "metarep", "check", str(tmp_path / "wrong.py"), "--max-examples", "1", "--json"]
-    root = Path(__file__).parent.parent
-    found = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert found.returncode == 1, found.stderr
-    record = json.loads(found.stdout)
+WRONG_BASELINE = (
+    RIGHT.replace("    head, body", "    beta = 1.5 * beta\n    head, body") + '\nsupported = {"average-loss"}\n'
+)
+
+
+@pytest.fixture
+def wrong_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wrong adapter with a name that XML and GitHub's commands have to escape."""
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.chdir(tmp_path)
+    path = Path("wrong & 50%,.py")
+    path.write_text(WRONG_BASELINE)
+    return path
+
+
+def test_command_line(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", str(wrong_file), "--quick", "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
     assert record["conforming"] is False
     assert record["cause"] == {"id": "beta-scaled", "learner": "average-loss", "factor": pytest.approx(1.5)}
-    assert {claim["status"] for claim in record["claims"]} >= {"FAILED", "NOT_APPLICABLE"}
+    statuses = {claim["id"]: claim["status"] for claim in record["claims"]}
+    assert set(statuses) == set(FIRST)
+    assert {id for id, status in statuses.items() if status == "FAILED"} == {"update-average-loss"}
+
+
+def test_junit_and_annotations(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["check", str(wrong_file), "--fail-fast", "--junit", "out/junit.xml", "--annotate"]
+    assert run([*words, "--max-examples", "2"]) == 1
+    seen = capsys.readouterr()
+    assert "NOT_RUN: a claim before it failed" in seen.out
+    suite = ElementTree.parse("out/junit.xml").getroot()[0]
+    cases = {case.get("name"): case for case in suite}
+    assert suite.get("name") == f"metarep check {wrong_file}"
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == (str(len(catalogue())), "1", "0")
+    assert len(suite.findall("testcase/skipped")) == int(suite.get("skipped", "")) > 200
+    failure = cases["update-average-loss"].find("failure")
+    assert failure is not None
+    assert "\nd = " in (failure.text or "")
+    cause, claim = seen.err.splitlines()
+    at = "::error file=wrong & 50%25%2C.py,line=4,title=metarep check%3A "
+    assert cause.startswith(f"{at}does not conform::Likely cause: beta-scaled (factor 1.5)")
+    assert claim.startswith(f"{at}update-average-loss fails::")
+    assert "%0Ad = " in claim
+
+
+def test_what_cannot_be_used_is_an_error_in_junit_and_an_annotation(
+    wrong_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong_file.write_text(RIGHT.replace("    head, body", "    raise ValueError('<\\x00]]>&\\ud800')\n    head, body"))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert run(["check", str(wrong_file), "--junit", "junit.xml"]) == 2
+    annotation, line = capsys.readouterr().err.splitlines()
+    assert annotation.startswith("::error file=wrong & 50%25%2C.py,line=5,title=metarep check%3A cannot be used::")
+    assert line.startswith("metarep: wrong & 50%,.py:5: step raised ValueError: <?]]>&")
+    suite = ElementTree.parse("junit.xml").getroot()[0]
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
+    error = suite.find("testcase/error")
+    assert error is not None
+    assert "step raised ValueError" in error.get("message", "")
+
+
+def test_list(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "--list"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == [claim.id for claim in applicable(catalogue(), REFERENCE)]
+    assert listed[: len(FIRST)] == list(FIRST)
+    assert run(["check", str(wrong_file), "--list", "--quick"]) == 0
+    assert capsys.readouterr().out == "update-average-loss (The update maps)\n"
+
+
+def test_options_out_of_range(wrong_file: Path, complaint: Callable[..., str]) -> None:
+    assert "timeout is 0; allowed: seconds" in complaint("check", wrong_file, "--timeout", 0)
+    assert "claim-timeout is nan; allowed: seconds" in complaint("check", wrong_file, "--claim-timeout", "nan")
+    assert "junit is empty" in complaint("check", wrong_file, "--junit", "")
+    assert "it must be given" in complaint("check")
+    assert "were not enough in 1e-06 s" in complaint("check", wrong_file, "--quick", "--claim-timeout", 1e-6)
+
+
+def test_a_slow_adapter_is_told_beforehand_and_on_the_way(
+    wrong_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "SLOW", 0.0)
+    monkeypatch.setattr(check, "TELL_EVERY", 0.0)
+    assert run(["check", str(wrong_file), "--quick", "--max-examples", "2"]) == 1
+    assert re.fullmatch(r"check: a call takes [\d.e-]+ s, all of them about 0 s; .*\n", capsys.readouterr().err)
+    with progress_bar("check", 0.0) as progress:
+        progress(1, 4)
+        progress(4, 4)
+    assert capsys.readouterr().err == "check: 1 of 4 after 0 s, about 0 s left\n"
+
+
+def _raises(*given: object) -> None:
+    raise ValueError(os.getpid())
+
+
+def test_a_function_is_checked_in_this_process_and_a_file_in_another(tmp_path: Path) -> None:
+    defined: dict[str, Any] = {}
+    exec(compile(RIGHT, "right.py", "exec"), defined)
+    (tmp_path / "adapter.py").write_text("import os\n\ndef step(*given):\n    raise ValueError(os.getpid())\n")
+    with pytest.raises(AdapterError, match=r"step raised ValueError: \d+") as caught:
+        metarep.check(str(tmp_path / "adapter.py"))
+    assert f"ValueError: {os.getpid()}" not in str(caught.value)
+    with pytest.raises(AdapterError, match=rf"test_check\.py:\d+: step raised ValueError: {os.getpid()} "):
+        metarep.check(_raises)
+    assert foreign_implementation(adapter_of(defined["step"])).supported == set(LEARNERS)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +330,11 @@ def test_an_implementation_of_one_learner_conforms(learner: str) -> None:
 
 
 def test_float32_passes_every_claim(tmp_path: Path) -> None:
-    result = check_implementation(adapted(tmp_path, SINGLE), catalogue(), max_examples=1)
+    single = adapted(tmp_path, SINGLE)
+    result = check_implementation(single, catalogue(), max_examples=1)
     assert result.conforming, [(item.claim.id, item.why) for item in result.of(Status.FAILED)]
+    expected = expected_steps(applicable(catalogue(), single), 1)
+    assert 0.5 <= sum(item.steps for item in result.claims) / expected <= 2
 
 
 ON_SAMPLES = (
@@ -267,6 +396,19 @@ def test_runs_frozen_at_zero_do_not_reach_the_adapter(tmp_path: Path) -> None:
     problem = Problem(3, np.eye(3, 1), FixedTasks(np.ones((1, 2))), B0, np.zeros((2, 1)), 2)
     seen = trajectories.run(LEARNERS["anil"], problem, 1.0, 0.1, 50, implementation=strict)
     assert list(seen.diverged) == [False, True]
+
+
+def test_several_steps_end_before_one_that_fails_or_leaves_for_infinity(tmp_path: Path) -> None:
+    fails = RIGHT.replace("    n = t", "    assert abs(B).max() < 3\n    n = t")
+    B, w, targets = np.full((2, 1), 2.9), np.ones(1), np.zeros((9, 2, 1))
+    for source in (fails, RIGHT):
+        grows = adapted(tmp_path, source).several
+        assert grows is not None
+        found, _ = grows(LEARNERS["average-loss"], B, w, targets, 1.0, -1.0)
+        reached = np.abs(found).max((1, 2))
+        assert 1 <= len(found) < 9
+        assert (reached[:-1] < 1e12).all()
+        assert (reached[-1] > 3) if source == fails else (reached[-1] > 1e12)
 
 
 def test_a_failing_claim_shrinks_to_something_small(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from metarep.theory.inequalities.core import Checked
 def test_claim_has_the_expected_verdict(claim: Claim, profile: Profile) -> None:
     finding = verify(claim, profile=profile)
     assert finding.as_expected, finding.failure_message()
+    for evidence in finding.evidence:  # where all that is compared is zero no tolerance is small beside it
+        assert evidence.blunt <= max(2, evidence.examples // 4), "the tolerance is as large as what is compared"
     assert not any(item.in_floats_only for item in finding.evidence), "a counterexample without a certificate"
     if claim.confirm is not None:
         assert any(item.confirmation for item in finding.evidence)

@@ -10,7 +10,8 @@ from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.updates import step
 from metarep.theory.claims import get_claim
-from metarep.theory.claims.balanced import LEAST_DIST, largest_c, run_setting, setting_of
+from metarep.theory.claims.balanced import LEAST_DIST, run_setting, setting_of
+from metarep.theory.claims.compliance import largest_c
 from metarep.theory.claims.constants.cube import LEAST_CHANGE, change, coordinates, instance_at, settings_at
 from metarep.theory.claims.constants.instances import Adversary
 from metarep.theory.claims.constants.search import search_cells, search_levels

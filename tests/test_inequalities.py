@@ -91,8 +91,12 @@ def test_decisions(text: str, holds: bool) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
 def test_rule_holds_and_its_broken_version_does_not(case: RuleCase) -> None:
-    assert worst_excess(case, np.random.default_rng(1), 12) < 1e-9
-    assert worst_excess(case, np.random.default_rng(1), 12, broken=True) > 1e-3
+    sizes = ((1, 3), (2, 3), (3, 7), (8, 40))
+    worst, broken = (
+        max(worst_excess(case, np.random.default_rng(k), 4, k, d, broken) for k, d in sizes) for broken in (False, True)
+    )
+    assert worst < 1e-9
+    assert broken > 1e-3
 
 
 @pytest.mark.parametrize("name", [*STATEMENTS, *FLOORS])

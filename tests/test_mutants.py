@@ -11,6 +11,7 @@ from metarep.reports.chapters import mutants as chapter
 from metarep.reports.report.gather import PROFILES
 from metarep.sim.learners import LEARNERS
 from metarep.sim.mutants.mutant import Mutant
+from metarep.sim.mutants.sizes import SIZE_MUTANTS
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.sim.terms import At, gradient_terms, step_from_terms
 from metarep.sim.updates import step
@@ -30,7 +31,7 @@ def name_of(mutant: Mutant) -> str:
     return mutant.name
 
 
-implementations = pytest.mark.parametrize("mutant", IMPLEMENTATION_MUTANTS, ids=name_of)
+implementations = pytest.mark.parametrize("mutant", [*IMPLEMENTATION_MUTANTS, *SIZE_MUTANTS], ids=name_of)
 formulas = pytest.mark.parametrize("mutant", FORMULA_MUTANTS, ids=name_of)
 
 
@@ -51,13 +52,23 @@ def _near_the_truth() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return near, np.zeros_like(w), truth @ rng.standard_normal((2, 3, 4))
 
 
+def _large() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(B, w, targets) with d = 13, k = 5, 11 tasks of rank 6 and ‖B‖ = 20."""
+    frame = np.linalg.qr(rng.standard_normal((13, 13)))[0]
+    return 20 * frame[:, :5], rng.standard_normal(5), frame[:, :6] @ rng.standard_normal((6, 11))
+
+
 @implementations
 def test_mutant_changes_each_learner_that_it_names(mutant: Mutant) -> None:
     wrong = wrong_implementation(mutant).step
     changed = set()
-    at = _near_the_truth() if mutant.cause == "stops-early" else (B, w, TARGETS)
+    at, step_sizes = (B, w, TARGETS), (0.3, 0.2)
+    if mutant.cause == "stops-early":
+        at = _near_the_truth()
+    if mutant.cause == "special-sizes":
+        at, step_sizes = _large(), (0.01, 0.01)
     for learner in LEARNERS.values():
-        results = zip(wrong(learner, *at, 0.3, 0.2), step(learner, *at, 0.3, 0.2), strict=True)
+        results = zip(wrong(learner, *at, *step_sizes), step(learner, *at, *step_sizes), strict=True)
         if max(np.abs(mine - right).max() for mine, right in results) > 1e-12:
             changed.add(learner.name)
     assert changed == mutant.learners
@@ -87,6 +98,14 @@ def test_some_claim_refutes_it(mutant: Mutant) -> None:
 def test_proofs_do_not_look_at_the_implementation() -> None:
     wrong = wrong_implementation(MUTANTS["sum-instead-of-mean"])
     assert verify(get_claim("update-anil"), wrong, kinds=("proof",)).status == Verdict.PROVED
+
+
+@pytest.mark.parametrize("mutant", SIZE_MUTANTS, ids=name_of)
+def test_a_mutant_of_some_sizes_is_right_at_others(mutant: Mutant) -> None:
+    wrong, small = wrong_implementation(mutant).step, (B[..., :3, :], w, TARGETS[..., :3, :2], 0.3, 0.2)
+    for learner in LEARNERS.values():
+        for mine, right in zip(wrong(learner, *small), step(learner, *small), strict=True):
+            np.testing.assert_array_equal(mine, right)
 
 
 # --- wrong formulas

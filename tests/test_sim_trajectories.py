@@ -218,6 +218,30 @@ def test_bad_arguments(arguments, message):
         run(**{"learner": FO_ANIL, "problem": problem((2,)), "alpha": 0.1, "beta": 0.1, "steps": 3, **arguments})
 
 
+@pytest.mark.parametrize("tasks", ["fixed", "fresh"])
+def test_several_steps_at_a_time_make_the_same_run(tasks) -> None:
+    """Where one trial diverges (and is frozen), where fewer steps are returned than asked for, whatever the tasks."""
+    p, alpha, beta = problem((3,), tasks=tasks), 0.1, np.array([0.2, 40.0, 0.05])
+    asked = []
+
+    def several(learner, B, w, targets, alpha, beta):
+        asked.append(len(targets))
+        found = []
+        for each in targets[:20]:
+            B, w = updates.step(learner, B, w, each, alpha, beta)
+            found.append((B, w))
+        return tuple(np.stack(parts) for parts in zip(*found, strict=True))
+
+    one = run(FO_ANIL, p, alpha, beta, 150, record_every=3)
+    many = run(FO_ANIL, p, alpha, beta, 150, record_every=3, implementation=replace(REFERENCE, several=several))
+    np.testing.assert_array_equal(many.dist, one.dist)
+    np.testing.assert_array_equal(many.B, one.B)
+    assert list(many.diverged_at) == list(one.diverged_at)
+    assert (one.diverged_at > 0).any()
+    assert max(asked) > 20
+    assert len(asked) < 30
+
+
 def test_a_representation_that_lost_rank_has_not_converged() -> None:
     p = make_problem(6, 2, 4, 0.1, np.random.default_rng(0), dist0=0.5)
     inside = np.array([[1.0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]]).T  # one of the truth's two directions

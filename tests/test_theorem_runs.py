@@ -15,11 +15,11 @@ from metarep.theory.claims import envelope, get_claim
 from metarep.theory.claims.balanced import (
     LONG_REGIONS,
     Setting,
-    log_envelope,
     long_settings,
     run_setting,
     setting_of,
 )
+from metarep.theory.claims.compliance import log_envelope
 from metarep.theory.claims.record import Verdict
 from metarep.theory.engine import Profile, verify
 from metarep.theory.engine.foreign.diagnosis import diagnose

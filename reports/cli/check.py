@@ -1,125 +1,138 @@
 """The command that checks somebody else's implementation: check."""
 
+import os
 import sys
-from collections import Counter
-from contextlib import redirect_stdout
-from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarep.reports.cli.options import Json, OwnClaims
+from metarep.reports.cli import check_output
+from metarep.reports.cli.options import Json, OwnClaims, out_option
 from metarep.reports.cli.own_claims import own_claims
-from metarep.reports.page.markup import inline_text
-from metarep.reports.page.output import InputError, as_json, check_whole, progress_bar
+from metarep.reports.page.output import InputError, as_json, check_file, check_whole, progress_bar, write_file
 
 if TYPE_CHECKING:
-    from metarep.sim.foreign import Adapter
-    from metarep.theory.engine.foreign.checking import CheckedClaim, CheckResult
+    from metarep.sim.implementations import Implementation
+    from metarep.theory.claims.record import Claim
+    from metarep.theory.engine.foreign.checking import CheckedClaim
+
+TELL_EVERY = 10.0
+"""Seconds between lines of progress where there is no terminal."""
+SLOW = 60.0
+"""Seconds: it is told beforehand if it will take longer."""
+LONGEST = 1e6
+
+
+def _seconds(parameter: typer.CallbackParam, value: float) -> float:
+    if not 0 < value <= LONGEST:
+        raise InputError(f"{parameter.opts[0].lstrip('-')} is {value:g}; allowed: seconds, above 0, up to {LONGEST:g}")
+    return value
 
 
 def check(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="The adapter: a .py file, else a dotted module.", show_default=False)
-    ],
+        str | None,
+        typer.Argument(metavar="TARGET", help="The adapter: a .py file, else a dotted module.", show_default=False),
+    ] = None,
     max_examples: Annotated[int, typer.Option(help="Examples of each claim, at most.")] = 12,
     claims: OwnClaims = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only the claims that catch most faults, within seconds.")
+    ] = False,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first claim that fails.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that one call may take.", callback=_seconds)] = 60.0,
+    claim_timeout: Annotated[float, typer.Option(help="Seconds that one claim may take.", callback=_seconds)] = 600.0,
+    show_output: Annotated[
+        bool, typer.Option("--show-output", help="Print what the adapter prints, and its tracebacks, on stderr.")
+    ] = False,
     json: Json = False,
+    junit: Annotated[Path | None, out_option("Write JUnit XML, a test case for each claim.", "junit")] = None,
+    annotate: Annotated[
+        bool | None, typer.Option(help="GitHub annotations on stderr (default: in GitHub Actions).", show_default=False)
+    ] = None,
+    list_claims: Annotated[bool, typer.Option("--list", help="List the claims that would be tried, and stop.")] = False,
 ) -> None:
     """Check your own implementation, through an adapter: does its step do what the theory says?
 
-    The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next). Exit code 0 if it conforms,
-    1 if not, 2 if it cannot be used.
+    The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next); it runs in a process of its
+    own. Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
     """
     check_whole("max-examples", max_examples, 1, 10**6)
-    from metarep.sim.foreign import AdapterError, foreign_implementation, load_adapter
+    if target is None and not list_claims:
+        raise InputError("missing argument 'TARGET'; allowed: it must be given")
+    if junit is not None:
+        check_file(junit)
+    from metarep.sim.foreign.adapter import AdapterError
+    from metarep.sim.foreign.implementation import foreign_implementation
+    from metarep.sim.foreign.remote import opened
     from metarep.theory.claims import catalogue
     from metarep.theory.engine.foreign.checking import check_implementation
+    from metarep.theory.engine.foreign.order import FIRST
 
-    every = (*catalogue(), *own_claims(claims))
-    # What the adapter prints goes to stderr: stdout is for the result.
-    with redirect_stdout(sys.stderr), progress_bar("check") as told:
-        try:
-            adapter = load_adapter(target)
-            implementation = foreign_implementation(adapter)
-            result = check_implementation(implementation, every, max_examples=max_examples, progress=told)
-        except AdapterError as error:  # any other ValueError would be a bug, and is shown as one
-            raise InputError(str(error)) from error
-    typer.echo(as_json(check_record(adapter, result)) if json else "\n".join(_lines(adapter, result)))
+    every = (*(claim for claim in catalogue() if claim.id in FIRST or not quick), *own_claims(claims))
+    if target is None:
+        _list(every, None)
+        return
+    annotated = os.environ.get("GITHUB_ACTIONS") == "true" if annotate is None else annotate
+    tried: list[CheckedClaim] = []
+    try:
+        with opened(target, timeout=timeout, tell=_tell if show_output else None) as callee:
+            declared, implementation = callee.declared, foreign_implementation(callee)
+            if list_claims:
+                _list(every, implementation)
+                return
+            _warn_if_slow(every, implementation, max_examples)
+            with progress_bar("check", TELL_EVERY) as progress:
+
+                def told(item: "CheckedClaim", done: int, total: int) -> None:
+                    tried.append(item)
+                    progress(done, total)
+
+                result = check_implementation(
+                    implementation,
+                    every,
+                    max_examples=max_examples,
+                    seconds=claim_timeout,
+                    fail_fast=fail_fast,
+                    told=told,
+                )
+    except AdapterError as error:  # any other ValueError would be a bug, and is shown as one
+        if junit is not None:
+            write_file(junit, check_output.junit(target, tried, error=str(error)))
+        if annotated:
+            _tell(check_output.annotation_of_error(str(error)) + "\n")
+        raise InputError(str(error)) from error
+    if junit is not None:
+        write_file(junit, check_output.junit(declared.shown, result.claims))
+    if annotated:
+        _tell("".join(f"{line}\n" for line in check_output.annotations(declared, result)))
+    record, lines = check_output.check_record, check_output.lines
+    typer.echo(as_json(record(declared, result)) if json else "\n".join(lines(declared, result)))
     if not result.conforming:
         raise typer.Exit(1)
 
 
-def check_record(adapter: "Adapter", result: "CheckResult") -> dict[str, Any]:
-    """The result of a check as data: verdict, cause, and one record per claim."""
-    from metarep.theory.engine.foreign.checking import Status
-
-    diagnosis = result.diagnosis
-    cause = None if diagnosis is None else diagnosis.cause
-    return {
-        "target": adapter.code.target,
-        "path": adapter.code.path,
-        "precision": _precision(result),
-        "supported": sorted(adapter.supported),
-        "conforming": result.conforming,
-        "counts": {status.value: len(result.of(status)) for status in Status},
-        "cause": None if cause is None else {"id": cause.id, "learner": cause.learner, "factor": cause.factor},
-        "explanation": None if diagnosis is None else diagnosis.explanation,
-        "claims": [_claim_record(item) for item in result.claims],
-    }
+def _tell(text: str) -> None:
+    print(text, end="", file=sys.stderr, flush=True)
 
 
-def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
-    from metarep.theory.engine import encode
+def _list(every: "Sequence[Claim]", implementation: "Implementation | None") -> None:
+    """Print the claims that would be tried on an implementation, or on one that has everything, in that order."""
+    from metarep.sim.implementations import REFERENCE
+    from metarep.theory.engine.foreign.checking import applicable
 
-    claim, evidence = item.claim, item.evidence
-    return {
-        "id": claim.id,
-        "chapter": claim.chapter,
-        "statement": claim.statement,
-        "source": str(claim.source),
-        "learners": list(claim.learners),
-        "status": item.status.value,
-        "why": item.why,
-        "examples": item.examples,
-        "independent": item.independent,
-        "worst_margin": None if evidence is None else evidence.worst_margin,
-        "strain": None if evidence is None else evidence.strain,
-        "counterexample": None if item.counterexample is None else encode(dict(item.counterexample)),
-    }
+    for claim in applicable(every, implementation or REFERENCE):
+        typer.echo(f"{claim.id} ({claim.chapter})")
 
 
-def _precision(result: "CheckResult") -> str:
-    return "float32" if result.implementation.eps > 2.0**-40 else "float64"
+def _warn_if_slow(every: "Sequence[Claim]", implementation: "Implementation", max_examples: int) -> None:
+    from metarep.theory.engine.foreign.checking import applicable
+    from metarep.theory.engine.foreign.order import expected_steps, seconds_per_call
 
-
-def _lines(adapter: "Adapter", result: "CheckResult") -> list[str]:
-    from metarep.theory.engine import counted
-    from metarep.theory.engine.foreign.checking import Status
-
-    lines = [f"{adapter.code.shown}: {', '.join(sorted(adapter.supported))}; checked as {_precision(result)}"]
-    chapter = None
-    for item in result.claims:
-        if item.status is Status.NOT_APPLICABLE:
-            continue
-        if item.claim.chapter != chapter:
-            chapter = item.claim.chapter
-            lines += ["", chapter]
-        lines.append(f"  {item.status.value}  {item.claim.id} ({counted(item)})")
-        if item.status is Status.FAILED:
-            lines += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
-            lines.append(f"          {item.why}")
-            lines += [f"          {line}" for line in item.counterexample_lines()]
-    reasons = Counter(item.why for item in result.of(Status.NOT_APPLICABLE))
-    lines += ["", *(f"{count} NOT_APPLICABLE: {why}" for why, count in reasons.items())]
-    counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)
-    lines += ["", f"{len(result.claims)} claims: {counts}; {result.seconds:.0f} s"]
-    if result.conforming:
-        return [*lines, f"{adapter.code.shown} conforms."]
-    if result.diagnosis is not None:
-        cause = result.diagnosis.cause
-        named = "unknown" if cause is None else cause.id
-        if cause is not None and cause.factor is not None:
-            named += f" (factor {cause.factor:g})"
-        lines.append(f"Likely cause: {named}; {result.diagnosis.explanation}")
-    return [*lines, f"{adapter.code.shown} does not conform."]
+    call = seconds_per_call(implementation)
+    seconds = call * expected_steps(applicable(every, implementation), max_examples)
+    if seconds > SLOW:
+        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+        _tell(f"check: a call takes {call:.2g} s, all of them about {time}; --quick takes less\n")

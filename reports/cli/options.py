@@ -1,5 +1,6 @@
 """The options that several commands share, each stated once."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,10 +26,10 @@ def _seed(value: int) -> int:
     return value
 
 
-def output_path(text: str | Path) -> Path:
+def output_path(text: str | Path, name: str = "out") -> Path:
     """A path to write to; ``InputError`` if it is empty, which is no name for the folder one happens to be in."""
     if not str(text).strip():
-        raise InputError("out is empty; allowed: a path ('.' for the folder that this runs in)")
+        raise InputError(f"{name} is empty; allowed: a path ('.' for the folder that this runs in)")
     return Path(text)
 
 
@@ -37,9 +38,11 @@ def option(words: str, *names: str) -> Any:
     return typer.Option(*names, help=words, show_default=False)
 
 
-def out_option(words: str) -> Any:
-    """The option --out, with these words for what is written there."""
-    return typer.Option("--out", help=words, show_default=False, parser=output_path, metavar="PATH")
+def out_option(words: str, name: str = "out") -> Any:
+    """The option --out, or of another name, with these words for what is written there."""
+    return typer.Option(
+        f"--{name}", help=words, show_default=False, parser=partial(output_path, name=name), metavar="PATH"
+    )
 
 
 LearnerName = Annotated[

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import fields, is_dataclass
@@ -149,11 +150,26 @@ def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 # --- the terminal
 
 
+def _progress_lines(what: str, every: float) -> Progress:
+    """Tells, at most every so many seconds, how far it is and how long the rest will take."""
+    started = told = time.monotonic()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        now = time.monotonic()
+        if now - told >= every and done < total:
+            told = now
+            left = (now - started) / done * (total - done)
+            print(f"{what}: {done} of {total} after {now - started:.0f} s, about {left:.0f} s left", file=sys.stderr)
+
+    return tell
+
+
 @contextmanager
-def progress_bar(what: str) -> Iterator[Progress]:
-    """A progress bar on stderr, silent where that is not a terminal."""
+def progress_bar(what: str, every: float | None = None) -> Iterator[Progress]:
+    """A progress bar on stderr; where that is not a terminal, a line every so many seconds, or nothing without them."""
     if not sys.stderr.isatty():
-        yield lambda done, total: None
+        yield _progress_lines(what, every) if every is not None else lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

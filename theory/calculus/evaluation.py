@@ -21,6 +21,49 @@ from metarep.theory.calculus.expressions import TaskMean, dimension_name, scalar
 from metarep.theory.calculus.words import Poly, evaluate_powers, find_letter, spell
 
 
+class _Chains:
+    """Values of words on arrays, each part of a word computed once: columns (..., rows, n), n tasks or 1, and matrices
+    that no task changes (..., rows, cols).
+    """
+
+    def __init__(self, values: Mapping[str, np.ndarray]) -> None:
+        self._values = values
+        self._known: dict[tuple[str, bytes], np.ndarray] = {}
+
+    def _times(self, code: int, column: np.ndarray, turned: bool = False) -> np.ndarray:
+        """A letter (transposed once more if ``turned``) times a column."""
+        found, transposed = spell(code)
+        value = self._values[found.name]
+        if found.cols == "1":
+            return (value * column).sum(-2, keepdims=True) if transposed != turned else value * column
+        return (np.swapaxes(value, -1, -2) if transposed != turned else value) @ column
+
+    def column(self, word: bytes) -> np.ndarray:
+        """A word that ends in a column: (..., rows, n or 1)."""
+        key = ("column", word)
+        if key not in self._known:
+            last = self._values[spell(word[0])[0].name] if len(word) == 1 else None
+            self._known[key] = self._times(word[0], self.column(word[1:])) if last is None else last
+        return self._known[key]
+
+    def row(self, word: bytes) -> np.ndarray:
+        """A word that begins with a row, transposed: (..., cols, n or 1)."""
+        key = ("row", word)
+        if key not in self._known:
+            first = self._values[spell(word[0])[0].name] if len(word) == 1 else None
+            self._known[key] = self._times(word[-1], self.row(word[:-1]), turned=True) if first is None else first
+        return self._known[key]
+
+    def matrix(self, word: bytes) -> np.ndarray:
+        """A word without columns: (..., rows, cols)."""
+        key = ("matrix", word)
+        if key not in self._known:
+            found, transposed = spell(word[0])
+            first = np.swapaxes(self._values[found.name], -1, -2) if transposed else self._values[found.name]
+            self._known[key] = first @ self.matrix(word[1:]) if word[1:] else first
+        return self._known[key]
+
+
 def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:
     """Value of a polynomial on arrays, averaged over the tasks.
 
@@ -34,58 +77,47 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
     Returns:
         (..., rows, cols) of the polynomial's shape (columns keep their single column).
     """
-    prepared: dict[str, np.ndarray] = {}
+    if polynomial.shape[0] == "1" != polynomial.shape[1]:
+        return np.swapaxes(evaluate_words(polynomial.T, arrays, scalars), -1, -2)
+    values: dict[str, np.ndarray] = {}
     sizes: dict[str, int] = {"1": 1}
     for name, array in arrays.items():
-        found = find_letter(name)
-        value = np.asarray(array)
-        if found.per_task:
-            value = np.moveaxis(value, -1, -2)[..., None]  # (..., n, rows, 1)
-        else:
-            value = (value[..., None] if found.cols == "1" else value)[..., None, :, :]
-        prepared[name] = value
-        sizes[found.rows], sizes[found.cols] = value.shape[-2], value.shape[-1]
-    exact = any(value.dtype == object for value in prepared.values())
-    cache: dict[bytes, np.ndarray] = {}
-
-    def chain(word: bytes) -> np.ndarray:
-        """Product of a word's letters, from the side of a column if there is one."""
-        if word not in cache:
-            factors = []
-            for code in word:
-                found, transposed = spell(code)
-                value = prepared[found.name]
-                factors.append(np.swapaxes(value, -1, -2) if transposed else value)
-            if factors[0].shape[-2] == 1:  # a row: multiply from the left, always vector times matrix
-                product = factors[0]
-                for factor in factors[1:]:
-                    product = product @ factor
-            else:
-                product = factors[-1]
-                for factor in reversed(factors[:-1]):
-                    product = factor @ product
-            cache[word] = product
-        return cache[word]
-
-    rows, cols = polynomial.shape
-    unit: np.ndarray = np.eye(sizes[rows], sizes[cols])
-    if exact:
-        unit = unit.astype(int).astype(object) * Fraction(1)
-    total: Any = 0 * unit[None]
+        found, value = find_letter(name), np.asarray(array)
+        values[name] = value[..., None] if found.cols == "1" and not found.per_task else value
+        sizes[found.rows] = values[name].shape[-2]
+        if found.cols != "1":
+            sizes[found.cols] = value.shape[-1]
+    exact = any(value.dtype == object for value in values.values())
+    chains = _Chains(values)
+    unit = _identity(sizes[polynomial.shape[0]], sizes[polynomial.shape[1]], exact)
+    total: Any = 0 * unit
+    behind: dict[bytes, Any] = {}  # by column: the sum of what the columns are multiplied with, transposed
     for (powers, words, core), value in polynomial.terms.items():
         factor: Any = (value if exact else float(value)) * evaluate_powers(powers, scalars)
         for word in words:
-            factor = factor * chain(word)
-        total = total + factor * (_core_value(core, chain) if core else unit)
-    return total.sum(-3) / total.shape[-3]
+            factor = factor * chains.column(word)  # (..., 1, n or 1)
+        cut = next((i + 1 for i, code in enumerate(core) if _ends_in_one(code)), None)
+        if cut is None:
+            mean = factor.sum(-1, keepdims=True) / factor.shape[-1] if words else factor
+            total = total + mean * (chains.matrix(core) if core else unit)
+        else:
+            row = chains.row(core[cut:]) if core[cut:] else _identity(1, 1, exact)
+            behind[core[:cut]] = behind.get(core[:cut], 0) + factor * row
+    for word, rows in behind.items():
+        column = chains.column(word)
+        n = max(column.shape[-1], rows.shape[-1])
+        column, rows = (np.broadcast_to(part, (*part.shape[:-1], n)) for part in (column, rows))
+        total = total + column @ np.swapaxes(rows, -1, -2) / n
+    return total
 
 
-def _core_value(core: bytes, chain: Any) -> np.ndarray:
-    for i, code in enumerate(core[:-1]):
-        found, transposed = spell(code)
-        if (found.rows if transposed else found.cols) == "1":
-            return chain(core[: i + 1]) * chain(core[i + 1 :])  # column times row
-    return chain(core)
+def _ends_in_one(code: int) -> bool:
+    found, transposed = spell(code)
+    return (found.rows if transposed else found.cols) == "1"
+
+
+def _identity(rows: int, cols: int, exact: bool) -> np.ndarray:
+    return np.eye(rows, cols, dtype=int).astype(object) * Fraction(1) if exact else np.eye(rows, cols)
 
 
 def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""Settings from balanced starts (αB_0ᵀB_0 = I, w_0 = 0) as plain data, their runs, and how dist fares against the
-envelope.
+"""Settings from balanced starts (αB_0ᵀB_0 = I, w_0 = 0) as plain data, and their runs.
 
 A setting is normalised by the scaling symmetry: L_* = 1, so that the drawn pair (αL_*, αβL_*²) fixes α and β. By the
 other symmetries nothing is lost in B_* = [I_k; 0], Ψ_* = diag(spectrum) and B_0 = [U diag(cosines); diag(sines)]/√α, U
@@ -21,8 +20,8 @@ from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.trajectories import Trajectory, run
 from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Example
-from metarep.theory.claims.strategies import floats, reflected_identity, reflections, vector
-from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
+from metarep.theory.claims.strategies import FILLED, Entries, Sizes, floats, reflected_identity
+from metarep.theory.dynamics.rates import ENVELOPE_OFFSET
 
 LARGEST_DIST = 0.94
 """Largest dist_0 drawn: E_0 = 0.9 − dist_0² is positive there."""
@@ -186,16 +185,27 @@ def run_setting(
 # --- hypotheses
 
 
+NARROW = Sizes(3, 0, 0)
+
+
 @dataclass(frozen=True)
 class Region:
     """Step sizes: αL_* in [least, most], αβL_*² at most ``largest_step``.
 
-    They are drawn down to a tenth of it: smaller ones move little in the steps taken.
+    They are drawn down to a tenth of it: smaller ones move little in the steps taken. ``sizes`` are the largest
+    k, d and n, 0 for d ≤ 2k + 1 and n ≤ k + 3.
     """
 
     least: float
     most: float
     largest_step: float
+    sizes: Sizes = NARROW
+
+    @property
+    def dimensions(self) -> str:
+        """The dimensions in words for a statement."""
+        k, d, n = self.sizes
+        return rf"$k \le {k}$, $k < d \le {d or '2k + 1'}$, $k \le n \le {n or 'k + 3'}$"
 
     @property
     def latex(self) -> str:
@@ -204,8 +214,8 @@ class Region:
 
 
 REGIONS = {
-    "anil": Region(0.1, 100.0, 0.03),
-    "fo-anil": Region(0.1, 100.0, 0.03),
+    "anil": Region(0.1, 100.0, 0.03, FILLED),
+    "fo-anil": Region(0.1, 100.0, 0.03, FILLED),
     "fo-maml": Region(0.1, 100.0, 0.01),
     "maml": Region(0.03, 0.3, 0.03),
 }
@@ -214,21 +224,17 @@ REGIONS = {
 """
 
 
-SIZES = r"$k \le 3$, $k < d \le 2k + 1$, $k \le n \le k + 3$"
-"""The dimensions of ``settings_in``, for a statement."""
-
-
 @st.composite
 def settings_in(draw: st.DrawFn, region: Region, period: int = 1) -> Example:
     """Settings in ``region``: one to six pairs (αL_*, αβL_*²) for the same start and tasks.
 
-    k ≤ 3, k < d ≤ 2k + 1, n ≥ k, spectra of Ψ_* in [1/100, 1] with L_* = 1, any head mean, any principal angles with
-    0.05 ≤ dist_0 ≤ 0.94. ``period`` > 1: up to that many task sets in turn, which rotate by ``turn`` a step besides.
+    d > k, n ≥ k, spectra of Ψ_* in [1/100, 1] with L_* = 1, any head mean, any principal angles with 0.05 ≤ dist_0 ≤
+    0.94. ``period`` > 1: up to that many task sets in turn, which rotate by ``turn`` a step besides.
     """
-    # Hypothesis comes back to the simplest choice more often than to the others, so these stand twice.
-    k = draw(st.sampled_from((1, 2, 3, 2, 3)))
-    d = draw(st.integers(k + 1, 2 * k + 1))
-    n = draw(st.integers(k, k + 3))
+    made = Entries(draw, floats, FILLED, units=(0,))
+    k = made.k(most=region.sizes.k)
+    d = made.d(k + 1, region.sizes.d or 2 * k + 1)
+    n = made.n(k, region.sizes.n or k + 3)
     sets = draw(st.integers(2, period)) if period > 1 else 1
     least, most = np.log10(region.least), np.log10(region.most)
     pair = st.tuples(floats(least, most), floats(-1.0, 0.0)).map(
@@ -242,10 +248,10 @@ def settings_in(draw: st.DrawFn, region: Region, period: int = 1) -> Example:
         "n": n,
         "steps": draw(st.lists(pair, min_size=1, max_size=6)),
         "spectra": [[1.0, *sorted(draw(spectra), reverse=True)] for _ in range(sets)],
-        "mean_shares": [draw(vector(floats, k, 1.0)) for _ in range(sets)],
-        "frames": [draw(reflections(floats, max(n - 1, 1))) for _ in range(sets)],
+        "mean_shares": [made.vector(k, 1.0) for _ in range(sets)],
+        "frames": [made.reflections(max(n - 1, 1)) for _ in range(sets)],
         "sines": sorted([draw(floats(LEAST_DIST, LARGEST_DIST)), *draw(others)], reverse=True),
-        "orientation": draw(reflections(floats, k)),
+        "orientation": made.reflections(k),
     }
     if period > 1:
         example["turn"] = draw(floats(0.0, 1.5))
@@ -271,11 +277,12 @@ class LongRegion(Region):
         return bounds + spare + share
 
 
+FEW_TASKS = Sizes(8, 64, 12)
 LONG_REGIONS = {
-    "anil": LongRegion(0.1, 100.0, 0.03),
-    "fo-anil": LongRegion(0.1, 100.0, 0.03),
-    "fo-maml": LongRegion(1.0, 100.0, 0.03, spare_heads=1, largest_share=0.25),
-    "maml": LongRegion(0.01, 0.1, 0.03, by_root=True),
+    "anil": LongRegion(0.1, 100.0, 0.03, FILLED),
+    "fo-anil": LongRegion(0.1, 100.0, 0.03, FILLED),
+    "fo-maml": LongRegion(1.0, 100.0, 0.03, FEW_TASKS, spare_heads=1, largest_share=0.25),
+    "maml": LongRegion(0.01, 0.1, 0.03, FEW_TASKS, by_root=True),
 }
 """Where runs of any length that is drawn, with k up to 8, keep to the envelope and to it again from halfway.
 
@@ -287,20 +294,18 @@ LEAST_LONG_DIST, LARGEST_LONG_DIST = 0.25, 0.93
 """Range of dist_0 in long runs: from the least on, an envelope that has fallen by e^{−3/2} is below dist_0."""
 LARGEST_WORK = 60.0
 """Largest κ_*²/E_0 in long runs: the time that the envelope takes to fall, in units of 1/(αβL_*²)."""
-LONG_SIZES = rf"$k \le 8$, $k < d \le 2k + 1$ or $d = 40$, $k \le n \le 12$, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$"
-"""The dimensions and κ_* of ``long_settings``, for a statement."""
 
 
 @st.composite
 def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Example:
     """Settings in ``region`` for runs until the envelope demands movement: one to three pairs (αL_*, αβL_*²) each.
 
-    k ≤ 8, d ≤ 2k + 1 or 40, n ≤ 12, 1 ≤ κ_*² ≤ 60E_0 (near 1 in half of them), 0.25 ≤ dist_0 ≤ 0.93; else as
-    ``settings_in``.
+    1 ≤ κ_*² ≤ 60E_0 (near 1 in half of them), 0.25 ≤ dist_0 ≤ 0.93; else as ``settings_in``.
     """
-    k = draw(st.sampled_from((1, 2, 3, 8, 5, 4, 8, 6, 7)))
-    d = draw(st.one_of(st.integers(k + 1, 2 * k + 1), st.just(40)))  # beyond 2k d changes nothing
-    n = draw(st.integers(k + region.spare_heads, 12))
+    made = Entries(draw, floats, region.sizes, units=(0,))
+    k = made.k()
+    d = made.d(k + 1)  # beyond 2k d changes nothing
+    n = made.n(k + region.spare_heads)
     sets = draw(st.integers(2, period)) if period > 1 else 1
     dist0 = draw(floats(LEAST_LONG_DIST, LARGEST_LONG_DIST))
     slowest = LARGEST_WORK * (ENVELOPE_OFFSET - dist0**2)
@@ -312,7 +317,6 @@ def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Examp
     )
     powers = st.lists(floats(0.0, 1.0), min_size=max(k - 2, 0), max_size=max(k - 2, 0))
     others = st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1)
-    shares = vector(floats, k, 1.0).map(lambda share: _cut(share, region.largest_share))
 
     def spectrum() -> list[float]:
         return [1.0, *sorted((float(kappa**-power) for power in draw(powers)), reverse=True), 1 / kappa][:k]
@@ -323,10 +327,10 @@ def long_settings(draw: st.DrawFn, region: LongRegion, period: int = 1) -> Examp
         "n": n,
         "steps": draw(st.lists(pair, min_size=1, max_size=3)),
         "spectra": [spectrum() for _ in range(sets)],
-        "mean_shares": [draw(shares) for _ in range(sets)],
-        "frames": [draw(reflections(floats, max(n - 1, 1))) for _ in range(sets)],
+        "mean_shares": [_cut(made.vector(k, 1.0), region.largest_share) for _ in range(sets)],
+        "frames": [made.reflections(max(n - 1, 1)) for _ in range(sets)],
         "sines": [dist0, *sorted((dist0 * share for share in draw(others)), reverse=True)],
-        "orientation": draw(reflections(floats, k)),
+        "orientation": made.reflections(k),
     }
     if period > 1:
         example["turn"] = draw(floats(0.0, 1.5))
@@ -337,73 +341,3 @@ def _cut(vector: list[float], longest: float) -> list[float]:
     """The vector, shortened to ``longest`` if it is longer."""
     norm = float(np.linalg.norm(vector))
     return [entry * longest / norm for entry in vector] if norm > longest else vector
-
-
-# --- against the envelope
-
-
-def log_envelope(setting: Setting, recorded: np.ndarray, c: Any = ENVELOPE_C) -> np.ndarray:
-    """Logarithm of Π_{s=1}^{t−1} (1 − c αβE_0 λ_min(Ψ_{*,s})) at the recorded steps t: (T, batch). 0 where E_0 ≤ 0.
-
-    The same product as ``metarep.theory.dynamics.rates.envelope``, for many c and settings at once.
-    """
-    margin = np.maximum(ENVELOPE_OFFSET - setting.dist0**2, 0.0)
-    gain = c * setting.alpha * setting.beta * margin
-    period = len(setting.smallest)
-    # (P, batch); step s has task set s mod P. A factor is not let below 1e-12: c is then too large anyway.
-    logs = np.log1p(-np.minimum(gain * setting.smallest, 1 - 1e-12))
-    counts = np.maximum(np.asarray(recorded) - 1, 0)
-    # of the steps 1, ..., t − 1 as many have task set p as there are s ≡ p (mod P) among them
-    hits = np.stack([(counts - first) // period + 1 if first else counts // period for first in range(period)])
-    return hits.T.astype(float) @ logs
-
-
-MOST_C = 64.0
-"""Larger c are not told apart."""
-
-
-def largest_c(setting: Setting, trajectory: Trajectory, rounding: float = 0.0, onward: bool = False) -> np.ndarray:
-    """Largest c in [0, 64] with whose envelope each run complies; −1 − (share of the steps missed) where it diverged.
-
-    Args:
-        setting, trajectory: a batch of settings and their runs.
-        rounding: relative error allowed to dist.
-        onward: also with what the envelope demands of the second half of the run alone, so that a run which goes on as
-            it ended complies for ever.
-    """
-    gone = trajectory.diverged
-    logs = np.where(gone, 0.0, np.log(np.maximum(trajectory.dist, 1e-300))) - rounding
-    low, high = np.zeros(setting.alpha.shape), np.full(setting.alpha.shape, MOST_C)
-    later, half = trajectory.steps >= 2, len(trajectory.steps) // 2
-    for _ in range(30):
-        middle = (low + high) / 2
-        bound = log_envelope(setting, trajectory.steps, middle)
-        good = (logs <= bound)[later].all(0)
-        if onward:
-            good &= logs[-1] - logs[half] <= bound[-1] - bound[half]
-        low, high = np.where(good, middle, low), np.where(good, high, middle)
-    missed = 1 - trajectory.diverged_at / max(int(trajectory.steps[-1]), 1)
-    return np.where(gone, -1 - missed, low)
-
-
-def rounding_of(setting: Setting, eps: float) -> np.ndarray:
-    """What rounding errors may add to dist in a long run, (batch): a few eps a step, which decay at αβμ_*²."""
-    return 64 * eps / (setting.alpha * setting.beta * setting.smallest.mean(0))
-
-
-def doubling_share(setting: Setting, trajectory: Trajectory, c: float, rounding: np.ndarray) -> np.ndarray:
-    """Share used, (batch), of dist_{2t} ≤ dist_t Π_{s=t}^{2t−1} (1 − c αβE_t λ_min(Ψ_{*,s})), E_t = 0.9 − dist_t²: the
-    fall in logarithms that it demands over the one seen, at the worst recorded t. Above 1 it fails; at most 99.
-
-    ``trajectory``: records at multiples of one step, itself one of the period; ``rounding``: error allowed to dist_2t.
-    """
-    count = (len(trajectory.steps) - 1) // 2
-    here, there = trajectory.dist[1 : count + 1], trajectory.dist[2 : 2 * count + 1 : 2]
-    steps, period = trajectory.steps[1 : count + 1], len(setting.smallest)
-    gain = c * setting.alpha * setting.beta * np.maximum(ENVELOPE_OFFSET - here**2, 0.0)
-    demanded = -np.log1p(-np.minimum(gain * setting.smallest[:, None], 1 - 1e-12)).sum(0) * steps[:, None] / period
-    seen = np.log(np.maximum(here, 1e-300)) - np.log(np.maximum(there - rounding, 1e-300))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shares = np.where(demanded > 0, np.where(seen > 0, demanded / seen, 99.0), 0.0)
-    # far from the truth, where E_t ≤ 0, nothing is demanded: a run that stays there fails the envelope itself
-    return np.where(trajectory.diverged, 99.0, np.minimum(shares.max(0), 99.0))

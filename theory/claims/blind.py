@@ -8,7 +8,6 @@ and on the heads keep w small.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 from hypothesis import strategies as st
@@ -26,9 +25,9 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import farthest, same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
-from metarep.theory.claims.strategies import Numbers, StepArrays, array, matrix, reflected_identity, reflections
+from metarep.theory.claims.strategies import Entries, Numbers, StepArrays, array, reflected_identity
 from metarep.theory.dynamics.derive import adapted_loss, task_gradients
 from metarep.theory.dynamics.structure import stated_split
 
@@ -53,19 +52,20 @@ def _blind_proof(proof: Proof) -> None:
 @st.composite
 def blind_points(draw: st.DrawFn, numbers: Numbers) -> Example:
     """α = 1/q², w of length q, B with Bw = 0 and B_*ᵀB = 0 (zero for k = 1), any heads."""
-    k = draw(st.integers(1, 3))
-    d = draw(st.integers(k + 1, 7))
-    n = draw(st.integers(1, 4))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k + 1)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "n": n,
-        "q": draw(st.integers(1, 3)),
-        "beta": draw(numbers(1 / 8, 1.0)),
-        "free": draw(matrix(numbers, d - k, k)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
-        "turn": draw(reflections(numbers, k)),
+        "q": draw(st.integers(1, 3)) * made.unit,
+        "beta": made.number(1 / 8, 1.0, power=-2),
+        "free": made.matrix(d - k, k, power=1),
+        "heads": made.heads(k, n, power=2),
+        "frame": made.reflections(d),
+        "turn": made.reflections(k),
     }
 
 
@@ -75,7 +75,7 @@ def _point(example: Example) -> StepArrays:
     frame, turn = reflected_identity(example["frame"]), reflected_identity(example["turn"])
     unit = turn[:, 0]
     B = frame[:, k:] @ array(example["free"])
-    alpha = Fraction(1, q * q) if frame.dtype == object else 1 / (q * q)
+    alpha = 1 / (q * q)
     B_star, B_perp = frame[:, :k], frame[:, k:]
     heads = array(example["heads"])
     return StepArrays(B - np.outer(B @ unit, unit), unit * q, heads, B_star, B_perp, alpha, example["beta"])
@@ -267,11 +267,12 @@ def maml_few_heads(implementation: Implementation, seed: int, effort: float) -> 
     )
     return Measurement(
         float(np.median(maml)),
-        float(maml.std() / np.sqrt(maml.size)),
+        farthest(maml, float(np.median(maml))),
         2 * maml.size,
-        f"median of the speed at the end over αβμ_*² (from {maml.min():.3f} to {maml.max():.3f}; by N there "
-        f"{predicted.min():.3f} to {predicted.max():.3f}; Exact ANIL {anil.min():.4f} to {anil.max():.4f}); "
-        f"α‖w‖² from {head.min():.1e} to {head.max():.1e}, the loss over the start's at most {loss.max():.0e}",
+        "median of the speed at the end over αβμ_*², and the farthest run from it (from "
+        f"{maml.min():.3f} to {maml.max():.3f}; by N there {predicted.min():.3f} to {predicted.max():.3f}; Exact ANIL "
+        f"{anil.min():.4f} to {anil.max():.4f}); α‖w‖² from {head.min():.1e} to {head.max():.1e}, the loss over the "
+        f"start's at most {loss.max():.0e}",
         {"shares": maml.tolist(), "predicted": predicted.tolist(), "alpha_w_squared": head.tolist()},
         consistent=consistent,
     )

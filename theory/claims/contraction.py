@@ -21,17 +21,18 @@ from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, paper
 from metarep.theory.claims.strategies import (
+    EXPLICIT,
+    FILLED,
+    Entries,
     Numbers,
     StepArrays,
+    any_step,
     array,
     floats,
     fractions,
-    matrix,
     outer_steps,
     reflected_identity,
-    reflections,
     step_arrays,
-    vector,
 )
 from metarep.theory.claims.structure.factors import IN_THE_INDUCTION
 from metarep.theory.dynamics.structure import (
@@ -51,33 +52,45 @@ FO_ANIL = LEARNERS["fo-anil"]
 ADAPTED = ("anil", "fo-anil")
 """The learners that adapt the head only."""
 
-ANY = "any $d > k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$"
-BALANCED_ANY = "$\\alpha B^\\top B = I$, any $d > k$, $n \\ge 2$, $w$, heads, orthonormal $B_*$"
+ANY = "any $d > k$, $n$, $B$, $w$, heads, orthonormal $B_*$"
+BALANCED_ANY = "$\\alpha B^\\top B = I$, any $d > k$, $n$, $w$, heads, orthonormal $B_*$"
 
 Moment = Callable[[Example], np.ndarray]
 
 
 @st.composite
-def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, largest_d: int = 6) -> Example:
+def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, enough: bool = False) -> Example:
     """B = a·(k orthonormal columns), α = 1/a² (so αBᵀB = I, exactly for fractions), any w, heads and frame, d > k.
 
-    ``share`` gives αβL_*² where a claim wants it, in (0, 1].
+    ``share`` gives αβL_*² where a claim wants it, in (0, 1]; ``enough``: at least k tasks, all different.
     """
-    k = draw(st.integers(1, 3))
-    d = draw(st.integers(k + 1, largest_d))
-    n = draw(st.integers(2, 5))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k + 1)
+    n = made.n(k if enough else 1)
     return {
         "d": d,
         "k": k,
         "n": n,
-        "a": draw(numbers(1 / 2, 4)),
-        "beta": draw(numbers(1 / 8, 1)),
-        "share": draw(numbers(1 / 8, 1)),
-        "columns": draw(reflections(numbers, d)),
-        "w": draw(vector(numbers, k)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
+        "a": made.number(1 / 2, 4, power=1),
+        "beta": made.number(1 / 8, 1, power=-2),
+        "share": made.number(1 / 8, 1),
+        "columns": made.reflections(d),
+        "w": made.vector(k, power=1),
+        "heads": made.matrix(k, n, power=2) if enough else made.heads(k, n, power=2),
+        "frame": made.reflections(d),
     }
+
+
+def diverse_balanced_steps() -> st.SearchStrategy[Example]:
+    """``balanced_steps``, most of them with μ_* > 0: without, the bound on a step asks for no movement."""
+    return st.one_of(balanced_steps(), *[balanced_steps(enough=True)] * 3)
+
+
+def enough_steps() -> st.SearchStrategy[Example]:
+    """``outer_steps`` with d > k, so that there is a perpendicular part, most of them with tasks enough for λ_min > 0."""
+    some, enough = (outer_steps(least_codimension=1, with_share=True, least_n=least) for least in (1, FILLED.k))
+    return st.one_of(some, enough, enough, enough)
 
 
 @st.composite
@@ -132,15 +145,18 @@ def _shrinks(
 
 @st.composite
 def bounded_steps(draw: st.DrawFn, learner: Learner = FO_ANIL) -> Example:
-    """``outer_steps`` with d > k, so that there is a perpendicular part. Three of four have α‖B‖² ≤ 2, and then a head
-    so small, and a β such, that the right factor N = I − βM contracts every direction (if it does for w = 0): without,
-    few bounds ask for movement.
+    """``outer_steps`` with d > k, so that there is a perpendicular part. Three of four have tasks enough and
+    α‖B‖² ≤ 2, and then a head so small, and a β such, that the right factor N = I − βM contracts every direction (if
+    it does for w = 0): without, few bounds ask for movement.
     """
-    example = dict(draw(outer_steps(floats, least_codimension=1)))
-    if not draw(st.integers(0, 3)):
+    made, asking = Entries(draw, floats), bool(draw(st.integers(0, 3)))
+    enough = made.most.k if made.filled else EXPLICIT.k
+    example = any_step(made, least_codimension=1, least_n=enough if asking else 1)
+    size = float(np.linalg.norm(array(example["B"]), 2))
+    if not asking or not size:
         return example
-    share, size = draw(floats(1 / 8, 7 / 8)), float(np.linalg.norm(array(example["B"]), 2))
-    example["alpha"] = min(example["alpha"], 2 / max(size, 1.0) ** 2)
+    example["alpha"] = min(example["alpha"], 2 / size**2)
+    share = draw(floats(1 / 8, 7 / 8))
     for smaller in (1 / 4, 1 / 64, 0.0):
         small = {**example, "w": [smaller * entry for entry in example["w"]]}
         M = (np.eye(example["k"]) - _word_value(right_factor(learner), small)) / example["beta"]
@@ -151,7 +167,7 @@ def bounded_steps(draw: st.DrawFn, learner: Learner = FO_ANIL) -> Example:
     return example
 
 
-bounded = partial(proved, given=ANY + ", any $\\alpha \\ne \\beta$", floats=bounded_steps)
+bounded = partial(proved, given=ANY + ", any $\\alpha$, $\\beta$", floats=bounded_steps)
 
 
 def _contraction_derivation() -> Checked:
@@ -198,7 +214,7 @@ def one_step_bound(example: Example, implementation: Implementation, learner: Le
     source=paper("proof-of-theorem-1"),
     learners=("fo-anil",),
     rests_on=("one-step-contraction", "symmetry-scaling"),
-    floats=partial(outer_steps, least_codimension=1, with_share=True),
+    floats=enough_steps,
     derivation=one_step.contraction_rate,
     examples=60,
 )
@@ -212,13 +228,15 @@ def one_step_contraction_rate(
     r"""FO-ANIL with $\beta(\lambda_{\min} + \lambda_{\max})(\Psi) \le 2$: $\|B_{*\perp}^\top B^+\| \le
     (1 - \beta\lambda_{\min}(\Psi))\, \|B_{*\perp}^\top B\|$.
 
-    Given: any $d > k$, $n \ge 2$, $B$, $w$, heads, orthonormal $B_*$,
+    Given: any $d > k$, $n$, $B$, $w$, heads, orthonormal $B_*$,
     $\beta = 2x/(\lambda_{\min} + \lambda_{\max})(\Psi)$ with $0 < x \le 1$
     """
     # ``which``: the eigenvalue by whose factor it shrinks, of the ascending ones
     values = np.linalg.eigvalsh(adapted_second_moment(example))
-    # With all adapted heads zero (their sum is rounding) any β will do: λ_min = 0 then.
-    beta = 2.0 * example["share"] / max(float(values[0] + values[-1]), 1e-6)
+    # With all adapted heads zero (their sum is rounding) any β will do: λ_min = 0 then. Adapted heads have the size of
+    # w/(1 + α‖B‖²) at least, but where w is 0 or falls out.
+    unit = 1e-6 / example["alpha"]
+    beta = 2.0 * example["share"] / max(float(values[0] + values[-1]), unit)
     factor = 1 - beta * float(values[which])
     return _shrinks(FO_ANIL, {**example, "beta": beta}, implementation, factor, "(1 − βλ)")
 
@@ -250,7 +268,7 @@ exact_at_balance = partial(
     Verdict.PROVED,
     exercises="step",
     floats=balanced_steps,
-    fractions=lambda: balanced_steps(fractions, 5),
+    fractions=partial(balanced_steps, fractions),
     examples=40,
 )
 
@@ -304,7 +322,8 @@ def _diversity(
     at = step_arrays(balanced)
     # An adapted head is off by eps × (|w| + √α|θ|) × the length of its sums, Ψ by twice that times the head.
     size = np.linalg.norm(at.w) + np.sqrt(at.alpha) * np.linalg.norm(at.heads, axis=0).max()
-    unit = at.alpha * max(float(_truth_spectrum(example)[-1]), 1e-12)  # slack is shown as a share of it
+    # Slack is shown as a share of αL_*²; heads of length 1/α are what the rest is the size of.
+    unit = at.alpha * max(float(_truth_spectrum(example)[-1]), 1e-12 / at.alpha**2)
     values = np.linalg.eigvalsh(adapted_second_moment(balanced))
     return at, values, unit, 64 * eps * example["d"] * float(size) ** 2
 
@@ -350,7 +369,7 @@ def head_diversity_upper(
     each=ADAPTED,
     exercises=("step", "distance"),
     rests_on=("balanced-heads-«name»", "head-diversity-lower", "head-diversity-upper"),
-    floats=balanced_steps,
+    floats=diverse_balanced_steps,
     derivation=lambda learner: one_step.balanced_step(learner.name),
 )
 def balanced_step(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
@@ -359,8 +378,8 @@ def balanced_step(example: Example, implementation: Implementation, learner: Lea
     """
     of_truth = _truth_spectrum(example)
     alpha = 1 / example["a"] ** 2
-    # αβL_*² = share ≤ 1; heads that are all zero leave β free
-    beta = example["share"] / (alpha * max(float(of_truth[-1]), 1e-6))
+    # αβL_*² = share ≤ 1; heads that are all zero, beside the length 1/α that the rest is the size of, leave β free
+    beta = example["share"] / (alpha * max(float(of_truth[-1]), 1e-6 / alpha**2))
     balanced = balanced_example(example, beta)
     at = step_arrays(balanced)
     dist = float(implementation.subspace_distance(at.B, at.B_star))

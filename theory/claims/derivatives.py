@@ -20,14 +20,14 @@ from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
 from metarep.theory.claims.record import Example
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
+    Sizes,
     StepArrays,
     array,
     floats,
-    matrix,
+    fractions,
     reflected_identity,
-    reflections,
-    vector,
 )
 from metarep.theory.dynamics.linearise import stated_linearisation
 
@@ -100,33 +100,35 @@ def neighbourhoods(
     draw: st.DrawFn,
     numbers: Numbers = floats,
     head: bool = False,
-    largest_k: int = 3,
-    most_beyond: int = 3,
     least_beyond: int = 0,
+    least_k: int = 1,
+    most: Sizes | None = None,
 ) -> Example:
     """A point B = B_*M with αMMᵀ = I (α = 1/c² for a drawn c, so that fractions stay fractions), heads, and a direction
     (S, A, ω, Y).
 
-    ``head``: w = αMᵀh for a drawn h, else w = 0. ``least_beyond``: dimensions beside the truth, at least.
+    ``head``: w = αMᵀh for a drawn h, else w = 0. ``least_beyond``: dimensions beside the truth, at least. In fractions
+    a derivative takes twelve steps, so these are smaller.
     """
-    k = draw(st.integers(1, largest_k))
-    beyond = draw(st.integers(least_beyond, most_beyond))
-    n = draw(st.integers(1, 4))
-    c = draw(numbers(1 / 2, 2.0))
+    made = Entries(draw, numbers, most or (Sizes(2, 5, 12) if numbers is fractions else None))
+    k = made.k(least_k, 2 if made.exact else 99)
+    d = made.d(k + least_beyond)
+    n = made.n()
+    c = made.number(1 / 2, 2.0, power=1)
     return {
-        "d": k + beyond,
+        "d": d,
         "k": k,
         "n": n,
         "c": c,
-        "beta": draw(numbers(1 / 8, 1.0)),
-        "heads": draw(matrix(numbers, k, n)),
-        "h": draw(vector(numbers, k)) if head else [0 * c] * k,
-        "frame": draw(reflections(numbers, k + beyond)),
-        "turn": draw(reflections(numbers, k)),
-        "S": draw(matrix(numbers, k, k)),
-        "A": draw(matrix(numbers, k, k)),
-        "omega": draw(vector(numbers, k)),
-        "Y": draw(matrix(numbers, beyond, k)) if beyond else [],
+        "beta": made.number(1 / 8, 1.0, power=-2),
+        "heads": made.heads(k, n, power=2),
+        "h": made.vector(k, power=2) if head else [0 * c] * k,
+        "frame": made.reflections(d),
+        "turn": made.reflections(k),
+        "S": made.matrix(k, k),
+        "A": made.matrix(k, k),
+        "omega": made.vector(k, power=-2),
+        "Y": made.matrix(d - k, k, power=1) if d > k else [],
     }
 
 

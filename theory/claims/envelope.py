@@ -14,20 +14,18 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.sim.trajectories import DIVERGED_ABOVE
 from metarep.theory.claims.balanced import (
     LARGEST_LONG_DIST,
+    LARGEST_WORK,
     LEAST_LONG_DIST,
     LONG_REGIONS,
-    LONG_SIZES,
     REGIONS,
     Setting,
-    doubling_share,
-    largest_c,
     long_settings,
     one_direction_setting,
-    rounding_of,
     run_setting,
     setting_of,
 )
 from metarep.theory.claims.chapter import TITLES, Chapter
+from metarep.theory.claims.compliance import doubling_share, largest_c, rounding_of
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.enclosed import leaves_envelope, one_direction_starts
 from metarep.theory.claims.record import Comparison, Example, Source, Verdict, own, paper
@@ -138,7 +136,7 @@ def _words(learner: Learner) -> dict[str, Any]:
         "region": LONG_REGIONS[learner.name].latex,
         "dist": rf"${LEAST_LONG_DIST:g} \le \mathrm{{dist}}(B_0, B_*) \le {LARGEST_LONG_DIST:g}$",
         "time": f"{LEAST_TIME:g}",
-        "sizes": LONG_SIZES,
+        "sizes": rf"{LONG_REGIONS[learner.name].dimensions}, $\kappa_*^2 \le {LARGEST_WORK:g} E_0$",
         "one-step": "one-step-contraction" if learner.name == "fo-anil" else f"one-step-bound-{learner.name}",
         "remark": remark + (_NOT_EVERY_K if "maml" in learner.name else ""),
     }

@@ -117,6 +117,9 @@ class Comparison:
     value that is not a number is a violation, and so are a bound and a tolerance that are not finite: with them nothing
     could fail.
 
+    ``size`` says how large is what was compared; for an inequality that is known by value and bound, of an identity's
+    difference it is the larger of the two sides, where the check says so.
+
     What a reader is shown of it: ``objects``, the mathematics' own objects (``theory.claims.objects``) that the sides
     are made of, and the two sides, each a number, an array or a tuple of arrays; of an inequality ``left`` is the
     smaller one. Without them the sides are ``value`` and ``bound``.
@@ -129,6 +132,7 @@ class Comparison:
     left: Any = field(default=None, compare=False, repr=False)
     right: Any = field(default=None, compare=False, repr=False)
     objects: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    size: Any = None
 
     @property
     def sides(self) -> tuple[Any, Any]:
@@ -147,6 +151,12 @@ class Comparison:
         return float((self.bound - self.value) / (abs(self.bound) or 1))
 
     @property
+    def blunt(self) -> bool:
+        """Whether the tolerance is as large as what is compared, so that the comparison says nothing."""
+        size = max(abs(self.value), abs(self.bound)) if self.size is None and self.bound else self.size
+        return size is not None and bool(self.tolerance and self.tolerance >= size)
+
+    @property
     def strain(self) -> float:
         """How much of the tolerance the value uses beyond the bound; above 1 it is violated, 0 if none."""
         excess = self.value - self.bound
@@ -158,6 +168,9 @@ class Comparison:
 @dataclass(frozen=True)
 class Measurement:
     """An estimate with its uncertainty, how it was got, and whatever the report shows besides.
+
+    ``uncertainty`` covers what a reader takes away: of a share or a mean the 95 % interval; of a quantity that differs
+    from run to run, or from setting to setting, all that were seen; of a search how far independent ones end apart.
 
     ``consistent`` is False where the measurement contradicts the statement (``why`` then says how): the claim is
     REFUTED, and ``counterexample``, if there is a single setting that breaks it, says which (plain data), and

@@ -9,7 +9,7 @@ from metarep.sim.implementations import Implementation
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import close
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
-from metarep.theory.claims.strategies import array, floats, matrix, reflected_identity, reflections
+from metarep.theory.claims.strategies import Entries, array, floats, reflected_identity
 
 claim = Chapter("The setting")
 
@@ -25,15 +25,16 @@ def _sines() -> st.SearchStrategy[float]:
 @st.composite
 def placed_subspaces(draw: st.DrawFn) -> Example:
     """B = (B_* C + B_{*⊥} S) T with chosen principal sines, in a random frame, T a well-conditioned basis change."""
-    k = draw(st.integers(1, 3))
-    d = draw(st.integers(2 * k, 8))
+    made = Entries(draw, floats)
+    k = made.k()
+    d = made.d(2 * k)
     sines = sorted(draw(st.lists(_sines(), min_size=k, max_size=k)), reverse=True)
     return {
         "d": d,
         "k": k,
         "sines": sines,
-        "frame": draw(reflections(floats, d)),
-        "mixing": draw(matrix(floats, k, k, 0.25)),
+        "frame": made.reflections(d),
+        "mixing": made.matrix(k, k, min(0.25, 0.75 / k)),
         "scale": draw(st.sampled_from([1.0, 1e-3, 1e3])),
     }
 
@@ -49,10 +50,10 @@ def place(example: Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _tolerance(example: Example, T: np.ndarray, eps: float) -> float:
-    """The basis B̂ turns by eps·cond(T) under rounding of B and of its QR factors, over d·k entries; twice for two
-    reflections.
+    """The basis B̂ turns by eps·cond(T) under rounding of B and of its QR factors, in each of d·k entries, so that their
+    norm is √(dk) times as much; twice for two reflections.
     """
-    return 8 * eps * example["d"] * example["k"] * float(np.linalg.cond(T))
+    return 8 * eps * float(np.sqrt(example["d"] * example["k"]) * np.linalg.cond(T))
 
 
 @claim(
@@ -71,9 +72,9 @@ def distance_is_largest_sine(example: Example, implementation: Implementation) -
     """
     B, B_star, T = place(example)
     distance: Any = float(implementation.subspace_distance(B, B_star))
-    why = "distance minus the largest principal sine that was built in"
+    why, size = "distance minus the largest principal sine that was built in", example["sines"][0] or 1.0
     objects = {"d": len(B), "k": example["k"], "B": B, "B_star": B_star}
-    return close(distance, example["sines"][0], _tolerance(example, T, implementation.eps), why, objects)
+    return close(distance, example["sines"][0], _tolerance(example, T, implementation.eps), why, objects, size)
 
 
 @claim(Verdict.SUPPORTED, source=own(about="setting"), exercises="distance", floats=placed_subspaces)
@@ -89,8 +90,9 @@ def distance_is_basis_free(example: Example, implementation: Implementation) -> 
     Q = reflected_identity([row[:k] for row in example["frame"]])
     first = float(implementation.subspace_distance(B, B_star))
     second = float(implementation.subspace_distance(plain, B_star @ Q))
-    tolerance, objects = 2 * _tolerance(example, T, implementation.eps), {"B": B, "B_star": B_star, "T": T, "Q": Q}
-    return close(first, second, tolerance, "distances in two bases", {"d": len(B), "k": k, **objects})
+    tolerance, size = 2 * _tolerance(example, T, implementation.eps), example["sines"][0] or 1.0
+    objects = {"d": len(B), "k": k, "B": B, "B_star": B_star, "T": T, "Q": Q}
+    return close(first, second, tolerance, "distances in two bases", objects, size)
 
 
 DECADES = 300
@@ -100,15 +102,17 @@ DECADES = 300
 @st.composite
 def reduced_subspaces(draw: st.DrawFn) -> Example:
     """B = [QC; VS]T with B_* = [I; 0], Q and V orthogonal; sines 10^−decade times ¼ … 1, the largest, and 0 … 1."""
-    k = draw(st.integers(1, 3))
+    made = Entries(draw, floats)
+    k = made.k()
     others = draw(st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1))
     return {
+        "d": 2 * k,
         "k": k,
         "decade": draw(st.integers(1, DECADES)),
         "sines": sorted([draw(floats(0.25, 1.0)), *others], reverse=True),
-        "along": draw(reflections(floats, k)),
-        "beside": draw(reflections(floats, k)),
-        "mixing": draw(matrix(floats, k, k, 0.25)),
+        "along": made.reflections(k),
+        "beside": made.reflections(k),
+        "mixing": made.matrix(k, k, min(0.25, 0.75 / k)),
     }
 
 

@@ -2,15 +2,16 @@
 
 An example is plain data by the paper's symbols (whole numbers, numbers, nested lists), so that it shrinks to something
 a person can read and goes to JSON and back. Nothing is drawn and thrown away: every strategy builds what it promises.
-One set of builders serves floats and fractions; which one it is, is decided by the numbers drawn.
+One set of builders serves floats and fractions; which one it is, is decided by the numbers drawn. ``Entries`` decides
+how large an example is, and where its arrays' numbers come from.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 from math import ceil, floor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
@@ -19,8 +20,8 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.theory.claims.record import Example
 
-ANY_STEP = "any $d \\ge k$, $n \\ge 2$, $B$, $w$, heads, orthonormal $B_*$, $\\alpha \\ne \\beta$"
-"""The hypotheses of ``outer_steps``, in words."""
+ANY_STEP = "any $d \\ge k$, $n$, $B$, $w$, heads, orthonormal $B_*$ of any rank, $\\alpha$, $\\beta$"
+"""The hypotheses of ``outer_steps`` with ``any_rank``, in words."""
 
 Numbers = Callable[[float, float], st.SearchStrategy[Any]]
 """``numbers(low, high)``: a strategy of floats or of fractions in that range."""
@@ -65,35 +66,182 @@ def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]
 
 
 def ratios(numbers: Numbers) -> st.SearchStrategy[Any]:
-    """β/α, away from 1."""
-    return st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0))
+    """β/α: away from 1, or 1."""
+    return st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0), numbers(1, 1))
 
 
-@cache
-def step_sizes(numbers: Numbers, largest: float = 1.0) -> st.SearchStrategy[tuple[Any, Any]]:
-    """(α, β), both positive and different from each other: β = α·ratio with the ratio away from 1."""
-    return st.tuples(numbers(1 / 8, largest), ratios(numbers)).map(lambda pair: (pair[0], pair[0] * pair[1]))
+# --- sizes, and where the numbers come from
 
 
-@st.composite
-def outer_steps(
-    draw: st.DrawFn,
-    numbers: Numbers = floats,
-    largest_k: int = 3,
-    largest_d: int = 6,
-    least_n: int = 2,
+class Sizes(NamedTuple):
+    """Sizes at most: of the learner's width k, the ambient dimension d and the number of tasks n."""
+
+    k: int
+    d: int
+    n: int
+
+
+EXPLICIT = Sizes(3, 6, 5)
+"""Of examples that are drawn number by number."""
+FILLED = Sizes(8, 64, 50)
+"""Of filled examples of floats: the sizes that people use."""
+FILLED_EXACTLY = Sizes(4, 8, 12)
+"""Of filled examples of fractions, which are slow: at these sizes Exact MAML's words take a tenth of a second."""
+LADDER = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32, 40, 50, 64)
+"""Sizes that filled examples have."""
+UNITS = (0, 1, -1, 2, -2)
+"""Decimal logarithms of the unit of length c: B and w are multiples of it, heads of c², α and β of 1/c²."""
+MOST_SEEDS = 2**16
+
+
+class Entries:
+    """The sizes of one example, and the entries of its arrays.
+
+    Of two kinds, which the first thing drawn decides. An explicit example is small and drawn number by number: it
+    shrinks to the simplest numbers. Others are filled: their sizes go up to those that people use, and one drawn whole
+    number seeds the generator that fills the arrays, with two decimals each; they shrink by their sizes. Stored are
+    plain numbers either way.
+
+    Args:
+        draw: Hypothesis' function.
+        numbers: ``floats`` or ``fractions``.
+        most: the largest sizes of filled examples, where they are not those that people use.
+        units: decimal logarithms of the unit that filled examples may have.
+    """
+
+    def __init__(
+        self, draw: st.DrawFn, numbers: Numbers, most: Sizes | None = None, units: tuple[int, ...] = UNITS
+    ) -> None:
+        self.draw, self.numbers = draw, numbers
+        self.exact = self.numbers is fractions
+        self.most = most or (FILLED_EXACTLY if self.exact else FILLED)
+        self.filled: bool = draw(st.sampled_from((False, False, True, True, True)))
+        self._unit = draw(st.sampled_from(units)) if self.filled else 0
+        self._rng: np.random.Generator | None = None
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """What fills the arrays; seeded by a number that is drawn when it is first asked for."""
+        if self._rng is None:
+            self._rng = np.random.default_rng(self.draw(st.integers(0, MOST_SEEDS - 1)))
+        return self._rng
+
+    # sizes
+
+    def among(self, explicit: int, filled: int, least: int = 1) -> int:
+        """A whole number, at least ``least``: up to ``explicit``, or on the ladder up to ``filled``."""
+        if not self.filled:
+            return self.draw(st.integers(least, max(least, explicit)))
+        return self.draw(st.sampled_from(tuple(sorted({least, *(x for x in LADDER if least < x <= filled)}))))
+
+    def k(self, least: int = 1, most: int = 99) -> int:
+        """The learner's width."""
+        most = min(self.most.k, most, self.most.k if self.filled else EXPLICIT.k)
+        # Hypothesis comes back to the simplest choice more often than to the others, so these stand three times.
+        others = tuple(range(least + 1, most + 1))
+        return self.draw(st.sampled_from((least, *others, *others, *others)))
+
+    def d(self, least: int, most: int = 99) -> int:
+        """The ambient dimension."""
+        return self.among(min(EXPLICIT.d, self.most.d, most), min(self.most.d, most), least)
+
+    def n(self, least: int = 1, most: int = 99) -> int:
+        """The number of tasks."""
+        return self.among(min(EXPLICIT.n, self.most.n, most), min(self.most.n, most), least)
+
+    # numbers
+
+    @property
+    def unit(self) -> Any:
+        """The unit of length, a power of ten."""
+        return Fraction(10) ** self._unit if self.exact else 10.0**self._unit
+
+    def number(self, low: float, high: float, power: int = 0) -> Any:
+        """A number in that range, times the unit to a power."""
+        drawn = self.draw(self.numbers(low, high))
+        return drawn * self.unit**power if power and self._unit else drawn
+
+    def step_sizes(self, largest: float = 1.0) -> tuple[Any, Any]:
+        """(α, β), both positive: α from 1/8 to ``largest`` in units, β/α from 1/4 to 2, often 1."""
+        alpha, ratio = self.number(1 / 8, largest, -2), self.draw(ratios(self.numbers))
+        return alpha, alpha * ratio
+
+    # arrays
+
+    def matrix(self, rows: int, cols: int, size: float = 2.0, power: int = 0) -> list[list[Any]]:
+        """Entries in [−size, size] times the unit to a power, as a list of rows. In filled matrices columns longer than
+        6 are no larger in norm than those of 6.
+        """
+        if not self.filled:
+            return self.draw(matrix(self.numbers, rows, cols, size))
+        return self._fill((rows, cols), size * min(1.0, (6 / max(rows, 1)) ** 0.5), power)
+
+    def vector(self, length: int, size: float = 2.0, power: int = 0) -> list[Any]:
+        """Entries in [−size, size] times the unit to a power."""
+        if not self.filled:
+            return self.draw(vector(self.numbers, length, size))
+        return self._fill((length,), size, power)
+
+    def _fill(self, shape: tuple[int, ...], size: float, power: int) -> list[Any]:
+        if self.exact:
+            denominator = int(self.rng.integers(1, 4))
+            numerators = self.rng.integers(-floor(size * denominator), floor(size * denominator) + 1, shape)
+            return _scaled(numerators.tolist(), self.unit**power / denominator)
+        decimals = 2 - power * self._unit - floor(np.log10(size))
+        return (np.round(self.rng.uniform(-size, size, shape) * self.unit**power, decimals) + 0.0).tolist()
+
+    def heads(self, rank: int, n: int, size: float = 2.0, power: int = 0) -> list[list[Any]]:
+        """Heads as columns: any, or filled ones of few different tasks, or of a rank below ``rank``."""
+        drawn = self.matrix(rank, n, size, power)
+        if not self.filled:
+            return drawn
+        kind = self.draw(st.sampled_from(("any", "any", "repeated", "flat")))
+        if kind == "repeated":
+            different = max(1, n // 3)
+            return [[row[i % different] for i in range(n)] for row in drawn]
+        if kind == "flat" and rank > 1:
+            return [*drawn[:-1], [0 * abs(entry) for entry in drawn[-1]]]
+        return drawn
+
+    def rank(self, k: int, d: int) -> int:
+        """A rank of the truth, 1 ≤ s ≤ d: that of the learner's width k, or another one."""
+        return self.draw(st.sampled_from(tuple(dict.fromkeys((k, max(1, k - 1), min(k + 1, d), min(2 * k, d))))))
+
+    def reflections(self, size: int) -> list[list[Any]]:
+        """Vectors whose Householder reflections multiply to an orthogonal matrix, as ``reflections``."""
+        if not self.filled:
+            return self.draw(reflections(self.numbers, size))
+        if not self.exact:
+            return self._fill((2, size), 1.0, 0)
+        # Few entries, so that the fractions of the orthogonal matrix stay short.
+        vectors = np.zeros((2, size), dtype=int)
+        for vector_ in vectors:
+            places = self.rng.permutation(size)[:3]
+            vector_[places] = self.rng.choice((-1, 1, 2), len(places))
+        return _scaled(vectors.tolist(), Fraction(1))
+
+
+def _scaled(numbers: Any, factor: Fraction) -> Any:
+    """Nested lists of whole numbers times a fraction."""
+    return [_scaled(each, factor) for each in numbers] if isinstance(numbers, list) else numbers * factor
+
+
+def any_step(
+    made: Entries,
+    largest_k: int = 99,
+    largest_d: int = 99,
+    least_n: int = 1,
     least_codimension: int = 0,
     with_share: bool = False,
-) -> Example:
-    """Any k, d ≥ k + ``least_codimension``, n ≥ 2, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α ≠ β.
-
-    These are the hypotheses of an identity of one step. ``with_share``: and a ``share`` in (0, 1] of what β may be.
-    """
-    k = draw(st.integers(1, largest_k))
-    d = draw(st.integers(k + least_codimension, max(k + least_codimension, largest_d)))
-    n = draw(st.integers(least_n, least_n + 3))
-    alpha, beta = draw(step_sizes(numbers))
-    share = {"share": draw(numbers(1 / 8, 1))} if with_share else {}
+    any_rank: bool = False,
+) -> dict[str, Any]:
+    """An example of ``outer_steps``, by the entries of one that has more than that."""
+    k = made.k(most=largest_k)
+    d = made.d(k + least_codimension, largest_d)
+    n = made.n(least_n)
+    s = made.rank(k, d - least_codimension) if any_rank else k
+    alpha, beta = made.step_sizes()
+    share = {"share": made.number(1 / 8, 1)} if with_share else {}
     return {
         "d": d,
         "k": k,
@@ -101,11 +249,26 @@ def outer_steps(
         "alpha": alpha,
         "beta": beta,
         **share,
-        "B": draw(matrix(numbers, d, k)),
-        "w": draw(vector(numbers, k)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
+        "B": made.matrix(d, k, power=1),
+        "w": made.vector(k, power=1),
+        "heads": made.heads(s, n, power=2),
+        "frame": made.reflections(d),
     }
+
+
+@st.composite
+def outer_steps(draw: st.DrawFn, numbers: Numbers = floats, **options: Any) -> Example:
+    """Any k, d ≥ k + ``least_codimension``, n, any B, w, heads, any orthonormal frame [B_*, B_{*⊥}], α and β.
+
+    These are the hypotheses of an identity of one step. Options, those of ``any_step``: ``largest_k``, ``largest_d``,
+    ``least_n`` (1), ``least_codimension`` (0); ``any_rank``: B_* has any rank s ≤ d − ``least_codimension``, and there
+    are s × n heads, else s = k; ``with_share``: and a ``share`` in (0, 1] of what β may be.
+    """
+    return any_step(Entries(draw, numbers), **options)
+
+
+steps_of_any_rank = partial(outer_steps, any_rank=True)
+"""``outer_steps`` with a truth of any rank: for statements about any targets, or about B_* of any rank."""
 
 
 # --- examples to arrays
@@ -134,7 +297,7 @@ def reflected_identity(vectors: Any) -> np.ndarray:
 
 @dataclass(frozen=True)
 class StepArrays:
-    """The arrays of an ``outer_steps`` example. B (d, k), w (k,), heads (k, n), B_star (d, k), B_perp (d, d − k),
+    """The arrays of an ``outer_steps`` example. B (d, k), w (k,), heads (s, n), B_star (d, s), B_perp (d, d − s),
     targets (d, n).
     """
 
@@ -174,6 +337,6 @@ def arrays_at(example: Example, frame: np.ndarray, rank: int, B: np.ndarray, alp
 
 
 def step_arrays(example: Example) -> StepArrays:
-    """Turn an ``outer_steps`` example into arrays."""
+    """Turn an ``outer_steps`` example into arrays; the heads' rows are as many as B_* has columns."""
     frame = reflected_identity(example["frame"])
-    return arrays_at(example, frame, example["k"], array(example["B"]), example["alpha"], example["beta"])
+    return arrays_at(example, frame, len(example["heads"]), array(example["B"]), example["alpha"], example["beta"])

@@ -22,12 +22,13 @@ from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
     ANY_STEP,
+    Entries,
     Numbers,
     StepArrays,
-    outer_steps,
+    any_step,
     reflected_identity,
-    reflections,
     step_arrays,
+    steps_of_any_rank,
 )
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
@@ -49,8 +50,8 @@ Pair = tuple[np.ndarray, np.ndarray]
 """(B, w)."""
 
 ROUNDINGS_TRANSFORMED = 4 * ROUNDINGS_PER_WORD
-"""Changed letters are products of two, with up to 6 terms in their sums; QQᵀ = I holds to about ten roundings and is
-used up to four times in a word: at most three times as many roundings again as a word's own.
+"""Changed letters are products of two, one more sum each; QQᵀ = I holds to about ten roundings and is used up to four
+times in a word: at most three times as many roundings again as a word's own.
 """
 
 
@@ -127,27 +128,24 @@ def _carried(
         )
 
 
-small_steps = partial(outer_steps, largest_k=3, largest_d=5)
-"""``outer_steps`` of the size used in this chapter."""
-
-
 @st.composite
 def with_reflections(draw: st.DrawFn, numbers: Numbers, name: str, dimension: str) -> Example:
-    """``outer_steps`` together with reflections of R^d or R^k, under ``name``."""
-    base = draw(small_steps(numbers))
-    return {**base, name: draw(reflections(numbers, base[dimension]))}
+    """``outer_steps`` together with reflections of R^d, R^k or (``s``) of the truth's rank, under ``name``."""
+    made = Entries(draw, numbers)
+    base = any_step(made, any_rank=True)
+    return {**base, name: made.reflections(len(base["heads"]) if dimension == "s" else base[dimension])}
 
 
 @st.composite
 def with_scale(draw: st.DrawFn, numbers: Numbers) -> Example:
     """``outer_steps`` together with a factor c between ½ and 2."""
-    return {**draw(small_steps(numbers)), "c": draw(numbers(0.5, 2.0))}
+    return {**draw(steps_of_any_rank(numbers)), "c": draw(numbers(0.5, 2.0))}
 
 
 @st.composite
 def pooled_steps(draw: st.DrawFn, numbers: Numbers) -> Example:
-    """``outer_steps`` with 2 to 4 tasks, how to split them in two parts, and by how much to turn their order."""
-    base = draw(outer_steps(numbers, largest_k=2, largest_d=4))
+    """``outer_steps`` with 2 tasks or more, how to split them in two parts, and by how much to turn their order."""
+    base = draw(steps_of_any_rank(numbers, least_n=2))
     n = base["n"]
     return {**base, "first": draw(st.integers(1, n - 1)), "shift": draw(st.integers(1, n - 1))}
 
@@ -213,7 +211,7 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
 
 @symmetry(
     given=ANY_STEP + "; any orthogonal $Q$",
-    draws=partial(with_reflections, name="Q", dimension="k"),
+    draws=partial(with_reflections, name="Q", dimension="s"),
     proof=partial(
         prove_carried,
         letters={"B_star": a.B_star * a.V, "w_star_i": a.V.T * a.w_star},
@@ -237,7 +235,7 @@ def symmetry_relabelling(example: Example, implementation: Implementation) -> It
         distances = [implementation.subspace_distance(at.B, truth) for truth in (at.B_star, there)]
         # Both are of the same orthonormal basis of B, whatever its condition; a turned frame is off by eps d.
         why = "distance to B_*Q minus that to B_*"
-        yield same(np.subtract(*distances), np.zeros(()), example["d"], implementation.eps, why)
+        yield same(np.array(distances[1]), np.array(distances[0]), example["d"], implementation.eps, why)
     yield from _carried(
         example,
         implementation,
@@ -265,7 +263,7 @@ def _average_proof(proof: Proof) -> None:
         proof.fact(f"no word of {name} contains β: the step is linear in β", not with_beta)
 
 
-@symmetry(draws=pooled_steps, proof=_average_proof)
+@symmetry(given=ANY_STEP + "; $n \\ge 2$", draws=pooled_steps, proof=_average_proof)
 def symmetry_task_order(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     """The order of the tasks changes no learner's step, nor does it to take every task twice."""
     at = step_arrays(example)
@@ -280,7 +278,7 @@ def symmetry_task_order(example: Example, implementation: Implementation) -> Ite
             yield same(other, plain, scale, implementation.eps, why, objects=at.objects)
 
 
-@symmetry(draws=pooled_steps, proof=_average_proof)
+@symmetry(given=ANY_STEP + "; $n \\ge 2$", draws=pooled_steps, proof=_average_proof)
 def task_average(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""A step is a gradient step on an average: $(B^+ - B, w^+ - w)$ is $\beta$ times a mean over tasks of a function
     of $(B, w, \theta_i)$. So with the tasks in two parts it is the mean of the parts' steps, weighted by their numbers
@@ -311,7 +309,7 @@ def task_average(example: Example, implementation: Implementation) -> Iterator[C
 
 
 @symmetry(
-    draws=small_steps,
+    draws=steps_of_any_rank,
     proof=partial(
         prove_carried,
         letters={"w": -a.w, "theta_i": -a.theta},

@@ -9,7 +9,7 @@ from metarep.theory.calculus.words import Poly, find_letter, gradient, identity
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same_step
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
-from metarep.theory.claims.strategies import ANY_STEP, outer_steps, step_arrays
+from metarep.theory.claims.strategies import ANY_STEP, step_arrays, steps_of_any_rank
 from metarep.theory.dynamics.derive import adapted_loss, derive, stated_program, task_gradients
 
 claim = Chapter("The update maps")
@@ -47,7 +47,7 @@ def _update_words(learner: Learner) -> dict[str, str]:
     each=LEARNERS,
     words=_update_words,
     exercises="step",
-    draws=outer_steps,
+    draws=steps_of_any_rank,
     proof=_update_proof,
 )
 def update(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
@@ -91,7 +91,7 @@ def _residual_words(learner: Learner) -> dict[str, str]:
     words=_residual_words,
     exercises="step",
     rests_on="update-«name»",
-    draws=outer_steps,
+    draws=steps_of_any_rank,
     proof=_residual_proof,
     examples=24,
 )

@@ -11,6 +11,7 @@ import numpy as np
 
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, Comparison, Example, Verdict
+from metarep.theory.claims.sizes import SizeCounts
 from metarep.theory.engine.showing import objects_text, shown_objects, sides_text
 
 EvidenceKind = Literal["proof", "exact", "floats", "measurement"]
@@ -49,10 +50,11 @@ class Power:
 @dataclass(frozen=True)
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
-    tolerance used; ``independent`` counts the examples that were not made from another one, None where nobody counts.
-    ``instance`` is a generic example, ``nearest`` that of the worst margin, ``counterexample`` the smallest, each as it
-    was drawn; ``comparisons`` has what was compared there, by these names. ``confirmation`` shows without floats what
-    the evidence says, where that was asked and decided.
+    tolerance used; ``sizes`` counts the examples by their sizes, ``blunt`` those whose tolerance is as large as what is
+    compared, ``independent`` those that were not made from another one (None where nobody counts). ``instance`` is a
+    generic example, ``nearest`` that of the worst margin, ``counterexample`` the smallest, each as it was drawn;
+    ``comparisons`` has what was compared there, by these names. ``confirmation`` shows without floats what the evidence
+    says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -68,6 +70,8 @@ class Evidence:
     estimate: float | None = None
     uncertainty: float | None = None
     steps: tuple[str, ...] = ()
+    sizes: SizeCounts | None = None
+    blunt: int = 0
     details: dict[str, Any] = field(default_factory=dict)
     independent: int | None = None
     power: Power | None = None

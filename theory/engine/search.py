@@ -13,10 +13,11 @@ from hypothesis import HealthCheck, Phase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from metarep.sim.foreign import AdapterError
+from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
+from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Power, Profile
 from metarep.theory.engine.power import power_of
 from metarep.theory.engine.showing import Rank, genericity
@@ -51,9 +52,9 @@ class _ViolatedError(AssertionError):
     """Raised inside a search so that Hypothesis shrinks the example; never leaves this module."""
 
 
-class _EnoughError(KeyboardInterrupt):
-    """Raised inside a search to end it at once: Hypothesis lets an interruption through, and nothing else. Never leaves
-    this module.
+class EnoughError(KeyboardInterrupt):
+    """Raised inside a search, by a check too, to end it at once: Hypothesis lets an interruption through, and nothing
+    else. Never leaves the search.
     """
 
 
@@ -65,6 +66,8 @@ class _Search:
     """Whether the target phase is at work, which makes examples of others."""
     shrinks: int = 0
     tolerant: bool = False
+    blunt: int = 0
+    sizes: list[ExampleSizes] = field(default_factory=list)
     worst: tuple[float, float, Example, Comparison] | None = None  # (margin, −strain, example, comparison)
     generic: tuple[Rank, Example, Comparison] | None = None
     violation: tuple[Example, Comparison] | None = None
@@ -139,13 +142,15 @@ def _run_search(
     def one(example: Example) -> None:
         if found.violation is not None and profile.most_shrinks is not None:
             if found.shrinks >= profile.most_shrinks:
-                raise _EnoughError
+                raise EnoughError
             found.shrinks += 1
         comparison = check(example)
         if found.violation is None:
             found.examples += 1
             found.independent += [] if found.nudging else [(example, comparison)]
             found.tolerant |= comparison.tolerance != 0
+            found.blunt += comparison.blunt
+            found.sizes.append(sizes_of(example))
             rank = (comparison.margin, -comparison.strain)
             if comparison.holds and (found.worst is None or rank < found.worst[:2]):
                 found.worst = (*rank, example, comparison)
@@ -156,13 +161,16 @@ def _run_search(
         if not comparison.holds:
             found.violation = (example, comparison)
             raise _ViolatedError(comparison.why)
-        if target and np.isfinite(comparison.margin):
+        # At k = 1 some bounds are equalities, and the search for the worst margin would stay there.
+        if target and example.get("k") != 1 and np.isfinite(comparison.margin):
             hypothesis.target(-comparison.margin)
 
     try:
         with _our_search(found):
             one()
-    except (_ViolatedError, _EnoughError, Flaky):
+    except EnoughError:
+        pass
+    except (_ViolatedError, Flaky):
         if found.violation is None:
             raise
     return found
@@ -229,7 +237,7 @@ def searched(
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, comparisons={"counterexample": comparison}, why=_why(comparison),
-            strain=comparison.strain, independent=independent,
+            strain=comparison.strain, sizes=counts(found.sizes), blunt=found.blunt, independent=independent,
             confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
@@ -237,12 +245,15 @@ def searched(
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None or found.generic is None:
         return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
+    if found.blunt == found.examples:
+        why = "the tolerance is as large as what is compared in every example"
+        return Evidence(kind, Verdict.NOT_RUN, 0, why=why, blunt=found.blunt)
     margin, strain, nearest, worst = found.worst
     _, instance, comparison = found.generic
     return Evidence(
         kind, verdict, found.examples, margin if inequality else None, instance, nearest if inequality else None,
         comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
-        strain=-strain, independent=independent,
+        strain=-strain, sizes=counts(found.sizes), blunt=found.blunt, independent=independent,
         power=_power(claim, found, profile) if implementation is REFERENCE else None,
     )  # fmt: skip
 

@@ -55,8 +55,9 @@ class RuleCase:
         )
 
 
-def worst_excess(case: RuleCase, rng: np.random.Generator, draws: int, broken: bool = False) -> float:
-    """The largest violation of any line over random instances, relative to the size of its bound; 1e-9 is rounding.
+def worst_excess(case: RuleCase, rng: np.random.Generator, draws: int, k: int, d: int, broken: bool = False) -> float:
+    """The largest violation of any line over random instances of these sizes, d > k, relative to the size of its bound;
+    1e-9 is rounding.
 
     Raises:
         ValueError: the core refuses the case itself.
@@ -71,10 +72,7 @@ def worst_excess(case: RuleCase, rng: np.random.Generator, draws: int, broken: b
     context = context_of(derivation, None)
     worst = -np.inf
     for _ in range(draws):
-        k = int(rng.integers(1, 4))
-        arrays = random_state(
-            rng, int(rng.integers(k + 1, 2 * k + 3)), k, spread=float(rng.uniform(0.2, 2)), balanced=case.balanced
-        )
+        arrays = random_state(rng, d, k, spread=float(rng.uniform(0.2, 2)), balanced=case.balanced)
         share = case.broken_beta if broken and case.broken_beta is not None else case.beta
         scalars: dict[str, float] = {"beta": 0.0}
         if share:

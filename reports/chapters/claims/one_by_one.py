@@ -136,6 +136,8 @@ def _evidence_line(item: EvidenceRecord) -> str:
         parts.append(counted(item))
     if item.worst_margin is not None and item.verdict != Verdict.REFUTED:  # which says by how much
         parts.append(f"worst margin {item.worst_margin:.3g}")
+    if item.blunt:
+        parts.append(f"{item.blunt} of them with a tolerance as large as what is compared, so that they say nothing")
     if item.strain and item.verdict != Verdict.REFUTED:
         parts.append(f"at most {100 * item.strain:.2g} % of the tolerance for rounding used")
     if item.estimate is not None and item.uncertainty is not None:

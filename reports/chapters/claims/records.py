@@ -10,6 +10,7 @@ from metarep.reports.page.output import plain
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
 from metarep.theory.claims.record import Comparison, Example, Kind, Verdict
+from metarep.theory.claims.sizes import SizeCounts
 from metarep.theory.engine import Evidence, Finding, Power, encode
 from metarep.theory.engine.evidence import EvidenceKind
 from metarep.theory.engine.showing import difference, parts, shown_objects
@@ -85,6 +86,10 @@ class EvidenceRecord:
     """The certificate: what shows the same without floats; null where there is none."""
     in_floats_only: bool = False
     """Whether it refutes, and by numbers that were rounded, without a certificate."""
+    sizes: SizeCounts | None = None
+    """How many of the examples have which sizes; null where there are no examples."""
+    blunt: Annotated[int, Field(ge=0)] = 0
+    """Examples that say nothing, as their tolerance is as large as what is compared."""
     independent: Annotated[int, Field(ge=0)] | None = None
     """Examples that were not made from another one; null where nobody counts: of proofs and measurements."""
     power: Power | None = None

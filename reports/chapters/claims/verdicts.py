@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from metarep.reports.chapters.changes import changes_of
 from metarep.reports.chapters.chapter import Chapter, Results, Size
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, unexpected
+from metarep.reports.chapters.claims.sizes import sizes_chart, sizes_sentence
 from metarep.reports.page import blocks as b
 from metarep.theory.claims.record import Verdict
 
@@ -71,13 +72,23 @@ def verdicts_section(results: Results) -> b.Section:
                 "The worst margin of an inequality is the least (bound − value)/|bound| over its examples: 0 where "
                 "the bound is met, negative where it is exceeded by more than nothing; what rounding errors explain, "
                 "a few times eps × size × condition, is allowed for. Identities have no margin; of them it is said "
-                "how much of that allowance was used. Examples are small, mostly $k \\le 3$, $d \\le 8$, $n \\le 6$ "
-                "(those of the theorem and of the envelope go to $k = 8$, $d = 40$): what is said of any dimension and "
-                "not proved was tried on those."
+                "how much of that allowance was used."
             ),
+            *_sizes(claims),
         ),
         tables,
     )
+
+
+def _sizes(claims: tuple[ClaimRecord, ...]) -> tuple[b.Block, ...]:
+    """How large the examples are, in words and as a figure."""
+    chart = sizes_chart(claims)
+    if chart is None:
+        return ()
+    said = (
+        f"What is said of any dimension and not proved was tried on examples of these sizes: {sizes_sentence(claims)}."
+    )
+    return b.Paragraph(said), chart.picture()
 
 
 def _status(claim: ClaimRecord, results: Results) -> str:

@@ -15,6 +15,7 @@ from metarep.sim.implementations import Implementation
 from metarep.sim.learners import get_learner
 from metarep.sim.metrics import principal_sines
 from metarep.sim.problems import FixedTasks, Problem, make_problem
+from metarep.sim.shares import median_uncertainty
 from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
@@ -25,15 +26,15 @@ from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close, largest, 
 from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
+    Sizes,
     StepArrays,
     array,
     floats,
-    matrix,
+    fractions,
     reflected_identity,
-    reflections,
     step_arrays,
-    vector,
 )
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.rates import average_loss_rate
@@ -92,20 +93,21 @@ def _one_direction_proof(proof: Proof) -> None:
 @st.composite
 def balanced_baseline(draw: st.DrawFn, numbers: Numbers = floats, steps: int = 3) -> Example:
     """B_0 = a·(orthonormal columns), w_0 = γB_0ᵀθ̄, any heads, and a factor on all heads at every step."""
-    k = draw(st.integers(2, 3))
-    d = draw(st.integers(k, 5))
-    n = draw(st.integers(1, 3))
+    made = Entries(draw, numbers, Sizes(3, 6, 12) if numbers is fractions else None)
+    k = made.k(2)
+    d = made.d(k)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "n": n,
-        "a": draw(numbers(1 / 2, 2)),
-        "gamma": draw(numbers(-1, 1)),
+        "a": made.number(1 / 2, 2, power=1),
+        "gamma": made.number(-1, 1, power=-2),
         "alpha": 1,
-        "beta": draw(numbers(1 / 8, 1 / 2)),
-        "columns": draw(reflections(numbers, d)),
-        "heads": draw(matrix(numbers, k, n, 1.0)),
-        "frame": draw(reflections(numbers, d)),
+        "beta": made.number(1 / 8, 1 / 2, power=-2),
+        "columns": made.reflections(d),
+        "heads": made.heads(k, n, 1.0, power=2),
+        "frame": made.reflections(d),
         "factors": draw(st.lists(numbers(-1, 1), min_size=steps, max_size=steps)),
     }
 
@@ -158,7 +160,7 @@ def baseline_one_direction(example: Example, implementation: Implementation) -> 
     tolerance = 0 if at.exact else error * float(largest(away)) * u.size + 64 * implementation.eps * error
     why = "the part of B_t − B_0 and of w_t beside the direction u = B_0ᵀθ̄, largest entry"
     shown = {**at.objects, "factors": array(example["factors"]), "B_t": here.B, "w_t": here.w, "u": u}
-    return close(moved, tuple(0 * part for part in moved), tolerance, why, shown)
+    return close(moved, tuple(0 * part for part in moved), tolerance, why, shown, size=largest(at.B) * largest(away))
 
 
 # --- the σ_2 lower bound
@@ -169,17 +171,19 @@ BOUND_STEPS = 300
 @st.composite
 def baseline_runs(draw: st.DrawFn) -> Example:
     """Balanced starts with two positive principal sines or more, task means along one direction, w_0 = γB_0ᵀθ̄."""
-    k = draw(st.integers(2, 4))
-    d = draw(st.integers(k + 2, 2 * k + 1))
+    made = Entries(draw, floats)
+    k = made.k(2)
+    d = made.d(k + 2)
     return {
         "d": d,
         "k": k,
-        "a": draw(floats(0.25, 4.0)),
-        "gamma": draw(floats(-1.0, 1.0)),
+        "n": 1,
+        "a": made.number(0.25, 4.0, power=1),
+        "gamma": made.number(-1.0, 1.0, power=-2),
         "beta": draw(floats(1 / 64, 1.0)),
         "sines": sorted(draw(st.lists(floats(0.125, 1.0), min_size=k, max_size=k)), reverse=True),
-        "orientation": draw(reflections(floats, k)),
-        "mean": draw(vector(floats, k, 1.0)),
+        "orientation": made.reflections(k),
+        "mean": made.vector(k, 1.0, power=2),
         "factors": draw(st.lists(floats(-1.0, 1.0), min_size=1, max_size=3)),
     }
 
@@ -263,9 +267,10 @@ def baseline_turning_means(implementation: Implementation, seed: int, effort: fl
     share = sines[-1, :, -1] / sines[0, :, -1]
     return Measurement(
         float(np.median(share)),
-        float(share.std() / np.sqrt(runs)),
+        median_uncertainty(share),
         runs,
-        f"median of the smallest sine at the end over that at the start; every {every} steps its median is "
+        f"median of the smallest sine at the end over that at the start, and its 95 % interval (the {runs} runs: from "
+        f"{float(share.min()):.2g} to {float(share.max()):.2g}); every {every} steps the sine's median is "
         + ", ".join(f"{value:.2g}" for value in smallest)
         + f", while dist, the largest sine, is never below {float(trajectory.dist.min()):.4f}",
         {"steps": trajectory.steps.tolist(), "median_sines": np.median(sines, axis=1).tolist()},
@@ -287,20 +292,21 @@ def _stationary_proof(proof: Proof) -> None:
 @st.composite
 def centred_heads(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     """Any B; heads that add up to zero (the last is minus the sum of the others); w = 0."""
-    k = draw(st.integers(1, 3))
-    d = draw(st.integers(k, 5))
-    n = draw(st.integers(2, 4))
-    free = draw(matrix(numbers, k, n - 1))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k)
+    n = made.n(2)
+    free = made.matrix(k, n - 1, power=2)
     return {
         "d": d,
         "k": k,
         "n": n,
         "alpha": 1,
-        "beta": draw(numbers(1 / 8, 4)),
-        "B": draw(matrix(numbers, d, k)),
-        "w": [0 * row[0] for row in free],
+        "beta": made.number(1 / 8, 4, power=-2),
+        "B": made.matrix(d, k, power=1),
+        "w": [0 * abs(row[0]) for row in free],
         "heads": [[*row, -sum(row)] for row in free],
-        "frame": draw(reflections(numbers, d)),
+        "frame": made.reflections(d),
     }
 
 

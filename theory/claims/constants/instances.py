@@ -8,7 +8,8 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.claims.balanced import largest_c, run_setting
+from metarep.theory.claims.balanced import run_setting
+from metarep.theory.claims.compliance import largest_c
 from metarep.theory.claims.constants.cube import LEAST_CHANGE, change, coordinates, instance_at, settings_at
 from metarep.theory.claims.constants.search import Searches
 
@@ -63,8 +64,8 @@ class Adversary:
         return max(least, round(usual * self.effort**0.5))
 
     def largest(self, shape: Shape, points: np.ndarray, pairs: np.ndarray, steps: int) -> np.ndarray:
-        """Largest c (m,) of the runs at points (m, p) with step sizes pairs (m, 2), as ``balanced.largest_c``; infinite
-        where tasks that are to change hardly do.
+        """``compliance.largest_c`` (m,) of the runs at points (m, p) with step sizes pairs (m, 2); infinite where tasks
+        that are to change hardly do.
         """
         return self._tried(shape, points, pairs, steps, (False,))[0]
 

@@ -109,7 +109,7 @@ def _reach(adversary: Adversary, region: Region, known: Iterable[Found] = ()) ->
     worst = worst_of((*found, *known))
     ends = sorted(each.value for each in found)
     if not np.isfinite(worst.value):
-        return _Reach(STEP_SIZES[-1], np.inf, None, tuple(ends), (), np.inf, adversary.tried)
+        return _Reach(STEP_SIZES[-1] / LEAST_APART, np.inf, None, tuple(ends), (), np.inf, adversary.tried)
     apart = float(np.clip(ends[-1] / ends[0] if np.isfinite(ends[0]) else 1.0, LEAST_APART, MOST_APART))
     larger = [besieged(shape, worst.value) for shape in LARGER]
     worst = worst_of((worst, *larger))

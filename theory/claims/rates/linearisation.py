@@ -1,5 +1,6 @@
 """To first order at the truth: how each learner moves the perpendicular part, span and head; rotations are neutral."""
 
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,7 @@ from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims.chapter import TITLES
-from metarep.theory.claims.comparing import same
+from metarep.theory.claims.comparing import largest, same
 from metarep.theory.claims.derivatives import (
     Neighbourhood,
     central_difference,
@@ -22,6 +23,7 @@ from metarep.theory.claims.derivatives import (
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.strategies import Numbers, fractions
+from metarep.theory.claims.structure.factors import column_sums
 from metarep.theory.dynamics.linearise import linearise, stated_linearisation
 
 AT_TRUTH = (
@@ -36,6 +38,10 @@ THEOREM = {"anil": "theorem-1", "fo-anil": "theorem-1", "maml": "theorem-maml", 
 """The paper's statement about each learner's rate."""
 
 
+Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""(S⁺, ω⁺, Y⁺)."""
+
+
 def any_head(learner: Learner) -> bool:
     """Whether the truth is a fixed point of this meta-learner with any head (the ANILs), not at w = 0 alone."""
     return learner.adapts == "head"
@@ -48,38 +54,40 @@ def _heads(learner: Learner) -> tuple[tuple[bool, str], ...]:
 
 
 def _examples(numbers: Numbers, learner: Learner, least_beyond: int) -> st.SearchStrategy[Example]:
-    sizes: dict[str, Any] = {"largest_k": 2, "most_beyond": 2} if numbers is fractions else {}
-    return neighbourhoods(numbers, any_head(learner), least_beyond=least_beyond, **sizes)
+    return neighbourhoods(numbers, any_head(learner), least_beyond)
 
 
 def first_order(
-    example: Example, near: Neighbourhood, learner: Learner, implementation: Implementation
-) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], float]:
-    """(S⁺, ω⁺, Y⁺) to first order by the implementation's step beside a ``neighbourhoods`` example, and what relative
-    rounding errors multiply.
+    near: Neighbourhood,
+    learner: Learner,
+    implementation: Implementation,
+    stated: Parts,
+    objects: Mapping[str, Any],
+    of: Iterable[str] = ("S⁺", "ω⁺", "Y⁺"),
+) -> Iterator[Comparison]:
+    """The parts S⁺, ω⁺, Y⁺ to first order by the implementation's step beside a ``neighbourhoods`` example, each
+    compared with what is stated of it.
     """
     dB, dw = near.direction()
     moved = near.coordinates(*central_difference(implementation, learner, near.at, dB, dw))
-    if near.at.exact:
-        return moved, 0.0
-    c = float(example["c"])  # the change of coordinates adds up k or d entries of the derivative each way
-    scale = difference_rounding(learner, near.at, dB, dw, 1.0) * (example["d"] * max(1.0, 1 / c, 1 / c**3))
-    return moved, scale
+    rounding = difference_rounding(learner, near.at, dB, dw, 1.0)
+    # The change of coordinates adds up k or d entries of the derivative each way.
+    by_M, alpha = column_sums(near.M.T), float(near.at.alpha)
+    gains = (2 * alpha * column_sums(near.at.B_star) * by_M, alpha**2 * by_M, column_sums(near.at.B_perp))
+    # None of the parts has to be there, so its size is what it would have by B, which is: S has none, Y that of B, ω
+    # that of w over α² times M.
+    M = largest(near.M)
+    sizes = (1.0, alpha**2 * M * M, M)
+    for name, part, said, gain, size in zip(("S⁺", "ω⁺", "Y⁺"), moved, stated, gains, sizes, strict=True):
+        if name in of:
+            why = f"{name} by the derivative of the implementation's step minus the stated one, largest entry"
+            yield same(part, said, rounding * gain, implementation.eps, why, 1, objects, size)
 
 
-def _as_stated(example: Example, implementation: Implementation, learner: Learner, parts: slice) -> Comparison:
+def _as_stated(example: Example, implementation: Implementation, learner: Learner, *of: str) -> Iterator[Comparison]:
     """Compare these of the parts S⁺, ω⁺, Y⁺ with what is stated of them."""
     near = neighbourhood(example)
-    moved, scale = first_order(example, near, learner, implementation)
-    return same(
-        moved[parts],
-        near.stated(learner, any_head(learner))[parts],
-        scale,
-        implementation.eps,
-        "derivative of the implementation's step minus the stated one, largest entry",
-        roundings=1,
-        objects=near.objects,
-    )
+    return first_order(near, learner, implementation, near.stated(learner, any_head(learner)), near.objects, of)
 
 
 def _perpendicular_proof(proof: Proof, learner: Learner) -> None:
@@ -101,7 +109,7 @@ def _perpendicular_proof(proof: Proof, learner: Learner) -> None:
     proof=_perpendicular_proof,
     examples=24,
 )
-def local_rate(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+def local_rate(example: Example, implementation: Implementation, learner: Learner) -> Iterator[Comparison]:
     r"""At the truth «title» moves the perpendicular part to first order by $Y^+ M^{-1} = Y
     M^{-1}(I - \alpha\beta\Psi_*)$.
 
@@ -109,7 +117,7 @@ def local_rate(example: Example, implementation: Implementation, learner: Learne
     point is stable and $\alpha\beta L_*^2 \le 1$, $\mathrm{dist}$ falls by $1 - \alpha\beta\mu_*^2$ a step in the end:
     twice the envelope's exponent and more.
     """
-    return _as_stated(example, implementation, learner, slice(2, 3))
+    yield from _as_stated(example, implementation, learner, "Y⁺")
 
 
 def _span_proof(proof: Proof, learner: Learner) -> None:
@@ -149,9 +157,9 @@ _STEPS = {
     proof=_span_proof,
     examples=24,
 )
-def span_rate(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
+def span_rate(example: Example, implementation: Implementation, learner: Learner) -> Iterator[Comparison]:
     """At the truth «title» moves span and head to first order by «step»."""
-    return _as_stated(example, implementation, learner, slice(0, 2))
+    yield from _as_stated(example, implementation, learner, "S⁺", "ω⁺")
 
 
 def _rotation_proof(proof: Proof) -> None:
@@ -167,12 +175,12 @@ def _rotation_proof(proof: Proof) -> None:
 @claim(
     Verdict.PROVED,
     source=own("the derived step differentiated at the truth"),
-    given=AT_TRUTH + NO_HEAD + " for the MAMLs, any $h$ for the ANILs",
+    given=AT_TRUTH + NO_HEAD + " for the MAMLs, any $h$ for the ANILs; examples: $k \\ge 2$, else $A = 0$",
     learners=META_LEARNERS,
     exercises="step",
     rests_on=[f"span-rate-{name}" for name in META_LEARNERS],
-    floats=neighbourhoods,
-    fractions=partial(neighbourhoods, fractions, largest_k=2, most_beyond=1),
+    floats=partial(neighbourhoods, least_k=2),
+    fractions=partial(neighbourhoods, fractions, least_k=2),
     proof=_rotation_proof,
     examples=12,
     at_any_pace="along a neutral direction there is no step to shorten",

@@ -20,28 +20,29 @@ from metarep.theory.claims.derivatives import central_difference, difference_rou
 from metarep.theory.claims.rates import claim
 from metarep.theory.claims.rates.linearisation import ANY_HEAD, AT_TRUTH, NO_HEAD
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
-from metarep.theory.claims.strategies import Numbers, array, floats, fractions, matrix
+from metarep.theory.claims.strategies import Entries, Numbers, Sizes, array, floats, fractions
 from metarep.theory.dynamics.linearise import linearise, span_bases, span_head_matrix
 from metarep.theory.dynamics.rates import local_spectrum
 
 
 @st.composite
 def heads_and_steps(
-    draw: st.DrawFn, numbers: Numbers = floats, with_head: bool = False, largest_k: int | None = None
+    draw: st.DrawFn, numbers: Numbers = floats, with_head: bool = False, largest_k: int = 99
 ) -> Example:
     """Any heads and step sizes, and a head h at the fixed point, for statements about the theory's own matrices.
 
-    Unless told otherwise k is at most 4 in floats and 3 in fractions.
+    These have k(k + 1)/2 + k rows, so in fractions k is at most 3.
     """
-    k = draw(st.integers(1, largest_k or (3 if numbers is fractions else 4)))
-    n = draw(st.integers(1, 6))
+    made = Entries(draw, numbers, Sizes(3, 1, 12) if numbers is fractions else None, units=(0,))
+    k = made.k(most=largest_k)
+    n = made.n()
     return {
         "k": k,
         "n": n,
-        "alpha": draw(numbers(1 / 8, 2.0)),
-        "beta": draw(numbers(1 / 8, 1.0)),
-        "heads": draw(matrix(numbers, k, n)),
-        **({"h": draw(matrix(numbers, 1, k))[0]} if with_head else {}),
+        "alpha": made.number(1 / 8, 2.0),
+        "beta": made.number(1 / 8, 1.0),
+        "heads": made.heads(k, n),
+        **({"h": made.vector(k)} if with_head else {}),
     }
 
 
@@ -138,7 +139,7 @@ def span_spectrum(
     So, with $a_j$ the eigenvalues of $K$, those of the linearisation on the span are $1 - \alpha\beta(a_i + a_j)$
     (twice that for Exact ANIL), $i \le j$, and $1$ on the head: the matrices $xy^\top + yx^\top$ span the symmetric
     ones where $K$ is diagonalisable, and eigenvalues are continuous. The examples, exact ones included, check the whole
-    spectrum, multiplicities and all, through its power sums ($k \le 4$).
+    spectrum, multiplicities and all, through its power sums.
     """
     heads, head = array(example["heads"]), array(example["h"])
     alpha, beta, k = example["alpha"], example["beta"], example["k"]
@@ -216,6 +217,10 @@ def span_spectrum_maml(
     )
 
 
+JACOBIANS = Sizes(4, 16, 50)
+"""The largest sizes of the Jacobians, which have (d + 1)k rows and take twelve steps for each."""
+
+
 @claim(
     Verdict.SUPPORTED,
     given=AT_TRUTH + NO_HEAD,
@@ -226,7 +231,7 @@ def span_spectrum_maml(
         *(f"span-rate-{name}" for name in META_LEARNERS),
         "rotation-neutral",
     ],
-    floats=partial(neighbourhoods, most_beyond=2),
+    floats=partial(neighbourhoods, most=JACOBIANS),
     examples=25,
 )
 def jacobian_spectrum(

@@ -42,6 +42,32 @@ def cubature(count: int, degree: int) -> tuple[Array, Array]:
     return points, weights
 
 
+def total_cubature(count: int, degree: int) -> tuple[Array, Array]:
+    """Points (N, count) and weights (N,), floats, that integrate polynomials of total degree ≤ ``degree`` in ``count``
+    N(0, 1) variables: for degree 3 ±√count e_i, for degree 5 (Stroud 1971) 0 and multiples of ±e_i and ±e_i ± e_j, so
+    that their number is 2·count and 2·count² + 1.
+
+    Raises:
+        ValueError: another degree.
+    """
+    unit = np.eye(count)
+    axes = np.concatenate([unit, -unit])
+    if degree == 3:
+        return np.sqrt(count) * axes, np.full(2 * count, 1 / (2 * count))
+    if degree != 5:
+        raise ValueError(f"degree is {degree}; allowed: 3, 5")
+    first, second = np.triu_indices(count, 1)
+    pairs = np.concatenate([a * unit[first] + b * unit[second] for a in (-1, 1) for b in (-1, 1)])
+    groups = (
+        (np.zeros((1, count)), 2 / (count + 2)),
+        (np.sqrt(count + 2) * axes, (4 - count) / (2 * (count + 2) ** 2)),
+        (np.sqrt((count + 2) / 2) * pairs, 1 / (count + 2) ** 2),
+    )
+    return np.concatenate([points for points, _ in groups]), np.repeat(
+        [weight for _, weight in groups], [len(points) for points, _ in groups]
+    )
+
+
 class Sample(NamedTuple):
     """Weighted data sets: X (N, 1, m, d), z (N, 1, m) and weights (N,)."""
 
@@ -50,8 +76,15 @@ class Sample(NamedTuple):
     weights: Array
 
 
-def sample_cubature(m: int, d: int, degree: int, noise_degree: int, sigma: Any, exact: bool) -> Sample:
-    """Data sets whose weighted sum is the expectation of polynomials of these degrees in every entry of X and of z."""
+def sample_cubature(
+    m: int, d: int, degree: int, noise_degree: int, sigma: Any, exact: bool, total: bool = False
+) -> Sample:
+    """Data sets whose weighted sum is the expectation of polynomials of these degrees in every entry of X and of z.
+    ``total``: of total degree ``degree`` in all entries of X and of z, for many of these; floats.
+    """
+    if total:
+        points, weights = total_cubature(m * (d + 1), degree)
+        return Sample(points[:, : m * d].reshape(-1, 1, m, d), sigma * points[:, None, m * d :], weights)
     features, feature_weights = _numbers(m * d, degree, exact)
     noises, noise_weights = _numbers(m, noise_degree, exact)
     X = np.repeat(features, len(noises), 0).reshape(-1, 1, m, d)

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.sampling.stationary import LongRun, long_run
-from metarep.theory.claims.comparing import same
+from metarep.sim.shares import Z_95
+from metarep.theory.claims.comparing import farthest, same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.samples import claim
-from metarep.theory.claims.strategies import array, floats, matrix, vector
+from metarep.theory.claims.strategies import Entries, array, floats
 from metarep.theory.dynamics.floor import Floor, mean_rest, predicted_floor, rough_floor, stationary_start
 from metarep.theory.dynamics.moments import mean_gradients
 
@@ -29,15 +30,17 @@ FO_ANIL = LEARNERS["fo-anil"]
 @st.composite
 def differing_tasks(draw: st.DrawFn) -> Example:
     """Fixed tasks whose covariance has full rank, by construction: ±spread along every direction, and a mean."""
-    k = draw(st.integers(1, 4))
+    made = Entries(draw, floats)
+    k = made.k()
     return {
         "k": k,
+        "n": 2 * k,
         "m_in": draw(st.integers(1, 100)),
         "alpha": draw(floats(0.05, 1.0)),
         "sigma": draw(floats(0.0, 2.0)),
         "spread": [draw(floats(0.3, 2.0)) for _ in range(k)],
-        "mean": draw(vector(floats, k, 1.0)),
-        "shear": draw(matrix(floats, k, k, 0.3)),
+        "mean": made.vector(k, 1.0),
+        "shear": made.matrix(k, k, 0.3),
     }
 
 
@@ -73,7 +76,8 @@ def mean_rest_fo_anil(
     scale = len(P) ** 2 * size**3 * condition * (1 + np.sqrt(alpha)) * (1 + 1 / np.sqrt(alpha))
     why = "largest entry of the mean gradients at the rest"
     rest = {"k": len(P), "m_in": m_in, "alpha": alpha, "sigma": sigma, "heads": heads, "P": P, "w": w}
-    return same(tuple(moved), tuple(0 * part for part in moved), scale, implementation.eps, why, objects=rest)
+    zero = tuple(0 * part for part in moved)
+    return same(tuple(moved), zero, scale, implementation.eps, why, objects=rest, size=size)
 
 
 # --- the floor
@@ -199,9 +203,10 @@ def noise_floor_fo_anil(
             worst, error = deviation, spread
     return Measurement(
         worst,
-        error,
+        Z_95 * error,
         len(settings),
-        f"largest relative deviation of the prediction from long runs, {len(settings)} settings at αβL² = {SMALL}",
+        f"largest relative deviation of the prediction from long runs, {len(settings)} settings at αβL² = {SMALL}, and "
+        "the 95 % interval of that one",
         details,
         consistent,
     )
@@ -254,10 +259,10 @@ def noise_floor_growth(
     details["χ² of the fits (2 degrees of freedom)"] = f"{misfits[0]:.2f} and {misfits[1]:.2f}"
     return Measurement(
         slope,
-        spread,
+        Z_95 * spread,
         len(GROWTH_SIZES),
-        "relative error of the plain Lyapunov equation per αβL², fitted through 0; counting the varying contraction "
-        f"leaves {ratio:.2f} ± {ratio_spread:.2f} of it",
+        "relative error of the plain Lyapunov equation per αβL², fitted through 0, and its 95 % interval; counting the "
+        f"varying contraction leaves {ratio:.2f} ± {ratio_spread:.2f} of it",
         details,
         consistent=slope < -3 * spread
         and max(misfits) <= GROWTH_MISFIT
@@ -313,8 +318,8 @@ def noise_floor_slopes(
             consistent &= abs(seen + 1) <= SLOPE_BOUND + 3 * spread
         if abs(seen - predicted) > abs(worst):
             worst, error = seen - predicted, spread
-    why = f"largest difference of slopes d log floor / d log x over a factor {SLOPE_FACTOR}"
-    return Measurement(worst, error, 4, why, details, consistent)
+    why = f"largest difference of slopes d log floor / d log x over a factor {SLOPE_FACTOR}, and its 95 % interval"
+    return Measurement(worst, Z_95 * error, 4, why, details, consistent)
 
 
 @floor_claim()
@@ -331,11 +336,12 @@ def noise_floor_gaussian_moments(
         exact, gaussian = (predicted_floor(*arguments, exact_moments=flag).mean_square_sine for flag in (True, False))
         errors.append(gaussian / exact - 1)
         details[str(setting)] = f"{errors[-1]:+.1%}"
+    median = float(np.median(errors))
     return Measurement(
-        float(np.median(errors)),
-        float(np.ptp(errors)) / 2,
+        median,
+        farthest(errors, median),
         len(errors),
-        "relative error of the floor from Gaussian fourth moments, median over ten settings (and half their range)",
+        "relative error of the floor from Gaussian fourth moments, median of ten settings and the farthest from it",
         details,
         consistent=max(errors) < 0,
     )
@@ -371,11 +377,13 @@ def noise_floor_rough(
         f"{name} ({len(values)} settings)": f"{min(values):+.0%} to {max(values):+.0%}, median {np.median(values):+.0%}"
         for name, values in ratios.items()
     }
+    median = float(np.median(large))
     return Measurement(
-        float(np.median(large)),
-        float(np.abs(large).max()),
+        median,
+        farthest(large, median),
         count,
-        "relative error of the rough formula against the Lyapunov equation: median (and largest) for m_in ≥ 100",
+        "relative error of the rough formula against the Lyapunov equation for m_in ≥ 100: median of the settings and "
+        "the farthest from it",
         details,
         consistent=bool(np.abs(large).max() < 1.0),
     )

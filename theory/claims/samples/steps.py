@@ -16,17 +16,24 @@ from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close
 from metarep.theory.claims.derivatives import HALF_NODES, WEIGHTS, WIDTH
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.samples import claim
-from metarep.theory.claims.strategies import Numbers, array, floats, matrix, step_sizes, vector
+from metarep.theory.claims.strategies import Entries, Numbers, Sizes, array, floats, fractions
 
 Array = np.ndarray
+
+SIZES = Sizes(8, 24, 16)
+"""The largest sizes of examples: each task has data of its own."""
+LARGEST_SAMPLE = 12
 
 
 @st.composite
 def sampled_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
-    """Any B, w, data of any task (m_in ≠ m_out allowed), α ≠ β, and a direction (dB, dw). Entries up to 1."""
-    k, n = draw(st.integers(1, 2)), draw(st.integers(1, 3))
-    d, m_in, m_out = draw(st.integers(k, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    alpha, beta = draw(step_sizes(numbers))
+    """Any B, w, data of any task (m_in ≠ m_out allowed), α, β, and a direction (dB, dw). Entries up to 1."""
+    made = Entries(draw, numbers, Sizes(2, 3, 12) if numbers is fractions else SIZES)
+    k = made.k(most=2 if made.exact else 99)
+    d = made.d(k)
+    n = made.n()
+    m_in, m_out = (made.among(3, 3 if made.exact else LARGEST_SAMPLE) for _ in range(2))
+    alpha, beta = made.step_sizes()
     return {
         "d": d,
         "k": k,
@@ -35,14 +42,14 @@ def sampled_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
         "m_out": m_out,
         "alpha": alpha,
         "beta": beta,
-        "B": draw(matrix(numbers, d, k, 1.0)),
-        "w": draw(vector(numbers, k, 1.0)),
-        "X_in": [draw(matrix(numbers, m_in, d, 1.0)) for _ in range(n)],
-        "y_in": draw(matrix(numbers, n, m_in, 1.0)),
-        "X_out": [draw(matrix(numbers, m_out, d, 1.0)) for _ in range(n)],
-        "y_out": draw(matrix(numbers, n, m_out, 1.0)),
-        "dB": draw(matrix(numbers, d, k, 1.0)),
-        "dw": draw(vector(numbers, k, 1.0)),
+        "B": made.matrix(d, k, 1.0, power=1),
+        "w": made.vector(k, 1.0, power=1),
+        "X_in": [made.matrix(m_in, d, 1.0) for _ in range(n)],
+        "y_in": made.matrix(n, m_in, 1.0, power=2),
+        "X_out": [made.matrix(m_out, d, 1.0) for _ in range(n)],
+        "y_out": made.matrix(n, m_out, 1.0, power=2),
+        "dB": made.matrix(d, k, 1.0, power=1),
+        "dw": made.vector(k, 1.0, power=1),
     }
 
 
@@ -93,15 +100,16 @@ def adapted_loss(learner: Learner, data: _Data, B: Array, w: Array, dB: Array, d
     return data.outer_loss(*data.adapted(learner, B, w))
 
 
-def _step_words(learner: Learner) -> dict[str, str]:
+def _step_words(learner: Learner) -> dict[str, str | int]:
     loss = r"$\frac{1}{2m}\|XBw - y\|^2$"
     if learner.adapts == "nothing":
-        return {"adapts": "", "how": f" {loss}; the inner ones play no part"}
+        return {"adapts": "", "how": f" {loss}; the inner ones play no part", "samples": LARGEST_SAMPLE}
     adapted = r"$w_i$" if learner.adapts == "head" else r"$(B_i, w_i)$"
     at = ", at the adapted parameters, as if these did not depend on $(B, w)$"
     return {
         "adapts": f"adapts {adapted} by a gradient step on each task's inner loss {loss}, and ",
         "how": at if learner.first_order else ", through the inner step",
+        "samples": LARGEST_SAMPLE,
     }
 
 
@@ -119,8 +127,8 @@ def sampled_step(
 ) -> Comparison:
     r"""On samples «title» «adapts»takes a gradient step on the mean of the outer samples' losses«how».
 
-    Given: any $B$, $w$, $X$, $y$, any sample sizes, $\alpha \ne \beta$; examples: $k \le 2$, $d \le 3$, up to 3 samples
-    and tasks
+    Given: any $B$, $w$, $X$, $y$, any sample sizes, $\alpha$, $\beta$; examples: up to «samples» samples a task, in
+    fractions up to 3
 
     Compared with an exact difference quotient of the loss after adaptation, along any direction; no formula of the
     gradient is used.

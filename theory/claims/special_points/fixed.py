@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,17 +17,15 @@ from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same_step, suppo
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.special_points import claim
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
     StepArrays,
     array,
     arrays_at,
-    matrix,
-    outer_steps,
     ratios,
     reflected_identity,
-    reflections,
     step_arrays,
-    vector,
+    steps_of_any_rank,
 )
 from metarep.theory.dynamics.derive import stated_program, task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
@@ -80,21 +77,22 @@ def without_head(at: StepArrays) -> StepArrays:
 @st.composite
 def truths(draw: st.DrawFn, numbers: Numbers) -> Example:
     """B = B_*M with αMMᵀ = I, exactly so for fractions: α = 1/q², M = q·(first s rows of an orthogonal k×k), k ≥ s."""
-    s = draw(st.integers(1, 2))
-    k = draw(st.integers(s, s + 1))
-    d = draw(st.integers(k, k + 2))
-    n = draw(st.integers(2, 4))
+    made = Entries(draw, numbers)
+    k = made.k()
+    s = draw(st.integers(max(1, k - 1), k))
+    d = made.d(k)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "s": s,
         "n": n,
-        "q": draw(numbers(0.5, 2.0)),
+        "q": made.number(0.5, 2.0, power=1),
         "ratio": draw(ratios(numbers)),
-        "w": draw(vector(numbers, k)),
-        "heads": draw(matrix(numbers, s, n)),
-        "frame": draw(reflections(numbers, d)),
-        "turn": draw(reflections(numbers, k)),
+        "w": made.vector(k, power=1),
+        "heads": made.heads(s, n, power=2),
+        "frame": made.reflections(d),
+        "turn": made.reflections(k),
     }
 
 
@@ -107,7 +105,7 @@ def truth_arrays(example: Example) -> StepArrays:
 
 
 AT_THE_TRUTH = (
-    r"$B = B_* M$ with $\alpha M M^\top = I$, any orthonormal $B_*$ of rank $s \le k$, any tasks, $\alpha \ne \beta$"
+    r"$B = B_* M$ with $\alpha M M^\top = I$, any orthonormal $B_*$ of rank $s \le k$, any tasks, $\alpha$, $\beta$"
 )
 
 
@@ -200,32 +198,38 @@ def truth_with_head_fo_maml(example: Example, implementation: Implementation) ->
 
 @st.composite
 def zero_loss_points(draw: st.DrawFn, numbers: Numbers) -> Example:
-    """k = 1, B = b u, w ≠ 0: each task has either r_i = 0 or the residual that one MAML inner step removes."""
-    d = draw(st.integers(1, 3))
-    n = draw(st.integers(2, 4))
-    alpha, ratio = draw(numbers(0.25, 1.0)), draw(ratios(numbers))
+    """B = b·(orthonormal columns), w_1 ≠ 0: each task has either r_i = 0 or the residual, along the first column, that
+    one MAML inner step removes.
+    """
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k)
+    n = made.n()
+    alpha, beta = made.step_sizes()
     return {
         "d": d,
+        "k": k,
         "n": n,
         "alpha": alpha,
-        "beta": alpha * ratio,
-        "b": draw(numbers(0.5, 2.0)),
-        "w": draw(numbers(0.5, 2.0)),
+        "beta": beta,
+        "b": made.number(0.5, 2.0, power=1),
+        "w": [made.number(0.5, 2.0, power=1), *made.vector(k - 1, power=1)],
         "solved": draw(st.lists(st.booleans(), min_size=n, max_size=n)),
-        "frame": draw(reflections(numbers, d)),
+        "frame": made.reflections(d),
     }
 
 
 def zero_loss_arrays(example: Example) -> StepArrays:
     """Turn a ``zero_loss_points`` example into arrays."""
-    frame = reflected_identity(example["frame"])
-    alpha, b, w = example["alpha"], example["b"], example["w"]
-    # v_i = (1 − αb² − αw w_i) r_i with w_i = w − αb r_i vanishes for r_i = 0, or for αw w_i = 1 − αb².
-    adapted = (1 - alpha * b * b) / (alpha * w)
-    residual = (w - adapted) / (alpha * b)
-    heads = array([[b * w if solved else b * w - residual for solved in example["solved"]]])
-    u = frame[:, :1]
-    return StepArrays(b * u, array([w]), heads, u, frame[:, 1:], alpha, example["beta"])
+    frame, k = reflected_identity(example["frame"]), example["k"]
+    alpha, b, w = example["alpha"], example["b"], array(example["w"])
+    # v_i = (1 − αb² − αwᵀw_i) r_i with w_i = w − αb(r_i's coordinates) vanishes for r_i = 0, or for αwᵀw_i = 1 − αb².
+    residual = (w @ w - (1 - alpha * b * b) / alpha) / (alpha * b * w[0])
+    left = array(
+        [[0 * residual if solved else residual for solved in example["solved"]], *[[0 * b] * example["n"]] * (k - 1)]
+    )
+    heads = b * w[:, None] - left
+    return StepArrays(b * frame[:, :k], w, heads, frame[:, :k], frame[:, k:], alpha, example["beta"])
 
 
 def _zero_loss_proof(proof: Proof) -> None:
@@ -243,8 +247,8 @@ def _zero_loss_proof(proof: Proof) -> None:
 def zero_loss_fixed(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves.
 
-    Given: $v_i = 0$ for all $i$; examples for the MAMLs: $k = 1$, $w \ne 0$, any $B \ne 0$, tasks with $r_i = 0$ or
-    with $\alpha w w_i = 1 - \alpha B^\top B$
+    Given: $v_i = 0$ for all $i$; examples for the MAMLs: $B^\top B = b^2 I$, $w \ne 0$, tasks with $r_i = 0$ or with
+    $\alpha w^\top w_i = 1 - \alpha b^2$
 
     For the MAMLs such points need neither $\alpha B^\top B = I$ nor $w = 0$, as the examples show. The ANILs' zero-loss
     points are instances of fixed-points-anil.
@@ -261,16 +265,11 @@ def _origin_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name} and 0", at_origin)
 
 
-@special(
-    tuple(LEARNERS),
-    draws=partial(outer_steps, largest_k=2, largest_d=4),
-    proof=_origin_proof,
-    at_any_pace=AT_REST,
-)
+@special(tuple(LEARNERS), draws=steps_of_any_rank, proof=_origin_proof, at_any_pace=AT_REST)
 def fixed_point_origin(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks.
 
-    Given: any tasks, $\alpha \ne \beta$
+    Given: any tasks, $\alpha$, $\beta$
 
     So a start must be somewhere else.
     """

@@ -15,16 +15,14 @@ from metarep.theory.claims.record import Comparison, Example, own
 from metarep.theory.claims.special_points.fixed import ANILS, MAMLS, Pair, as_predicted, special, without_head
 from metarep.theory.claims.strategies import (
     ANY_STEP,
+    Entries,
     Numbers,
     StepArrays,
     arrays_at,
-    matrix,
-    outer_steps,
     ratios,
     reflected_identity,
-    reflections,
     step_arrays,
-    vector,
+    steps_of_any_rank,
 )
 from metarep.theory.dynamics.derive import task_gradients
 
@@ -60,7 +58,7 @@ def _zero_head_fo_proof(proof: Proof) -> None:
 @special(
     ("fo-maml", "fo-anil"),
     given=ANY_STEP + "; $w = 0$",
-    draws=outer_steps,
+    draws=steps_of_any_rank,
     proof=_zero_head_fo_proof,
     at_any_pace="it compares the steps of two learners, whatever they are",
 )
@@ -85,7 +83,7 @@ def _zero_head_exact_proof(proof: Proof) -> None:
     proof.fact("that term is not zero", bool(extra))
 
 
-@special(("maml", "anil"), given=ANY_STEP + "; $w = 0$", draws=outer_steps, proof=_zero_head_exact_proof)
+@special(("maml", "anil"), given=ANY_STEP + "; $w = 0$", draws=steps_of_any_rank, proof=_zero_head_exact_proof)
 def zero_head_exact(example: Example, implementation: Implementation) -> Comparison:
     r"""At $w = 0$ Exact MAML and Exact ANIL have the same $\nabla_B$, but $\nabla_w$ of Exact MAML has the average of
     $\alpha (\theta_i^\top v_i) w_i$ besides, with $w_i = \alpha B^\top \theta_i$ and $v_i = B w_i - \theta_i$.
@@ -101,19 +99,20 @@ def zero_head_exact(example: Example, implementation: Implementation) -> Compari
 @st.composite
 def balanced_points(draw: st.DrawFn, numbers: Numbers) -> Example:
     """αBᵀB = I, exactly so for fractions: α = 1/q², B = q·(first k columns of an orthogonal d×d); any B_*, heads, w."""
-    k = draw(st.integers(1, 2))
-    d = draw(st.integers(k + 1, 4))
-    n = draw(st.integers(2, 4))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k + 1)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "n": n,
-        "q": draw(numbers(0.5, 2.0)),
+        "q": made.number(0.5, 2.0, power=1),
         "ratio": draw(ratios(numbers)),
-        "start": draw(reflections(numbers, d)),
-        "w": draw(vector(numbers, k)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
+        "start": made.reflections(d),
+        "w": made.vector(k, power=1),
+        "heads": made.heads(k, n, power=2),
+        "frame": made.reflections(d),
     }
 
 
@@ -161,7 +160,7 @@ def balanced_anil(example: Example, implementation: Implementation) -> Iterator[
     r"""At a balanced representation, $\alpha B^\top B = I$, both ANILs take the same step, $B^+ = B + \alpha\beta
     (I - \alpha B B^\top) B_* \Psi_* B_*^\top B$ and $w^+ = w$, in which the head plays no part.
 
-    Given: $\alpha B^\top B = I$, any $w$, heads, orthonormal $B_*$, $d > k$, $\alpha \ne \beta$
+    Given: $\alpha B^\top B = I$, any $w$, heads, orthonormal $B_*$, $d > k$, $\alpha$, $\beta$
 
     It is a step of Oja's subspace rule for $B_* \Psi_* B_*^\top$.
     """
@@ -179,7 +178,7 @@ def balanced_maml(example: Example, implementation: Implementation) -> Iterator[
     do, $B^+ = B + \alpha\beta (I - \alpha B B^\top) B_* \Psi_* B_*^\top B$; FO-MAML's head stays zero, Exact MAML's
     becomes the average of $\alpha^2 \beta (\theta_i^\top (I - \alpha B B^\top) \theta_i) B^\top \theta_i$.
 
-    Given: $\alpha B^\top B = I$, $w = 0$, any heads, orthonormal $B_*$, $d > k$, $\alpha \ne \beta$
+    Given: $\alpha B^\top B = I$, $w = 0$, any heads, orthonormal $B_*$, $d > k$, $\alpha$, $\beta$
 
     So the first step is the same for all four; the second is not, because one step leaves $\alpha B^\top B = I$.
     """
@@ -206,7 +205,7 @@ def _one_target_proof(proof: Proof) -> None:
     proof.equal("∇_w and Bᵀ(Bw − θ̄)", grad_w, a.B.T * residual)
 
 
-ABOUT_AVERAGE = {"source": own(about="average-loss"), "given": ANY_STEP, "draws": outer_steps}
+ABOUT_AVERAGE = {"source": own(about="average-loss"), "given": ANY_STEP, "draws": steps_of_any_rank}
 
 
 @special(

@@ -15,12 +15,12 @@ from metarep.sim.trajectories import run
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, zero
-from metarep.theory.claims.comparing import close
+from metarep.theory.claims.comparing import close, largest
 from metarep.theory.claims.derivatives import central_difference, difference_rounding
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.stability.fo_maml import FO_MAML
-from metarep.theory.claims.strategies import Numbers, StepArrays, array, matrix, reflected_identity, reflections, vector
+from metarep.theory.claims.strategies import Entries, Numbers, StepArrays, array, reflected_identity
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import PERPENDICULAR, TRUTH
 
@@ -40,19 +40,20 @@ def _far_proof(proof: Proof) -> None:
 @st.composite
 def balanced_anywhere(draw: st.DrawFn, numbers: Numbers) -> Example:
     """A balanced representation anywhere: B = c·frame columns, α = 1/c², B_* from another frame."""
-    k = draw(st.integers(1, 2))
-    d = draw(st.integers(k, 4))
-    n = draw(st.integers(1, 4))
+    made = Entries(draw, numbers)
+    k = made.k()
+    d = made.d(k)
+    n = made.n()
     return {
         "d": d,
         "k": k,
         "n": n,
-        "c": draw(numbers(1 / 2, 2.0)),
-        "beta": draw(numbers(1 / 8, 1.0)),
-        "heads": draw(matrix(numbers, k, n)),
-        "frame": draw(reflections(numbers, d)),
-        "other frame": draw(reflections(numbers, d)),
-        "dw": draw(vector(numbers, k)),
+        "c": made.number(1 / 2, 2.0, power=1),
+        "beta": made.number(1 / 8, 1.0, power=-2),
+        "heads": made.heads(k, n, power=2),
+        "frame": made.reflections(d),
+        "other frame": made.reflections(d),
+        "dw": made.vector(k, power=1),
     }
 
 
@@ -88,7 +89,7 @@ def fo_maml_far(example: Example, implementation: Implementation) -> Comparison:
     predicted = dw + alpha * beta * ((np.trace(Psi) - np.trace(Z)) * dw - Z @ dw)
     rounding = difference_rounding(FO_MAML, at, dB, dw, implementation.eps)
     why = "derivative of w⁺ along w minus the stated one, largest entry"
-    return close(moved, predicted, rounding, why, {**at.objects, "dw": dw})
+    return close(moved, predicted, rounding, why, {**at.objects, "dw": dw}, largest(at.B))
 
 
 FAR = get_setting("figure-1", "balanced", "fo-maml")

@@ -1,6 +1,6 @@
 """FO-MAML at the truth when the heads are Gaussian: the parts, the determinant and the spectrum of its operator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -14,22 +14,13 @@ from metarep.sim.implementations import Implementation
 from metarep.theory.claims.comparing import close, largest, same
 from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
-from metarep.theory.claims.strategies import (
-    Numbers,
-    array,
-    floats,
-    fractions,
-    matrix,
-    reflected_identity,
-    reflections,
-    vector,
-)
+from metarep.theory.claims.strategies import Entries, Numbers, array, floats, fractions, reflected_identity
 from metarep.theory.dynamics.gaussian_heads import determinant_proof, parts_proof, stability_proof
 from metarep.theory.dynamics.rates import fo_maml_operator, gaussian_head_moments
 
 WIDE_Q = floats(0.05, 3.0)
-LARGEST_K = 5
-"""Largest k of the examples in floats; 3 of those in fractions."""
+LARGEST_K = 8
+"""Largest k of the examples in floats; 3 of those in fractions. The operators have k(k + 1)/2 + k rows."""
 
 GAUSSIAN = (
     r"infinitely many tasks, heads from $N(\mu, \Sigma)$, $\Sigma > 0$; $w = 0$; small steps; any $k$ "
@@ -44,13 +35,14 @@ of_gaussian_heads = partial(claim, given=GAUSSIAN, learners=["fo-maml"])
 @st.composite
 def gaussian_laws(draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, decades: float = 2.0) -> Example:
     """N(μ, Σ): Σ with eigenvalues within 10^±decades in a random frame, μ with a chosen q = μᵀΣ⁻¹μ."""
-    k = draw(st.integers(1, LARGEST_K))
-    direction = draw(vector(floats, k))
+    made = Entries(draw, floats)
+    k = made.k()
+    direction = made.vector(k)
     direction[0] = draw(floats(0.25, 2.0))
     return {
         "k": k,
-        "log10 Sigma": [draw(floats(-decades, decades)) for _ in range(k)],
-        "frame": draw(reflections(floats, k)),
+        "log10 Sigma": made.vector(k, decades),
+        "frame": made.reflections(k),
         "direction": direction,
         "q": draw(shares),
     }
@@ -59,12 +51,13 @@ def gaussian_laws(draw: st.DrawFn, shares: st.SearchStrategy[float] = WIDE_Q, de
 @st.composite
 def exact_laws(draw: st.DrawFn, least_delta: float = -2.0) -> Example:
     """μ and D = Σ − μμᵀ in fractions, D by its eigenvalues δ in a frame that is a product of reflections."""
-    k = draw(st.integers(1, 3))
+    made = Entries(draw, fractions)
+    k = made.k(most=3)
     return {
         "k": k,
         "delta": draw(st.lists(fractions(least_delta, 2.0), min_size=k, max_size=k)),
-        "frame": draw(reflections(fractions, k)),
-        "mu": draw(vector(fractions, k)),
+        "frame": made.reflections(k),
+        "mu": made.vector(k),
     }
 
 
@@ -121,9 +114,37 @@ def _parts(value: Any) -> tuple[Fraction, Fraction]:
 @st.composite
 def moved_laws(draw: st.DrawFn, numbers: Numbers) -> Example:
     """N(μ, D + μμᵀ) with any symmetric D, and a point (S, ω)."""
-    k = draw(st.integers(1, 3))
-    drawn = {"mu": draw(vector(numbers, k)), "D": draw(matrix(numbers, k, k)), "S": draw(matrix(numbers, k, k))}
-    return {"k": k, **drawn, "omega": draw(vector(numbers, k))}
+    made = Entries(draw, numbers, units=(0,))
+    k = made.k()
+    return {"k": k, "mu": made.vector(k), "D": made.matrix(k, k), "S": made.matrix(k, k), "omega": made.vector(k)}
+
+
+REFERENCE_MOMENTS = gaussian_head_moments
+"""The moments as they are, for sizes of rounding errors."""
+Triple = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def _parts_of_the_operator(
+    mean: np.ndarray, omega: np.ndarray, D: np.ndarray, S: np.ndarray, moments: Callable, sign: int = -1
+) -> tuple[Triple, Triple]:
+    """𝓛(S, ω) for heads N(μ, D + μμᵀ) and the form's growth along it, as they are and as stated. ``sign``: +1 with
+    moduli, where every difference is a sum that bounds its terms.
+    """
+    covariance = D + np.outer(mean, mean)
+    first, second, third = moments(mean, covariance)
+    moved_S = S @ second + second @ S + sign * 2 * (third @ omega)
+    moved_omega = second @ omega + sign * (S @ first)
+
+    def reduced(S: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        R = S + sign * (mean @ omega) * np.eye(len(mean), dtype=int)
+        return R, R @ mean + sign * (covariance @ omega)
+
+    R, rho = reduced(S, omega)
+    X = D @ R + R @ D + 2 * (np.outer(rho, mean) + np.outer(mean, rho))
+    later_R, later_rho = reduced(moved_S, moved_omega)
+    gain = ((D @ R + R @ D) * later_R).sum() + 4 * (rho @ later_rho)
+    stated = (X * X).sum() + 4 * (rho @ covariance @ rho) + (mean @ rho) * np.trace(X)
+    return (moved_S, moved_omega, np.array([gain])), (X, sign * rho, np.array([stated]))
 
 
 @of_gaussian_heads(
@@ -136,7 +157,7 @@ def moved_laws(draw: st.DrawFn, numbers: Numbers) -> Example:
 )
 def fo_maml_gaussian_parts(
     example: Example, implementation: Implementation, *, gaussian_head_moments=gaussian_head_moments
-) -> Comparison:
+) -> Iterator[Comparison]:
     r"""For heads $N(\mu, \Sigma)$, with $D = \Sigma - \mu\mu^\top$, $R = S - (\mu^\top\omega) I$ and
     $\rho = R\mu - \Sigma\omega$, FO-MAML's operator is $\mathcal{L}(S, \omega) = (X, -\rho)$,
     $X = DR + RD + 2(\rho\mu^\top + \mu\rho^\top)$, and along it $\frac12\langle R, DR + RD\rangle + 2\|\rho\|^2$ grows
@@ -146,30 +167,17 @@ def fo_maml_gaussian_parts(
     """
     mean, omega = array(example["mu"]), array(example["omega"])
     D, S = (array(example[name]) + array(example[name]).T for name in ("D", "S"))
-    covariance = D + np.outer(mean, mean)
-    first, second, third = gaussian_head_moments(mean, covariance)
-    moved_S = S @ second + second @ S - 2 * (third @ omega)
-    moved_omega = second @ omega - S @ first
-
-    def reduced(S: np.ndarray, omega: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        R = S - (mean @ omega) * np.eye(len(mean), dtype=int)
-        return R, R @ mean - covariance @ omega
-
-    R, rho = reduced(S, omega)
-    X = D @ R + R @ D + 2 * (np.outer(rho, mean) + np.outer(mean, rho))
-    later_R, later_rho = reduced(moved_S, moved_omega)
-    gain = ((D @ R + R @ D) * later_R).sum() + 4 * (rho @ later_rho)
-    stated = (X * X).sum() + 4 * (rho @ covariance @ rho) + (mean @ rho) * np.trace(X)
-    # Nine letters of size k or k² in every word at most, their entries at most r; fractions have no rounding at all.
-    r = 1 + float(max(largest(part) for part in (mean, omega, S, D, covariance)))
-    return same(
-        (moved_S, moved_omega, np.array([gain])),
-        (X, -rho, np.array([stated])),
-        len(mean) ** 6 * r**9,
-        implementation.eps,
-        "𝓛(S, ω) minus (X, −ρ), and the form's growth minus the stated one, largest entry",
-        objects={"k": len(mean), "mu": mean, "D": D, "S": S, "omega": omega},
-    )
+    seen, stated = _parts_of_the_operator(mean, omega, D, S, gaussian_head_moments)
+    # The same with every sum of moduli: what relative rounding errors multiply.
+    scales = [0.0] * 3
+    if mean.dtype != object:
+        moduli = [np.abs(part) for part in (mean, omega, D, S)]
+        sides = zip(*_parts_of_the_operator(*moduli, moments=REFERENCE_MOMENTS, sign=1), strict=True)
+        scales = [max(largest(left), largest(right)) for left, right in sides]
+    objects = {"k": len(mean), "mu": mean, "D": D, "S": S, "omega": omega}
+    for what, left, right, scale in zip(("X", "−ρ", "the form's growth"), seen, stated, scales, strict=True):
+        why = f"{what} by 𝓛(S, ω) minus the stated one, largest entry"
+        yield same(left, right, scale, implementation.eps, why, objects=objects)
 
 
 @of_gaussian_heads(

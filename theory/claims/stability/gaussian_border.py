@@ -13,6 +13,7 @@ from metarep.theory.claims.record import Comparison, Example, Verdict, own
 from metarep.theory.claims.stability import claim
 from metarep.theory.claims.stability.gaussian import (
     GAUSSIAN,
+    LARGEST_K,
     balanced_operator,
     gaussian_law,
     gaussian_laws,
@@ -110,7 +111,7 @@ def fo_maml_gaussian_count(
     seen = int(np.sum(values < -blur))
     predicted = fo_maml_unstable_modes(mean, covariance)
     why = f"{seen} unstable modes seen, {predicted} pairs; {undecided} too close to call"
-    return close(seen, predicted, undecided, why, law_objects(mean, covariance))
+    return close(seen, predicted, undecided, why, law_objects(mean, covariance), len(values))
 
 
 @of_gaussian_heads(
@@ -177,7 +178,7 @@ def fo_maml_gaussian_many(
 @st.composite
 def shifted_laws(draw: st.DrawFn, numbers: Numbers) -> Example:
     """N(m e_1, I)."""
-    return {"k": draw(st.integers(1, 4 if numbers is fractions else 5)), "m": draw(numbers(0.0, 4.0))}
+    return {"k": draw(st.integers(1, 4 if numbers is fractions else LARGEST_K)), "m": draw(numbers(0.0, 4.0))}
 
 
 @claim(
@@ -199,7 +200,7 @@ def fo_maml_gaussian_identity(
     where $|m| > 1$: $\mathcal{L}$ splits into a block with determinant $2(1 - m^2)$, $k - 1$ blocks with determinant
     $2 - m^2$, all with positive trace, and eigenvalues $2$.
 
-    Given: infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$; examples: $k \le 4$ in fractions, $k \le 5$ in
+    Given: infinitely many tasks, heads from $N(m e_1, I)$; $w = 0$; examples: $k \le 4$ in fractions, $k \le 8$ in
     floats
 
     «stable»

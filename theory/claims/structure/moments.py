@@ -8,9 +8,9 @@ from metarep.sim.learners import Learner
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly
-from metarep.theory.claims.comparing import same, step_scale
+from metarep.theory.claims.comparing import largest, same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict
-from metarep.theory.claims.strategies import ANY_STEP, Numbers, array, outer_steps, step_arrays, vector
+from metarep.theory.claims.strategies import ANY_STEP, Entries, Numbers, any_step, array, step_arrays
 from metarep.theory.claims.structure import claim
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import head_degree
@@ -63,21 +63,23 @@ def moments_proof(proof: Proof, learner: Learner, degree: int | None = None) -> 
 @st.composite
 def two_head_sets(draw: st.DrawFn, numbers: Numbers, learner: Learner) -> Example:
     """Heads a + x b for the numbers x of either of two sets whose power sums agree up to the learner's degree or to one
-    less.
+    less, and perhaps others that both sets have.
     """
     degree = MOMENT_DEGREES[learner.name]
-    base = dict(draw(outer_steps(numbers, largest_k=2, largest_d=4)))
-    del base["heads"]
+    made = Entries(draw, numbers)
+    base = any_step(made)
     agree = draw(st.sampled_from((degree, degree - 1)))
-    base |= {"agree": agree, "n": len(EQUAL_POWER_SUMS[agree][0])}
+    base["others"] = base.pop("heads") if draw(st.booleans()) else []
+    of_both = base["n"] if base["others"] else 0
+    base |= {"agree": agree, "n": len(EQUAL_POWER_SUMS[agree][0]) + of_both}
     # b is small because x goes up to 18 and enters up to the fourth power
-    return {**base, "a": draw(vector(numbers, base["k"])), "b": draw(vector(numbers, base["k"], 0.25))}
+    return {**base, "a": made.vector(base["k"], power=2), "b": made.vector(base["k"], 0.25, power=2)}
 
 
 @claim(
     Verdict.PROVED,
     given=f"{ANY_STEP}; heads $a + x_i b$ with two sets of numbers $x_i$ whose power sums agree up to degree «degree», "
-    "or up to «less»",
+    "or up to «less», and any others that both have",
     each=MOMENT_DEGREES,
     words=_words,
     exercises="step",
@@ -97,12 +99,14 @@ def moments(example: Example, implementation: Implementation, learner: Learner) 
     degree, pair = MOMENT_DEGREES[learner.name], EQUAL_POWER_SUMS[example["agree"]]
     a, b = array(example["a"]), array(example["b"])
     head_sets = [a[:, None] + b[:, None] * np.array([x], dtype=int).astype(a.dtype) for x in pair]
+    if example["others"]:
+        head_sets = [np.concatenate([heads, array(example["others"])], axis=1) for heads in head_sets]
     left, right = (step_arrays({**example, "heads": heads.tolist()}) for heads in head_sets)
     steps = [at.stepped(implementation, learner) for at in (left, right)]
     # What must remain: −β times the difference of the power sums of that degree, times the top-degree words at b.
     letters = {"B": left.B, "w": left.w, "theta_i": left.B_star @ b[:, None]}
     gap = sum(x**degree for x in pair[0]) - sum(x**degree for x in pair[1])
-    factor = -left.beta * gap / len(pair[0])
+    factor = -left.beta * gap / example["n"]
     remains = [factor * evaluate_words(part, letters, {"alpha": left.alpha}) for part in _top_degree(learner, degree)]
     return same(
         (steps[0][0] - steps[1][0], steps[0][1] - steps[1][1]),
@@ -111,4 +115,5 @@ def moments(example: Example, implementation: Implementation, learner: Learner) 
         implementation.eps,
         f"difference of two sets' steps, equal moments up to {example['agree']}, minus the predicted difference",
         objects={**left.objects, "heads": np.stack([left.heads, right.heads])},
+        size=largest(steps[0][0]),
     )

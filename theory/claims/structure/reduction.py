@@ -2,30 +2,29 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS
+from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.problems import FixedTasks, Problem, reduce
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
-from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close, same, step_scale, supported
+from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, close, largest, same, step_moduli, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
+    Sizes,
     StepArrays,
     array,
     arrays_at,
     floats,
     fractions,
-    matrix,
     reflected_identity,
-    reflections,
-    step_sizes,
-    vector,
 )
 from metarep.theory.claims.structure import claim
 from metarep.theory.claims.structure.factors import column_sums, next_representation, stated_factors
@@ -38,29 +37,36 @@ BEYOND = (Rule("B_perp'", "B_star", None), Rule("B_perp'", "B", None))
 
 @st.composite
 def few_steps(
-    draw: st.DrawFn, numbers: Numbers, most_steps: int, least_beyond: int = 1, most_beyond: int = 3
+    draw: st.DrawFn, numbers: Numbers, most_steps: int, least_beyond: int = 1, most_beyond: int = 99
 ) -> Example:
     """A start B_0 = frame·[X; Y; 0] in d = 2k + beyond dimensions, heads, and a few outer steps of moderate size.
 
-    Entries are at most 1 and α at most ½: a step of Exact MAML raises entries to the ninth power, and the third of them
-    should still be a float.
+    ‖X‖, ‖Y‖ ≤ 2 in units, w and heads at most √2 long, and α at most ½: a step of Exact MAML raises entries to the
+    ninth power, and the third of them should still be a float.
     """
-    k = draw(st.integers(1, 2))
-    beyond = draw(st.integers(least_beyond, most_beyond))
-    n = draw(st.integers(2, 4))
-    alpha, beta = draw(step_sizes(numbers, 0.5))
+    made = Entries(draw, numbers, Sizes(2, 7, 12) if numbers is fractions else None)
+    return few_steps_of(made, most_steps, least_beyond, most_beyond)
+
+
+def few_steps_of(made: Entries, most_steps: int, least_beyond: int, most_beyond: int) -> dict[str, Any]:
+    """An example of ``few_steps``, by its entries."""
+    k = made.k(most=2 if made.exact else 99)
+    d = made.d(2 * k + least_beyond, 2 * k + most_beyond)
+    n = made.n()
+    alpha, beta = made.step_sizes(0.5)
+    by_norm, by_length = min(1.0, 2 / k), min(1.0, (2 / k) ** 0.5)
     return {
-        "d": 2 * k + beyond,
+        "d": d,
         "k": k,
         "n": n,
-        "steps": draw(st.integers(1, most_steps)),
+        "steps": made.draw(st.integers(1, most_steps)),
         "alpha": alpha,
         "beta": beta,
-        "X": draw(matrix(numbers, k, k, 1.0)),
-        "Y": draw(matrix(numbers, k, k, 1.0)),
-        "w": draw(vector(numbers, k, 1.0)),
-        "heads": draw(matrix(numbers, k, n, 1.0)),
-        "frame": draw(reflections(numbers, 2 * k + beyond)),
+        "X": made.matrix(k, k, by_norm, power=1),
+        "Y": made.matrix(k, k, by_norm, power=1),
+        "w": made.vector(k, by_length, power=1),
+        "heads": made.heads(k, n, by_length, power=2),
+        "frame": made.reflections(d),
     }
 
 
@@ -96,7 +102,7 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
     r"""A step adds no direction to $\mathrm{col}(B) + \mathrm{col}(B_*)$: if $Z^\top B = 0$ and $Z^\top B_* = 0$, then
     $Z^\top B^+ = 0$ after a step of any of the five learners, whatever the tasks.
 
-    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; $d > 2k$ (else it says nothing)
+    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha$, $\beta$; $d > 2k$ (else it says nothing)
 
     So, by induction, $\mathrm{col}(B_t) \subset \mathrm{col}(B_0) + \mathrm{col}(B_*)$ for every $t$: a trajectory is
     one step after the other, whatever the tasks of each. The examples take up to three steps.
@@ -116,7 +122,7 @@ def confinement(example: Example, implementation: Implementation) -> Iterator[Co
         part = beyond.T @ at.B
         why = f"{learner.name}: part of B_{example['steps']} beyond col(B_0) + col(B_*), largest entry"
         shown = {**start.objects, "T": example["steps"], "B_T": at.B, "Z": beyond}
-        yield close(part, 0 * part, error * column_sums(beyond), why, shown)
+        yield close(part, 0 * part, error * column_sums(beyond), why, shown, largest(at.B))
 
 
 def _reduction_proof(proof: Proof) -> None:
@@ -155,7 +161,7 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
     r"""A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and $Y = B_{*\perp}^\top B$, $X^+ = X
     N + \beta C$ and $Y^+ = Y N$, where $N$, $C$ and $\nabla_w$ depend on $X$, $Y^\top Y$, $w$ and the heads only.
 
-    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha \ne \beta$; examples with $d > 2k$
+    Given: any $B$, $w$, heads, orthonormal $B_*$, $\alpha$, $\beta$; examples with $d > 2k$
 
     So, by induction, the dynamics in $R^d$ are exactly those in $R^{\min(d, 2k)}$: $w_t$, $B_*^\top B_t$, $B_t^\top
     B_t$, and with them the distance, do not depend on $d$. The examples take two steps exactly, one in floats (the
@@ -172,19 +178,26 @@ def reduction(example: Example, implementation: Implementation) -> Iterator[Comp
         for _ in range(example["steps"]):
             full, head = implementation.step(learner, full, head, at.targets, at.alpha, at.beta)
             small, small_head = implementation.step(learner, small, small_head, truth @ at.heads, at.alpha, at.beta)
-        # The rows of |frame|·[|X|; |Y|] are bounded by the column sums of [|X|; |Y|], since no entry of the frame
-        # exceeds 1: that bounds the moduli of the full and of the reduced coordinates at once. Gram matrices square it.
-        letters = np.ones((len(full), k)) * float(np.abs(X_and_Y).sum(0).max())
-        scale = 0.0 if at.exact else step_scale(learner, replace(at, B=letters))
+        # Letters are |frame|·[|X|; |Y|] in the full coordinates, whose rounding that bounds, and [|X|; |Y|] in the
+        # reduced ones.
+        moduli = np.abs(np.concatenate([at.B_star, at.B_perp], axis=1)[:, : 2 * k]) @ np.abs(X_and_Y)
+        coordinates = (replace(at, B=moduli), replace(at, B=X_and_Y, B_star=truth))
+        scale = 0.0 if at.exact else sum(_products_scale(learner, there) for there in coordinates)
         yield same(
             (full.T @ full, at.B_star.T @ full, head),
             (small.T @ small, truth.T @ small, small_head),
-            scale * (1 + scale) * example["d"],
+            scale,
             implementation.eps,
             f"{learner.name}: BᵀB, B_*ᵀB and w after {example['steps']} step(s) in R^d minus those in R^2k",
             2 * ROUNDINGS_PER_WORD,
             at.objects,
         )
+
+
+def _products_scale(learner: Learner, at: StepArrays) -> float:
+    """What relative rounding errors multiply in B⁺ᵀB⁺, B_*ᵀB⁺ and w⁺: an error of B⁺ enters the first twice."""
+    B, w = step_moduli(learner, at)
+    return float(max((2 * B.T @ B).max(), (np.abs(at.B_star).T @ B).max(), w.max()))
 
 
 LEAST_DECADE, LEAST_DECADE_SINGLE = 290, 30
@@ -196,9 +209,10 @@ then below its eps.
 @st.composite
 def nearly_there(draw: st.DrawFn) -> Example:
     """A start [X; 10^−decade·Y] in R^(2k) and one outer step of moderate size; one entry of Y is at least ½."""
-    example = dict(draw(few_steps(floats, 1, 0, 0)))
+    made = Entries(draw, floats, units=(0,))
+    example = few_steps_of(made, 1, 0, 0)
     del example["frame"]
-    example["Y"][0][0] = draw(floats(0.5, 1.0))
+    example["Y"][0][0] = made.number(0.5, 1.0)
     return {**example, "decade": draw(st.integers(10, LEAST_DECADE))}
 
 
@@ -207,7 +221,7 @@ def step_keeps_small_part(example: Example, implementation: Implementation) -> I
     r"""In reduced coordinates, where $B_* = [I; 0]$, a step computes $Y^+ = YN$ with rounding errors relative to
     $\|Y\|$, $Y = B_{*\perp}^\top B$, however small $Y$ is: down to $10^{-290}$.
 
-    Given: $d = 2k$, $B_* = [I; 0]$, any $X = B_*^\top B$, $w$, heads, $\alpha \ne \beta$, $\|Y\|$ from $10^{-9}$ down
+    Given: $d = 2k$, $B_* = [I; 0]$, any $X = B_*^\top B$, $w$, heads, $\alpha$, $\beta$, $\|Y\|$ from $10^{-9}$ down
     to $10^{-290}$
 
     So a run in reduced coordinates can be followed far below the units of rounding at which one in other coordinates of

@@ -18,11 +18,10 @@ from metarep.sim.trajectories import Trajectory, run
 from metarep.theory.claims.balanced import CyclingTasks, heads_of, start_of
 from metarep.theory.claims.objects import run_objects
 from metarep.theory.claims.record import Example
-from metarep.theory.claims.strategies import floats, reflections, vector
+from metarep.theory.claims.strategies import FILLED, Entries, floats
 from metarep.theory.dynamics.rates import HeadMoments
 from metarep.theory.inequalities.conditions import CONDITIONS, Quantities, guaranteed_rate
 
-LARGEST_K, LARGEST_D = 8, 40
 MOST_SETS = 3
 """Task sets that take turns where tasks change."""
 FALLS = 6.0
@@ -39,7 +38,7 @@ ALPHA_L = (-0.5, 1.5)
 """log_10 αL_*, from and to."""
 _ALPHA_L = {"theorem-maml-symmetric": (-2.0, 0.0)}
 
-SIZES = rf"$k \le {LARGEST_K}$, $k < d \le {LARGEST_D}$"
+SIZES = rf"$k \le {FILLED.k}$, $k < d \le {FILLED.d}$, $n \le {FILLED.n}$"
 """The dimensions of ``settings``, for a statement."""
 
 
@@ -47,7 +46,8 @@ def drawn(theorem: str) -> str:
     """The settings that ``settings`` draws, for a statement."""
     least, most = (10**log for log in _ALPHA_L.get(theorem, ALPHA_L))
     steps = rf"$\alpha L_*$ from {least:.2g} to {most:.2g}, $\beta$ up to the conditions' edge"
-    return rf"{SIZES}, $\kappa_*^2 \le 100$, {steps}"
+    sizes = SIZES.replace(rf"$n \le {FILLED.n}$", r"$n \le 2(k + 4)$") if _symmetric(theorem) else SIZES
+    return rf"{sizes}, $\kappa_*^2 \le 100$, {steps}"
 
 
 def _close(theorem: str) -> bool:
@@ -70,9 +70,11 @@ def settings(draw: st.DrawFn, theorem: str) -> Example:
     theorem asks for a close start, a share of the farthest one). Of a task set: ``levels`` of the spectrum of Ψ_*
     between μ_*² and L_*², ``spread`` (the share of ``condition`` that it has; 1 for the first), ``means``, ``frames``.
     """
-    k = draw(st.sampled_from((1, 2, 3, 5, LARGEST_K)))
-    d = draw(st.integers(k + 1, LARGEST_D))
-    n = draw(st.integers(k if _any_mean(theorem) or _symmetric(theorem) else k + 1, k + 4))
+    made = Entries(draw, floats, units=(0,))
+    k = made.k()
+    d = made.d(k + 1)
+    # Symmetric heads come in pairs, of which long ones make Exact MAML's rounding errors grow.
+    n = made.n(k, k + 4) if _symmetric(theorem) else made.n(k if _any_mean(theorem) else k + 1)
     sets = draw(st.sampled_from((1, 2, 1, MOST_SETS)))
     # Conditions and starts for which the bound soon requires movement stand first, and more often.
     one = st.fixed_dictionaries(
@@ -83,23 +85,24 @@ def settings(draw: st.DrawFn, theorem: str) -> Example:
             "dist_0": floats(0.25, 0.6) | floats(0.25, 0.6) | floats(0.05, 0.94),
         }
     )
-    one_set = st.fixed_dictionaries(
-        {
-            "levels": st.lists(floats(0.0, 1.0), min_size=k, max_size=k),
-            "spread": floats(0.0, 1.0),
-            "means": vector(floats, k, 1.0),
-            "frames": reflections(floats, max(n - 1, 1)),
+
+    def one_set() -> dict[str, Any]:
+        return {
+            "levels": draw(st.lists(floats(0.0, 1.0), min_size=k, max_size=k)),
+            "spread": draw(floats(0.0, 1.0)),
+            "means": made.vector(k, 1.0),
+            "frames": made.reflections(max(n - 1, 1)),
         }
-    )
+
     return {
         "k": k,
         "d": d,
         "n": n,
         "settings": draw(st.lists(one, min_size=1, max_size=4)),
-        "sets": [draw(one_set) for _ in range(sets)],
+        "sets": [one_set() for _ in range(sets)],
         "turn": draw(floats(0.0, 1.5)) if sets > 1 else 0.0,
         "sines": sorted(draw(st.lists(floats(0.0, 1.0), min_size=k - 1, max_size=k - 1)), reverse=True),
-        "orientation": draw(reflections(floats, k)),
+        "orientation": made.reflections(k),
     }
 
 

@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.sampling.samples import draw_samples, sampled_gradients
+from metarep.sim.shares import Z_95
 from metarep.sim.wide import mean_step, run_mean
-from metarep.theory.claims.comparing import same
+from metarep.theory.claims.comparing import farthest, largest, same
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
+    Sizes,
     array,
     fractions,
-    matrix,
     reflected_identity,
-    reflections,
-    step_sizes,
-    vector,
 )
 from metarep.theory.claims.width import claim
 from metarep.theory.claims.width.population import ALPHA, BETA, FO_ANIL, SPECTRUM, STARTS, WIDTHS, YUKSEL
@@ -37,19 +36,24 @@ NOISE = 0.5
 @st.composite
 def mean_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Example:
     """Any P, Y, heads that come in pairs ±, step sizes, m, noise."""
-    k, rows = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    made = Entries(draw, numbers, Sizes(2, 5, 12) if numbers is fractions else None)
+    k = made.k(most=2 if made.exact else 99)
     width = draw(st.integers(k, k + 2))
-    alpha, beta = draw(step_sizes(numbers))
+    d = made.d(k + 1)
+    pairs = made.among(3, made.most.n // 2)
+    alpha, beta = made.step_sizes()
     return {
+        "d": d,
         "k": k,
         "width": width,
+        "n": 2 * pairs,
         "alpha": alpha,
         "beta": beta,
         "m": draw(st.integers(1, 20)),
-        "noise": draw(numbers(0, 2)),
-        "P": draw(matrix(numbers, k, width)),
-        "Y": draw(matrix(numbers, rows, width)),
-        "heads": draw(matrix(numbers, k, draw(st.integers(1, 3)))),
+        "noise": made.number(0, 2, power=4),
+        "P": made.matrix(k, width, power=1),
+        "Y": made.matrix(d - k, width, power=1),
+        "heads": made.heads(k, pairs, power=2),
     }
 
 
@@ -62,7 +66,7 @@ def width_mean_update(
     $T = B_*\Sigma_*B_*^\top$ and $\tau = \mathrm{tr}\Sigma_* + \sigma^2$, and $w$ stays zero.
 
     Given: Gaussian data, any $B$ of any width, heads that come in pairs $\pm$, any $m \ge 1$, $\sigma^2 \ge 0$;
-    examples: $k \le 2$, $k' \le k + 2$
+    examples: $k' \le k + 2$
 
     Of the heads only the second moment enters: they need not be Gaussian.
     """
@@ -73,9 +77,11 @@ def width_mean_update(
     samples = type(alpha)(m)  # a fraction among fractions
     grad_B, grad_w = mean_gradients(FO_ANIL, B, 0 * B[0], targets, alpha, samples, None, noise=noise)
     by_hand = np.concatenate(mean_step(P, Y, pairs @ pairs.T / pairs.shape[1], alpha, beta, m, noise))
-    # Three factors B, two θ, sums over at most 4 rows and 6 tasks: fewer than 100 roundings of this size.
-    size = np.linalg.norm(B.astype(float))
-    scale = 1 + size**3 * (np.linalg.norm(pairs.astype(float)) ** 2 + float(noise)) + size
+    # B, and β times words of three factors B, two α and two θ (or σ²), or of B, α and two θ, whose norms bound the sums
+    # of their entries' moduli: fewer than 100 roundings of this size.
+    size = float(np.linalg.norm(B.astype(float)))
+    tasks = float(np.linalg.norm(pairs.astype(float)) ** 2) / pairs.shape[1] + float(noise)
+    scale = size * (1 + float(alpha * beta) * tasks * (1 + float(alpha) * size**2))
     shown = {"k": len(P), "width": P.shape[1], "alpha": alpha, "beta": beta, "m": m, "noise": noise}
     shown = {**shown, "B": B, "B_star": np.eye(len(B), len(P), dtype=int), "heads": pairs}
     stated = (B - beta * grad_B, beta * grad_w)
@@ -122,9 +128,9 @@ def width_mean_update_sampled(
     off, worst = abs(float(fitted.mean()) - tau) / error, float(scores.max())
     return Measurement(
         float(fitted.mean()),
-        error,
+        Z_95 * error,
         draws,
-        f"τ fitted to the mean of the sampled gradients, and its standard error; the mean map has {tau:.4g}, {off:.1f} "
+        f"τ fitted to the mean of the sampled gradients, and its 95 % interval; the mean map has {tau:.4g}, {off:.1f} "
         f"standard errors off; the largest of {scores.size} entries' deviations from the mean update is {worst:.1f} "
         f"standard errors; allowed are {SAMPLING_BOUND:g}",
         {"tau": tau, "standard_errors_of_tau": off, "largest_of_entries": worst},
@@ -142,20 +148,22 @@ def resting_points(draw: st.DrawFn, numbers: Numbers = fractions) -> Example:
     With x_j = αp_j²(m + 1)/m the limit's equation says σ_j = x_j t/(1 − x_j), t = τ/(m + 1); τ = tr Σ_* + σ² then needs
     Σ x_j/(1 − x_j) ≤ m + 1, which α small enough ensures.
     """
-    k = draw(st.integers(1, 3))
+    made = Entries(draw, numbers)
+    k = made.k(most=3 if made.exact else 99)
     width = draw(st.integers(k, 2 * k))
+    d = made.d(k + 1)
     return {
+        "d": d,
         "k": k,
         "width": width,
-        "p": draw(st.lists(numbers(1 / 4, 2), min_size=k, max_size=k)),
+        "p": [made.number(1 / 4, 2, power=1) for _ in range(k)],
         "m": draw(st.integers(1, 20)),
-        "slack": draw(numbers(1 / 4, 1)),
-        "t": draw(numbers(1 / 4, 2)),
-        "beta": draw(numbers(1 / 8, 1)),
-        "U": draw(reflections(numbers, k)),
-        "V": draw(reflections(numbers, width)),
-        "Y": draw(matrix(numbers, draw(st.integers(1, 3)), width)),
-        "q": draw(vector(numbers, width)),
+        "slack": made.number(1 / 4, 1),
+        "t": made.number(1 / 4, 2, power=4),
+        "beta": made.number(1 / 8, 1, power=-2),
+        "U": made.reflections(k),
+        "V": made.reflections(width),
+        "Y": made.matrix(d - k, width, power=1),
     }
 
 
@@ -193,17 +201,15 @@ class _Rest:
         """Whether the numbers are fractions."""
         return isinstance(self.alpha, Fraction)
 
-    def scale(self, P: np.ndarray, extra: float = 0.0) -> float:
-        """What rounding multiplies in sums of a few products of matrices of at most 6 columns, each term at most |P| +
-        what α, β, Σ_* multiply it with; ``extra`` is for those that are worse. 0 for fractions.
+    def scale(self, P: np.ndarray) -> float:
+        """What rounding multiplies in a mean step from P: it and what α, β, Σ_* multiply it with, in norms that bound
+        the sums of their entries' moduli. 0 for fractions.
         """
         if self.exact:
             return 0.0
         total = float(np.trace(self.second)) + float(self.noise)
         norm = float(np.linalg.norm(P))
-        size = norm * (1 + self.alpha * self.beta * total * (1 + self.alpha * norm**2))
-        # The formula solves with Σ_* + τ/(m + 1) I, whose condition is at most 1 + (m + 1).
-        return size + extra * (2 + self.m)
+        return norm * (1 + self.alpha * self.beta * total * (1 + self.alpha * norm**2))
 
 
 @claim(Verdict.EXACT, source=YUKSEL, rests_on="width-mean-update", draws=resting_points, examples=40)
@@ -211,8 +217,8 @@ def width_limit_rests(example: Example, implementation: Implementation, *, mean_
     r"""The mean update is at rest wherever $B = B_*P$ with
     $PP^\top = \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$, for every width.
 
-    Given: any $k' \ge k$, $m \ge 1$, $\alpha \ne \beta$; $\Sigma_*$ and $\sigma^2$ computed from a drawn limit;
-    examples: $k \le 3$, $k' \le 2k$
+    Given: any $k' \ge k$, $m \ge 1$, $\alpha$, $\beta$; $\Sigma_*$ and $\sigma^2$ computed from a drawn limit;
+    examples: $k' \le 2k$
     """
     at = _Rest.of(example)
     P, eps = at.P, implementation.eps
@@ -220,12 +226,13 @@ def width_limit_rests(example: Example, implementation: Implementation, *, mean_
     yield same(next_P, P, at.scale(P), eps, "mean step from the limit", 100, at.objects)
     if not at.exact:
         limit = learned_second_moment(at.second, at.alpha, at.m, at.noise)
-        scale = at.scale(P, extra=float(np.abs(limit).max()))
+        # The formula solves with Σ_* + τ/(m + 1) I, whose condition is at most 1 + (m + 1).
+        scale = float(np.linalg.norm(P)) ** 2 + float(np.abs(limit).max()) * (2 + at.m)
         yield same(P @ P.T, limit, scale, eps, "PPᵀ and the formula", 100, at.objects)
 
 
 @claim(Verdict.EXACT, given="as before", rests_on="width-limit-rests", draws=resting_points, examples=40)
-def width_useful_rate(example: Example, implementation: Implementation, *, mean_step=mean_step) -> Comparison:
+def width_useful_rate(example: Example, implementation: Implementation, *, mean_step=mean_step) -> Iterator[Comparison]:
     r"""There the useful part of $Y = B_{*\perp}^\top B$ contracts as with infinitely many samples,
     $Y^+P^\top = YP^\top(I - \alpha\beta\Sigma_*)$ to first order, whatever $m$, $\sigma^2$ and $k'$; to first order
     $Yq$ stays where $Pq = 0$.
@@ -234,15 +241,14 @@ def width_useful_rate(example: Example, implementation: Implementation, *, mean_
     # The perpendicular part's next value has a linear and a cubic part in Y and no other.
     one, two = (mean_step(at.P, times * Y, at.second, at.alpha, at.beta, at.m, at.noise)[1] for times in (1, 2))
     moved = (8 * one - two) / 6 - Y
-    kept = moved @ at.V[example["k"] :].T
-    # Cubic parts as large as (τ/m) α²β |2Y|³ cancel; times |P| for the useful directions.
-    both = np.concatenate([at.P, Y]).astype(float)
-    norm = float(np.linalg.norm(both))
-    cubic = float(at.alpha) ** 2 * float(at.beta) * (float(np.trace(at.second)) + float(at.noise))
-    scale = at.scale(both, extra=(1 + cubic * norm**2) * 10 * norm**2)
-    left, right = (moved @ at.P.T, kept), (-at.alpha * at.beta * (Y @ at.P.T @ at.second), 0 * kept)
-    why, shown = "(Y⁺ − Y)Pᵀ + αβYPᵀΣ_*, Y⁺V − YV", {**at.objects, "Y": Y}
-    return same(left, right, scale, implementation.eps, why, 100, shown)
+    useful, kept = moved @ at.P.T, moved @ at.V[example["k"] :].T
+    # The roundings of the two steps, of which cubic parts cancel, times |P| for the useful directions.
+    scale = sum(weight * at.scale(np.concatenate([at.P, times * Y])) for times, weight in ((1, 8 / 6), (2, 1 / 6)))
+    P, size = float(np.linalg.norm(at.P.astype(float))), largest(Y)
+    eps, shown = implementation.eps, {**at.objects, "Y": Y}
+    stated = -at.alpha * at.beta * (Y @ at.P.T @ at.second)
+    yield same(useful, stated, scale * P, eps, "(Y⁺ − Y)Pᵀ + αβYPᵀΣ_*", 100, shown, size * P)
+    yield same(kept, 0 * kept, scale * example["width"] ** 0.5, eps, "Y⁺V − YV where PV = 0", 100, shown, size)
 
 
 # --- measured along runs
@@ -302,10 +308,10 @@ def width_limit(
     every = np.concatenate(ratios)
     return Measurement(
         float(every.mean()),
-        float(every.std()),
+        farthest(every, float(every.mean())),
         runs,
-        f"diagonal of B_*ᵀBBᵀB_* after {LIMIT_STEPS} steps over the formula's (predicted: 1), mean and standard "
-        f"deviation over {runs} runs; the largest deviation of any entry is {off:.1e} of the largest, allowed are "
+        f"diagonal of B_*ᵀBBᵀB_* after {LIMIT_STEPS} steps over the formula's (predicted: 1), mean and the "
+        f"farthest from it in {runs} runs; the largest deviation of any entry is {off:.1e} of the largest, allowed are "
         f"{LIMIT_BOUND:.0e}",
         details,
         off <= LIMIT_BOUND,
@@ -332,7 +338,7 @@ def width_slow_unlearning(
     # above 2c, by a share of at most 3/2 cs² with s from the beginning of the window.
     second, times, samples = np.diag(SPECTRUM), np.array(UNLEARNING_TIMES), np.array(UNLEARNING_SAMPLES)
     constants = np.array([unlearning_constant(second, ALPHA, BETA, m, NOISE) for m in UNLEARNING_SAMPLES])
-    growths, consistent, details, count = [], True, {}, max(2, round(STARTS * effort))
+    growths, largest_next, consistent, details, count = [], 0.0, True, {}, max(2, round(STARTS * effort))
     for k, width in WIDTHS[1:]:
         _, Y = run_mean(*_starts(width, count, seed), second, ALPHA, BETA, samples, NOISE, times)
         first, last = np.linalg.svd(Y, compute_uv=False)[..., : width - k]  # (starts, m, k' − k)
@@ -340,8 +346,9 @@ def width_slow_unlearning(
         excess = growth * constants[:, None] - 1
         # cs² is s²/(2·constant); twice the leading term leaves room for those that follow (cs² < 10⁻³ here), the rest
         # for rounding: eps times so many steps.
-        allowed = 2 * 0.75 * first**2 / constants[:, None]
-        consistent = consistent and bool((excess <= allowed).all() and (excess >= -1e-12).all())
+        next_order = 0.75 * first**2 / constants[:, None]
+        largest_next = max(largest_next, float(next_order.max()))
+        consistent = consistent and bool((excess <= 2 * next_order).all() and (excess >= -1e-12).all())
         growths.append((growth * samples[:, None]).ravel())
         for number, m in enumerate(UNLEARNING_SAMPLES):
             details[f"k = {k}, k' = {width}, m = {m}"] = {
@@ -350,14 +357,15 @@ def width_slow_unlearning(
                 "growth_ratio": (1 + excess[:, number]).ravel().tolist(),
             }
     every = np.concatenate(growths)
-    predicted = float(UNLEARNING_SAMPLES[0] / constants[0])
+    predicted, mean = float(UNLEARNING_SAMPLES[0] / constants[0]), float(every.mean())
+    beyond = mean * largest_next  # so much of it may be gone for ever longer runs
     return Measurement(
-        float(every.mean()),
-        float(every.std()),
+        mean,
+        beyond + farthest(every, mean),
         every.size,
-        f"m times the growth of 1/s² a step from step {times[0]} to {times[1]}, mean and standard deviation over "
-        f"{every.size} singular values; predicted 2α²βτ = {predicted:.6g}, and above it by a share of at most 3/2 cs² "
-        "(c = α²βτ/m), the next order",
+        f"m times the growth of 1/s² a step from step {times[0]} to {times[1]}, mean of {every.size} singular values; "
+        f"predicted 2α²βτ = {predicted:.6g} in the end, and until then above it by a share of at most 3/2 cs² "
+        f"(c = α²βτ/m), the next order: the uncertainty is this, {beyond:.1e}, and the farthest value from the mean",
         details,
         consistent,
     )

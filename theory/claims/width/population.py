@@ -17,17 +17,18 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import SCALARS, Rule, identity, zero
-from metarep.theory.claims.comparing import same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import farthest, same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import (
+    Entries,
     Numbers,
+    Sizes,
     StepArrays,
     array,
     floats,
-    matrix,
+    fractions,
+    ratios,
     reflected_identity,
-    reflections,
-    step_sizes,
 )
 from metarep.theory.claims.width import claim
 from metarep.theory.dynamics.derive import task_gradients
@@ -37,7 +38,7 @@ FO_ANIL = LEARNERS["fo-anil"]
 YUKSEL = own("the phenomenon is that of Yüksel, Boursier, Flammarion 2024 (ICLR)")
 WIDE = (
     r"any $k' \ge k$, any tasks, $w = 0$, $B = B_*M + B_{*\perp}Y$ with $\alpha MM^\top = I_k$ and $YM^\top = 0$, "
-    r"$\alpha \ne \beta$"
+    r"any $\alpha$, $\beta$"
 )
 
 _OVER_ALPHA = tuple(-1 if name == "alpha" else 0 for name in SCALARS)
@@ -47,23 +48,25 @@ _WIDE_POINT = {"B": a.B_star * a.M + a.B_perp * a.Y, "w": zero("k", "1"), "theta
 
 @st.composite
 def wide_points(draw: st.DrawFn, numbers: Numbers = floats, balanced: bool = True) -> Example:
-    """k ≤ 2, k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V, tasks, any Y."""
-    k = draw(st.integers(1, 2))
-    width = draw(st.integers(k, 2 * k + 1))
-    rows = draw(st.integers(max(1, width - k), 4))
-    c = draw(numbers(1, 2))
-    _, ratio = draw(step_sizes(numbers))
-    n = draw(st.integers(2, 4))
+    """k' up to 2k + 1, α = 1/c², M = c [I 0] V (``balanced``) or any [M 0] V, Y = [0 Z] V, tasks, any Y."""
+    made = Entries(draw, numbers, Sizes(2, 7, 12) if numbers is fractions else None)
+    k = made.k(most=2 if made.exact else 99)
+    width = made.draw(st.integers(k, 2 * k + 1))
+    d = made.d(k + max(1, width - k))
+    c = made.number(1, 2, power=1)
+    n = made.n()
     return {
+        "d": d,
         "k": k,
         "width": width,
+        "n": n,
         "c": c,
-        "beta": ratio / 2,
-        "M": None if balanced else draw(matrix(numbers, k, k)),
-        "Z": draw(matrix(numbers, rows, width - k)) if width > k else [[] for _ in range(rows)],
-        "V": draw(reflections(numbers, width)),
-        "heads": draw(matrix(numbers, k, n)),
-        "Y1": draw(matrix(numbers, rows, width)),
+        "ratio": made.draw(ratios(numbers)),
+        "M": None if balanced else made.matrix(k, k, power=1),
+        "Z": made.matrix(d - k, width - k, power=1) if width > k else [[] for _ in range(d - k)],
+        "V": made.reflections(width),
+        "heads": made.heads(k, n, power=2),
+        "Y1": made.matrix(d - k, width, power=1),
     }
 
 
@@ -85,7 +88,8 @@ class _WidePoint:
         V = reflected_identity(example["V"])
         M = c * V[:k] if example["M"] is None else array(example["M"]) @ V[:k]
         Y = array(example["Z"]).reshape(rows, -1) @ V[k:] if len(V) > k else np.zeros((rows, k), dtype=int) * c
-        return cls(M, Y, array(example["Y1"]), V, array(example["heads"]), 1 / (c * c), example["beta"])
+        alpha = 1 / (c * c)
+        return cls(M, Y, array(example["Y1"]), V, array(example["heads"]), alpha, example["ratio"] * alpha)
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -272,10 +276,10 @@ def width_distance_rate(implementation: Implementation, seed: int, effort: float
     worst = float(np.abs(np.log(medians) / np.log(predicted) - 1).max())
     return Measurement(
         float(np.median(factors)),
-        float(factors.std()),
+        farthest(factors, float(np.median(factors))),
         factors.size,
-        f"factor of ‖(I − P_B)B_*‖ a step, fitted to the last 60 of {DISTANCE_STEPS}, median and standard deviation "
-        f"over {factors.size} runs; predicted {predicted:g}; the logarithms of the medians over the starts of a "
+        f"factor of ‖(I − P_B)B_*‖ a step, fitted to the last 60 of {DISTANCE_STEPS}, median and the farthest "
+        f"from it of {factors.size} runs; predicted {predicted:g}; the logarithms of the medians over the starts of a "
         f"learner and a width differ by {worst:.2%} at most, allowed are {DISTANCE_BOUND:.1%}",
         details,
         worst <= DISTANCE_BOUND,

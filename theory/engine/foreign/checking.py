@@ -10,25 +10,24 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 
-from metarep.sim.foreign import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
-from metarep.sim.learners import Learner
-from metarep.theory.claims.record import Check, Claim, Comparison, Example, Verdict
+from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
+from metarep.theory.engine.foreign.guard import Guard, Limits
+from metarep.theory.engine.foreign.order import in_order
 from metarep.theory.engine.run import verify
 from metarep.theory.engine.showing import objects_text, shown_objects
 
 MAX_EXAMPLES = 12
 """Examples of a claim unless asked for otherwise: a wrong step shows within the first few."""
 FIRST_EXAMPLES = 3
-"""With these the steps that an example takes are counted."""
-STEPS_PER_EXAMPLE = 150
-"""A claim may take this many single steps times ``max_examples`` (and its first few examples)."""
+"""So many are tried even where each takes many steps."""
+STEPS_PER_EXAMPLE = 100
+"""A claim may take this many single steps times ``max_examples``, or times ``MAX_EXAMPLES`` if that is more."""
 THOROUGH_SHRINKS, MOST_SHRINKS, FEW_SHRINKS = 5, 150, 20
 """The first so many failures are shrunk by up to so many trials, all others by a few: they have the same cause."""
 SHRINKING_STEPS = 5_000
@@ -41,21 +40,28 @@ class Status(StrEnum):
     PASSED = "PASSED"
     FAILED = "FAILED"
     NOT_APPLICABLE = "NOT_APPLICABLE"
+    NOT_RUN = "NOT_RUN"
 
 
 @dataclass(frozen=True)
 class CheckedClaim:
     """One claim against the implementation: ``why`` is the reason where it does not apply, what was compared where it
-    does.
+    does; ``left_out`` examples took too many steps; ``steps``: single ones, all in all.
     """
 
     claim: Claim
     status: Status
     why: str
     examples: int = 0
-    independent: int | None = None
+    left_out: int = 0
+    steps: int = 0
     evidence: Evidence | None = None
     seconds: float = 0.0
+
+    @property
+    def independent(self) -> int | None:
+        """Examples that were not made from another one, where none were left out."""
+        return None if self.evidence is None or self.left_out else self.evidence.independent
 
     @property
     def counterexample(self) -> Example | None:
@@ -79,9 +85,9 @@ class CheckResult:
     diagnosis: Diagnosis | None
     seconds: float = 0.0
 
-    def of(self, status: Status) -> tuple[CheckedClaim, ...]:
-        """The claims of that status."""
-        return tuple(item for item in self.claims if item.status == status)
+    def of(self, *statuses: Status) -> tuple[CheckedClaim, ...]:
+        """The claims of that status, or of several."""
+        return tuple(item for item in self.claims if item.status in statuses)
 
     @property
     def conforming(self) -> bool:
@@ -108,42 +114,9 @@ def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
     return None
 
 
-class _Watched:
-    """An implementation's step that is counted, and notices values that are not finite."""
-
-    def __init__(self, step: Callable[..., Any]) -> None:
-        self.step = step
-        self.taken = 0
-        self.all_finite = True
-
-    def __call__(self, learner: Learner, B: Any, w: Any, targets: Any, alpha: Any, beta: Any) -> Any:
-        batch = np.broadcast_shapes(B.shape[:-2], w.shape[:-1], targets.shape[:-2], np.shape(alpha), np.shape(beta))
-        self.taken += int(np.prod(batch))
-        result = self.step(learner, B, w, targets, alpha, beta)
-        self.all_finite = self.all_finite and all(bool(np.isfinite(part).all()) for part in result)
-        return result
-
-
-@dataclass
-class _Guard:
-    """A claim's check that survives what foreign code does: NaN is a violation, an unusable adapter ends the search."""
-
-    check: Check
-    unusable: AdapterError | None = None
-
-    def __call__(self, example: Example, implementation: Implementation) -> Comparison:
-        if self.unusable is not None:
-            return Comparison(0.0, 0.0, 0.0, "the adapter cannot be used")
-        watched = _Watched(implementation.step)
-        try:
-            return self.check(example, replace(implementation, step=watched))
-        except AdapterError as error:
-            self.unusable = error
-            return Comparison(0.0, 0.0, 0.0, "the adapter cannot be used")
-        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
-            if watched.all_finite:
-                raise  # the search finds out whose fault it is
-            return Comparison(float("nan"), 0.0, 0.0, "the step returned NaN or infinity")
+def applicable(claims: Iterable[Claim], implementation: Implementation) -> tuple[Claim, ...]:
+    """The claims that say something about the implementation's steps, in the order in which they are tried."""
+    return in_order(claim for claim in claims if not_applicable(claim, implementation) is None)
 
 
 def check_claim(
@@ -153,6 +126,7 @@ def check_claim(
     max_examples: int = MAX_EXAMPLES,
     seed: int = 0,
     most_shrinks: int | None = MOST_SHRINKS,
+    seconds: float | None = None,
 ) -> CheckedClaim:
     """One claim against one implementation, on float examples.
 
@@ -162,55 +136,33 @@ def check_claim(
         max_examples: examples at most, 1 or more; fewer where each takes many steps.
         seed: fixes the examples.
         most_shrinks: trials to make a counterexample smaller; None for as many as it takes.
+        seconds: time limit; None for none.
 
     Raises:
-        AdapterError: the implementation is an adapter's, and cannot be used.
+        AdapterError: the implementation is an adapter's, and cannot be used; or the time is up.
     """
     reason = not_applicable(claim, implementation)
     if reason is not None or claim.check is None:
         return CheckedClaim(claim, Status.NOT_APPLICABLE, reason or "")
     started = time.perf_counter()
-    guard, counter = _Guard(claim.check), _Watched(implementation.step)
-
-    def searched(examples: int, which: int, shrinks: int | None) -> Evidence:
-        profile = Profile("check", seed=2 * seed + which, shrink=shrinks != 0, most_shrinks=shrinks)
-        watched = replace(implementation, step=counter)
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore")
-            finding = verify(
-                replace(claim, check=guard), watched, profile=profile, examples=examples, kinds=("floats",)
-            )
-        if guard.unusable is not None:
-            raise guard.unusable
-        return finding.evidence[0]
-
-    which, wanted = 0, min(FIRST_EXAMPLES, max_examples)
-    best = searched(wanted, which, 0)
-    done, alone = best.examples, best.independent
-    each = max(counter.taken / max(done, 1), 1.0)
-    affordable = int(STEPS_PER_EXAMPLE * max_examples / each)
-    if best.verdict != Verdict.REFUTED and min(max_examples, affordable) > done:
-        which, wanted = 1, min(max_examples, affordable) - done
-        latest = searched(wanted, which, 0)
-        done += latest.examples
-        alone = None if alone is None or latest.independent is None else alone + latest.independent
-        best = latest if latest.verdict == Verdict.REFUTED or _rank(latest) < _rank(best) else best
-    if best.verdict != Verdict.REFUTED:
-        return CheckedClaim(claim, Status.PASSED, best.why, done, alone, best, time.perf_counter() - started)
-    if most_shrinks is None or most_shrinks > 0:
-        # The same search once more finds the same example, and makes it smaller.
-        limit = None if most_shrinks is None else min(most_shrinks, 1 + int(SHRINKING_STEPS / each))
-        again = searched(wanted, which, limit)
-        best = again if again.verdict == Verdict.REFUTED else best
-    why = best.why
-    if _reference_fails(claim, best, implementation):
+    steps = STEPS_PER_EXAMPLE * max(max_examples, MAX_EXAMPLES)
+    guard = Guard(claim.id, claim.check, Limits(steps, FIRST_EXAMPLES, SHRINKING_STEPS, seconds))
+    profile = Profile("check", seed=seed, shrink=most_shrinks != 0, most_shrinks=most_shrinks)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        finding = verify(
+            replace(claim, check=guard), implementation, profile=profile, examples=max_examples, kinds=("floats",)
+        )
+    if guard.unusable is not None:
+        raise guard.unusable
+    evidence, taken = finding.evidence[0], time.perf_counter() - started
+    counts = {"examples": guard.examined, "left_out": guard.left_out, "steps": guard.steps}
+    if evidence.verdict != Verdict.REFUTED:
+        return CheckedClaim(claim, Status.PASSED, evidence.why, **counts, evidence=evidence, seconds=taken)
+    why = evidence.why
+    if _reference_fails(claim, evidence, implementation):
         why += " (the reference fails there too: the claim is at fault)"
-    return CheckedClaim(claim, Status.FAILED, why, done, alone, best, time.perf_counter() - started)
-
-
-def _rank(evidence: Evidence) -> tuple[float, float]:
-    margin = float("inf") if evidence.worst_margin is None else evidence.worst_margin
-    return margin, -(evidence.strain or 0.0)
+    return CheckedClaim(claim, Status.FAILED, why, **counts, evidence=evidence, seconds=taken)
 
 
 def _reference_fails(claim: Claim, evidence: Evidence, implementation: Implementation) -> bool:
@@ -226,28 +178,46 @@ def check_implementation(
     *,
     max_examples: int = MAX_EXAMPLES,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    seconds: float | None = None,
+    fail_fast: bool = False,
+    told: Callable[[CheckedClaim, int, int], None] | None = None,
 ) -> CheckResult:
     """Every claim against one implementation, and a diagnosis where some fail.
 
     Args:
-        implementation: a ``metarep.sim.foreign.foreign_implementation`` or any other.
-        claims: the catalogue, and whatever else.
+        implementation: a ``metarep.sim.foreign.implementation.foreign_implementation`` or any other.
+        claims: the catalogue, and whatever else; the result has them in this order, whatever order they are tried in.
         max_examples: examples of each claim at most.
         seed: fixes the examples.
-        progress: told (done, total) after each claim.
+        seconds: time limit of each claim; None for none.
+        fail_fast: stop at the first claim that fails.
+        told: given each claim that was tried, how many have been, and how many are to be.
 
     Raises:
-        AdapterError: the adapter cannot be used: it raised, changed its inputs, returned other shapes.
+        AdapterError: the adapter cannot be used: it raised, changed its inputs, returned other shapes; or the time is
+            up.
     """
     started = time.perf_counter()
-    every, checked, failed = tuple(claims), [], 0
-    for claim in every:
+    every = tuple(claims)
+    tried = applicable(every, implementation)
+    checked = {
+        claim.id: CheckedClaim(claim, Status.NOT_APPLICABLE, not_applicable(claim, implementation) or "")
+        for claim in every
+    }
+    failed = 0
+    for done, claim in enumerate(tried, start=1):
+        if fail_fast and failed:
+            checked[claim.id] = CheckedClaim(claim, Status.NOT_RUN, "a claim before it failed")
+            continue
         shrinks = MOST_SHRINKS if failed < THOROUGH_SHRINKS else FEW_SHRINKS
-        item = check_claim(claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks)
+        item = check_claim(
+            claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks, seconds=seconds
+        )
         failed += item.status is Status.FAILED
-        checked.append(item)
-        if progress is not None:
-            progress(len(checked), len(every))
+        checked[claim.id] = item
+        if told is not None:
+            told(item, done, len(tried))
     diagnosis = diagnose(implementation) if failed else None
-    return CheckResult(implementation, tuple(checked), diagnosis, time.perf_counter() - started)
+    return CheckResult(
+        implementation, tuple(checked[claim.id] for claim in every), diagnosis, time.perf_counter() - started
+    )

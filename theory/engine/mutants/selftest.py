@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 
 from metarep.sim.mutants.mutant import Kind, Mutant
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
+from metarep.sim.mutants.sizes import SIZE_MUTANTS
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Claim, Verdict
@@ -24,7 +25,15 @@ from metarep.theory.engine.run import verify
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
-    for mutant in (*IMPLEMENTATION_MUTANTS, *SAMPLER_MUTANTS, *FORMULA_MUTANTS, *CLAIM_MUTANTS, *PROOF_MUTANTS)
+    for several in (
+        IMPLEMENTATION_MUTANTS,
+        SIZE_MUTANTS,
+        SAMPLER_MUTANTS,
+        FORMULA_MUTANTS,
+        CLAIM_MUTANTS,
+        PROOF_MUTANTS,
+    )
+    for mutant in several
 }
 """Everything that is wrong on purpose, by name."""
 
