@@ -18,7 +18,7 @@ from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
 from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
 from metarep.theory.engine.mutants.selftest import MUTANTS
-from metarep.theory.engine.search import LOCAL_CONSTANTS_CAN_BE_KEPT_OUT
+from metarep.theory.engine.search import INTERNALS_ARE_KNOWN
 
 
 def inequality(check, **changes) -> Claim:
@@ -128,8 +128,8 @@ def test_an_estimate_that_is_no_number_refutes() -> None:
     assert verify(inequality(None, floats=None, kind="measurement", measure=lambda *_: nothing)).status == "REFUTED"
 
 
-def test_this_hypothesis_lets_local_constants_be_kept_out() -> None:
-    assert LOCAL_CONSTANTS_CAN_BE_KEPT_OUT, "seeds will give other instances from the command line and from pytest"
+def test_this_hypothesis_is_one_whose_search_we_can_change() -> None:
+    assert INTERNALS_ARE_KNOWN, "seeds will give other examples from the command line and from pytest"
 
 
 def test_failing_proof_and_contradicting_measurement_refute() -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record, mention
+from metarep.reports.chapters.power import PowerOfClaim, power_blocks, power_of_claims
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
 from metarep.reports.page.output import as_csv
 from metarep.theory.claims import get_claim
-from metarep.theory.engine.mutants.selftest import Matrix, Row, trials
+from metarep.theory.engine.mutants.selftest import Matrix, Row, trials, used_claims
 from metarep.theory.engine.showing import in_one_line, shown_objects
 
 NAME = "mutants"
@@ -138,6 +139,7 @@ def section(results: Results) -> b.Section | None:
                 "suite, which compares laws.)"
             ),
             b.Paragraph(scope),
+            *power_blocks(results.claims, matrix),
             drawing(matrix),
             b.Details(
                 "What each mutant is, and how many claims refute it",
@@ -190,7 +192,7 @@ def jobs(profile: ReportProfile, seed: int) -> list[Job]:
 def matrix_of(results: Results) -> Matrix | None:
     """The matrix, None where it was not run."""
     rows = tuple(row for key, row in results.parts.items() if key[0] == "mutant")
-    return Matrix(rows) if rows else None
+    return Matrix(rows, used_claims(quick=results.profile.sizes[NAME])) if rows else None
 
 
 @dataclass(frozen=True)
@@ -247,6 +249,8 @@ class SelfTestRecord:
     """The wrong proofs, by the kind of mistake."""
     survivors: tuple[str, ...]
     """What nothing refuted."""
+    power: tuple[PowerOfClaim, ...]
+    """What each claim refutes, and whether that is what it has to."""
 
 
 def selftest_record(matrix: Matrix) -> SelfTestRecord:
@@ -263,6 +267,7 @@ def selftest_record(matrix: Matrix) -> SelfTestRecord:
             for cause, rows in matrix.wrong_proofs.items()
         ),
         matrix.survivors,
+        power_of_claims(matrix),
     )
 
 

@@ -57,6 +57,7 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
         "status": item.status.value,
         "why": item.why,
         "examples": item.examples,
+        "independent": item.independent,
         "left_out": item.left_out,
         "steps": item.steps,
         "worst_margin": None if evidence is None else evidence.worst_margin,
@@ -70,6 +71,7 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
 
 def lines(declared: "Declared", result: "CheckResult") -> list[str]:
     """What a person reads."""
+    from metarep.theory.engine import counted
     from metarep.theory.engine.foreign.checking import Status
 
     shown = declared.shown
@@ -80,7 +82,7 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
             chapter = item.claim.chapter
             found += ["", chapter]
         more = f", {item.left_out} left out: too many steps" if item.left_out else ""
-        found.append(f"  {item.status.value}  {item.claim.id} ({item.examples} examples{more})")
+        found.append(f"  {item.status.value}  {item.claim.id} ({counted(item)}{more})")
         if item.status is Status.FAILED:
             found += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
             found += [f"          {line}" for line in _failure(item)]

@@ -170,6 +170,8 @@ def verify(
 
 
 def _print_finding(result: dict[str, Any], finding: "Finding") -> None:
+    from metarep.theory.engine import counted
+
     typer.echo(f"{result['id']}: {result['status']} (expected {result['expected']}), {finding.seconds:.1f} s")
     typer.echo(f"  {inline_text(result['statement'])}")
     typer.echo(f"  source: {result['source']}")
@@ -179,7 +181,7 @@ def _print_finding(result: dict[str, Any], finding: "Finding") -> None:
     for item, found in zip(result["evidence"], finding.evidence, strict=True):
         line = f"  {item['verdict']:<9} {item['kind']}"
         if item["examples"]:
-            line += f", {item['examples']} examples"
+            line += f", {counted(found)}"
         if item["worst_margin"] is not None:
             line += f", worst margin {item['worst_margin']:.3g}"
         if item["strain"] and item["verdict"] != "REFUTED":
@@ -187,6 +189,8 @@ def _print_finding(result: dict[str, Any], finding: "Finding") -> None:
         if item["estimate"] is not None:
             line += f", {item['estimate']:.6g} ± {item['uncertainty']:.2g}"
         typer.echo(line + (f": {item['why']}" if item["why"] else ""))
+        if found.power is not None:
+            typer.echo(f"            of {found.power.tried} tried again {found.power.could_fail} could have failed")
         if found.confirmation is not None:
             typer.echo(f"            without floats, in {found.confirmation} ({found.confirmation.seconds:.1f} CPU s)")
         elif found.in_floats_only:

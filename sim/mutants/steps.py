@@ -7,15 +7,14 @@ tell the cause of a wrong implementation.
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import numpy as np
 
-from metarep.sim import metrics
-from metarep.sim.batches import flattened_step, transposed
+from metarep.sim.batches import common_batch, flattened_step, transposed
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
+from metarep.sim.mutants.distances import DISTANCE_MUTANTS
 from metarep.sim.mutants.mutant import Mutant, Wrong
 from metarep.sim.terms import At, Pair, Residuals, Terms, gradient_terms, mean, mean_outer, residuals, step_from_terms
 
@@ -30,6 +29,22 @@ EXACT_ONES, FIRST_ORDER = frozenset({"anil", "maml"}), frozenset({"fo-anil", "fo
 def _exactly(factor: float, like: Array) -> Any:
     """A factor such as 1.01 as a fraction where the arrays hold fractions."""
     return Fraction(str(factor)) if like.dtype == object else factor
+
+
+def _by_setting(wrong: Wrong) -> Wrong:
+    """A wrong step written for scalar α and β, setting by setting where these vary over the batch axes."""
+
+    def step(right: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
+        if all(np.ndim(step_size) == 0 for step_size in at[3:]):
+            return wrong(right, learner, *at)
+        batch, (B, w, targets, alpha, beta) = flattened_step(*at)
+        next_B, next_w = np.empty_like(B), np.empty_like(w)
+        for setting in {(a, b) for a, b in zip(alpha.tolist(), beta.tolist(), strict=True)}:
+            here = (alpha == setting[0]) & (beta == setting[1])
+            next_B[here], next_w[here] = wrong(right, learner, B[here], w[here], targets[here], *setting)
+        return next_B.reshape(batch + B.shape[1:]), next_w.reshape(batch + w.shape[1:])
+
+    return step
 
 
 # --- the right step, taken elsewhere
@@ -64,6 +79,7 @@ _mean_task_first = _elsewhere(lambda at: at._replace(targets=mean(at.targets)[..
 # --- the right step's result, changed
 
 
+@_by_setting
 def _single_precision(right: Callable[..., Pair], *arguments: Any) -> Pair:
     learner, B, w, targets, alpha, beta = arguments
     if B.dtype == object:  # a lossy cast has no exact counterpart: round to 24 bits in effect by going through float32
@@ -80,6 +96,7 @@ def _sequential_outer(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return next_B, right(*at._replace(B=next_B))[1]
 
 
+@_by_setting
 def _outer_from_adapted(right: Callable[..., Pair], *arguments: Any) -> Pair:
     """Takes the outer step of the head from the mean adapted head, not from w."""
     at, (next_B, next_w) = At(*arguments), right(*arguments)
@@ -95,6 +112,7 @@ def _retracted(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return next_B * np.divide(old, norms, out=np.ones_like(norms), where=norms > 0), next_w
 
 
+@_by_setting
 def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
     at, (next_B, next_w) = At(*arguments), right(*arguments)
     decay = at.beta * _exactly(1e-3, at.B)
@@ -102,9 +120,12 @@ def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
 
 
 def _frozen(right: Callable[..., Pair], *arguments: Any) -> Pair:
-    return At(*arguments).B, At(*arguments).w
+    at = At(*arguments)
+    batch = common_batch(B=(at.B, 2), w=(at.w, 1), targets=(at.targets, 2), alpha=(at.alpha, 0), beta=(at.beta, 0))
+    return np.broadcast_to(at.B, batch + at.B.shape[-2:]), np.broadcast_to(at.w, batch + at.w.shape[-1:])
 
 
+@_by_setting
 def _stops_halfway(right: Callable[..., Pair], *arguments: Any) -> Pair:
     """Takes no more steps once the adapted residuals are a tenth of the targets: too coarse a stopping rule."""
     at, (next_B, next_w) = At(*arguments), right(*arguments)
@@ -118,6 +139,18 @@ def _one_direction_left_out(right: Callable[..., Pair], *arguments: Any) -> Pair
     """The last column of B is never updated."""
     at, (next_B, next_w) = At(*arguments), right(*arguments)
     return np.concatenate([next_B[..., :-1], at.B[..., -1:] + 0 * next_B[..., -1:]], axis=-1), next_w
+
+
+def _uneven(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Makes the positive entries of the result too large, as rounding toward +∞ at few bits would; zeros stay zeros."""
+    next_B, next_w = right(*arguments)
+    more = 1 + _exactly(0.01, next_B)
+    return np.where(next_B > 0, more * next_B, next_B), np.where(next_w > 0, more * next_w, next_w)
+
+
+def _offset(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    next_B, next_w = right(*arguments)
+    return next_B + _exactly(1e-3, next_B), next_w + _exactly(1e-3, next_w)
 
 
 def _frozen_head(right: Callable[..., Pair], *arguments: Any) -> Pair:
@@ -135,7 +168,7 @@ def _first_order(columns: Callable[[At], tuple[Array, Array, Array]]) -> Wrong:
         V, W, G = columns(at)
         return at.moved(mean_outer(V, W), mean(G))
 
-    return wrong
+    return _by_setting(wrong)
 
 
 def _stale(at: At) -> tuple[Array, Array, Array]:
@@ -185,7 +218,7 @@ def _other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong
         change(at, residuals(at), terms_B, terms_w)
         return step_from_terms(at, terms_B, terms_w)
 
-    return wrong
+    return _by_setting(wrong)
 
 
 def _unadapted_head(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
@@ -213,48 +246,14 @@ def _sequential_inner(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) 
     terms_w.pop("(r_i^T v_i) w")
 
 
-# --- wrong distances
-
-
-def _distance_by_arccos(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
-    Q = np.linalg.qr(np.asarray(B, dtype=float))[0]
-    cosines = np.linalg.svd(transposed(B_star) @ Q, compute_uv=False)
-    return np.sin(np.arccos(np.clip(cosines, -1, 1)))[..., -1]
-
-
-def _distance_without_basis(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
-    B = np.asarray(B, dtype=float)
-    return np.linalg.norm(B - B_star @ (transposed(B_star) @ B), 2, axis=(-2, -1))
-
-
-def _frobenius_distance(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
-    return np.sqrt(np.square(metrics.principal_sines(B, B_star)).sum(-1))
-
-
-def _smallest_angle(right: Callable[..., Array], B: Array, B_star: Array) -> Array:
-    return metrics.principal_sines(B, B_star)[..., -1]
-
-
 # --- the list
 
 
-def _by_setting(step: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
-    """A step written for scalar α and β where these vary over the batch axes: setting by setting."""
-    if all(np.ndim(step_size) == 0 for step_size in at[3:]):
-        return step(learner, *at)
-    batch, (B, w, targets, alpha, beta) = flattened_step(*at)
-    next_B, next_w = np.empty_like(B), np.empty_like(w)
-    for setting in {(a, b) for a, b in zip(alpha.tolist(), beta.tolist(), strict=True)}:
-        here = (alpha == setting[0]) & (beta == setting[1])
-        next_B[here], next_w[here] = step(learner, B[here], w[here], targets[here], *setting)
-    return next_B.reshape(batch + B.shape[1:]), next_w.reshape(batch + w.shape[1:])
-
-
 def _step(name: str, cause: str, what: str, learners: frozenset[str], wrong: Wrong) -> Mutant:
-    """A wrong step of some learners, written for scalar α and β."""
+    """A wrong step of some learners."""
 
     def of_these(right: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
-        return _by_setting(partial(wrong, right), learner, *at) if learner.name in learners else right(learner, *at)
+        return wrong(right, learner, *at) if learner.name in learners else right(learner, *at)
 
     return Mutant(name, "implementation", cause, what, {"step": of_these}, learners)
 
@@ -267,10 +266,6 @@ def _missing(learner: str, parameter: str, term: str) -> Mutant:
     what = f"{learner}: the term {term} of the gradient by {parameter} is left out"
     name = f"{learner}-without-{parameter}-{short}"
     return _step(name, "missing-term", what, frozenset({learner}), _other_terms(leave_out))
-
-
-def _distance(name: str, what: str, wrong: Wrong) -> Mutant:
-    return Mutant(name, "implementation", "wrong-distance", what, {"subspace_distance": wrong})
 
 
 IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
@@ -367,14 +362,11 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
         _first_order(_two_inner_steps),
     ),
     _step("rescaled-representation", "retraction", "B is rescaled to its old norm", ALL, _retracted),
+    _step("uneven", "uneven", "positive entries of the result are 1 % too large", ALL, _uneven),
+    _step("offset", "offset", "10⁻³ is added to every entry of the result", ALL, _offset),
     _step("weight-decay", "weight-decay", "weight decay of 10⁻³ on B and w", ALL, _weight_decay),
     _step("frozen-head", "frozen-head", "the outer step does not move the head", ALL, _frozen_head),
-    _distance("distance-by-arccos", "the distance is sin(arccos(σ_min)) of B_*ᵀB̂", _distance_by_arccos),
-    _distance(
-        "distance-without-basis", "the distance is taken of B, not of an orthonormal basis", _distance_without_basis
-    ),
-    _distance("frobenius-distance", "the distance is the Frobenius norm", _frobenius_distance),
-    _distance("smallest-angle", "the distance is the smallest principal angle's sine", _smallest_angle),
+    *DISTANCE_MUTANTS,
 )  # fmt: skip
 """Every wrong implementation."""
 

@@ -53,6 +53,7 @@ def _balance_kept_words(learner: Learner) -> dict[str, str]:
     words=_balance_kept_words,
     rests_on="update-«name»",
     proof=_balance_kept_proof,
+    at_any_pace="the balance that a step loses is compared with the square of that very step",
 )
 def balance_kept(example: Example, implementation: Implementation, learner: Learner) -> Iterator[Comparison]:
     r"""At $\alpha B^\top B = I$«at_zero» a step of «title» has $B^\top \nabla_B = 0$«kept», so $B^{+\top}B^+ = B^\top

@@ -90,6 +90,7 @@ def _point(example: Example) -> StepArrays:
     draws=blind_points,
     proof=_blind_proof,
     examples=40,
+    at_any_pace="at a fixed point there is no step to shorten",
 )
 def maml_blind_points(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Where $\alpha\|w\|^2 = 1$, $Bw = 0$ and $B^\top B_* = 0$ the loss after adaptation of both MAMLs is zero for
@@ -141,6 +142,7 @@ def _fixed_problem(kind: StartKind, trials: int, seed: int) -> Problem:
     rests_on="maml-blind-points",
     words={"steps": FRESH.steps, "blind": Outcome.BLIND.message},
     examples=FRESH_TRIALS,
+    at_any_pace="steps of half the length end blind about as often; what does not move solves no task and fails it",
 )
 def maml_ends_blind(implementation: Implementation, seed: int, effort: float) -> Measurement:
     r"""From random orthonormal starts Exact MAML can end blind: it solves every task without learning the

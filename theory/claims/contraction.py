@@ -21,9 +21,12 @@ from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, paper
 from metarep.theory.claims.strategies import (
+    EXPLICIT,
+    FILLED,
     Entries,
     Numbers,
     StepArrays,
+    any_step,
     array,
     floats,
     fractions,
@@ -56,15 +59,15 @@ Moment = Callable[[Example], np.ndarray]
 
 
 @st.composite
-def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
+def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, enough: bool = False) -> Example:
     """B = a·(k orthonormal columns), α = 1/a² (so αBᵀB = I, exactly for fractions), any w, heads and frame, d > k.
 
-    ``share`` gives αβL_*² where a claim wants it, in (0, 1].
+    ``share`` gives αβL_*² where a claim wants it, in (0, 1]; ``enough``: at least k tasks, all different.
     """
     made = Entries(draw, numbers)
     k = made.k()
     d = made.d(k + 1)
-    n = made.n()
+    n = made.n(k if enough else 1)
     return {
         "d": d,
         "k": k,
@@ -74,9 +77,30 @@ def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
         "share": made.number(1 / 8, 1),
         "columns": made.reflections(d),
         "w": made.vector(k, power=1),
-        "heads": made.heads(k, n, power=2),
+        "heads": made.matrix(k, n, power=2) if enough else made.heads(k, n, power=2),
         "frame": made.reflections(d),
     }
+
+
+def diverse_balanced_steps() -> st.SearchStrategy[Example]:
+    """``balanced_steps``, most of them with μ_* > 0: without, the bound on a step asks for no movement."""
+    return st.one_of(balanced_steps(), *[balanced_steps(enough=True)] * 3)
+
+
+def enough_steps() -> st.SearchStrategy[Example]:
+    """``outer_steps`` with d > k, so that there is a perpendicular part, most of them with tasks enough for λ_min > 0."""
+    some, enough = (outer_steps(least_codimension=1, with_share=True, least_n=least) for least in (1, FILLED.k))
+    return st.one_of(some, enough, enough, enough)
+
+
+@st.composite
+def balanced_anywhere(draw: st.DrawFn) -> Example:
+    """``balanced_steps``, half of them close to the truth: elsewhere the adapted heads are well below their bound."""
+    example = dict(draw(balanced_steps()))
+    if draw(st.booleans()):
+        aside = zip(example["frame"], example["columns"], strict=True)
+        example["columns"] = [[a + b / 8 for a, b in zip(*pair, strict=True)] for pair in aside]
+    return example
 
 
 def balanced_example(example: Example, beta: Any = None) -> Example:
@@ -119,11 +143,31 @@ def _shrinks(
 # --- one-step bound
 
 
-bounded = partial(
-    proved,
-    given=ANY + ", any $\\alpha$, $\\beta$",
-    floats=partial(outer_steps, least_codimension=1, with_share=True),  # d > k: there is a perpendicular part
-)
+@st.composite
+def bounded_steps(draw: st.DrawFn, learner: Learner = FO_ANIL) -> Example:
+    """``outer_steps`` with d > k, so that there is a perpendicular part. Three of four have tasks enough and
+    α‖B‖² ≤ 2, and then a head so small, and a β such, that the right factor N = I − βM contracts every direction (if
+    it does for w = 0): without, few bounds ask for movement.
+    """
+    made, asking = Entries(draw, floats), bool(draw(st.integers(0, 3)))
+    enough = made.most.k if made.filled else EXPLICIT.k
+    example = any_step(made, least_codimension=1, least_n=enough if asking else 1)
+    size = float(np.linalg.norm(array(example["B"]), 2))
+    if not asking or not size:
+        return example
+    example["alpha"] = min(example["alpha"], 2 / size**2)
+    share = draw(floats(1 / 8, 7 / 8))
+    for smaller in (1 / 4, 1 / 64, 0.0):
+        small = {**example, "w": [smaller * entry for entry in example["w"]]}
+        M = (np.eye(example["k"]) - _word_value(right_factor(learner), small)) / example["beta"]
+        # ‖(I − βM)x‖² ≤ 1 − 2β·least + β²‖M‖² for ‖x‖ = 1: below 1 for β < 2·least/‖M‖²
+        least, norm = float(np.linalg.eigvalsh((M + M.T) / 2)[0]), float(np.linalg.norm(M, 2))
+        if least > 1e-3 * norm:
+            return {**small, "beta": 2 * share * least / norm**2}
+    return example
+
+
+bounded = partial(proved, given=ANY + ", any $\\alpha$, $\\beta$", floats=bounded_steps)
 
 
 def _contraction_derivation() -> Checked:
@@ -151,6 +195,10 @@ def one_step_contraction(example: Example, implementation: Implementation) -> Co
     each=("anil", "fo-maml", "maml", "average-loss"),
     rests_on="right-factor-«name»",
     derivation=lambda learner: one_step.one_step_bound(learner.name),
+    at_any_pace={
+        "average-loss": "for $k \\ge 2$ its $N = I - \\beta w w^\\top$ leaves directions as they are: the bound asks "
+        "for no movement"
+    },
 )
 def one_step_bound(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""One step of «title»: $\|B_{*\perp}^\top B^+\| \le \|N\|\, \|B_{*\perp}^\top B\|$, $N$ the learner's right
@@ -162,10 +210,11 @@ def one_step_bound(example: Example, implementation: Implementation, learner: Le
     return _shrinks(learner, example, implementation, factor, "‖N‖")
 
 
-@bounded(
+@proved(
     source=paper("proof-of-theorem-1"),
     learners=("fo-anil",),
     rests_on=("one-step-contraction", "symmetry-scaling"),
+    floats=enough_steps,
     derivation=one_step.contraction_rate,
     examples=60,
 )
@@ -260,7 +309,7 @@ diverse = partial(
     given=BALANCED_ANY,
     learners=("fo-anil",),
     rests_on=("balanced-heads-fo-anil", "symmetry-scaling"),
-    floats=balanced_steps,
+    floats=balanced_anywhere,
     examples=60,
 )
 
@@ -320,7 +369,7 @@ def head_diversity_upper(
     each=ADAPTED,
     exercises=("step", "distance"),
     rests_on=("balanced-heads-«name»", "head-diversity-lower", "head-diversity-upper"),
-    floats=balanced_steps,
+    floats=diverse_balanced_steps,
     derivation=lambda learner: one_step.balanced_step(learner.name),
 )
 def balanced_step(example: Example, implementation: Implementation, learner: Learner) -> Comparison:

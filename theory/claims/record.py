@@ -222,6 +222,8 @@ class Claim:
             it), and of any other that what its statement says of a setting happens there (called with nothing); it
             returns None where that is not decided.
         examples: examples in the default profile (floats); a quarter of it for fractions.
+        at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
+            move) need not fail it; empty for one that has to refute these.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -246,6 +248,7 @@ class Claim:
     seeded_as: str = ""
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
+    at_any_pace: str = ""
     remark: str = ""
 
     def __post_init__(self) -> None:

@@ -43,6 +43,7 @@ symmetry = partial(
     exercises="step",
     rests_on=[f"update-{name}" for name in LEARNERS],
     examples=24,
+    at_any_pace="it compares an implementation's steps with each other, whatever they are",
 )
 
 Pair = tuple[np.ndarray, np.ndarray]
@@ -220,13 +221,21 @@ def symmetry_rotation(example: Example, implementation: Implementation) -> Itera
         rules=(Rule("V", "V'", ""),),
         truth=True,
     ),
+    exercises=("step", "distance"),
 )
 def symmetry_relabelling(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""The truth is a subspace, not a basis of it: $(B_*, w_{*,i}) \to (B_* Q, Q^\top w_{*,i})$ with $Q$ orthogonal
-    changes no learner's step.
+    changes no learner's step, nor the distance.
 
     Immediate for a learner that sees the tasks' targets $\theta_i = B_* w_{*,i}$ only, as all of them do.
     """
+    at = step_arrays(example)
+    if not at.exact:  # a distance has square roots
+        there = at.B_star @ reflected_identity(example["Q"])
+        distances = [implementation.subspace_distance(at.B, truth) for truth in (at.B_star, there)]
+        # Both are of the same orthonormal basis of B, whatever its condition; a turned frame is off by eps d.
+        why = "distance to B_*Q minus that to B_*"
+        yield same(np.array(distances[1]), np.array(distances[0]), example["d"], implementation.eps, why)
     yield from _carried(
         example,
         implementation,

@@ -6,7 +6,7 @@ examples (Hypothesis searches for a counterexample, is driven toward the worst m
 measurement.
 """
 
-from metarep.theory.engine.evidence import Evidence, Finding, Profile, decode, encode
+from metarep.theory.engine.evidence import Evidence, Finding, Power, Profile, counted, decode, encode
 from metarep.theory.engine.run import replay, verify
 
-__all__ = ["Evidence", "Finding", "Profile", "decode", "encode", "replay", "verify"]
+__all__ = ["Evidence", "Finding", "Power", "Profile", "counted", "decode", "encode", "replay", "verify"]

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -23,7 +23,8 @@ EXACT_SHARE = 0.25
 @dataclass(frozen=True)
 class Profile:
     """How hard to look: ``effort`` multiplies every claim's number of examples; ``seed`` fixes all randomness;
-    ``most_shrinks`` bounds the examples tried to make a counterexample smaller (None: as Hypothesis does).
+    ``most_shrinks`` bounds the examples tried to make a counterexample smaller (None: as Hypothesis does); ``power``
+    those that are tried again to see whether they could have failed.
     """
 
     name: str = "default"
@@ -31,15 +32,29 @@ class Profile:
     seed: int = 0
     shrink: bool = True
     most_shrinks: int | None = None
+    power: int = 12
+
+
+@dataclass(frozen=True)
+class Power:
+    """How many examples could have failed their claim (``metarep.theory.engine.power``)."""
+
+    tried: int
+    """Examples that were tried again, some of the independent ones."""
+    could_fail: int
+    """Those that a learner that does less fails, of a claim about progress; of another those that some wrong
+    implementation or formula fails; in either case without those where an inequality is an identity.
+    """
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What one way of knowing found. ``worst_margin`` is None for identities; ``strain`` is the worst share of
     tolerance used; ``sizes`` counts the examples by their sizes, ``blunt`` those whose tolerance is as large as what is
-    compared. ``instance`` is a generic example, ``nearest`` that of the worst margin, ``counterexample`` the smallest,
-    each as it was drawn; ``comparisons`` has what was compared there, by these names.
-    ``confirmation`` shows without floats what the evidence says, where that was asked and decided.
+    compared, ``independent`` those that were not made from another one (None where nobody counts). ``instance`` is a
+    generic example, ``nearest`` that of the worst margin, ``counterexample`` the smallest, each as it was drawn;
+    ``comparisons`` has what was compared there, by these names. ``confirmation`` shows without floats what the evidence
+    says, where that was asked and decided.
     """
 
     kind: EvidenceKind
@@ -58,6 +73,8 @@ class Evidence:
     sizes: SizeCounts | None = None
     blunt: int = 0
     details: dict[str, Any] = field(default_factory=dict)
+    independent: int | None = None
+    power: Power | None = None
     confirmation: Confirmation | None = None
 
     @property
@@ -65,6 +82,23 @@ class Evidence:
         """Whether it refutes, and by numbers that were rounded."""
         rounded = self.kind in ("floats", "measurement") and self.confirmation is None
         return rounded and self.verdict == Verdict.REFUTED
+
+
+class _Counts(Protocol):
+    """What evidence and a report's record of it have in common."""
+
+    @property
+    def examples(self) -> int: ...
+
+    @property
+    def independent(self) -> int | None: ...
+
+
+def counted(found: _Counts) -> str:
+    """How many examples there were, and how many of them were not made from another one, in words."""
+    if found.independent is None or found.independent == found.examples:
+        return f"{found.examples} {'' if found.independent is None else 'independent '}examples"
+    return f"{found.examples} examples, {found.independent} independent"
 
 
 @dataclass(frozen=True)
@@ -105,7 +139,7 @@ class Finding:
         ]
         bad = self.counterexample
         if bad is not None:
-            lines.append(f"  found by:  {bad.kind} after {bad.examples} examples: {bad.why}")
+            lines.append(f"  found by:  {bad.kind} after {counted(bad)}: {bad.why}")
             if bad.counterexample is not None:
                 comparison = bad.comparisons.get("counterexample")
                 shown = objects_text(shown_objects(bad.counterexample, comparison))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
+from unittest.mock import patch
 
 import hypothesis
 import numpy as np
@@ -17,24 +18,33 @@ from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
 from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
-from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
+from metarep.theory.engine.evidence import Evidence, EvidenceKind, Power, Profile
+from metarep.theory.engine.power import power_of
 from metarep.theory.engine.showing import Rank, genericity
 
 
-def _internals() -> tuple[Any, Any] | None:
-    """Hypothesis' module ``providers`` and class ``Constants``, if they have what ``_same_draws_everywhere`` needs."""
+def _internals() -> tuple[Any, Any, Any] | None:
+    """Hypothesis' module ``providers`` and classes ``Constants`` and ``ConjectureRunner``, if they have what
+    ``_our_search`` needs.
+    """
     try:
         from hypothesis.internal.conjecture import providers
+        from hypothesis.internal.conjecture.engine import ConjectureRunner
         from hypothesis.internal.constants_ast import Constants
     except ImportError:
         return None
-    return (providers, Constants) if hasattr(providers, "_get_local_constants") else None
+    needed = (
+        hasattr(providers, "_get_local_constants"),
+        hasattr(ConjectureRunner, "optimise_targets"),
+        hasattr(ConjectureRunner, "generate_mutations_from"),
+    )
+    return (providers, Constants, ConjectureRunner) if all(needed) else None
 
 
 _INTERNALS = _internals()
-LOCAL_CONSTANTS_CAN_BE_KEPT_OUT = _INTERNALS is not None
-"""Whether this version of Hypothesis has the function that ``_same_draws_everywhere`` replaces. Without it everything
-works, but a seed gives the same examples only where the same modules are imported.
+INTERNALS_ARE_KNOWN = _INTERNALS is not None
+"""Whether this version of Hypothesis has the functions that ``_our_search`` replaces. Without them everything works,
+but a seed gives the same examples only where the same modules are imported, and nobody counts the independent ones.
 """
 
 
@@ -51,6 +61,9 @@ class EnoughError(KeyboardInterrupt):
 @dataclass
 class _Search:
     examples: int = 0
+    independent: list[tuple[Example, Comparison]] = field(default_factory=list)
+    nudging: bool = False
+    """Whether the target phase is at work, which makes examples of others."""
     shrinks: int = 0
     tolerant: bool = False
     blunt: int = 0
@@ -67,23 +80,38 @@ def seed_of(claim_id: str, kind: str, seed: int) -> int:
 
 
 @contextmanager
-def _same_draws_everywhere() -> Iterator[None]:
-    """Keep Hypothesis from mixing into its draws the constants that it finds in the source of local modules.
+def _our_search(found: _Search) -> Iterator[None]:
+    """Three things that Hypothesis has no public switch for.
 
-    It takes them from whatever happens to be imported, so that a run from the command line, from pytest and from an
-    installed package would try different examples with the same seed. There is no public switch for this.
+    - It mixes into its draws the constants that it finds in the source of local modules: of whatever happens to be
+      imported, so that a run from the command line, from pytest and from an installed package would try different
+      examples with the same seed. These are kept out.
+    - It follows every draw by up to five copies of it in which one part stands in the place of another. They would be
+      three of five examples of an identity, and are not independent: fresh draws take their places.
+    - It does not say which examples its target phase made by nudging another. ``found.nudging`` is set meanwhile.
     """
     if _INTERNALS is None:
         yield
         return
-    providers, Constants = _INTERNALS
-    original = providers._get_local_constants
-    providers._get_local_constants = Constants
+    providers, Constants, Runner = _INTERNALS
+    optimise = Runner.optimise_targets
+
+    def nudging(runner: Any, *at: Any, **named: Any) -> Any:
+        found.nudging = True
+        try:
+            return optimise(runner, *at, **named)
+        finally:
+            found.nudging = False
+
     providers.CONSTANTS_CACHE.cache.clear()
     try:
-        yield
+        with (
+            patch.object(providers, "_get_local_constants", Constants),
+            patch.object(Runner, "generate_mutations_from", lambda runner, data: None),
+            patch.object(Runner, "optimise_targets", nudging),
+        ):
+            yield
     finally:
-        providers._get_local_constants = original
         providers.CONSTANTS_CACHE.cache.clear()
 
 
@@ -119,6 +147,7 @@ def _run_search(
         comparison = check(example)
         if found.violation is None:
             found.examples += 1
+            found.independent += [] if found.nudging else [(example, comparison)]
             found.tolerant |= comparison.tolerance != 0
             found.blunt += comparison.blunt
             found.sizes.append(sizes_of(example))
@@ -137,7 +166,7 @@ def _run_search(
             hypothesis.target(-comparison.margin)
 
     try:
-        with _same_draws_everywhere():
+        with _our_search(found):
             one()
     except EnoughError:
         pass
@@ -201,13 +230,14 @@ def searched(
         target=inequality and kind == "floats",
         profile=profile,
     )
+    independent = None if _INTERNALS is None else len(found.independent)
     if found.violation is not None:
         example, comparison = found.violation
         exact = kind == "exact" and implementation is REFERENCE and comparison.tolerance == 0
         return Evidence(
             kind, Verdict.REFUTED, found.examples, comparison.margin if inequality else None,
             counterexample=example, comparisons={"counterexample": comparison}, why=_why(comparison),
-            strain=comparison.strain, sizes=counts(found.sizes), blunt=found.blunt,
+            strain=comparison.strain, sizes=counts(found.sizes), blunt=found.blunt, independent=independent,
             confirmation=in_fractions(comparison.value, comparison.bound, comparison.why) if exact else None,
         )  # fmt: skip
     if kind == "exact" and found.tolerant:
@@ -223,8 +253,19 @@ def searched(
     return Evidence(
         kind, verdict, found.examples, margin if inequality else None, instance, nearest if inequality else None,
         comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
-        strain=-strain, sizes=counts(found.sizes), blunt=found.blunt,
+        strain=-strain, sizes=counts(found.sizes), blunt=found.blunt, independent=independent,
+        power=_power(claim, found, profile) if implementation is REFERENCE else None,
     )  # fmt: skip
+
+
+def _power(claim: Claim, found: _Search, profile: Profile) -> Power | None:
+    """How many of the examples found could have failed; None if that is not asked, or none are known independent."""
+
+    def fails(wrong: Claim, example: Example, implementation: Implementation) -> bool:
+        return wrong.check is not None and not _evaluated(wrong, wrong.check, example, implementation).holds
+
+    asked = profile.power and found.independent and _INTERNALS is not None
+    return power_of(claim, found.independent, profile.power, fails) if asked else None
 
 
 def _why(comparison: Comparison) -> str:

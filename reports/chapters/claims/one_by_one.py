@@ -12,11 +12,14 @@ from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord,
 from metarep.reports.chapters.claims.seals import seal_line
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug
 from metarep.reports.chapters.claims.worked import counterexample, worked_example
+from metarep.reports.chapters.mutants import matrix_of
+from metarep.reports.chapters.power import power_line
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_text, plain_line
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
-from metarep.theory.engine import Profile, verify
+from metarep.theory.engine import Profile, counted, verify
+from metarep.theory.engine.mutants.selftest import Column
 
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
@@ -47,7 +50,8 @@ def listed(results: Results) -> tuple[ClaimRecord, ...]:
 
 def claims_section(results: Results) -> b.Section:
     """A section per claim, by chapter."""
-    carried = refuted_bases(results.claims)
+    carried, matrix = refuted_bases(results.claims), matrix_of(results)
+    columns = {column.claim.id: column for column in matrix.columns} if matrix else {}
     return b.Section(
         "claims",
         "The claims one by one",
@@ -58,7 +62,11 @@ def claims_section(results: Results) -> b.Section:
                 chapter,
                 (),
                 tuple(
-                    b.Section(f"claim-{c.id}", f"{c.id} [[{c.status}]]", _claim_blocks(c, results, carried))
+                    b.Section(
+                        f"claim-{c.id}",
+                        f"{c.id} [[{c.status}]]",
+                        _claim_blocks(c, results, carried, columns.get(c.id)),
+                    )
                     for c in members
                 ),
             )
@@ -67,7 +75,9 @@ def claims_section(results: Results) -> b.Section:
     )
 
 
-def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple[str, ...]]) -> tuple[b.Block, ...]:
+def _claim_blocks(
+    claim: ClaimRecord, results: Results, carried: dict[str, tuple[str, ...]], column: Column | None
+) -> tuple[b.Block, ...]:
     facts = [("Source", claim.source), ("For", claim.hypotheses)]
     if claim.rests_on:
         facts.append(("Rests on", ", ".join(mention(results.claims, base) for base in claim.rests_on)))
@@ -84,6 +94,8 @@ def _claim_blocks(claim: ClaimRecord, results: Results, carried: dict[str, tuple
             facts.append(("Certificate", "None: it is refuted in floats only."))
     if seal := seal_line(results, claim.id):
         facts.append(("Seal", plain_line(seal)))
+    if power := power_line(claim, column):
+        facts.append(("Power", power))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
     if claim.remark:
@@ -124,7 +136,7 @@ _HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement
 def _evidence_line(item: EvidenceRecord) -> str:
     parts = [f"[[{item.verdict}]]"]
     if item.examples:
-        parts.append(f"{item.examples} examples")
+        parts.append(counted(item))
     if item.worst_margin is not None and item.verdict != Verdict.REFUTED:  # which says by how much
         parts.append(f"worst margin {item.worst_margin:.3g}")
     if item.blunt:

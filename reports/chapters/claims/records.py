@@ -11,7 +11,7 @@ from metarep.sim.learners import LEARNERS
 from metarep.theory.claims.confirmation import Confirmation, Exceeds, Method
 from metarep.theory.claims.record import Comparison, Example, Kind, Verdict
 from metarep.theory.claims.sizes import SizeCounts
-from metarep.theory.engine import Evidence, Finding, encode
+from metarep.theory.engine import Evidence, Finding, Power, encode
 from metarep.theory.engine.evidence import EvidenceKind
 from metarep.theory.engine.showing import difference, parts, shown_objects
 
@@ -90,6 +90,10 @@ class EvidenceRecord:
     """How many of the examples have which sizes; null where there are no examples."""
     blunt: Annotated[int, Field(ge=0)] = 0
     """Examples that say nothing, as their tolerance is as large as what is compared."""
+    independent: Annotated[int, Field(ge=0)] | None = None
+    """Examples that were not made from another one; null where nobody counts: of proofs and measurements."""
+    power: Power | None = None
+    """How many examples could have failed; null where none was tried again."""
 
 
 EXAMPLES = ("instance", "nearest", "counterexample")
@@ -132,6 +136,8 @@ class ClaimRecord:
     """The command that checks it again."""
     rests_on_refuted: tuple[str, ...] = ()
     """Ids of refuted claims that it rests on, directly or not."""
+    at_any_pace: str = ""
+    """Of a claim that speaks of a step: why a learner that does less need not fail it; empty where it has to."""
 
 
 def evidence_record(item: Evidence) -> EvidenceRecord:
@@ -179,6 +185,7 @@ def claim_record(finding: Finding, command: str = "") -> ClaimRecord:
         finding.as_expected,
         tuple(map(evidence_record, finding.evidence)),
         command or f"metarep verify {claim.id}",
+        at_any_pace=claim.at_any_pace,
     )
 
 

@@ -122,7 +122,13 @@ def _balanced_start(example: Example) -> StepArrays:
     return replace(at, w=example["gamma"] * (B.T @ _mean_target(at)))
 
 
-@average_claim(Verdict.PROVED, exercises="step", draws=balanced_baseline, proof=_one_direction_proof)
+@average_claim(
+    Verdict.PROVED,
+    exercises="step",
+    draws=balanced_baseline,
+    proof=_one_direction_proof,
+    at_any_pace="it says in which directions nothing moves",
+)
 def baseline_one_direction(example: Example, implementation: Implementation) -> Comparison:
     r"""A step of average loss keeps to one direction: let $B_0^\top B_0 \propto I$ and $u = B_0^\top\bar\theta$. If
     $B = B_0 + (x B_0 u + y\bar\theta) u^\top$ and $w = zu$ with numbers $x, y, z$, then after a step whose mean target
@@ -191,6 +197,7 @@ def baseline_runs(draw: st.DrawFn) -> Example:
     rests_on=("baseline-one-direction", "symmetry-scaling"),
     floats=baseline_runs,
     derivation=baseline_floor,
+    at_any_pace="it is a bound from below: what does less comes less close",
 )
 def baseline_lower_bound(example: Example, implementation: Implementation, *, which: int = 1) -> Comparison:
     r"""Average loss from $B_0^\top B_0 \propto I$, $w_0 \parallel B_0^\top\bar\theta$, with task means along one
@@ -303,7 +310,13 @@ def centred_heads(draw: st.DrawFn, numbers: Numbers = floats) -> Example:
     }
 
 
-@average_claim(Verdict.PROVED, exercises="step", draws=centred_heads, proof=_stationary_proof)
+@average_claim(
+    Verdict.PROVED,
+    exercises="step",
+    draws=centred_heads,
+    proof=_stationary_proof,
+    at_any_pace="at a fixed point there is no step to shorten",
+)
 def baseline_stationary(example: Example, implementation: Implementation) -> Comparison:
     r"""If $\bar w_* = 0$ and $w = 0$, average loss does not move: $B^+ = B$, $w^+ = w$.
 

@@ -30,6 +30,10 @@ FULL_RANK = 1e8
 """Condition of B_t beyond which doubles cannot tell that it has full rank."""
 
 
+FROM_BELOW = "it is a bound from below: what does less comes less close"
+"""Why a learner that does less does not fail it."""
+
+
 @st.composite
 def poor_tasks(draw: st.DrawFn) -> Example:
     """Heads in the first r < k coordinates (one task set, or two in turn), one entry at least ½ (it is positive by the
@@ -143,6 +147,7 @@ def _floor_derivation(learner: Learner) -> Checked:
     floats=poor_tasks,
     derivation=_floor_derivation,
     examples=30,
+    at_any_pace=FROM_BELOW,
 )
 def diversity_needed(example: Example, implementation: Implementation, learner: Learner) -> Comparison:
     r"""«who»: if «heads» stay in a subspace of dimension below $k$ (at every step the same), $B_2$ the part of $B_*$
@@ -206,6 +211,7 @@ def _narrow_dist(
     words={"steps": NARROW_STEPS},
     exercises=("step", "distance"),
     learners=META_LEARNERS,
+    at_any_pace=FROM_BELOW + ", and half the speed is enough where no direction is missing",
 )
 def diversity_needed_narrow(implementation: Implementation, seed: int, effort: float) -> Measurement:
     r"""Also for $d = k + 1 < 2k$: with fixed tasks and $\mathrm{rank}(\Psi_*) = k - 1$ the four meta-learners stop

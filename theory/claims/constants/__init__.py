@@ -21,7 +21,9 @@ KINDS = {"fixed": "fixed tasks", "changing": "tasks that change genuinely"}
 """What is searched, and what the two sides of a measurement are called."""
 
 
-def claims_of_tasks(id: str, words: Callable[[Learner, int], dict[str, Any]]) -> Callable[[Any], Any]:
+def claims_of_tasks(
+    id: str, words: Callable[[Learner, int], dict[str, Any]], at_any_pace: str = ""
+) -> Callable[[Any], Any]:
     """A decorator that adds a measurement's claims: ``id`` and «name», for each learner and both kinds of tasks."""
 
     def add(measure: Any) -> Any:
@@ -36,6 +38,7 @@ def claims_of_tasks(id: str, words: Callable[[Learner, int], dict[str, Any]]) ->
                     exercises=("step", "distance"),
                     rests_on=f"envelope-{prefix}{name}",
                     seeded_as=f"{id}-{name}",
+                    at_any_pace=at_any_pace,
                 )(measure)
         return measure
 

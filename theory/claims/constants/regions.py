@@ -238,7 +238,11 @@ def _words(learner: Learner, period: int) -> dict[str, Any]:
     }
 
 
-@claims_of_tasks("constant-region", _words)
+@claims_of_tasks(
+    "constant-region",
+    _words,
+    "half of the speed is above $c = \\frac12$ still, and the region is about no more; what does not move fails it",
+)
 def constant_region(
     implementation: Implementation, seed: int, effort: float, learner: Learner, period: int
 ) -> Measurement:

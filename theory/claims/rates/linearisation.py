@@ -183,6 +183,7 @@ def _rotation_proof(proof: Proof) -> None:
     fractions=partial(neighbourhoods, fractions, least_k=2),
     proof=_rotation_proof,
     examples=12,
+    at_any_pace="along a neutral direction there is no step to shorten",
 )
 def rotation_neutral(example: Example, implementation: Implementation) -> Comparison:
     r"""The rotations $A$ drop out of $S^+$, $\omega^+$ and $Y^+$ of all four learners, and $A^+ - A$ does not depend on

@@ -3,6 +3,7 @@
 The floor is measured with the simulator in law.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -154,10 +155,10 @@ def measured_floor(
 
 
 def _predicted_and_seen(
-    setting: FloorSetting, size: float, seed: int, relative_error: float
+    setting: FloorSetting, size: float, seed: int, relative_error: float, prediction: Callable[..., Floor]
 ) -> tuple[float, float, float]:
     """The floor's mean square sine predicted and seen, and the relative standard error of the latter."""
-    floor = predicted_floor(*setting.arguments(size))
+    floor = prediction(*setting.arguments(size))
     seen = measured_floor(setting, floor, size, seed, relative_error)
     value = float(seen.mean_square_sine)
     return floor.mean_square_sine, value, float(seen.standard_error) / value
@@ -177,7 +178,9 @@ floor_claim = partial(
     words={"bound": f"{FLOOR_BOUND:.0%}"},
     rests_on=("noise-moment-fo-anil", "mean-rest-fo-anil"),
 )
-def noise_floor_fo_anil(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def noise_floor_fo_anil(
+    implementation: Implementation, seed: int, effort: float, *, predicted_floor=predicted_floor
+) -> Measurement:
     r"""On finite samples drawn afresh FO-ANIL settles at a mean square sine of the principal angles that a discrete
     Lyapunov equation at the rest of the mean dynamics predicts, for small $\alpha\beta L_*^2$.
 
@@ -190,7 +193,9 @@ def noise_floor_fo_anil(implementation: Implementation, seed: int, effort: float
     details: dict[str, Any] = {}
     worst, error, consistent = 0.0, 0.0, True
     for number, setting in enumerate(settings):
-        predicted, seen, spread = _predicted_and_seen(setting, SMALL, seed + number, 0.007 if full else 0.012)
+        predicted, seen, spread = _predicted_and_seen(
+            setting, SMALL, seed + number, 0.007 if full else 0.012, predicted_floor
+        )
         deviation = predicted / seen - 1
         details[str(setting)] = f"predicted {predicted:.4g}, seen {seen:.4g} ± {spread:.2%}: {deviation:+.2%}"
         consistent &= abs(deviation) <= FLOOR_BOUND + 3 * spread
@@ -216,7 +221,9 @@ HALF_WITHIN = 1 / 6
 
 
 @floor_claim()
-def noise_floor_growth(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def noise_floor_growth(
+    implementation: Implementation, seed: int, effort: float, *, predicted_floor=predicted_floor
+) -> Measurement:
     r"""The plain Lyapunov equation predicts FO-ANIL's floor too low, by a share proportional to $\alpha\beta L_*^2$;
     counting that the contraction varies from step to step leaves between a third and two thirds of that error.
 
@@ -230,7 +237,7 @@ def noise_floor_growth(implementation: Implementation, seed: int, effort: float)
     for number, size in enumerate(GROWTH_SIZES):
         plain = predicted_floor(*GROWTH_SETTING.arguments(size), varying_contraction=False).mean_square_sine
         precision = 0.01 / np.sqrt(min(effort, 10.0))
-        predicted, seen, spread = _predicted_and_seen(GROWTH_SETTING, size, seed + number, precision)
+        predicted, seen, spread = _predicted_and_seen(GROWTH_SETTING, size, seed + number, precision, predicted_floor)
         errors.append(predicted / seen - 1)
         plain_errors.append(plain / seen - 1)
         uncertainty.append(spread)
@@ -284,7 +291,9 @@ SLOPE_BASE = _Repeated(60, 2, 4, 0.4, 30, 30, 0.5, 0.0, 1.0, 0)
 
 
 @floor_claim()
-def noise_floor_slopes(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def noise_floor_slopes(
+    implementation: Implementation, seed: int, effort: float, *, predicted_floor=predicted_floor
+) -> Measurement:
     r"""The floor's slopes in $d$, $n$, $m_{out}$ and $\sigma$ (logarithmic, others fixed) are within $0.02$ of the
     prediction's; in $n$ and $m_{out}$ within $0.02$ of $-1$.
 
@@ -297,10 +306,10 @@ def noise_floor_slopes(implementation: Implementation, seed: int, effort: float)
     details: dict[str, Any] = {}
     worst, error, consistent = 0.0, 0.0, True
     precision = 0.012 / np.sqrt(min(effort, 10.0))
-    base = _predicted_and_seen(SLOPE_BASE, SMALL, seed, precision)
+    base = _predicted_and_seen(SLOPE_BASE, SMALL, seed, precision, predicted_floor)
     for number, parameter in enumerate(("d", "n", "m_out", "sigma"), 1):
         setting = SLOPE_BASE._replace(**{parameter: getattr(SLOPE_BASE, parameter) * SLOPE_FACTOR})
-        changed = _predicted_and_seen(setting, SMALL, seed + number, precision)
+        changed = _predicted_and_seen(setting, SMALL, seed + number, precision, predicted_floor)
         predicted, seen = (float(np.log(changed[i] / base[i]) / np.log(SLOPE_FACTOR)) for i in (0, 1))
         spread = float(np.hypot(changed[2], base[2]) / np.log(SLOPE_FACTOR))
         details[parameter] = f"predicted {predicted:+.3f}, seen {seen:+.3f} ± {spread:.3f}"
@@ -314,7 +323,9 @@ def noise_floor_slopes(implementation: Implementation, seed: int, effort: float)
 
 
 @floor_claim()
-def noise_floor_gaussian_moments(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def noise_floor_gaussian_moments(
+    implementation: Implementation, seed: int, effort: float, *, predicted_floor=predicted_floor
+) -> Measurement:
     r"""With the fourth moments of a Gaussian in place of the adapted head's the predicted floor is too low.
 
     Given: the ten settings of the floor
@@ -337,7 +348,9 @@ def noise_floor_gaussian_moments(implementation: Implementation, seed: int, effo
 
 
 @floor_claim()
-def noise_floor_rough(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def noise_floor_rough(
+    implementation: Implementation, seed: int, effort: float, *, rough_floor=rough_floor
+) -> Measurement:
     r"""$\frac{\alpha\beta(d-k)s^2}{2 n m_{out}}$, with $s^2$ the average over tasks of $\sigma^2 +
     \frac{1}{m_{in}}((\|\theta_i\|^2 + \sigma^2)k + \|\theta_i\|^2)$, has the floor's order of magnitude.
 

@@ -45,6 +45,10 @@ def special(names: tuple[str, ...], **known: Any) -> Callable:
     return claim(Verdict.PROVED, learners=names, exercises="step", rests_on=updates, examples=24, **known)
 
 
+AT_REST = "at a fixed point there is no step to shorten"
+"""Why a learner that does less does not fail a claim about one."""
+
+
 def as_predicted(
     implementation: Implementation,
     names: tuple[str, ...],
@@ -125,7 +129,13 @@ def prove_fixed(proof: Proof, names: tuple[str, ...], head: Poly, said: str = ""
         proof.vanishes(f"∇_w of {name} and 0", left_w)
 
 
-@special(ANILS, given=AT_THE_TRUTH + "; any $w$", draws=truths, proof=lambda proof: prove_fixed(proof, ANILS, a.w))
+@special(
+    ANILS,
+    given=AT_THE_TRUTH + "; any $w$",
+    draws=truths,
+    proof=lambda proof: prove_fixed(proof, ANILS, a.w),
+    at_any_pace=AT_REST,
+)
 def fixed_points_anil(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""At the truth, $B = B_* M$ with $\alpha M M^\top = I$, both ANILs stay where they are, whatever the head $w$ and
     the tasks.
@@ -141,6 +151,7 @@ def fixed_points_anil(example: Example, implementation: Implementation) -> Itera
     given=AT_THE_TRUTH + "; $w = 0$",
     draws=truths,
     proof=lambda proof: prove_fixed(proof, MAMLS, zero("k", "1"), ", w = 0"),
+    at_any_pace=AT_REST,
 )
 def fixed_points_maml(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""At the truth, $B = B_* M$ with $\alpha M M^\top = I$, both MAMLs stay where they are if $w = 0$, whatever the
@@ -232,7 +243,7 @@ def _zero_loss_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name} and 0", left)
 
 
-@special(MAMLS, draws=zero_loss_points, proof=_zero_loss_proof)
+@special(MAMLS, draws=zero_loss_points, proof=_zero_loss_proof, at_any_pace=AT_REST)
 def zero_loss_fixed(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""Where one inner step solves every task ($v_i = 0$ for all $i$) no meta-learner moves.
 
@@ -254,7 +265,7 @@ def _origin_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name} and 0", at_origin)
 
 
-@special(tuple(LEARNERS), draws=steps_of_any_rank, proof=_origin_proof)
+@special(tuple(LEARNERS), draws=steps_of_any_rank, proof=_origin_proof, at_any_pace=AT_REST)
 def fixed_point_origin(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks.
 

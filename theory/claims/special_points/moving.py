@@ -55,7 +55,13 @@ def _zero_head_fo_proof(proof: Proof) -> None:
     proof.equal("∇_w of both", *_without_head(proof, 1, "fo-maml", "fo-anil"))
 
 
-@special(("fo-maml", "fo-anil"), given=ANY_STEP + "; $w = 0$", draws=steps_of_any_rank, proof=_zero_head_fo_proof)
+@special(
+    ("fo-maml", "fo-anil"),
+    given=ANY_STEP + "; $w = 0$",
+    draws=steps_of_any_rank,
+    proof=_zero_head_fo_proof,
+    at_any_pace="it compares the steps of two learners, whatever they are",
+)
 def zero_head_fo(example: Example, implementation: Implementation) -> Comparison:
     r"""At $w = 0$ FO-MAML and FO-ANIL take the same step.
 
@@ -202,7 +208,12 @@ def _one_target_proof(proof: Proof) -> None:
 ABOUT_AVERAGE = {"source": own(about="average-loss"), "given": ANY_STEP, "draws": steps_of_any_rank}
 
 
-@special(("average-loss",), **ABOUT_AVERAGE, proof=_one_target_proof)
+@special(
+    ("average-loss",),
+    **ABOUT_AVERAGE,
+    proof=_one_target_proof,
+    at_any_pace="it compares steps on two sets of tasks, whatever they are",
+)
 def average_loss_one_target(example: Example, implementation: Implementation) -> Comparison:
     r"""Average loss sees one task only, the mean target $\bar\theta$: its step on any tasks is its step on that one,
     with $\nabla_B = (Bw - \bar\theta) w^\top$ and $\nabla_w = B^\top (Bw - \bar\theta)$.

@@ -142,6 +142,7 @@ def _few_tasks_proof(proof: Proof) -> None:
     fractions=partial(neighbourhoods, fractions),
     proof=_few_tasks_proof,
     examples=24,
+    at_any_pace="along a neutral direction there is no step to shorten",
 )
 def fo_maml_few_tasks(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""If $\omega^\top w_{*,i} = 1$ for every task, then $(S, \omega)$ with $S = I$ is a neutral direction of FO-MAML's

@@ -96,6 +96,7 @@ def _confinement_proof(proof: Proof) -> None:
     fractions=lambda: few_steps(fractions, 2),
     proof=_confinement_proof,
     examples=20,
+    at_any_pace="it is about where a step leads to, not about how far",
 )
 def confinement(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""A step adds no direction to $\mathrm{col}(B) + \mathrm{col}(B_*)$: if $Z^\top B = 0$ and $Z^\top B_* = 0$, then
@@ -154,6 +155,7 @@ def _reduction_proof(proof: Proof) -> None:
     fractions=lambda: few_steps(fractions, 2),
     proof=_reduction_proof,
     examples=20,
+    at_any_pace="it compares a run with itself in other coordinates, whatever its steps are",
 )
 def reduction(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""A step in coordinates along $B_*$ and beside it: with $X = B_*^\top B$ and $Y = B_{*\perp}^\top B$, $X^+ = X

@@ -96,6 +96,7 @@ def _kept(kept: Kept, **more: Any) -> Any:
         floats=lambda learner: settings(f"theorem-{learner.name}"),
         derivation=partial(_derivation, result=kept.result),
         examples=10,
+        at_any_pace="it bounds what a run loses on its way: what does not move loses nothing",
         **more,
     )
 

@@ -144,8 +144,7 @@ def theorem(example: Example, implementation: Implementation, learner: Learner, 
     ratio = np.where(trajectory.diverged, np.inf, trajectory.dist / allowed)
     ratio[0] = -np.inf  # there is no step before the first
     time, place = (int(index) for index in np.unravel_index(np.argmax(ratio), ratio.shape))
-    moved = int((np.exp(batch.log_bound(trajectory.steps[-1:]))[0] < trajectory.dist[0] / 2).sum())
-    why = f"largest dist over its bound along {ratio.shape[1]} runs, {moved} of which have to move"
+    why = f"largest dist over its bound along {ratio.shape[1]} runs"
     objects = {**batch.objects(place), "T": int(trajectory.steps[time])}
     sides = float(trajectory.dist[time, place]), float(allowed[time, place])
     return Comparison(float(ratio[time, place]), 1.0, 0.0, why, *sides, objects)

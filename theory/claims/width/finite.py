@@ -279,7 +279,9 @@ that are remembered (20) times the entries that a step adds up, far below the bo
 
 
 @claim(Verdict.MEASURED, source=YUKSEL, learners=("fo-anil",), rests_on="width-limit-rests")
-def width_limit(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def width_limit(
+    implementation: Implementation, seed: int, effort: float, *, learned_second_moment=learned_second_moment
+) -> Measurement:
     r"""From random starts FO-ANIL's mean update reaches that limit: $B_*^\top BB^\top B_* \to
     \frac{1}{\alpha}\frac{m}{m+1}\Sigma_*\left(\Sigma_* + \frac{\tau}{m+1}I\right)^{-1}$ for $k' = k$, $k+1$, $2k$.
 
@@ -320,7 +322,9 @@ UNLEARNING_SAMPLES, UNLEARNING_TIMES = (1, 5, 20), (1000, 2000)
 
 
 @claim(Verdict.MEASURED, source=YUKSEL, learners=("fo-anil",), rests_on="width-limit")
-def width_slow_unlearning(implementation: Implementation, seed: int, effort: float) -> Measurement:
+def width_slow_unlearning(
+    implementation: Implementation, seed: int, effort: float, *, unlearning_constant=unlearning_constant
+) -> Measurement:
     r"""The superfluous directions are unlearned slowly: in the end $1/s^2$ of their singular values grows by
     $\frac{2\alpha^2\beta\tau}{m}$ a step, so that $s_t^2\, t \to \frac{m}{2\alpha^2\beta\tau}$.
 

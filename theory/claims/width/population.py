@@ -118,7 +118,7 @@ def _fixed_point_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name}", there)
 
 
-@proved_claim(given=WIDE, proof=_fixed_point_proof)
+@proved_claim(given=WIDE, proof=_fixed_point_proof, at_any_pace="at a fixed point there is no step to shorten")
 def width_fixed_points(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""For a representation of any width $k' \ge k$ every $B = B_*M + B_{*\perp}Y$ with $\alpha MM^\top = I_k$ and
     $YM^\top = 0$, and $w = 0$, is a fixed point of all four meta-learners, whatever the tasks: the superfluous part $Y$
@@ -203,7 +203,13 @@ def _kept_proof(proof: Proof) -> None:
     proof.vanishes("∇_B q", along)
 
 
-@proved_claim(source=YUKSEL, learners=("fo-anil",), draws=partial(wide_points, balanced=False), proof=_kept_proof)
+@proved_claim(
+    source=YUKSEL,
+    learners=("fo-anil",),
+    draws=partial(wide_points, balanced=False),
+    proof=_kept_proof,
+    at_any_pace="it says what a step leaves alone",
+)
 def width_never_unlearned(example: Example, implementation: Implementation) -> Comparison:
     r"""With infinitely many samples FO-ANIL at $w = 0$ never moves a superfluous direction: if $B_*^\top B q = 0$, then
     $B^+ q = B q$.

@@ -59,6 +59,11 @@ class CheckedClaim:
     seconds: float = 0.0
 
     @property
+    def independent(self) -> int | None:
+        """Examples that were not made from another one, where none were left out."""
+        return None if self.evidence is None or self.left_out else self.evidence.independent
+
+    @property
     def counterexample(self) -> Example | None:
         """The smallest example found on which the claim fails."""
         return None if self.evidence is None else self.evidence.counterexample

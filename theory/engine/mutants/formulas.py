@@ -139,6 +139,12 @@ FORMULA_MUTANTS: tuple[Mutant, ...] = tuple(
             "mean_gradients",
             _result(lambda parts: (_more(parts[0]), *parts[1:])),
         ),
+        (
+            "mean-update-half-more",
+            "the mean gradient by B half as large again, which a mean over draws must show",
+            "mean_gradients",
+            _result(lambda parts: (parts[0] * 3 / 2, *parts[1:])),
+        ),
         ("noise-moment", "the noise's moment 1 % too large", "mean_noise_moment", _result(_more)),
         (
             "broken-rule",
@@ -146,6 +152,22 @@ FORMULA_MUTANTS: tuple[Mutant, ...] = tuple(
             "rule_excess",
             lambda right, *at: right(*at, broken=True),
         ),
+        ("third-halved", "the heads' third moment half as large", "third_moment", _result(lambda third: third / 2)),
+        ("limit", "the limit of finite samples 1 % too large", "learned_second_moment", _result(_more)),
+        ("unlearning", "the constant of unlearning 1 % too large", "unlearning_constant", _result(_more)),
+        (
+            "floor-samples",
+            "the predicted floor is of five outer samples more",
+            "predicted_floor",
+            _argument("m_out", lambda at: at["m_out"] + 5),
+        ),
+        (
+            "floor-moments",
+            "the predicted floor with the other fourth moments, exact or Gaussian",
+            "predicted_floor",
+            _argument("exact_moments", lambda at: not at["exact_moments"]),
+        ),
+        ("rough-floor", "the rough floor three times too large", "rough_floor", _result(lambda floor: 3 * floor)),
         ("mean-rest", "the rest of one inner sample more", "mean_rest", _argument("m_in", lambda at: at["m_in"] + 1)),
     )
 )

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 from joblib import Parallel, delayed
 
-from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.mutants.mutant import Kind, Mutant
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.mutants.sizes import SIZE_MUTANTS
-from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
-from metarep.theory.claims import catalogue
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS
+from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Claim, Verdict
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Profile
-from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
+from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
 from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
+from metarep.theory.engine.power import IDLE, about_progress, tried_on
 from metarep.theory.engine.run import verify
 
 MUTANTS: dict[str, Mutant] = {
@@ -53,7 +53,7 @@ LONG_RUNS = (
 """How the ids begin of the claims whose every example is a run of many steps: left out of a quick matrix."""
 
 QUICK_EXAMPLES = 3
-"""Examples per wrong implementation and claim in a quick matrix, at most."""
+"""Examples per wrong step and claim in a quick matrix, at most."""
 
 MOST_SHRINKS = 200
 """Steps that shrinking a wrong claim's counterexample may take."""
@@ -83,10 +83,41 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Column:
+    """One claim, and the names of the mutants that it refutes and that survive it."""
+
+    claim: Claim
+    refuted: tuple[str, ...]
+    survived: tuple[str, ...]
+
+    @property
+    def share(self) -> str:
+        """How many of the mutants that were tried it refutes."""
+        return f"{len(self.refuted)} of {len(self.refuted) + len(self.survived)}"
+
+    @property
+    def idle_survivors(self) -> tuple[str, ...]:
+        """Of the learners that do less than they should those that were tried and survive."""
+        return tuple(name for name in IDLE if name in self.survived)
+
+    @property
+    def defect(self) -> str:
+        """What is wrong with the claim's checks; empty if nothing is."""
+        if not self.refuted:
+            return "no mutant fails it"
+        if self.idle_survivors and about_progress(self.claim):
+            return f"its record does not say why it need not refute {' and '.join(self.idle_survivors)}"
+        return ""
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last."""
+    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last.
+    ``used``: ids of the claims that mutants were to be tried on.
+    """
 
     rows: tuple[Row, ...]
+    used: tuple[str, ...] = ()
 
     @property
     def crossed(self) -> tuple[Row, ...]:
@@ -106,29 +137,30 @@ class Matrix:
         return {cause: tuple(row for row in rows if row.cause == cause) for cause in causes}
 
     @property
+    def columns(self) -> tuple[Column, ...]:
+        """The claims that mutants were, or were to be, tried on, in the catalogue's order."""
+        found: dict[str, tuple[list[str], list[str]]] = {claim: ([], []) for claim in self.used}
+        for row in self.rows:
+            for place, claims in enumerate((row.refuted_by, row.survived)):
+                for claim in claims:
+                    found.setdefault(claim, ([], []))[place].append(row.mutant)
+        columns = ((claim, found[claim.id]) for claim in catalogue() if claim.id in found)
+        return tuple(Column(claim, tuple(refuted), tuple(survived)) for claim, (refuted, survived) in columns)
+
+    @property
     def claims(self) -> tuple[str, ...]:
         """Ids of the claims that some mutant was tried on, in the catalogue's order."""
-        tried = {claim for row in self.rows for claim in (*row.refuted_by, *row.survived)}
-        return tuple(claim.id for claim in catalogue() if claim.id in tried)
+        return tuple(column.claim.id for column in self.columns if column.refuted or column.survived)
+
+    @property
+    def defects(self) -> tuple[Column, ...]:
+        """The claims whose checks miss what they have to see."""
+        return tuple(column for column in self.columns if column.defect)
 
     @property
     def survivors(self) -> tuple[str, ...]:
         """Names of the mutants that nothing refuted."""
         return tuple(row.mutant for row in self.rows if not row.found)
-
-
-def tried_on(mutant: Mutant, claim: Claim) -> tuple[Claim, Implementation] | None:
-    """The claim and the implementation of a trial of the mutant; None where the claim does not speak of what it
-    changes.
-    """
-    if mutant.kind == "formula":
-        changed = with_wrong_formulas(claim, mutant)
-        return None if changed is None else (changed, REFERENCE)
-    if mutant.kind != "implementation" or claim.check is None:
-        return None
-    by_step = "step" in mutant.parts and "step" in claim.exercises and mutant.learners & set(claim.learners)
-    by_distance = "subspace_distance" in mutant.parts and "distance" in claim.exercises
-    return (claim, wrong_implementation(mutant)) if by_step or by_distance else None
 
 
 def asks_no_implementation(claim: Claim) -> bool:
@@ -140,7 +172,7 @@ def asks_no_implementation(claim: Claim) -> bool:
 
 def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, ...]:
     """Ids of the claims that mutants are tried on: those that are not known to be false, as no mutant is found by
-    refuting such a one; a quick matrix leaves out the ``LONG_RUNS``.
+    refuting such a one. A quick matrix leaves out the ``LONG_RUNS``, and measurements of implementations.
     """
     left_out = set(without)
     return tuple(
@@ -148,22 +180,30 @@ def used_claims(without: Iterable[str] = (), quick: bool = False) -> tuple[str, 
         for claim in catalogue()
         if claim.expected != Verdict.REFUTED
         and claim.id not in left_out
-        and not (quick and claim.id.startswith(LONG_RUNS))
+        and not (quick and (claim.id.startswith(LONG_RUNS) or (claim.check is None and claim.exercises)))
     )
 
 
+def about_progress_among(ids: Iterable[str]) -> tuple[str, ...]:
+    """Of the claims of these ids those about progress that are checked on examples."""
+    return tuple(id_ for id_ in ids if get_claim(id_).check is not None and about_progress(get_claim(id_)))
+
+
 def _examples(mutant: Mutant, claim: Claim, effort: float, quick: bool) -> int:
+    """All of them where it has to fall, or where fewer would measure less well; it ends with the first that fails."""
+    if claim.check is None or (mutant.name in IDLE and about_progress(claim)):
+        return claim.examples
     if mutant.kind == "formula":
         return FORMULA_EXAMPLES
     wanted = max(LEAST_EXAMPLES[claim.kind], round(claim.examples * effort))
-    return min(wanted, QUICK_EXAMPLES) if quick else wanted
+    return min(wanted, QUICK_EXAMPLES) if quick and "step" in mutant.parts else wanted
 
 
 def _kind(claim: Claim, tried: Claim) -> EvidenceKind:
     """The one kind of evidence to gather: floats where there are such examples; a measurement where the measurement
     alone was changed.
     """
-    if tried.measure is not claim.measure and tried.check is claim.check:
+    if claim.check is None or (tried.measure is not claim.measure and tried.check is claim.check):
         return "measurement"
     return "floats" if claim.floats is not None else "exact"
 
@@ -186,7 +226,7 @@ def trial(
         refused = None if checked.accepted else Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal)
         return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=refused)
     if mutant.kind == "claim":
-        profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS)
+        profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS, power=0)
         found = verify(mutant.parts["claim"], profile=profile).counterexample
         return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=found)
     refuted, survived = [], []
@@ -195,7 +235,7 @@ def trial(
         if tried is not None:
             finding = verify(
                 *tried,
-                profile=Profile("selftest", effort, seed, shrink=False),
+                profile=Profile("selftest", effort, seed, shrink=False, power=0),
                 examples=_examples(mutant, claim, effort, quick),
                 kinds=(_kind(claim, tried[0]),),
             )
@@ -210,11 +250,12 @@ def trials(
     without: Iterable[str] = (), effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
 ) -> tuple[Trial, ...]:
     """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims and proofs last; arguments as
-    ``trial`` and ``used_claims``.
+    ``trial`` and ``used_claims``. A quick matrix, too, tries the ``IDLE`` mutants on every claim about progress.
     """
     used = used_claims(without, quick)
+    with_progress = tuple(dict.fromkeys((*used, *about_progress_among(used_claims(without)))))
     return tuple(
-        (mutant.name, trial, (mutant.name, used, effort, seed, quick))
+        (mutant.name, trial, (mutant.name, with_progress if mutant.name in IDLE else used, effort, seed, quick))
         for mutant in MUTANTS.values()
         if mutant.kind != "sampler"
     )
@@ -251,4 +292,4 @@ def selftest(
         rows.append(row)
         if progress is not None:
             progress(len(rows), len(tasks))
-    return Matrix(tuple(rows))
+    return Matrix(tuple(rows), used_claims(left_out))
