@@ -88,7 +88,7 @@ def diverse_balanced_steps() -> st.SearchStrategy[Example]:
 
 
 def enough_steps() -> st.SearchStrategy[Example]:
-    """``outer_steps`` with d > k, so that there is a perpendicular part, most of them with tasks enough for λ_min > 0."""
+    """``outer_steps`` with d > k, so that there is a part beside B_*, most of them with tasks enough for λ_min > 0."""
     some, enough = (outer_steps(least_codimension=1, with_share=True, least_n=least) for least in (1, FILLED.k))
     return st.one_of(some, enough, enough, enough)
 
