@@ -153,9 +153,14 @@ def test_each_wrong_formula_is_one_that_some_claim_takes(mutant: Mutant) -> None
 
 
 def test_every_claim_that_asks_no_implementation_is_refuted_by_a_wrong_formula() -> None:
-    """Every other claim with a check meets wrong implementations."""
+    """Every other claim with a check meets wrong implementations; a wrong formula may be a measurement's alone."""
     asked = tuple(claim.id for claim in catalogue() if asks_no_implementation(claim))
-    rows = [selftest.trial(mutant.name, asked) for mutant in FORMULA_MUTANTS]
+    measured = tuple(
+        claim.id
+        for claim in catalogue()
+        if claim.measure and any(with_wrong_formulas(claim, mutant) for mutant in FORMULA_MUTANTS)
+    )
+    rows = [selftest.trial(mutant.name, (*asked, *measured)) for mutant in FORMULA_MUTANTS]
     assert [row.mutant for row in rows if not row.found] == []
     assert set(asked) - {claim for row in rows for claim in row.refuted_by} == set()
 

@@ -62,7 +62,7 @@ def test_most_runs_have_to_move(suffix: str) -> None:
     """And all that are drawn keep to the conditions: ``batch_of`` refuses others."""
     needed, sizes = [], []
 
-    @seed(1)
+    @seed(3)
     @settings(
         max_examples=60,
         database=None,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, given, seed, settings
 
 from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import META_LEARNERS, get_learner
@@ -123,19 +123,22 @@ def test_what_moves_too_little_is_refuted_at_every_seed(id_: str, mutant: str, p
 @pytest.mark.parametrize("period", [1, envelope.MOST_SETS])
 def test_bounds_of_the_envelope_claims_require_movement(name: str, period: int) -> None:
     required: list[bool] = []
-    sizes: set[tuple[str, int]] = set()
+    sizes: list[tuple[int, int]] = []
 
+    @seed(5)
     @settings(max_examples=100, phases=[Phase.generate])
     @given(long_settings(LONG_REGIONS[name], period))
     def count(example: Any) -> None:
         setting = setting_of([example], np.array(example["steps"]))
         steps = envelope.RECORDS * envelope.run_length(setting)
         required.extend(np.exp(log_envelope(setting, np.array([steps]))[0]) < setting.dist0)  # the paper's, c = ½
-        sizes.update((key, example[key]) for key in ("k", "d"))
+        sizes.append((example["k"], example["d"]))
 
     count()
     assert np.mean(required) >= 0.95
-    assert {("k", 8), ("d", 40)} <= sizes
+    largest_k, largest_d = np.max(sizes, axis=0)
+    assert largest_k == 8
+    assert largest_d >= 40
 
 
 @pytest.mark.parametrize(
