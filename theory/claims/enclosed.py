@@ -11,7 +11,7 @@ import numpy as np
 from flint import arb
 
 from metarep.sim.learners import Learner
-from metarep.sim.trajectories import DIVERGED_ABOVE
+from metarep.sim.outcomes import DIVERGED_ABOVE
 from metarep.theory.calculus.balls import MOST_BITS, TooWideError, at_least, at_most, ball, balls, decided, exact
 from metarep.theory.claims.confirmation import Confirmation, Exceeds
 from metarep.theory.claims.record import Example

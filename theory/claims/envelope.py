@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
-from metarep.sim.trajectories import DIVERGED_ABOVE
+from metarep.sim.outcomes import DIVERGED_ABOVE
 from metarep.theory.claims.balanced import (
     LARGEST_LONG_DIST,
     LARGEST_WORK,
