@@ -25,7 +25,7 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Rule
 from metarep.theory.claims.balanced import start_of
 from metarep.theory.claims.chapter import Chapter
-from metarep.theory.claims.comparing import farthest, same, same_step, step_scale, supported
+from metarep.theory.claims.comparing import farthest, largest, same, same_step, step_scale, supported
 from metarep.theory.claims.record import Comparison, Example, Measurement, Verdict, own
 from metarep.theory.claims.strategies import Entries, Numbers, StepArrays, array, reflected_identity
 from metarep.theory.dynamics.derive import adapted_loss, task_gradients
@@ -106,7 +106,8 @@ def maml_blind_points(example: Example, implementation: Implementation) -> Itera
         yield same_step(implementation, learner, at, (at.B, at.w), why)
     after = residuals_after_adaptation(LEARNERS["maml"], at.B, at.w, at.targets, at.alpha)
     scale, why = step_scale(LEARNERS["maml"], at), "residuals after adaptation, largest entry"
-    yield same(after, 0 * after, scale, implementation.eps, why, objects=at.objects)
+    size = largest(at.B) + largest(at.targets)
+    yield same(after, 0 * after, scale, implementation.eps, why, objects=at.objects, size=size)
 
 
 FIXED_TRIALS, FIXED_STEPS = 40, 6000
