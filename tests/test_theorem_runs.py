@@ -4,9 +4,10 @@ what moves too little.
 
 from typing import Any
 
+import hypothesis
 import numpy as np
 import pytest
-from hypothesis import Phase, given, seed, settings
+from hypothesis import Phase, given, settings
 
 from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import META_LEARNERS, get_learner
@@ -125,7 +126,7 @@ def test_bounds_of_the_envelope_claims_require_movement(name: str, period: int) 
     required: list[bool] = []
     sizes: list[tuple[int, int]] = []
 
-    @seed(5)
+    @hypothesis.seed(5)
     @settings(max_examples=100, phases=[Phase.generate])
     @given(long_settings(LONG_REGIONS[name], period))
     def count(example: Any) -> None:

@@ -72,6 +72,15 @@ class _Search:
     generic: tuple[Rank, Example, Comparison] | None = None
     violation: tuple[Example, Comparison] | None = None
 
+    @property
+    def can_be_shown(self) -> bool:
+        """Whether there is an example with nothing zero in it."""
+        return self.generic is not None and self.generic[0][0]
+
+
+MORE = 4
+"""So many times the exact examples wanted are drawn besides, at most, if all of these have a zero: they are few."""
+
 
 def seed_of(claim_id: str, kind: str, seed: int) -> int:
     """A seed for one claim's search of one kind, the same on every machine."""
@@ -116,6 +125,7 @@ def _our_search(found: _Search) -> Iterator[None]:
 
 
 def _run_search(
+    found: _Search,
     strategy: SearchStrategy[Example],
     check: Callable[[Example], Comparison],
     examples: int,
@@ -123,8 +133,9 @@ def _run_search(
     *,
     target: bool,
     profile: Profile,
-) -> _Search:
-    found = _Search()
+    until_shown: bool = False,
+) -> None:
+    """Search into ``found``; ``until_shown``: no longer than until it has an example to be shown."""
     phases = [Phase.generate, *([Phase.target] if target else []), *([Phase.shrink] if profile.shrink else [])]
 
     @hypothesis.seed(seed)
@@ -164,6 +175,8 @@ def _run_search(
         # At k = 1 some bounds are equalities, and the search for the worst margin would stay there.
         if target and example.get("k") != 1 and np.isfinite(comparison.margin):
             hypothesis.target(-comparison.margin)
+        if until_shown and found.can_be_shown:
+            raise EnoughError
 
     try:
         with _our_search(found):
@@ -173,7 +186,6 @@ def _run_search(
     except (_ViolatedError, Flaky):
         if found.violation is None:
             raise
-    return found
 
 
 def _evaluated(claim: Claim, check: Check, example: Example, implementation: Implementation) -> Comparison:
@@ -222,14 +234,18 @@ def searched(
         ClaimError: the check of exact examples allows a tolerance, or a check returns no comparison.
     """
     inequality = claim.kind == "inequality"
-    found = _run_search(
-        strategy,
-        lambda example: _evaluated(claim, check, example, implementation),
-        examples,
-        seed_of(claim.id, kind, profile.seed),
-        target=inequality and kind == "floats",
-        profile=profile,
-    )
+    found = _Search()
+
+    def search(examples: int, what: str, **how: bool) -> None:
+        def evaluated(example: Example) -> Comparison:
+            return _evaluated(claim, check, example, implementation)
+
+        seed = seed_of(claim.id, what, profile.seed)
+        _run_search(found, strategy, evaluated, examples, seed, profile=profile, **how)
+
+    search(examples, kind, target=inequality and kind == "floats")
+    if kind == "exact" and found.violation is None and not found.can_be_shown:
+        search(MORE * examples, "shown", target=False, until_shown=True)
     independent = None if _INTERNALS is None else len(found.independent)
     if found.violation is not None:
         example, comparison = found.violation

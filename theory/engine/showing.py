@@ -27,7 +27,7 @@ WITH_ZEROS = {"B_0", "B_star", "M", "A"}
 LARGE = 100
 """Of an array of more numbers only size and range are written."""
 
-Rank = tuple[int, bool, int]
+Rank = tuple[bool, int, bool, int]
 
 
 def shown_objects(example: Example, comparison: Comparison | None) -> Mapping[str, Any]:
@@ -49,18 +49,25 @@ def difference(left: Any, right: Any) -> tuple[Any, ...]:
 def genericity(example: Example, comparison: Comparison) -> Rank:
     """How much an example shows of what its claim says, for comparing with others; more is better.
 
-    Counted are, in this order: objects and sides that are zero as a whole, whether it can be read, and its numbers,
-    less what zeros among them cost.
+    Counted are, in this order: of fractions, whether it can be read and no side is zero nor any number in
+    representation and heads; objects and sides that are zero as a whole; whether it can be read; and its numbers, less
+    what zeros among them cost.
     """
     objects = {name: entries(value) for name, value in shown_objects(example, comparison).items()}
     size = sum(map(len, objects.values()))
     numbers = {name: [entry for entry in found if not isinstance(entry, int | str)] for name, found in objects.items()}
-    blank = sum(not any(found) for found in (*numbers.values(), *map(entries, comparison.sides)) if found)
+    sides = [*map(entries, comparison.sides)]
+    blank = sum(not any(found) for found in (*numbers.values(), *sides) if found)
     if size > READABLE:
-        return -blank, False, -size
+        return False, -blank, False, -size
     free = [found for name, found in numbers.items() if name not in WITH_ZEROS and any(found)]
     exact = any(isinstance(entry, Fraction) for found in free for entry in found)
-    return -blank, True, size - COST_OF_A_ZERO[exact] * sum(found.count(0) for found in free)
+    # A head w that is zero as a whole may have to be.
+    whole = all(all(objects[name]) for name in ("B", "heads") if name in objects) and all(
+        all(found) for name, found in numbers.items() if name == "w" and any(found)
+    )
+    score = size - COST_OF_A_ZERO[exact] * sum(found.count(0) for found in free)
+    return exact and whole and all(map(any, sides)), -blank, True, score
 
 
 def entries(value: Any) -> list[Any]:

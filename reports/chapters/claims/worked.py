@@ -15,8 +15,8 @@ from metarep.theory.claims.objects import SYMBOLS
 from metarep.theory.engine import decode
 from metarep.theory.engine.showing import cells, note_on, number_text, objects_text, sides_text, sign_between
 
-NOT_SHOWN = {"seed"}
-"""An example with nothing besides is random matrices that a check makes for itself, and there is nothing to be read."""
+NOT_SHOWN = {"seed", "k", "d"}
+"""An example with nothing else is random matrices that a check makes for itself, and there is nothing to be read."""
 
 
 def worked_example(claim: ClaimRecord) -> tuple[b.Block, ...]:

@@ -8,7 +8,7 @@ from metarep.sim.learners import Learner
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly
-from metarep.theory.claims.comparing import largest, same, step_scale
+from metarep.theory.claims.comparing import same, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict
 from metarep.theory.claims.strategies import ANY_STEP, Entries, Numbers, any_step, array, step_arrays
 from metarep.theory.claims.structure import claim
@@ -109,11 +109,10 @@ def moments(example: Example, implementation: Implementation, learner: Learner) 
     factor = -left.beta * gap / example["n"]
     remains = [factor * evaluate_words(part, letters, {"alpha": left.alpha}) for part in _top_degree(learner, degree)]
     return same(
-        (steps[0][0] - steps[1][0], steps[0][1] - steps[1][1]),
-        tuple(remains),
+        tuple(steps[0]),
+        tuple(step + rest.reshape(step.shape) for step, rest in zip(steps[1], remains, strict=True)),
         step_scale(learner, left) + step_scale(learner, right),
         implementation.eps,
-        f"difference of two sets' steps, equal moments up to {example['agree']}, minus the predicted difference",
+        f"the one set's step minus the other's and the predicted difference, equal moments up to {example['agree']}",
         objects={**left.objects, "heads": np.stack([left.heads, right.heads])},
-        size=largest(steps[0][0]),
     )
