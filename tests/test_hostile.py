@@ -142,7 +142,7 @@ def written(folder: Path, old: str, new: str) -> Path:
 
 def seconds(code: str, said: str) -> float:
     """A time limit that is never reached by what does not hang; what keeps a processor busy gets a short one."""
-    return 60 if "not returned" not in said else 0.4 if "while" in code else 1.0
+    return 60 if "not returned" not in said else 0.4 if "while" in code else 3.0
 
 
 def unusable(path: Path, timeout: float) -> str:
@@ -236,8 +236,7 @@ def test_nothing_is_left_when_we_are_killed(
     path = written(tmp_path, "HERE", daemon + "subprocess.Popen(['sleep', '60']); open('there', 'w'); time.sleep(60)")
     command = [sys.executable, "-c", CHECK, str(path)]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as ours:
-        _wait(lambda: (tmp_path / "there").exists())
-        assert len(nothing_left()) >= 5
+        _wait(lambda: (tmp_path / "there").exists() and len(nothing_left()) >= 5)
         ours.send_signal(end)
         assert ours.wait(10) != 0
         _wait(lambda: not nothing_left())

@@ -16,8 +16,7 @@ def _call(
 ) -> tuple[Array, Array, float]:
     """One call, without batch axes."""
     batch = {name: np.array(value, dtype=np.float64, order="C")[None, None] for name, value in arrays.items()}
-    sizes = (np.array([float(size)]) for size in (alpha, beta))
-    found = callee.call(function, learner, batch, *sizes)
+    found = callee.call(function, learner, batch, np.array([float(alpha)]), np.array([float(beta)]))
     return found.B[0, 0], found.w[0, 0], found.eps
 
 

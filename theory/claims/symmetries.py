@@ -235,7 +235,10 @@ def symmetry_relabelling(example: Example, implementation: Implementation) -> It
         distances = [implementation.subspace_distance(at.B, truth) for truth in (at.B_star, there)]
         # Both are of the same orthonormal basis of B, whatever its condition; a turned frame is off by eps d.
         why = "distance to B_*Q minus that to B_*"
-        yield same(np.array(distances[1]), np.array(distances[0]), example["d"], implementation.eps, why)
+        objects = {**at.objects, "Q": reflected_identity(example["Q"])}
+        yield same(
+            np.array(distances[1]), np.array(distances[0]), example["d"], implementation.eps, why, objects=objects
+        )
     yield from _carried(
         example,
         implementation,
