@@ -82,15 +82,19 @@ def balanced_steps(draw: st.DrawFn, numbers: Numbers = floats, enough: bool = Fa
     }
 
 
-def diverse_balanced_steps() -> st.SearchStrategy[Example]:
-    """``balanced_steps``, most of them with μ_* > 0: without, the bound on a step asks for no movement."""
-    return st.one_of(balanced_steps(), *[balanced_steps(enough=True)] * 3)
+@st.composite
+def diverse_balanced_steps(draw: st.DrawFn) -> Example:
+    """``balanced_steps``, three of four with μ_* > 0: without, the bound on a step asks for no movement."""
+    return draw(balanced_steps(enough=bool(draw(st.integers(0, 3)))))
 
 
-def enough_steps() -> st.SearchStrategy[Example]:
-    """``outer_steps`` with d > k, so that there is a part beside B_*, most of them with tasks enough for λ_min > 0."""
-    some, enough = (outer_steps(least_codimension=1, with_share=True, least_n=least) for least in (1, FILLED.k))
-    return st.one_of(some, enough, enough, enough)
+@st.composite
+def steps_with_share(draw: st.DrawFn) -> Example:
+    """``outer_steps`` with d > k, so that there is a perpendicular part, and a ``share``; three of four have tasks
+    enough for λ_min > 0.
+    """
+    enough = draw(st.integers(0, 3))
+    return draw(outer_steps(least_codimension=1, with_share=True, least_n=FILLED.k if enough else 1))
 
 
 @st.composite
@@ -214,7 +218,7 @@ def one_step_bound(example: Example, implementation: Implementation, learner: Le
     source=paper("proof-of-theorem-1"),
     learners=("fo-anil",),
     rests_on=("one-step-contraction", "symmetry-scaling"),
-    floats=enough_steps,
+    floats=steps_with_share,
     derivation=one_step.contraction_rate,
     examples=60,
 )

@@ -184,7 +184,7 @@ class Entries:
 
     def _fill(self, shape: tuple[int, ...], size: float, power: int) -> list[Any]:
         if self.exact:
-            denominator = int(self.rng.integers(1, 4))
+            denominator = int(self.rng.integers(1, 4)) * ceil(1 / min(size, 1.0))  # or small entries were all zero
             numerators = self.rng.integers(-floor(size * denominator), floor(size * denominator) + 1, shape)
             return _scaled(numerators.tolist(), self.unit**power / denominator)
         decimals = 2 - power * self._unit - floor(np.log10(size))
