@@ -2,11 +2,10 @@
 
 import html
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
-from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record, mention
+from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record
 from metarep.reports.chapters.power import PowerOfClaim, power_blocks, power_of_claims
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import FILE_STYLE, label_width
@@ -66,7 +65,7 @@ def drawing(matrix: Matrix) -> b.Graph:
     counts = [len(row.refuted_by) for row in rows]
     alt = (
         f"Matrix of {len(rows)} mutants and {len(chapters)} claims; every mutant is refuted by {min(counts)} to "
-        f"{max(counts)} claims. The tables below have the same in words."
+        f"{max(counts)} claims. The table below and the data have the same in words."
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="matrix" role="img" aria-label="{html.escape(alt)}" '
@@ -75,7 +74,8 @@ def drawing(matrix: Matrix) -> b.Graph:
     own = FILE_STYLE.replace(".deps", ".matrix") + MATRIX_STYLE
     file = f'<?xml version="1.0" encoding="utf-8"?>\n{svg.replace(">", f"><style>{own}</style>", 1)}\n'
     caption = (
-        "A row for each mutant, a column for each claim, by chapter. Full: the claim refutes the mutant; hollow: it "
+        "A row for each mutant, a column for each claim, by chapter; pointing at a row names the claims. "
+        "Full: the claim refutes the mutant; hollow: it "
         "exercises what the mutant changes and does not see it; empty: it does not speak of it."
     )
     answers = ((row, said, ids) for row in rows for said, ids in (("yes", row.refuted_by), ("no", row.survived)))
@@ -106,9 +106,6 @@ def section(results: Results) -> b.Section | None:
     if (matrix := matrix_of(results)) is None:
         return None
 
-    def links(claims: Iterable[str]) -> str:
-        return ", ".join(mention(results.claims, claim) for claim in claims) or "nothing"
-
     def found(kind: str) -> str:
         rows = [row for row in matrix.rows if row.kind == kind]
         return f"{sum(row.found for row in rows)} of {len(rows)}"
@@ -128,7 +125,6 @@ def section(results: Results) -> b.Section | None:
         else "Every claim that exercises what a mutant changes is tried."
     )
     rows = tuple((f"`{row.mutant}`", row.what, row.cause, row.share) for row in matrix.crossed)
-    by_name = tuple((f"`{row.mutant}`", links(row.refuted_by)) for row in matrix.crossed)
     return b.Section(
         "mutants",
         "Could the checks have failed?",
@@ -152,7 +148,6 @@ def section(results: Results) -> b.Section | None:
                     ),
                 ),
             ),
-            b.Details("Which claims refute which mutant", (b.Table(("mutant", "refuted by"), by_name),)),
             b.Details(
                 "Wrong claims, and what refutes each",
                 (

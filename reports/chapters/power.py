@@ -84,23 +84,13 @@ def _share(could: int, tried: int) -> str:
     return f"{could} of {tried}" + (f" ({100 * could / tried:.0f} %)" if tried else "")
 
 
-def _idle(column: Column | None) -> str:
-    """What the claim says of the learners that do less than they should."""
-    if column is None or "step" not in column.claim.exercises:
-        return "—"
-    if not about_progress(column.claim):
-        return f"need not: {column.claim.at_any_pace}"
-    tried = [name for name in IDLE if name in (*column.refuted, *column.survived)]
-    return ", ".join(f"{name} {'refuted' if name in column.refuted else '**survives**'}" for name in tried) or "—"
-
-
 def power_blocks(claims: Sequence[ClaimRecord], matrix: Matrix) -> tuple[b.Block, ...]:
-    """The table of power: by chapter, and claim by claim."""
+    """The table of power, by chapter; each claim's own section has its own."""
     columns = {column.claim.id: column for column in matrix.columns}
     progress = [column for column in matrix.columns if about_progress(column.claim) and "frozen" in _met(column)]
     falling = [column for column in progress if not column.idle_survivors]
     defects = "; ".join(f"{mention(claims, column.claim.id)}: {column.defect}" for column in matrix.defects)
-    by_chapters, by_claim = [], []
+    by_chapters = []
     for chapter, members in by_chapter(claims).items():
         known = [claim for claim in members if _tried(claim)]
         if not known:
@@ -110,12 +100,6 @@ def power_blocks(claims: Sequence[ClaimRecord], matrix: Matrix) -> tuple[b.Block
         met = sum(len(_met(columns[claim.id])) for claim in known if claim.id in columns)
         row = (str(len(known)), str(examples), str(independent), _share(could, tried), f"{refuted} of {met}")
         by_chapters.append((chapter, *row))
-        for claim in known:
-            examples, independent, tried, could = _sum([claim])
-            column = columns.get(claim.id)
-            share = column.share if column else "—"
-            row = (mention(claims, claim.id), str(examples), str(independent), f"{could} of {tried}", share)
-            by_claim.append((*row, _idle(column)))
     slow = tuple(
         (f"`{row.mutant}`", row.what, _among(row, about_progress), _among(row, lambda claim: "step" in claim.exercises))
         for name in DOING_LESS
@@ -148,16 +132,7 @@ def power_blocks(claims: Sequence[ClaimRecord], matrix: Matrix) -> tuple[b.Block
             "Learners that do less than they should. A bound leaves room for one that stops late or is hardly slower; "
             "identities do not.",
         ),
-        b.Details(
-            "The same claim by claim",
-            (
-                b.Table(
-                    ("claim", "examples", "independent", "could have failed", "mutants refuted", "frozen, half-speed"),
-                    tuple(by_claim),
-                    frozenset({1, 2, 3, 4}),
-                ),
-            ),
-        ),
+        b.Paragraph("What is known of each claim's examples stands in its own section."),
     )
 
 
