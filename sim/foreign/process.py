@@ -213,8 +213,12 @@ class Process:
             with suppress(OSError):
                 os.kill(self._worker, TELL_WHERE)
             end = time.monotonic() + LATE_SECONDS
-            while not self._places and time.monotonic() < end:
+            while self._told_line(path) is None and time.monotonic() < end:  # it is told piece by piece
                 self._receive(0.05)
+        return self._told_line(path)
+
+    def _told_line(self, path: str) -> int | None:
+        """The innermost line of a file in what was told of places so far."""
         shown = path.encode("ascii", "backslashreplace").decode()
         for file, line in re.findall(r'File "(.*)", line (\d+) in ', self._places.decode(errors="replace")):
             if file == shown:
