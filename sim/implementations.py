@@ -3,12 +3,12 @@ arithmetic.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metarep.sim import metrics, updates
 from metarep.sim.foreign.conventions import THEORY, Conventions
-from metarep.sim.learners import LEARNERS
+from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.sampling import samples
 
 
@@ -51,6 +51,11 @@ class Implementation:
         unknown = sorted(set(self.supported) - set(LEARNERS))
         if unknown:
             raise ValueError(f"supported holds {', '.join(unknown)}; allowed: {', '.join(LEARNERS)}")
+
+    def learner(self, name: str) -> Learner:
+        """The learner of that id, with the inner steps that this implementation takes."""
+        learner = LEARNERS[name]
+        return replace(learner, inner_steps=self.conventions.inner_steps) if learner.inner_steps else learner
 
 
 REFERENCE = Implementation("reference")

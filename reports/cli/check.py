@@ -69,6 +69,7 @@ def check(
     from metarep.sim.foreign.remote import opened
     from metarep.theory.claims import catalogue
     from metarep.theory.engine.foreign.checking import check_implementation
+    from metarep.theory.engine.foreign.forms import claims_of
     from metarep.theory.engine.foreign.order import FIRST
 
     every = (*(claim for claim in catalogue() if claim.id in FIRST or not quick), *own_claims(claims))
@@ -80,6 +81,7 @@ def check(
     try:
         with opened(target, timeout=timeout, tell=_tell if show_output else None) as callee:
             declared, implementation = callee.declared, foreign_implementation(callee)
+            every += claims_of(implementation)
             if list_claims:
                 _list(every, implementation)
                 return
