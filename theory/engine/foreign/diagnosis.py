@@ -16,6 +16,7 @@ from metarep.sim.learners import LEARNERS, Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.theory.dynamics.derive import derive
 from metarep.theory.engine.foreign.fits import additions, one_part, shown, step_sizes, tasks, terms
+from metarep.theory.engine.foreign.optimisers import loop_matches
 from metarep.theory.engine.foreign.points import SEED, Array, Case, Match, Pair, points_of, projection, scaled
 
 SINGLE = 2.0**-23
@@ -144,14 +145,37 @@ def diagnose(implementation: Implementation) -> Diagnosis:
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
     """
+    of_loop = _diagnosed_loop(implementation)
+    if of_loop is not None and of_loop.cause is not None:
+        return of_loop
     found = _diagnosed(implementation)
-    if found.wrong or implementation.step_on_samples is None:
+    if found.wrong:
+        return found
+    if of_loop is not None:
+        return of_loop
+    if implementation.step_on_samples is None:
         return found
     sampled = _diagnosed(on_whitened_samples(implementation))
     if not sampled.wrong:
         return replace(found, explanation=f"{found.explanation}, or on samples whose XᵀX/m is not the identity")
     where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
     return replace(sampled, explanation=where + sampled.explanation)
+
+
+def _diagnosed_loop(implementation: Implementation) -> Diagnosis | None:
+    """What its training loop does instead of gradient steps; None if it has none, or does nothing else."""
+    if implementation.loop is None:
+        return None
+    with np.errstate(all="ignore"):
+        found = {
+            name: loop_matches(implementation, implementation.learner(name))
+            for name in LEARNERS
+            if name in implementation.supported
+        }
+    wrong = {name: matches for name, matches in found.items() if matches is not None}
+    return (
+        _explained(wrong, "the training loops of {} do not take the gradient step at every update") if wrong else None
+    )
 
 
 def _diagnosed(implementation: Implementation) -> Diagnosis:
@@ -168,9 +192,13 @@ def _diagnosed(implementation: Implementation) -> Diagnosis:
     if not wrong:
         what = "at generic points its steps are the reference's: what fails, fails at special ones"
         return Diagnosis((), None, what)
+    return _explained(wrong, "the steps of {} are wrong in no way that is known")
+
+
+def _explained(wrong: Mapping[str, list[Match]], unknown: str) -> Diagnosis:
     cause = _chosen(wrong)
     if cause is None:
-        return Diagnosis(tuple(wrong), None, f"the steps of {', '.join(wrong)} are wrong in no way that is known")
+        return Diagnosis(tuple(wrong), None, unknown.format(", ".join(wrong)))
     others = [
         f"{name}: {_best(matches).explanation if matches else 'no known cause fits'}"
         for name, matches in wrong.items()
