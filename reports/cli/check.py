@@ -56,8 +56,16 @@ def check(
 ) -> None:
     """Check your own implementation, through an adapter: does its step do what the theory says?
 
-    The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next); it runs in a process of its
-    own. Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
+    The adapter is a Python module with a step on samples, step_on_samples(learner, B, w, X_in, y_in, X_out, y_out,
+    alpha, beta) -> (B_next, w_next); or on the tasks' targets, step(learner, B, w, targets, alpha, beta); or a training
+    loop, init(learner, B, w, alpha, beta) -> state, update(state, (X_in, y_in, X_out, y_out)) -> state and
+    parameters(state) -> (B, w).
+
+    It may declare supported, precision, and its library's own conventions: loss_scale (0.5, 1, 2), sample_reduction and
+    task_reduction ("mean", "sum"), layout ("dk", "kd"), least_n, inner_steps (1, 2, 3). The docstring of
+    metarep.sim.foreign.adapter says what each means. It runs in a process of its own.
+
+    Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
     """
     check_whole("max-examples", max_examples, 1, 10**6)
     if target is None and not list_claims:
