@@ -122,7 +122,7 @@ def inline_markdown(line: str) -> str:
 def plain_markdown(text: str) -> str:
     """Text that is no markup, for Markdown: no element of HTML, no link, no emphasis by the scripts of its symbols."""
     text = re.sub(r"<(?=[\w/!?])|&(?=#|\w+;)", lambda sign: html.escape(sign[0]), text)
-    return re.sub(r"[*_`](?=\S)|(?<=\])[:(]", r"\\\g<0>", text)
+    return re.sub(r"[*_`](?=\S)|(?<=\])[:(]|\[(?=[ xX]\])", r"\\\g<0>", text)
 
 
 def plain_line(text: str) -> str:
