@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import cmarkgfm
 import numpy as np
 import pytest
 from small_report import TINY_CLAIMS, tiny_results
@@ -19,7 +20,8 @@ from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.cli.app import run
 from metarep.reports.page import blocks
 from metarep.reports.page import rendering as pages
-from metarep.reports.page.markup import breakable, inline_html, inline_markdown, inline_text, mathml, power
+from metarep.reports.page.formulas import breakable, mathml
+from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, power
 from metarep.reports.page.style import INK, draw_run, inline_svg, middle, rendered
 from metarep.reports.report.document import document, report_data, write_report
 from metarep.reports.report.figure_files import figure_files
@@ -168,7 +170,7 @@ def test_unknown_latex_is_refused():
 def test_the_markdown_says_the_same(out, results):
     text = (out / "report.md").read_text()
     for claim in results.claims:
-        assert claim.statement in text
+        assert inline_markdown(claim.statement) in text
         assert f'<a id="claim-{claim.id}"></a>' in text
     targets = set(re.findall(r'<a id="([^"]+)">', text))
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= targets
@@ -245,7 +247,7 @@ def test_markup_in_each_medium():
     assert '<a href="#f">e</a>' in page
     assert "<math" in page
     assert 'class="verdict proved"' in page
-    assert inline_markdown(line) == line.replace("[[PROVED]]", "**PROVED**")
+    assert inline_markdown(line) == r"a **b** `c<d` [e](#f) $`x^2 \le y`$ **PROVED**"
     assert inline_text(line) == "a b c<d e x² ≤ y PROVED"
     assert inline_html("<script>") == "&lt;script&gt;"
 
@@ -286,3 +288,11 @@ def test_equal_figures_give_equal_bytes_and_ids_of_their_own():
 def test_the_median_leaves_out_what_diverged():
     dist = np.array([[1.0, 1.0, 1.0], [0.5, np.nan, 0.1], [np.nan, np.nan, np.nan]])
     np.testing.assert_array_equal(middle(dist), [1.0, 0.3, np.nan])
+
+
+def test_github_takes_no_sign_of_a_formula_for_emphasis(out):
+    """Between the signs of a formula GitHub's own parser finds code, in tables too."""
+    text = (out / "report.md").read_text()
+    shown = cmarkgfm.github_flavored_markdown_to_html(text)
+    assert len(re.findall(r"\$<code>[^<]*</code>\$", shown)) == text.count("$`") > 100
+    assert "|" not in "".join(re.findall(r"\$`([^`]*)`\$", text))

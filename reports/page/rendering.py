@@ -1,5 +1,8 @@
 """A document as one self-contained HTML page and as Markdown."""
 
+import base64
+import hashlib
+import re
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
@@ -7,7 +10,8 @@ from markupsafe import Markup
 
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import STYLE as DRAWING_STYLE
-from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, typeset, value_html
+from metarep.reports.page.formulas import typeset, value_html
+from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, plain_markdown
 from metarep.reports.page.style import inline_svg, width
 
 WIDE = 360
@@ -32,7 +36,22 @@ def html_page(document: b.Document) -> str:
     folder = files("metarep.reports.page") / "templates"
     style = (folder / "report.css").read_text(encoding="utf-8") + DRAWING_STYLE
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
-    return template.render(document=document, style=Markup(style))
+    return _with_policy(template.render(document=document, style=Markup(style)))
+
+
+_POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; style-src "
+
+
+def _with_policy(page: str) -> str:
+    """The page with a Content-Security-Policy of its own, by which nothing runs and nothing is fetched, and no styles
+    count but those that are in it now.
+    """
+    styles = dict.fromkeys(re.findall(r"<style\b[^>]*>(.*?)</style>", page, re.DOTALL))
+    hashes = " ".join(
+        f"'sha256-{base64.b64encode(hashlib.sha256(each.encode()).digest()).decode()}'" for each in styles
+    )
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}{hashes}">'
+    return page.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n{policy}', 1)
 
 
 def _prose(table: b.Table) -> frozenset[int]:
@@ -44,7 +63,7 @@ def _prose(table: b.Table) -> frozenset[int]:
 
 def markdown_page(document: b.Document) -> str:
     """The same content as Markdown, figures linked as files in ``figures/``."""
-    lines = [f"# {document.title}", "", document.subtitle, ""]
+    lines = [f"# {plain_markdown(document.title)}", "", inline_markdown(document.subtitle), ""]
     lines += _markdown_blocks(document.opening)
     for section in document.sections:
         lines += _markdown_section(section, 2)
@@ -63,6 +82,12 @@ def _cell(text: str) -> str:
     return inline_markdown(text).replace("|", r"\|").replace("\n", " ")
 
 
+def _fenced(kind: str, text: str) -> list[str]:
+    """Lines of code of that kind, in a fence that is longer than any in it."""
+    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", text)), 3)
+    return [f"{fence}{kind}", text, fence, ""]
+
+
 def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
     lines: list[str] = []
     for block in blocks:
@@ -72,21 +97,25 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
             case b.Items(items):
                 lines += [*(f"- {inline_markdown(item)}" for item in items), ""]
             case b.Facts(facts):
-                lines += [*(f"- **{term}**: {inline_markdown(text)}" for term, text in facts), ""]
+                lines += [*(f"- **{plain_markdown(term)}**: {inline_markdown(text)}" for term, text in facts), ""]
             case b.Equations(equations):
                 body = " \\\\\n".join(f"{left} &= {right}" for left, right in equations)
-                lines += ["$$", "\\begin{aligned}", body, "\\end{aligned}", "$$", ""]
+                lines += _fenced("math", "\n".join(("\\begin{aligned}", body, "\\end{aligned}")))
             case b.Table(header, rows, numeric, caption):
                 rule = ["---:" if column in numeric else "---" for column in range(len(header))]
                 lines += [f"| {' | '.join(map(_cell, cells))} |" for cells in (header, rule, *rows)]
                 lines += ["", *([f"*{inline_markdown(caption)}*", ""] if caption else [])]
             case b.Code(text) | b.Values(text=text):
-                lines += ["```", text, "```", ""]
+                lines += _fenced("", text)
             case b.Picture(panels, alt, caption):
-                lines += [f"![{alt}](figures/{name}.svg)" for name, _ in panels]
+                lines += [f"![{plain_markdown(alt)}](figures/{name}.svg)" for name, _ in panels]
                 lines += ["", *([f"*{inline_markdown(caption)}*", ""] if caption else [])]
             case b.Graph():
-                lines += [f"![{block.alt}](figures/{block.name}.svg)" if block.file else inline_markdown(block.words)]
+                lines += [
+                    f"![{plain_markdown(block.alt)}](figures/{block.name}.svg)"
+                    if block.file
+                    else inline_markdown(block.words)
+                ]
                 lines += ["", *([f"*{inline_markdown(block.caption)}*", ""] if block.caption else [])]
             case b.Details(summary, inner):
                 lines += [f"**{inline_markdown(summary)}**", "", *_markdown_blocks(inner)]

@@ -257,7 +257,9 @@ class Claim:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.id):
             raise ValueError(f"a claim's id is {self.id!r}; allowed: lower-case letters and digits, hyphens between")
+        texts = ("chapter", "statement", "hypotheses", "remark", "at_any_pace")
         for name, good, allowed in (
+            *((name, isinstance(getattr(self, name), str), "text") for name in texts),
             ("expected", isinstance(self.expected, Verdict), f"a Verdict: {', '.join(Verdict.__members__)}"),
             ("source", isinstance(self.source, Source), "paper('theorem-1') or own()"),
             ("kind", self.kind in get_args(Kind), f"{', '.join(get_args(Kind))}"),
