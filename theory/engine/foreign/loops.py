@@ -45,6 +45,11 @@ class Run:
         """The gradient steps, β times the gradients."""
         return self.beta * self.gradients
 
+    @property
+    def blur(self) -> float:
+        """What rounding errors explain of all moves' norm."""
+        return float(np.linalg.norm(self.tolerances)) * self.moves.shape[1] ** 0.5
+
 
 def run_of(
     implementation: Implementation, learner: Learner, rng: np.random.Generator, setting: Sequence[float], unit: float
@@ -101,7 +106,7 @@ class Loop:
         """Whether these are the moves where small entries are of no account: adaptive optimisers divide by them."""
         return all(
             bool(np.isfinite(moves).all())
-            and np.linalg.norm(run.moves - moves) <= 10 * self.loose * np.linalg.norm(run.moves)
+            and np.linalg.norm(run.moves - moves) <= 10 * self.loose * np.linalg.norm(run.moves) + run.blur
             for run, moves in zip(self.runs, predicted, strict=True)
         )
 
