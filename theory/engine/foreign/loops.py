@@ -19,7 +19,7 @@ from metarep.theory.engine.foreign.forms import right_step
 Array = np.ndarray
 SEED = 20260
 UPDATES = 8
-SETTINGS = ((5, 2, 3, 0.3, 0.07), (4, 3, 2, 0.4, 0.05), (6, 1, 4, 0.25, 0.09))
+SETTINGS = ((5, 2, 3, 0.3, 0.07), (4, 3, 2, 0.4, 0.05))
 """(d, k, n, α, β) of runs."""
 UNITS = (0.25, 1.0, 4.0, 32.0)
 """Units of length: gradients have the size of their cubes."""
