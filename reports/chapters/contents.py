@@ -15,10 +15,11 @@ CHAPTERS = (
     changes.CHAPTER,
     paper.CHAPTER,
     theorem.CHAPTER,
-    graph.CHAPTER,
-    notation.CHAPTER,
     figure_1.CHAPTER,
+    notation.CHAPTER,
     verdicts.CHAPTER,
+    one_by_one.CHAPTER,
+    graph.CHAPTER,
     seals.CHAPTER,
     rates.CHAPTER,
     boundaries.CHAPTER,
@@ -27,7 +28,6 @@ CHAPTERS = (
     learners.CHAPTER,
     mutants.CHAPTER,
     update_maps.CHAPTER,
-    one_by_one.CHAPTER,
     reproduction.CHAPTER,
 )
 """Gathering, the page, report.json and its schema loop over these."""
