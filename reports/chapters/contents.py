@@ -1,6 +1,6 @@
 """The report's chapters in reading order: a chapter is added by a module with a ``CHAPTER``, and a line here."""
 
-from metarep.reports.chapters import changes, limits, mutants, notation, paper, reproduction, update_maps
+from metarep.reports.chapters import changes, limits, mutants, notation, outcomes, paper, reproduction, update_maps
 from metarep.reports.chapters.boundaries import chapter as boundaries
 from metarep.reports.chapters.claims import graph, one_by_one, seals, verdicts
 from metarep.reports.chapters.experiments import figure_1
@@ -12,6 +12,7 @@ from metarep.reports.chapters.theorem import chapter as theorem
 
 CHAPTERS = (
     limits.CHAPTER,
+    outcomes.CHAPTER,
     changes.CHAPTER,
     paper.CHAPTER,
     theorem.CHAPTER,

@@ -32,9 +32,6 @@ def slug(title: str) -> str:
 def verdicts_section(results: Results) -> b.Section:
     """Counts, what the verdicts mean, and what is news."""
     claims = results.claims
-    counts = tuple(
-        (f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(results).items()
-    )
     news = (
         b.Paragraph("Every verdict is the one that the catalogue expects.")
         if not unexpected(claims)
@@ -48,7 +45,6 @@ def verdicts_section(results: Results) -> b.Section:
         "verdicts",
         "Verdicts",
         (
-            b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
             news,
             b.Paragraph(
                 "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
