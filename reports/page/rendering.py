@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -68,9 +69,11 @@ def _hash(text: str) -> str:
 
 def _prose(table: b.Table) -> frozenset[int]:
     """Columns of sentences. Narrow screens have a table with such as a list of its rows."""
-    return frozenset(
-        column for column in range(len(table.header)) if any(len(row[column]) > LONG for row in table.rows)
-    )
+
+    def long(cell: str) -> bool:
+        return len(cell) > LONG and len(inline_text(cell)) > LONG
+
+    return frozenset(column for column in range(len(table.header)) if any(long(row[column]) for row in table.rows))
 
 
 def markdown_page(document: b.Document) -> str:
@@ -89,13 +92,17 @@ def markdown_pages(document: b.Document) -> dict[str, str]:
         if section.apart:
             name = f"{section.anchor}.md"
             pages[name] = _markdown_section(replace(section, apart=False), 1)
-            lines += [f'<a id="{section.anchor}"></a>', "", f"## {inline_markdown(section.title)}", ""]
+            lines += [_anchor(section.anchor), "", f"## {inline_markdown(section.title)}", ""]
             lines += [f"In a file of its own: [{name}]({name}).", ""]
         else:
             lines += _markdown_section(section, 2)
     places = {anchor: name for name, page in pages.items() for anchor in _anchors(page)}
     texts = {"report.md": lines, **pages}
     return {name: _linked("\n".join(page).rstrip() + "\n", name, places) for name, page in texts.items()}
+
+
+def _anchor(name: str) -> str:
+    return f'<a id="{html.escape(name)}"></a>'
 
 
 def _anchors(lines: Iterable[str]) -> list[str]:
@@ -113,7 +120,7 @@ def _linked(text: str, name: str, places: Mapping[str, str]) -> str:
 
 
 def _markdown_section(section: b.Section, level: int) -> list[str]:
-    lines = [f'<a id="{section.anchor}"></a>', "", f"{'#' * level} {inline_markdown(section.title)}", ""]
+    lines = [_anchor(section.anchor), "", f"{'#' * level} {inline_markdown(section.title)}", ""]
     lines += _markdown_blocks(section.blocks)
     for below in section.sections:
         lines += _markdown_section(below, min(level + 1, 6))
@@ -160,7 +167,7 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
                 ]
                 lines += ["", *([f"*{inline_markdown(block.caption)}*", ""] if block.caption else [])]
             case b.Details(summary, inner, anchor):
-                lines += [f'<a id="{anchor}"></a>', ""] if anchor else []
+                lines += [_anchor(anchor), ""] if anchor else []
                 title = f"#### {inline_markdown(summary)}" if anchor else f"**{inline_markdown(summary)}**"
                 lines += [title, "", *_markdown_blocks(inner)]
             case b.Beside(inner, picture):
