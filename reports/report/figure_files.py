@@ -56,8 +56,10 @@ def flat(blocks: Iterable[b.Block]) -> Iterator[b.Block]:
     """Blocks with those behind a line that opens them, in order."""
     for block in blocks:
         yield block
-        if isinstance(block, b.Details):
+        if isinstance(block, b.Details | b.Beside):
             yield from flat(block.blocks)
+        if isinstance(block, b.Beside):
+            yield block.picture
 
 
 def blocks_of(section: b.Section) -> Iterator[b.Block]:
