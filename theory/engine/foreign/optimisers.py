@@ -89,14 +89,16 @@ def _cut(run: Run, parts: tuple[Array, ...], limit: float) -> Array:
 def _clipped(loop: Loop, of: Parts, how: str) -> Iterator[Match]:
     """Parts of a gradient, or of a gradient step, are cut at a length."""
     for by_step, what in ((False, "gradients"), (True, "moves")):
-        cut: list[float] = []
+        cut: list[tuple[float, float]] = []
         for run in loop.runs:
             for part in of(run):
                 lengths, right = (np.linalg.norm(rows[:, part], axis=1) for rows in (run.moves, run.steps))
-                cut += list(lengths[lengths < right * (1 - 10 * loop.loose)] / (1 if by_step else run.beta))
-        if not cut or max(cut) - min(cut) > 10 * loop.loose * max(cut):
+                shorter = lengths < right * (1 - 10 * loop.loose)
+                limits = lengths[shorter] / (1 if by_step else run.beta)
+                cut += zip(run.tolerances[shorter] / lengths[shorter], limits, strict=True)
+        if not cut:
             continue
-        limit = float(np.median(cut))
+        limit = float(min(cut)[1])  # the one that rounding errors change least
         if loop.nearly([_cut(run, of(run), limit * (1 if by_step else run.beta)) for run in loop.runs]):
             yield Match("clipping", float(f"{limit:.6g}"), f"{what} are cut at {how} {limit:.6g}", 12)
 
