@@ -38,7 +38,9 @@ ELEMENTS = re.compile(
     "mtext|mtr|munder|munderover"
 )
 LEADING = ("href", "src", "srcdoc", "action", "formaction", "xlink:href", "data", "style")
-TARGETS = re.compile(r"#[^\"]*|https://[^\s\"]*|data:,|figures/[\w.-]*|\w+\.md(#[\w.-]*)?")
+TARGETS = re.compile(
+    r"#[^\"]*|https://[^\s\"]*|data:,|data:application/gzip;base64,[\w+/=]*|figures/[\w.-]*|\w+\.md(#[\w.-]*)?"
+)
 """What pages, and Markdown as GitHub shows it, are made of; nothing of it runs."""
 
 
@@ -86,9 +88,9 @@ def _section(text: str) -> b.Section:
         b.Table((text,), ((text + " and more" * 9,),)),
         b.Values(((text.strip("$"), (text, ((text, text),))),), text),
         b.Code(text),
-        b.Picture((("name", SVG), ("other", SVG)), text, text),
+        b.Picture((("name", SVG), ("other", SVG)), text, text, (text, text)),
         b.Details(text, (b.Paragraph(text),)),
-        b.Graph("graph", "", caption=text, alt=text, words=text),
+        b.Graph("graph", "", "", text, text, ""),
         b.Details(text, (), text, (("status", text),)),
         b.Beside((b.Paragraph(text),), b.Picture((("third", SVG),), text, text)),
         b.Finder((("status", text, ((text, text),)),)),

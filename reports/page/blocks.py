@@ -76,17 +76,16 @@ class Picture:
 
 @dataclass(frozen=True)
 class Graph:
-    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty) with
-    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file.
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures, with ``data`` (name, CSV
+    text) beside it.
     """
 
     name: str
     svg: str
-    style: str = ""
-    caption: str = ""
-    alt: str = ""
-    file: str = ""
-    words: str = ""
+    style: str
+    caption: str
+    alt: str
+    file: str
     data: tuple[str, str] | None = None
 
 

@@ -1,6 +1,7 @@
 """A document as one self-contained HTML page and as Markdown."""
 
 import base64
+import gzip
 import hashlib
 import html
 import re
@@ -43,11 +44,17 @@ def _template() -> Template:
     environment.filters["kind"] = lambda block: type(block).__name__
     environment.filters["plain"] = inline_text
     environment.filters["as_is"] = Markup
+    environment.filters["packed"] = _packed
     environment.globals["wide"] = lambda svg: width(svg) > WIDE
     environment.globals["prose"] = _prose
     environment.globals["svg"] = lambda name, svg, alt: Markup(inline_svg(svg, name, alt))
     path = files("metarep.reports.page") / "templates" / "report.html.j2"
     return environment.from_string(path.read_text(encoding="utf-8"))
+
+
+def _packed(text: str) -> str:
+    """Text as base64 of gzip; equal text gives equal characters."""
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 _POLICY = "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; script-src {}; style-src {}"
@@ -160,11 +167,7 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
                 lines += [f"![{plain_markdown(alt)}](figures/{name}.svg)" for name, _ in panels]
                 lines += ["", *([f"*{inline_markdown(caption)}*", ""] if caption else [])]
             case b.Graph():
-                lines += [
-                    f"![{plain_markdown(block.alt)}](figures/{block.name}.svg)"
-                    if block.file
-                    else inline_markdown(block.words)
-                ]
+                lines += [f"![{plain_markdown(block.alt)}](figures/{block.name}.svg)"]
                 lines += ["", *([f"*{inline_markdown(block.caption)}*", ""] if block.caption else [])]
             case b.Details(summary, inner, anchor):
                 lines += [_anchor(anchor), ""] if anchor else []

@@ -38,7 +38,7 @@ def figure_files(page: b.Document, results: Results) -> tuple[tuple[FigureRecord
 
     for section in page.sections:
         for block in blocks_of(section):
-            if isinstance(block, b.Picture) or (isinstance(block, b.Graph) and block.file):
+            if isinstance(block, b.Picture | b.Graph):
                 add(section.anchor, block)
     for chapter in CHAPTERS:
         for picture in chapter.files(results):

@@ -7,7 +7,6 @@ from dataclasses import replace
 from metarep.reports.chapters.changes import changes_of, previous
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases, used_by
-from metarep.reports.chapters.claims.graph import ancestors_graph
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
 from metarep.reports.chapters.claims.seals import seal_line
 from metarep.reports.chapters.claims.table import stem_and_learner
@@ -165,11 +164,8 @@ def _claim_blocks(claim: ClaimRecord, known: _Known) -> tuple[b.Block, ...]:
         elif item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
     blocks += worked_example(claim)
-    drawing = ancestors_graph(results.claims, claim.id)
-    if drawing is not None:
-        above = ancestors(results.claims)[claim.id]
-        alone = b.Graph(f"above-{claim.id}", drawing.svg, alt=drawing.alt, words=claim_links(above))
-        blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
+    if len(above := ancestors(results.claims)[claim.id]) > len(claim.rests_on):
+        blocks.append(b.Details(f"All that it rests on ({len(above)})", (b.Paragraph(claim_links(above)),)))
     return tuple(blocks)
 
 

@@ -29,7 +29,7 @@ from metarep.sim.outcomes import Outcome, counted
 from metarep.theory.dynamics.rates import envelope, initial_margin
 
 Named = tuple[str, Figure]
-CSV_RECORDS = 250
+CSV_RECORDS = 100
 
 
 def experiment_csv(results: list[CurveResult]) -> str:
