@@ -10,6 +10,7 @@ from metarep.reports.chapters.boundaries.common import BoundarySize
 from metarep.reports.chapters.chapter import Key, ReportProfile, Results
 from metarep.reports.chapters.learners.section import shown
 from metarep.reports.chapters.learners.widths import width_curves
+from metarep.reports.chapters.outcomes import OutcomesSize
 from metarep.reports.chapters.rates.section import RatesSize
 from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
@@ -40,6 +41,7 @@ PROFILE = ReportProfile(
         "theorem": RegionSize(9, 2, 800, 2.0, 5),
         "experiments": 40,
         "seals": True,
+        "outcomes": OutcomesSize(3, 60),
         "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),
     },
 )

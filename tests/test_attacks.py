@@ -8,6 +8,7 @@ import html
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import cmarkgfm
@@ -25,18 +26,21 @@ from metarep.reports.page.markup import inline_html, inline_markdown, plain_line
 from metarep.reports.page.rendering import html_page, markdown_page
 from metarep.reports.report.gather import gather
 
+OWN_SCRIPT = (files("metarep.reports.page") / "templates" / "report.js").read_text(encoding="utf-8")
 ATTACKS = tuple((Path(__file__).parent / "attacks.txt").read_text(encoding="utf-8").splitlines())
 SECTIONS = (changes_section, claims_section, graph_section, verdicts_section, reproduction_section)
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"></svg>'
 ELEMENTS = re.compile(
     "html|head|meta|link|title|style|body|a|header|h[1-6]|p|nav|main|section|footer|ul|ol|li|dl|div|dt|dd|table|"
-    "caption|thead|tbody|tr|th|td|pre|code|span|strong|em|del|sub|sup|br|wbr|figure|figcaption|details|summary|img|svg|g|"
+    "caption|thead|tbody|tr|th|td|pre|code|span|strong|em|del|sub|sup|br|wbr|figure|figcaption|details|summary|img|form|label|input|select|option|output|svg|g|"
     "path|text|tspan|circle|rect|line|defs|use|clippath|"
     "math|menclose|mfrac|mi|mn|mo|mover|mpadded|mphantom|mroot|mrow|mspace|msqrt|mstyle|msub|msubsup|msup|mtable|mtd|"
     "mtext|mtr|munder|munderover"
 )
 LEADING = ("href", "src", "srcdoc", "action", "formaction", "xlink:href", "data", "style")
-TARGETS = re.compile(r"#[^\"]*|https://[^\s\"]*|data:,|figures/[\w.-]*")
+TARGETS = re.compile(
+    r"#[^\"]*|https://[^\s\"]*|data:,|data:application/gzip;base64,[\w+/=]*|figures/[\w.-]*|\w+\.md(#[\w.-]*)?"
+)
 """What pages, and Markdown as GitHub shows it, are made of; nothing of it runs."""
 
 
@@ -56,9 +60,9 @@ class _Finder(HTMLParser):
 
 
 def dangers(page: str) -> list[str]:
-    """What a browser would run, load or follow elsewhere."""
+    """What a browser would run, load or follow elsewhere, besides the page's own script."""
     finder = _Finder()
-    finder.feed(page)
+    finder.feed(page.replace(f"<script>\n{OWN_SCRIPT}\n</script>", "", 1))
     return finder.found
 
 
@@ -84,9 +88,12 @@ def _section(text: str) -> b.Section:
         b.Table((text,), ((text + " and more" * 9,),)),
         b.Values(((text.strip("$"), (text, ((text, text),))),), text),
         b.Code(text),
-        b.Picture((("name", SVG), ("other", SVG)), text, text),
+        b.Picture((("name", SVG), ("other", SVG)), text, text, (text, text)),
         b.Details(text, (b.Paragraph(text),)),
-        b.Graph("graph", "", caption=text, alt=text, words=text),
+        b.Graph("graph", "", "", text, text, ""),
+        b.Details(text, (), text, (("status", text),)),
+        b.Beside((b.Paragraph(text),), b.Picture((("third", SVG),), text, text)),
+        b.Finder((("status", text, ((text, text),)),)),
     )
     return b.Section("a", text, blocks, (b.Section("b", text, blocks),), text)
 

@@ -134,21 +134,6 @@ def test_pointing_at_a_claim_brings_out_what_it_rests_on(driver, page):
     assert 0 < sum(x != y for x, y in zip(before, after, strict=True)) < len(before) / 2
 
 
-def test_the_ancestors_of_one_claim_alone(driver, page):
-    b.show(driver, page)
-    section = driver.find_element(By.ID, "claim-envelope-fo-anil")
-    drawing = section.find_element(By.CSS_SELECTOR, "svg.deps.one")
-    assert not drawing.is_displayed()
-    opener = next(s for s in section.find_elements(By.TAG_NAME, "summary") if "rests on" in s.text)
-    opener.click()
-    assert drawing.is_displayed()
-    links = _graph_links(driver, "#claim-envelope-fo-anil svg.deps.one")
-    assert f"({len(links) - 1})" in opener.text  # itself is there as well
-    links["#claim-update-fo-anil"].click()
-    assert _place(driver) == "claim-update-fo-anil"
-    assert _at_the_top(driver, "claim-update-fo-anil")
-
-
 def test_the_keyboard_reaches_the_graph_and_shows_where_it_is(driver, page):
     b.show(driver, page)
     driver.execute_script("document.querySelector('#graph .scroll').focus()")

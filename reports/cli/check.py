@@ -56,8 +56,16 @@ def check(
 ) -> None:
     """Check your own implementation, through an adapter: does its step do what the theory says?
 
-    The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next); it runs in a process of its
-    own. Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
+    The adapter is a Python module with a step on samples, step_on_samples(learner, B, w, X_in, y_in, X_out, y_out,
+    alpha, beta) -> (B_next, w_next); or on the tasks' targets, step(learner, B, w, targets, alpha, beta); or a training
+    loop, init(learner, B, w, alpha, beta) -> state, update(state, (X_in, y_in, X_out, y_out)) -> state and
+    parameters(state) -> (B, w).
+
+    It may declare supported, precision, and its library's own conventions: loss_scale (0.5, 1, 2), sample_reduction and
+    task_reduction ("mean", "sum"), layout ("dk", "kd"), least_n, inner_steps (1, 2, 3). The docstring of
+    metarep.sim.foreign.adapter says what each means. It runs in a process of its own.
+
+    Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
     """
     check_whole("max-examples", max_examples, 1, 10**6)
     if target is None and not list_claims:
@@ -69,6 +77,7 @@ def check(
     from metarep.sim.foreign.remote import opened
     from metarep.theory.claims import catalogue
     from metarep.theory.engine.foreign.checking import check_implementation
+    from metarep.theory.engine.foreign.forms import claims_of
     from metarep.theory.engine.foreign.order import FIRST
 
     every = (*(claim for claim in catalogue() if claim.id in FIRST or not quick), *own_claims(claims))
@@ -80,6 +89,7 @@ def check(
     try:
         with opened(target, timeout=timeout, tell=_tell if show_output else None) as callee:
             declared, implementation = callee.declared, foreign_implementation(callee)
+            every += claims_of(implementation)
             if list_claims:
                 _list(every, implementation)
                 return

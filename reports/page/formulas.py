@@ -51,14 +51,17 @@ def _name(error: Exception) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
 
 
-def _written(element: Element) -> str:
-    """An element of the converter, whose text has characters as entities."""
+def _written(element: Element, a_row: bool = False) -> str:
+    """An element of the converter, whose text has characters as entities. ``a_row``: it is all that is in an element
+    which makes a row of what it has.
+    """
     text = html.unescape(element.text or "")
+    rows = len(element) == 1 and element.tag in ("math", "mtd", "mstyle", "msqrt")
     inside = html.escape(text, quote=False) + "".join(
-        _written(child) + html.escape(html.unescape(child.tail or ""), quote=False) for child in element
+        _written(child, rows) + html.escape(html.unescape(child.tail or ""), quote=False) for child in element
     )
     tag = "mo" if element.tag == "mi" and text in ("⪯", "⪰") else element.tag  # no letters
-    if not ELEMENTS.fullmatch(tag) or (tag == "mrow" and len(element) == 1 and not text.strip()):
+    if not ELEMENTS.fullmatch(tag) or (tag == "mrow" and (a_row or len(element) == 1)):
         return inside  # a row of one is that one
     # HTML takes the inline display for granted, and a page has thousands of formulas.
     attributes = "".join(

@@ -136,6 +136,8 @@ def inline_svg(svg: bytes, name: str, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)
     text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.S)  # the figure's white ground
     text = re.sub(r'\bd="([^"]+)"', lambda path: f'd="{_short(path[1])}"', text)
+    text = re.sub(r' transform="rotate\(-0[^"]*"', "", text)
+    text = re.sub(r' (?:x|y|transform|width|height)="[^"]*"', lambda place: _short(place[0]), text)
     text = re.sub(r"font-family: [^;\"]*; ", "", text)
     text = re.sub(r"<defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\s*", "", text)
     text = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), text)  # the page's policy allows no styles

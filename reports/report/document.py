@@ -8,7 +8,7 @@ from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_markdown
 from metarep.reports.page.output import as_json, plain, write_files
-from metarep.reports.page.rendering import html_page, markdown_page
+from metarep.reports.page.rendering import html_page, markdown_pages
 from metarep.reports.report.figure_files import FOLDER, figure_files
 from metarep.reports.report.opening import opening
 from metarep.reports.report.schema import FORMAT, SCHEMA_FILE, SCHEMA_LINE, ChapterRecord, FigureRecord, report_schema
@@ -56,7 +56,7 @@ def write_report(results: Results, out: Path) -> list[Path]:
     figures, files = figure_files(page, results)
     written = {
         "report.html": html_page(page),
-        "report.md": markdown_page(page),
+        **markdown_pages(page),
         "report.json": as_json({**SCHEMA_LINE, **page_data(page, figures), **report_data(results)}) + "\n",
         SCHEMA_FILE: as_json(report_schema()) + "\n",
     }

@@ -209,7 +209,7 @@ class Process:
         """The line of a file that the worker was at when it crashed, or is at if it does not answer; None if it cannot
         be told.
         """
-        if self._status is None and self._worker and not self._places:
+        if self._pipes and self._status is None and self._worker and not self._places:
             with suppress(OSError):
                 os.kill(self._worker, TELL_WHERE)
             end = time.monotonic() + LATE_SECONDS

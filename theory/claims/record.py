@@ -224,6 +224,8 @@ class Claim:
         examples: examples in the default profile (floats); a quarter of it for fractions.
         at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
             move) need not fail it; empty for one that has to refute these.
+        any_inner_steps: whether it holds of learners with any number of inner steps, and its check is of those that the
+            implementation takes.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -249,6 +251,7 @@ class Claim:
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     at_any_pace: str = ""
+    any_inner_steps: bool = False
     remark: str = ""
 
     def __post_init__(self) -> None:

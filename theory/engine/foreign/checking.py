@@ -14,6 +14,7 @@ from enum import StrEnum
 import numpy as np
 
 from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import META_LEARNERS
 from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
@@ -107,6 +108,9 @@ def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
         return (
             f"it speaks of {', '.join(claim.learners)}; the adapter has {', '.join(sorted(implementation.supported))}"
         )
+    inner_steps = implementation.conventions.inner_steps
+    if inner_steps > 1 and not claim.any_inner_steps and set(claim.learners or META_LEARNERS) & set(META_LEARNERS):
+        return f"it speaks of one inner step; the adapter takes {inner_steps}"
     if claim.check is None:
         return "it is a measurement over thousands of steps" if claim.measure else "it is proved, not checked"
     if claim.floats is None:

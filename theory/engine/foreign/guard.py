@@ -111,7 +111,7 @@ class _Watched:
 
     def implementation(self) -> Implementation:
         """The implementation with its steps watched."""
-        parts = ("step", "several", "step_on_samples")
+        parts = ("step", "several", "loop", "step_on_samples")
         watched = {part: partial(self.call, own) for part in parts if (own := getattr(self.watched, part)) is not None}
         return replace(self.watched, **watched)
 
