@@ -1,6 +1,8 @@
 """What is allowed: whole numbers, dimensions, step sizes, noise, sample sizes; every error is one line that says it."""
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,16 @@ def check_whole(
     if not whole or value < least or (most is not None and value > most):
         raise ValueError(f"{name} is {value!r}{context}; allowed: {allowed or f'a whole number, {least} or more'}")
     return int(value)
+
+
+def unknown(what: str, word: str, known: Iterable[str], allowed: str = "") -> ValueError:
+    """The error to raise for a word that is none of ``known``: it names those most like it, and the rest by ``allowed``
+    (how to list them), or itself where they are few.
+    """
+    words = {each.lower(): each for each in known}
+    near = [words[each] for each in get_close_matches(word.lower(), words, n=3)]
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return ValueError(f"unknown {what} {word!r}{meant}; allowed: {allowed or ', '.join(words.values())}")
 
 
 def check_dimensions(d: int, k: int, n: int) -> None:

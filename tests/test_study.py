@@ -213,7 +213,7 @@ def test_bad_input(tmp_path: Path, complaint: Callable[..., str], text: str, opt
     spec = tmp_path / "bad.toml"
     spec.write_text(text)
     assert complaint("study", spec, *options)
-    assert "'nonesuch' is no learner" in complaint("study", "nonesuch")
+    assert "unknown learner 'nonesuch'" in complaint("study", "nonesuch")
 
 
 def test_symbolic_side_knows_the_interpreter_not() -> None:

@@ -11,11 +11,15 @@ from metarep.reports.page.output import as_json, checking_input, make_folder, pr
 if TYPE_CHECKING:
     from metarep.reports.study.study import Study
 
+SPECS = (
+    "A .toml or .py file with a spec, or the name of one: boil, anil-3, maml-2, ridge-anil, ridge-head, exact-head, "
+    "reptile-1, reptile-2; anil, fo-anil, maml, fo-maml, average-loss."
+)
+"""Where it is from (tests/test_bad_inputs.py holds the names complete: where they are defined is slow to import)."""
+
 
 def study(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A worked example, one of the paper's five, or a .toml or .py file.")
-    ],
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help=SPECS)],
     d: D = 20,
     k: K = 3,
     n: N = 8,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from metarep.reports.study.interpreter import INTERPRETER
+from metarep.sim.checks import unknown
 from metarep.sim.fitting import RateFit, fit_rate
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.outcomes import CONVERGED_BELOW, Outcome
@@ -141,8 +142,8 @@ def find_spec(word: str) -> Learner:
         return LEARNERS[word]
     if Path(word).suffix in (".toml", ".py"):
         return load_spec(word)
-    known = ", ".join((*EXAMPLES, *LEARNERS))
-    raise ValueError(f"{word!r} is no learner; allowed: {known}, or a .toml or .py file with a spec")
+    allowed = "what 'metarep study --help' lists, or a .toml or .py file with a spec"
+    raise unknown("learner", word, (*EXAMPLES, *LEARNERS), allowed)
 
 
 def example(name: str) -> Learner:
