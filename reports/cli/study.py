@@ -74,7 +74,7 @@ def _print_study(result: "Study") -> None:
     from metarep.reports.study.study import STARTS, start_name
     from metarep.sim.outcomes import Outcome
 
-    typer.echo(f"{result.learner.name}: {'learns' if result.learns else 'does not learn'} the representation")
+    typer.echo(f"{result.learner.name}: {result.learns.words}")
     typer.echo(f"  {result.reason}")
     if result.symbolic is not None:
         empirical = "none fitted" if result.empirical is None else f"{result.empirical:.8f}"
