@@ -36,15 +36,15 @@ def unknown(what: str, word: str, known: Iterable[str], allowed: str = "") -> Va
 
 
 def check_dimensions(d: int, k: int, n: int) -> None:
-    """``ValueError`` unless 1 <= d <= 10^12, 1 <= k <= d and n >= 1 are whole numbers."""
+    """``ValueError`` unless 1 <= d <= 10^12, 1 <= k <= d and 1 <= n <= 10^12 are whole numbers."""
     d = check_whole("d", d, 1, LARGEST_D, allowed=f"a whole number d >= 1, at most {LARGEST_D}")
     check_whole("k", k, 1, d, allowed="1 <= k <= d, a whole number", context=f" with d = {d}")
     check_tasks(n)
 
 
 def check_tasks(n: int) -> int:
-    """``ValueError`` unless n >= 1 is a whole number."""
-    return check_whole("n", n, 1, allowed="a whole number n >= 1")
+    """``ValueError`` unless 1 <= n <= 10^12 is a whole number."""
+    return check_whole("n", n, 1, LARGEST_D, allowed=f"a whole number n >= 1, at most {LARGEST_D}")
 
 
 def check_step_size(name: str, value: Any, zero_allowed: bool = False) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, out_option
+from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, number, out_option
+from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import as_json, checking_input, make_folder, print_table, progress_bar, write_file
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ def study(
     n: N = 8,
     alpha: Alpha = 0.3,
     beta: Beta = 0.3,
-    head_mean: Annotated[float, typer.Option(help="Norm of the heads' mean.")] = 0.25,
+    head_mean: Annotated[float, number("Norm of the heads' mean.")] = 0.25,
     steps: Steps = 1500,
-    trials: Annotated[int, typer.Option(help="Starts at each of four distances.")] = 2,
+    trials: Annotated[int, number("Starts at each of four distances.")] = 2,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("Folder to write study-NAME.json and .svg into.")] = None,
     json: Json = False,
@@ -38,14 +39,17 @@ def study(
     """
     import numpy as np
 
-    from metarep.reports.study.study import Settings, find_spec, make_study_problem, record
+    from metarep.reports.study.study import STARTS, Settings, find_spec, make_study_problem, record
     from metarep.reports.study.study import study as run
+    from metarep.sim.checks import check_dimensions
     from metarep.theory.dynamics.derive import adapted_parameters
 
     settings = Settings(d, k, n, alpha, beta, head_mean, steps, trials, seed)
     with checking_input():
         learner = find_spec(spec)
         adapted_parameters(learner)  # more inner steps than can be expanded
+        check_dimensions(d, k, n)
+        check_memory(d, k, n, len(STARTS) * trials, steps, observed=2)  # dist, and the norm of B
         make_study_problem(settings)
     if out is not None:
         make_folder(out)

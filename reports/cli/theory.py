@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, option
+from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, number, option
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
     InputError,
     as_json,
-    check_whole,
     checking_input,
     print_table,
     progress_bar,
@@ -166,9 +165,7 @@ def claims(
 
 def verify(
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim's id; 'metarep claims' lists them.")],
-    examples: Annotated[
-        int | None, typer.Option(help="How many to check; the claim's own number unless given.")
-    ] = None,
+    examples: Annotated[int | None, number("How many to check; the claim's own number unless given.")] = None,
     seed: Seed = 0,
     claims: OwnClaims = None,
     replay: Annotated[
@@ -179,8 +176,6 @@ def verify(
     """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected
     one.
     """
-    if examples is not None:
-        check_whole("examples", examples, 1, 10**7)
     from metarep.theory.claims import catalogue
 
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input
