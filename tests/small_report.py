@@ -58,6 +58,13 @@ def tiny_results() -> Results:
     return gather(ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS}), 1, jobs=1)
 
 
+def write_tiny_report(folder: Path) -> Results:
+    """Write it into the folder; returns what it was written from."""
+    results = tiny_results()
+    write_report(results, folder)
+    return results
+
+
 REFUTED, ABOVE = "nothing-moves", "nothing-moves-twice"
 """The ids of the claim that is false and of the one that rests on it."""
 _OWN = f'''

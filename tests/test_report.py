@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from small_report import TINY_CLAIMS, tiny_results
 
-from metarep.reports.chapters.chapter import Run
 from metarep.reports.chapters.limits import limits
 from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.cli.app import run
@@ -23,7 +22,7 @@ from metarep.reports.page import rendering as pages
 from metarep.reports.page.formulas import breakable, mathml
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, power
 from metarep.reports.page.style import INK, draw_run, inline_svg, middle, rendered
-from metarep.reports.report.document import document, report_data, write_report
+from metarep.reports.report.document import document, report_data
 from metarep.reports.report.figure_files import figure_files
 from metarep.reports.report.schema import VARYING
 from metarep.sim.outcomes import Outcome
@@ -32,15 +31,13 @@ from metarep.theory.claims.record import Verdict
 
 
 @pytest.fixture(scope="module")
-def results():
-    return tiny_results()
+def results(tiny_report):
+    return tiny_report[0]
 
 
 @pytest.fixture(scope="module")
-def out(results, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    write_report(results, folder)
-    return folder
+def out(tiny_report):
+    return tiny_report[1]
 
 
 class Page(HTMLParser):
@@ -178,16 +175,17 @@ def test_the_markdown_says_the_same(out, results):
         assert (out / "figures" / name).is_file()
 
 
-def test_the_same_seed_gives_the_same_report(results):
+def test_the_same_seed_gives_the_same_report(results, out):
     """Numbers, page, figures and their data: all but what ``VARYING`` lists, and that is when and how long."""
     again = tiny_results()
     one, other = (report_data(r) for r in (results, again))
     assert {name for name in one if one[name] != other[name]} <= set(VARYING) == {"run"}
-    timeless = [replace(r, run=Run("", 0.0, {})) for r in (results, again)]
-    pages_of = [document(r) for r in timeless]
-    assert pages.html_page(pages_of[0]) == pages.html_page(pages_of[1])
-    files = [figure_files(page, r)[1] for page, r in zip(pages_of, timeless, strict=True)]
-    assert files[0] == files[1]
+    again = replace(again, run=results.run)
+    page = document(again)
+    assert pages.html_page(page) == (out / "report.html").read_text()
+    files = figure_files(page, again)[1]
+    written = {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+    assert {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()} == written
 
 
 def unexpected(results):
@@ -196,13 +194,13 @@ def unexpected(results):
     return results.having({("claim", bad.id): bad})
 
 
-def test_an_unexpected_verdict_stands_out(results):
+def test_an_unexpected_verdict_stands_out(results, one_drawing):
     page = pages.html_page(document(unexpected(results)))
     assert "1 of 3 is not as expected" in page
     assert "refuted" in page
 
 
-def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch):
+def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch, request):
     """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
@@ -230,6 +228,7 @@ def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, m
     assert run(["verify", "right-factor-fo-anil", "--replay", "bad.json"]) == 2
     assert capsys.readouterr().err.startswith("metarep: ")
     # An unexpected verdict is exit code 1, and the report is written all the same.
+    request.getfixturevalue("one_drawing")
     false = unexpected(results)
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: false)
     assert run(["report", "--out", "other"]) == 1

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 TELL_EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
-SLOW = 60.0
-"""Seconds: it is told beforehand if it will take longer."""
 LONGEST = 1e6
 
 
@@ -43,6 +41,9 @@ def check(
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first claim that fails.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that one call may take.", callback=_seconds)] = 60.0,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for all claims: slow adapters get fewer examples.", callback=_seconds)
+    ] = 45.0,
     claim_timeout: Annotated[float, typer.Option(help="Seconds that one claim may take.", callback=_seconds)] = 600.0,
     show_output: Annotated[
         bool, typer.Option("--show-output", help="Print what the adapter prints, and its tracebacks, on stderr.")
@@ -93,7 +94,7 @@ def check(
             if list_claims:
                 _list(every, implementation)
                 return
-            _warn_if_slow(every, implementation, max_examples)
+            _warn_if_slow(every, implementation, max_examples, budget)
             with progress_bar("check", TELL_EVERY) as progress:
 
                 def told(item: "CheckedClaim", done: int, total: int) -> None:
@@ -105,6 +106,7 @@ def check(
                     every,
                     max_examples=max_examples,
                     seconds=claim_timeout,
+                    budget=budget,
                     fail_fast=fail_fast,
                     told=told,
                 )
@@ -137,12 +139,12 @@ def _list(every: "Sequence[Claim]", implementation: "Implementation | None") -> 
         typer.echo(f"{claim.id} ({claim.chapter})")
 
 
-def _warn_if_slow(every: "Sequence[Claim]", implementation: "Implementation", max_examples: int) -> None:
+def _warn_if_slow(every: "Sequence[Claim]", implementation: "Implementation", max_examples: int, budget: float) -> None:
     from metarep.theory.engine.foreign.checking import applicable
     from metarep.theory.engine.foreign.order import expected_steps, seconds_per_call
 
-    call = seconds_per_call(implementation)
-    seconds = call * expected_steps(applicable(every, implementation), max_examples)
-    if seconds > SLOW:
-        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
-        _tell(f"check: a call takes {call:.2g} s, all of them about {time}; --quick takes less\n")
+    call, claims = seconds_per_call(implementation), applicable(every, implementation)
+    if call * expected_steps(claims, max_examples) > budget:
+        fewest = max(budget, call * expected_steps(claims, 1))
+        time = f"{fewest:.0f} s" if fewest < 120 else f"{fewest / 60:.0f} minutes"
+        _tell(f"check: a call takes {call:.2g} s; fewer examples within about {time} (--budget); --quick takes less\n")

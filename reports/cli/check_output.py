@@ -60,6 +60,7 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
         "examples": item.examples,
         "independent": item.independent,
         "left_out": item.left_out,
+        "hurried": item.hurried,
         "steps": item.steps,
         "worst_margin": None if evidence is None else evidence.worst_margin,
         "strain": None if evidence is None else evidence.strain,
@@ -83,6 +84,7 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
             chapter = item.claim.chapter
             found += ["", chapter]
         more = f", {item.left_out} left out: too many steps" if item.left_out else ""
+        more += ", no more in time" if item.hurried else ""
         found.append(f"  {item.status.value}  {item.claim.id} ({counted(item)}{more})")
         if item.status is Status.FAILED:
             found += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)

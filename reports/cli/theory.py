@@ -84,7 +84,8 @@ def _searched(rows: list[dict[str, Any]], words: Sequence[str], chapter: str | N
     found = [row for row in rows if all(any(word.lower() in row[field].lower() for field in fields) for word in words)]
     if not found:
         listed = "words of what 'metarep claims' lists"
-        raise InputError(str(unknown("claim", " ".join(words), (row["id"] for row in rows), listed)))
+        what = "claim" if chapter is None else f"claim of chapter {chapter!r}:"
+        raise InputError(str(unknown(what, " ".join(words), (row["id"] for row in rows), listed)))
     return found
 
 

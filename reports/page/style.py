@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from metarep.reports.page.markup import LEARNER_TITLES
@@ -103,8 +104,14 @@ def rendered(figure: Figure, form: str) -> bytes:
     """The figure as the bytes of an svg or png file; equal figures give equal bytes. Files have a white ground."""
     buffer = io.BytesIO()
     with style():
-        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        figure.savefig(buffer, format=form, dpi=160, metadata=metadata, facecolor="white")
+        if form == "svg":  # saving draws a figure twice, first for its layout, which drawing makes besides
+            canvas, ground = figure.canvas, figure.get_facecolor()
+            figure.set_facecolor("white")
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+            figure.set_facecolor(ground)
+            figure.set_canvas(canvas)
+        else:
+            figure.savefig(buffer, format=form, dpi=160, metadata={"Software": None}, facecolor="white")
     return buffer.getvalue()
 
 
