@@ -27,16 +27,27 @@ def _row(vector: Array) -> Array:
     return vector[..., None, :]
 
 
+def _mean(columns: Array) -> Array:
+    """Mean of columns (..., a, n), as a column. (By a product: NumPy sums along short axes slowly.)"""
+    n = columns.shape[-1]
+    return columns @ np.ones((n, 1), dtype=columns.dtype) / n
+
+
+def _inner_products(left: Array, right: Array) -> Array:
+    """Those of matching columns (..., a, n), as a row."""
+    return np.ones((1, left.shape[-2]), dtype=left.dtype) @ (left * right)
+
+
 def _average_loss(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    mean_residual = (B @ _column(w))[..., 0] - targets.sum(-1) / targets.shape[-1]
-    return _column(mean_residual) * _row(w), (transposed(B) @ _column(mean_residual))[..., 0]
+    mean_residual = B @ _column(w) - _mean(targets)
+    return mean_residual * _row(w), (transposed(B) @ mean_residual)[..., 0]
 
 
 def _fo_anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
     W = _column(w) - a * (Bt @ (B @ _column(w) - targets))
     V = B @ W - targets
-    return V @ transposed(W) / n, (Bt @ V).sum(-1) / n
+    return V @ transposed(W) / n, (Bt @ _mean(V))[..., 0]
 
 
 def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
@@ -45,9 +56,10 @@ def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, A
     W = _column(w) - a * (Bt @ R)
     V = B @ W - targets
     BtV = Bt @ V
-    s = BtV.sum(-1)[..., None] / n
-    grad_B = V @ transposed(W) / n - a * (B @ s @ _row(w) + R @ transposed(BtV) / n)
-    return grad_B, (s - a * (Bt @ (B @ s)))[..., 0]
+    s = _mean(BtV)
+    Bs = B @ s
+    grad_B = V @ transposed(W) / n - a * (Bs @ _row(w) + R @ transposed(BtV) / n)
+    return grad_B, (s - a * (Bt @ Bs))[..., 0]
 
 
 def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
@@ -55,8 +67,8 @@ def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array
     R = B @ _column(w) - targets
     W = _column(w) - a * (Bt @ R)
     V = B @ W - a * R * (_row(w) @ W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
-    G = Bt @ V - a * _column(w) * (R * V).sum(-2, keepdims=True)  # B_iᵀ v_i
-    return V @ transposed(W) / n, G.sum(-1) / n
+    mean_G = Bt @ _mean(V) - a * _column(w) * _mean(_inner_products(R, V))  # G: B_iᵀ v_i
+    return V @ transposed(W) / n, mean_G[..., 0]
 
 
 def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
@@ -65,12 +77,12 @@ def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, A
     W = _column(w) - a * (Bt @ R)
     overlap = _row(w) @ W  # wᵀw_i
     V = B @ W - a * R * overlap - targets
-    RV = (R * V).sum(-2, keepdims=True)  # r_iᵀv_i
+    RV = _inner_products(R, V)  # r_iᵀv_i
     G = Bt @ V - a * _column(w) * RV
-    mean_U = (V * overlap + B @ G).sum(-1)[..., None] / n
+    mean_G = _mean(G)
+    mean_U = V @ transposed(overlap) / n + B @ mean_G
     grad_B = V @ transposed(W) / n - a * (mean_U @ _row(w) + R @ transposed(G) / n)
-    grad_w = G.sum(-1) / n - batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
-    return grad_B, grad_w
+    return grad_B, (mean_G - a * (W @ transposed(RV) / n + Bt @ mean_U))[..., 0]
 
 
 _GRADIENTS: dict[str, Callable[[Array, Array, Array, StepSize], tuple[Array, Array]]] = {
