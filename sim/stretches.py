@@ -2,9 +2,11 @@
 
 A block takes all steps of a stretch before the next block begins. Trials do not touch each other, so blocks change no
 bit of a result. Through moments (``metarep.sim.moments``) the result is the same up to rounding, and its cost does not
-depend on the number of tasks.
+depend on the number of tasks. Compiled (``metarep.sim.compiled``, where numba is installed) it is so too, and an order
+of magnitude faster.
 """
 
+import importlib.util
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,15 +15,15 @@ from typing import Any, Literal
 import numpy as np
 
 from metarep.sim import moments, updates
-from metarep.sim.batches import common_batch
+from metarep.sim.batches import common_batch, flattened
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner, paper_id
 from metarep.sim.outcomes import DIVERGED_ABOVE
 from metarep.sim.problems import FixedTasks, Problem
 
 Array = np.ndarray
-Way = Literal["tasks", "moments"]
-"""How steps are computed: task by task (any implementation), or through the tasks' moments."""
+Way = Literal["tasks", "moments", "compiled"]
+"""How steps are computed: task by task (any implementation), or through the tasks' moments, by NumPy or compiled."""
 
 _BLOCK = 250
 _BLOCK_BYTES = 2**19
@@ -29,6 +31,14 @@ _BLOCK_BYTES = 2**19
 _MOST_AT_ONCE = 1000
 _MOST_HEADS = 2**20
 """Steps of a stretch at most, and numbers in their tasks' heads where these are drawn afresh: 8 MB."""
+_WORTH_COMPILING = 5.0
+"""Seconds that steps would take without: the first run of a learner and k takes about that to compile, every process a
+second to load it.
+"""
+_SECONDS_A_CALL, _SECONDS_A_TRIAL = 3e-5, 1.5e-6
+"""What a step takes without, roughly."""
+_MOST_COMPILED = 8
+"""Columns of B for which there are compiled steps: their loops are unrolled."""
 _MOST_AHEAD = 64
 """Steps that are asked for at a time of an implementation that offers several."""
 
@@ -93,12 +103,31 @@ def pays_from(learner: Learner, k: int, fresh: bool) -> float:
     return (4 if fresh else 2) * q if learner.adapts_head else 2
 
 
-def chosen_way(learner: Learner, implementation: Implementation, problem: Problem, heads: Array) -> Way:
-    """The cheapest way of the reference's steps; any other implementation's are taken as they are."""
+def can_be_compiled(problem: Problem) -> bool:
+    """Whether there are compiled steps for this problem, here: numba is installed, and B_* = [I_k; 0] in 2k dimensions
+    at most, with few columns, and as many of B.
+    """
+    rows, k = problem.B_star.shape
+    standard = rows <= 2 * k and problem.B0.shape[-1] == k <= _MOST_COMPILED
+    return (
+        standard and np.array_equal(problem.B_star, np.eye(rows, k)) and importlib.util.find_spec("numba") is not None
+    )
+
+
+def chosen_way(learner: Learner, implementation: Implementation, problem: Problem, heads: Array, work: float) -> Way:
+    """The cheapest way of the reference's steps; any other implementation's are taken as they are.
+
+    Args:
+        learner, implementation, problem: of the run.
+        heads: of the first step.
+        work: seconds that the run would take by NumPy.
+    """
     ours = implementation.step is updates.step and implementation.several is None
-    k, n = heads.shape[-2:]
     if not ours or any(array.dtype != float for array in (problem.B0, problem.w0, problem.B_star, heads)):
         return "tasks"
+    if work >= _WORTH_COMPILING and can_be_compiled(problem):
+        return "compiled"
+    k, n = heads.shape[-2:]
     return "moments" if n >= pays_from(learner, k, not isinstance(problem.tasks, FixedTasks)) else "tasks"
 
 
@@ -161,6 +190,52 @@ class _Block:
         return B, w
 
 
+class _Compiled:
+    """All of a run's batch, by compiled steps; its state stays as these want it."""
+
+    def __init__(self, stretches: "Stretches", heads: Array) -> None:
+        from metarep.sim import compiled
+
+        self.whole, self._lanes = stretches, compiled
+        self.index = (...,)
+        self.batch, k = stretches.batch, heads.shape[-2]
+        self.trials = math.prod(self.batch)
+        self._kernel = compiled.Kernel(stretches.learner, len(stretches.B_star), k)
+        sizes = (*stretches.sizes, stretches.guard.bound)
+        self._alpha, self._beta, self._bound = (self._in_lanes(size, 0, float) for size in sizes)
+        self._diverged_at = self._in_lanes(stretches.guard.diverged_at, 0, int)
+        self._given: tuple[Array, ...] = ()
+        self._state: tuple[Array, Array]
+        self._moments: Array | None = None
+
+    def _in_lanes(self, array: Any, trailing: int, dtype: type) -> Array:
+        return self._lanes.in_lanes(flattened(self.batch, (np.asarray(array, dtype), trailing))[0])
+
+    def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
+        """(B, w) after a step with each of the heads in turn, from this step on."""
+        if not (self._given and self._given[0] is B and self._given[1] is w):
+            self._state = self._in_lanes(B, 2, float), self._in_lanes(w, 1, float)
+            self._diverged_at = self._in_lanes(self.whole.guard.diverged_at, 0, int)
+        given = None
+        if self.whole.fresh:
+            given = np.stack([flattened(self.batch, (each, 2))[0] for each in heads])
+        elif self._moments is None:
+            shared = heads[0].ndim == 2
+            own = heads[0][None] if shared else flattened(self.batch, (heads[0], 2))[0]
+            groups = len(self._diverged_at)
+            self._moments = np.repeat(self._kernel.moments(own), groups if shared else 1, axis=0)
+        B, w = self._state
+        at = (self._alpha, self._beta, self._bound, self._diverged_at)
+        self._kernel.advance(B, w, self._moments, given, *at, step, len(heads))
+        self.whole.guard.diverged_at[...] = self._out(self._diverged_at)
+        self._given = tuple(self._out(lanes) for lanes in self._state)
+        return self._given[0], self._given[1]
+
+    def _out(self, lanes: Array) -> Array:
+        found = self._lanes.out_of_lanes(lanes, self.trials)
+        return found.reshape(*self.batch, *found.shape[1:])
+
+
 class Stretches:
     """The steps of a run, as many at a time as nobody looks at it."""
 
@@ -183,12 +258,17 @@ class Stretches:
         self.implementation, self.learner, self.steps = implementation, learner, steps
         self.B_star, self.sizes = problem.B_star, (alpha, beta)
         self.guard = Guard.over(alpha, self.batch)
-        self.way = chosen_way(learner, implementation, problem, heads) if way is None else way
+        work = steps * (_SECONDS_A_CALL + _SECONDS_A_TRIAL * math.prod(self.batch))
+        self.way = chosen_way(learner, implementation, problem, heads, work) if way is None else way
         standard = np.array_equal(problem.B_star, np.eye(*problem.B_star.shape))
         self.frame = None if standard else problem.B_star
-        fresh = not isinstance(problem.tasks, FixedTasks)
-        self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if fresh else _MOST_AT_ONCE
-        self._blocks = [_Block(self, index) for index in _indices(self.batch, self._block_size(heads))]
+        self.fresh = not isinstance(problem.tasks, FixedTasks)
+        self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if self.fresh else _MOST_AT_ONCE
+        self._blocks: list[_Block] | list[_Compiled] = (
+            [_Compiled(self, heads)]
+            if self.way == "compiled"
+            else [_Block(self, index) for index in _indices(self.batch, self._block_size(heads))]
+        )
 
     def _block_size(self, heads: Array) -> int:
         if self.implementation.step is not updates.step or self.B_star.dtype == object:

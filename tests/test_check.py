@@ -308,7 +308,13 @@ def test_a_function_is_checked_in_this_process_and_a_file_in_another(tmp_path: P
 
 @pytest.mark.parametrize(
     ("module", "library"),
-    [("with_autograd", "autograd"), ("clone_adapt", "autograd"), ("with_torch", "torch"), ("with_jax", "jax")],
+    [
+        ("with_autograd", "autograd"),
+        ("clone_adapt", "autograd"),
+        ("with_torch", "torch"),
+        ("with_jax", "jax"),
+        ("with_numba", "numba"),
+    ],
 )
 def test_shipped_adapters_conform(module: str, library: str) -> None:
     pytest.importorskip(library, reason=f"the optional extra {library!r} is not installed")

@@ -11,7 +11,7 @@ import pytest
 from metarep.sim import moments, stretches, updates
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
-from metarep.sim.problems import lift, make_problem
+from metarep.sim.problems import FixedTasks, lift, make_problem
 from metarep.sim.stretches import chosen_way, pays_from
 from metarep.sim.trajectories import run
 from metarep.theory.claims import catalogue, get_claim
@@ -55,14 +55,32 @@ def test_a_run_through_moments_is_the_run_through_tasks(name, n) -> None:
         np.testing.assert_allclose(other.dist, one.dist, rtol=0, atol=1e5 * EPS)
 
 
+@pytest.mark.parametrize("tasks", ["fixed", "fresh"])
+@pytest.mark.parametrize("name", ["fo-anil", "fo-maml"])
+def test_a_compiled_run_is_the_run_through_tasks(name, tasks) -> None:
+    """With a trial of each setting that diverges; and whatever it is run with, a trial is the same to the bit."""
+    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
+    p, alpha, beta = problem(tasks=tasks), np.array([[0.1], [0.2]]), np.r_[np.full(29, 0.1), 400.0]
+    one, other = (run(LEARNERS[name], p, alpha, beta, 12, record_every=5, way=way) for way in ("tasks", "compiled"))
+    assert other.diverged.sum() == 2
+    np.testing.assert_array_equal(other.diverged_at, one.diverged_at)
+    # Some hundred roundings a step of numbers up to 10 and their fourth powers, as above
+    np.testing.assert_allclose(other.B, one.B, rtol=0, atol=1e5 * EPS)
+    np.testing.assert_allclose(other.dist, one.dist, rtol=0, atol=1e5 * EPS)
+    if tasks == "fixed":
+        alone = replace(p, B0=p.B0[1, 3:5], w0=p.w0[1, 3:5], tasks=FixedTasks(p.tasks(0)[1, 3:5]))
+        again = run(LEARNERS[name], alone, 0.2, 0.1, 12, record_every=4, way="compiled")
+        np.testing.assert_array_equal(again.B, other.B[1, 3:5])
+
+
 def test_the_way_is_chosen_by_what_it_costs(monkeypatch) -> None:
     for name, learner in LEARNERS.items():
         assert pays_from(learner, 5, True) >= pays_from(learner, 5, False) > 1
         for n, way in ((2 if learner.adapts_head else 1, "tasks"), (1000, "moments")):
             p = problem(n)
-            assert chosen_way(learner, REFERENCE, p, p.tasks(0)) == way, name
+            assert chosen_way(learner, REFERENCE, p, p.tasks(0), 0.0) == way, name
             wrong = replace(REFERENCE, step=lambda *at: updates.step(*at))
-            assert chosen_way(learner, wrong, p, p.tasks(0)) == "tasks"
+            assert chosen_way(learner, wrong, p, p.tasks(0), 1e9) == "tasks"
     taken = []
     monkeypatch.setattr(
         moments, "step_through_moments", lambda learner, B, w, *at: (taken.append(learner.name) or B, w)
