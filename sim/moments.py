@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from metarep.sim.batches import StepSize, batch_scalar, transposed
+from metarep.sim.batches import StepSize, batch_scalar, product, transposed
 from metarep.sim.learners import Learner, paper_id
 
 Array = np.ndarray
@@ -64,7 +64,7 @@ def head_moments(learner: Learner, heads: Array) -> HeadMoments:
 
 
 def _mv(matrix: Array, vector: Array) -> Array:
-    return (matrix @ vector[..., None])[..., 0]
+    return product(matrix, vector[..., None])[..., 0]
 
 
 def _outer(left: Array, right: Array) -> Array:
@@ -79,9 +79,14 @@ def _as_square(vector: Array, q: int) -> Array:
     return vector.reshape(*vector.shape[:-1], q, q)
 
 
+def _mapped(vector: Array, matrix: Array) -> Array:
+    """(..., a) times a matrix (a, b) that all share."""
+    return (matrix.T @ vector.T).T if vector.ndim == 2 else vector @ matrix
+
+
 def _sum_of_products(left: Array, right: Array) -> Array:
     """The sum over the entries of two matrices' products, (...)."""
-    return (_as_vector(left)[..., None, :] @ _as_vector(right)[..., :, None])[..., 0, 0]
+    return product(_as_vector(left)[..., None, :], _as_vector(right)[..., :, None])[..., 0, 0]
 
 
 # --- the five maps
@@ -103,23 +108,23 @@ class _At(NamedTuple):
 
     def pulled(self) -> Array:
         """A = BᵀF, (..., k, p)."""
-        return transposed(self.B[..., : self.p, :] if self.frame is None else transposed(self.frame) @ self.B)
+        return transposed(self.B[..., : self.p, :] if self.frame is None else product(transposed(self.frame), self.B))
 
     def gram(self) -> Array:
         """FᵀF, (..., p, p)."""
-        return np.eye(self.p, dtype=int) if self.frame is None else transposed(self.frame) @ self.frame
+        return np.eye(self.p, dtype=int) if self.frame is None else product(transposed(self.frame), self.frame)
 
     def minus_spread(self, rows: Array, C: Array) -> Array:
         """``rows`` − F C[1:], for (..., d, j) and (..., q, j)."""
         if self.frame is not None:
-            return rows - self.frame @ C[..., 1:, :]
+            return rows - product(self.frame, C[..., 1:, :])
         rows[..., : self.p, :] -= C[..., 1:, :]
         return rows
 
 
 def _average_loss(at: _At) -> tuple[Array, Array]:
-    residual = at.minus_spread(at.B @ at.w[..., None], at.moments.second[..., :1])
-    return residual * at.w[..., None, :], (transposed(at.B) @ residual)[..., 0]
+    residual = at.minus_spread(product(at.B, at.w[..., None]), at.moments.second[..., :1])
+    return residual * at.w[..., None, :], product(transposed(at.B), residual)[..., 0]
 
 
 class _Inner(NamedTuple):
@@ -138,31 +143,31 @@ class _Inner(NamedTuple):
 
     def Z(self) -> Array:
         """Bᵀ[BW − [0, F]], (..., k, q): of the residual of the adapted head."""
-        found = self.G @ self.W
+        found = product(self.G, self.W)
         found[..., 1:] -= self.A
         return found
 
 
 def _inner(at: _At) -> _Inner:
-    G, A = transposed(at.B) @ at.B, at.pulled()
-    D = np.concatenate([G @ at.w[..., None], -A], axis=-1)
+    G, A = product(transposed(at.B), at.B), at.pulled()
+    D = np.concatenate([product(G, at.w[..., None]), -A], axis=-1)
     W = -(batch_scalar(at.alpha, 2) * D)
     W[..., 0] += at.w
-    return _Inner(G, A, W, D, at.moments.second @ transposed(W))
+    return _Inner(G, A, W, D, product(at.moments.second, transposed(W)))
 
 
 def _fo_anil(at: _At) -> tuple[Array, Array]:
     inner = _inner(at)
-    return at.minus_spread(at.B @ (inner.W @ inner.P), inner.P), inner.mean_v(at)
+    return at.minus_spread(product(at.B, product(inner.W, inner.P)), inner.P), inner.mean_v(at)
 
 
 def _anil(at: _At) -> tuple[Array, Array]:
     inner, alpha = _inner(at), batch_scalar(at.alpha, 2)
-    Q = at.moments.second @ transposed(inner.Z())  # mean e (Bᵀv_i)ᵀ
+    Q = product(at.moments.second, transposed(inner.Z()))  # mean e (Bᵀv_i)ᵀ
     s = Q[..., 0, :]
     both = _outer(s, at.w)
-    N = inner.W @ inner.P - alpha * (both + transposed(both))
-    return at.minus_spread(at.B @ N, inner.P - alpha * Q), s - batch_scalar(at.alpha, 1) * _mv(inner.G, s)
+    N = product(inner.W, inner.P) - alpha * (both + transposed(both))
+    return at.minus_spread(product(at.B, N), inner.P - alpha * Q), s - batch_scalar(at.alpha, 1) * _mv(inner.G, s)
 
 
 def _fo_maml(at: _At) -> tuple[Array, Array]:
@@ -176,8 +181,10 @@ def _fo_maml(at: _At) -> tuple[Array, Array]:
     # mean r_iᵀv_i = wᵀ(mean Bᵀv_i) − mean h_iᵀFᵀv_i
     rv = (w * Bv).sum(-1) - _sum_of_products(transposed(inner.A), inner.P[..., 1:, :])
     rv = rv + at.alpha * (w * _mv(inner.A, by_one[..., 1:])).sum(-1) + (at.gram() * both[..., 1:, 1:]).sum((-2, -1))
-    N = inner.W @ inner.P - a2 * _outer(w, _mv(inner.W, by_one))
-    return at.minus_spread(at.B @ N, both @ transposed(inner.W)), Bv - a1 * np.asarray(rv)[..., None] * w
+    N = product(inner.W, inner.P) - a2 * _outer(w, _mv(inner.W, by_one))
+    return at.minus_spread(product(at.B, N), product(both, transposed(inner.W))), Bv - a1 * np.asarray(rv)[
+        ..., None
+    ] * w
 
 
 def _maml(at: _At) -> tuple[Array, Array]:
@@ -187,23 +194,23 @@ def _maml(at: _At) -> tuple[Array, Array]:
     (second, fourth), row = at.moments, w[..., None, :]
     packing, unpacking = _pairs(q)[2:]
     s = _mv(transposed(inner.W), w)
-    third = _as_square(_mv(fourth[..., :q], s) @ unpacking, q)
+    third = _as_square(_mapped(_mv(fourth[..., :q], s), unpacking), q)
     Z = inner.Z()
-    Q = second @ transposed(Z) - a2 * (third @ transposed(inner.D))  # mean e (Bᵀv_i)ᵀ
-    wD = row @ inner.D  # wᵀBᵀR
+    Q = product(second, transposed(Z)) - a2 * product(third, transposed(inner.D))  # mean e (Bᵀv_i)ᵀ
+    wD = product(row, inner.D)  # wᵀBᵀR
     RR = np.concatenate([wD, np.concatenate([transposed(wD[..., 1:]), at.gram() + 0 * wD[..., :1]], -1)], -2)
-    RV = np.concatenate([row @ Z, -(transposed(inner.A) @ inner.W)], axis=-2)
+    RV = np.concatenate([product(row, Z), -product(transposed(inner.A), inner.W)], axis=-2)
     RV[..., 1:, 1:] += at.gram()
-    weighted = _as_square(_mv(fourth, _as_vector(RR) @ packing) @ unpacking, q)  # mean ‖r_i‖² eeᵀ
-    c = _mv(transposed(fourth[..., :q]), _as_vector(RV) @ packing) - a1 * _mv(weighted, s)  # mean (r_iᵀv_i) e
+    weighted = _as_square(_mapped(_mv(fourth, _mapped(_as_vector(RR), packing)), unpacking), q)  # mean ‖r_i‖² eeᵀ
+    c = _mv(transposed(fourth[..., :q]), _mapped(_as_vector(RV), packing)) - a1 * _mv(weighted, s)  # mean (r_iᵀv_i) e
     g = Q[..., 0, :] - a1 * c[..., :1] * w  # mean B_iᵀv_i
     y, z = _mv(second, s), _mv(third, s)
     u = _mv(inner.W, y) - a1 * z[..., :1] * w + g  # the mean of u_i is B u − F rest[1:]
     rest = y - a1 * z
-    N = inner.W @ inner.P - a2 * (_outer(w, _mv(inner.W, third[..., 0, :]) + g) + _outer(u, w))
-    C = inner.P - a2 * (third @ transposed(inner.W) + _outer(rest - a1 * c, w) + Q)
+    N = product(inner.W, inner.P) - a2 * (_outer(w, _mv(inner.W, third[..., 0, :]) + g) + _outer(u, w))
+    C = inner.P - a2 * (product(third, transposed(inner.W)) + _outer(rest - a1 * c, w) + Q)
     grad_w = g - a1 * (_mv(inner.W, c) + _mv(inner.G, u) - _mv(inner.A, rest[..., 1:]))
-    return at.minus_spread(at.B @ N, C), grad_w
+    return at.minus_spread(product(at.B, N), C), grad_w
 
 
 _GRADIENTS: dict[str, Callable[[_At], tuple[Array, Array]]] = {

@@ -9,13 +9,13 @@ of magnitude faster.
 import importlib.util
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from metarep.sim import moments, updates
-from metarep.sim.batches import common_batch, flattened
+from metarep.sim.batches import along_trials, as_one_axis, common_batch, flattened
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner, paper_id
 from metarep.sim.outcomes import DIVERGED_ABOVE
@@ -25,9 +25,14 @@ Array = np.ndarray
 Way = Literal["tasks", "moments", "compiled"]
 """How steps are computed: task by task (any implementation), or through the tasks' moments, by NumPy or compiled."""
 
-_BLOCK = 250
+_BLOCK = 500
 _BLOCK_BYTES = 2**19
 """Trials in a block, at most; and bytes of the largest array of a step in it: what a core has as second-level cache."""
+ALONG_FROM = 64
+_SMALL = 100
+"""From so many trials on their axis is the one to run along (``metarep.sim.batches.product``), if a step's matrices have
+no more entries than this.
+"""
 _MOST_AT_ONCE = 1000
 _MOST_HEADS = 2**20
 """Steps of a stretch at most, and numbers in their tasks' heads where these are drawn afresh: 8 MB."""
@@ -78,7 +83,7 @@ class Guard:
 
         One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
         """
-        flat_B, flat_w = B.reshape(-1), w.reshape(-1)
+        flat_B, flat_w = as_one_axis(B), as_one_axis(w)
         if flat_B @ flat_B <= self.least_bound and flat_w @ flat_w < np.inf:
             return B, w
         bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
@@ -135,15 +140,16 @@ def chosen_way(learner: Learner, implementation: Implementation, problem: Proble
 
 
 def _indices(batch: tuple[int, ...], most: int) -> Iterator[tuple[Any, ...]]:
-    """Indices of contiguous parts of the batch with so many trials at most, if that leaves one."""
+    """Indices of contiguous parts of the batch, as equal as can be, with so many trials at most, if that leaves one."""
     if math.prod(batch) <= most:
         yield (...,)
         return
     behind = math.prod(batch[1:])
-    rows = max(1, most // behind)
-    for start in range(0, batch[0], rows):
+    parts = -(-batch[0] // max(1, most // behind))
+    for part in range(parts):
+        rows = slice(part * batch[0] // parts, (part + 1) * batch[0] // parts)
         for inner in _indices(batch[1:], most) if behind > most else ((...,),):
-            yield (slice(start, start + rows), *inner)
+            yield (rows, *inner)
 
 
 def part_of(array: Any, trailing: int, index: tuple[Any, ...], batch: tuple[int, ...]) -> Any:
@@ -161,22 +167,35 @@ class _Block:
     def __init__(self, stretches: "Stretches", index: tuple[Any, ...]) -> None:
         self.whole, self.index = stretches, index
         self.guard = stretches.guard.part(index)
+        self.batch = self.guard.bound.shape
         self.sizes = tuple(part_of(size, 0, index, stretches.batch) for size in stretches.sizes)
+        if stretches.along:
+            bound, diverged_at = self.guard.bound.reshape(-1), self.guard.diverged_at.reshape(-1)
+            self.guard = replace(self.guard, bound=bound, diverged_at=diverged_at)
+            self.sizes = tuple(self._laid_out(size, 0) for size in self.sizes)
         self._heads: Array | None = None
         self._tasks: Any = None
+
+    def _laid_out(self, array: Any, trailing: int) -> Array:
+        return along_trials(flattened(self.batch, (array, trailing))[0])
 
     def tasks(self, heads: Array) -> Any:
         """What a step needs of the tasks with these heads: targets, or moments."""
         if heads is not self._heads:
-            part = part_of(heads, 2, self.index, self.whole.batch)
-            through_tasks = self.whole.way == "tasks"
-            self._tasks = self.whole.B_star @ part if through_tasks else moments.head_moments(self.whole.learner, part)
+            whole, part = self.whole, part_of(heads, 2, self.index, self.whole.batch)
+            through_tasks = whole.way == "tasks"
+            found = (whole.B_star @ part,) if through_tasks else moments.head_moments(whole.learner, part)
+            if whole.along:
+                found = [self._laid_out(array, 2) for array in found]
+            self._tasks = found[0] if through_tasks else moments.HeadMoments(*found)
             self._heads = heads
         return self._tasks
 
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """The block's (B, w) after a step with each of the heads in turn, from this step on."""
-        whole, (alpha, beta) = self.whole, self.sizes
+        whole, (alpha, beta), shapes = self.whole, self.sizes, (B.shape, w.shape)
+        if whole.along:
+            B, w = self._laid_out(B, 2), self._laid_out(w, 1)
         for done, each in enumerate(heads, start=step + 1):
             tasks = self.tasks(each)
             if whole.way == "tasks":
@@ -187,7 +206,7 @@ class _Block:
             B, w = self.guard.freeze(B, w, done)
             if B is not kept and self.guard.all_gone():
                 break
-        return B, w
+        return (B.reshape(shapes[0]), w.reshape(shapes[1])) if whole.along else (B, w)
 
 
 class _Compiled:
@@ -250,7 +269,7 @@ class Stretches:
         way: Way | None = None,
     ) -> None:
         self._tasks, self._coming, self._asked = problem.tasks, [], 0
-        self._given = self._latest = None
+        self._given = self._latest = self._targets = None
         heads = self._ask(1)[0]
         self.batch = common_batch(
             B0=(problem.B0, 2), w0=(problem.w0, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0)
@@ -264,17 +283,27 @@ class Stretches:
         self.frame = None if standard else problem.B_star
         self.fresh = not isinstance(problem.tasks, FixedTasks)
         self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if self.fresh else _MOST_AT_ONCE
+        k, n = heads.shape[-2:]
+        self.along = self._is_along(k, n)
         self._blocks: list[_Block] | list[_Compiled] = (
             [_Compiled(self, heads)]
             if self.way == "compiled"
-            else [_Block(self, index) for index in _indices(self.batch, self._block_size(heads))]
+            else [_Block(self, index) for index in _indices(self.batch, self._block_size(k, n))]
         )
 
-    def _block_size(self, heads: Array) -> int:
+    def _is_along(self, k: int, n: int) -> bool:
+        """Whether the trials' axis is the best one to run along: many trials of small matrices, on a line of axes."""
+        ours = self.implementation.step is updates.step and self.B_star.dtype == float and self.frame is None
+        columns = max(k, n) if self.way == "tasks" else k + 1
+        return ours and math.prod(self.batch) >= ALONG_FROM and len(self.B_star) * columns <= _SMALL
+
+    def _block_size(self, k: int, n: int) -> int:
         if self.implementation.step is not updates.step or self.B_star.dtype == object:
             return math.prod(self.batch)
-        d, k = self.B_star.shape
-        largest = d * max(k, heads.shape[-1]) if self.way == "tasks" else max(d * k, (k + 1) ** 4 // 4)
+        rows, q = len(self.B_star), k + 1
+        largest = rows * max(k, n)
+        if self.way == "moments":
+            largest = max(rows * k, {"fo-maml": q**3, "maml": q**4 // 4}.get(self.learner.name, q * q))
         return max(1, min(_BLOCK, _BLOCK_BYTES // (8 * largest)))
 
     def _ask(self, count: int) -> list[Array]:
@@ -289,7 +318,10 @@ class Stretches:
 
     def coming(self) -> Array:
         """The targets of the next step."""
-        return self.B_star @ self._ask(1)[0]
+        heads = self._ask(1)[0]
+        if self._targets is None or self._targets[0] is not heads:
+            self._targets = heads, self.B_star @ heads
+        return self._targets[1]
 
     def __call__(self, B: Array, w: Array, step: int, most: int) -> tuple[Array, Array, int]:
         """(B, w) after some of the next steps, so many at most, and the step then reached."""

@@ -45,6 +45,20 @@ def test_blocks_change_no_bit(name, tasks, monkeypatch) -> None:
             np.testing.assert_array_equal(other.diverged_at, found[0].diverged_at)
 
 
+@pytest.mark.parametrize("way", ["tasks", "moments"])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_along_the_trials_a_trial_is_the_same_whatever_it_is_run_with(name, way, monkeypatch) -> None:
+    whole = problem(trials=(200,))
+    one = run(LEARNERS[name], whole, 0.1, 0.1, 12, record_every=5, way=way)
+    for most in (500, 13):
+        monkeypatch.setattr(stretches, "_BLOCK", most)
+        part = replace(whole, B0=whole.B0[5:72], w0=whole.w0[5:72], tasks=FixedTasks(whole.tasks(0)[5:72]))
+        np.testing.assert_array_equal(run(LEARNERS[name], part, 0.1, 0.1, 12, record_every=4, way=way).B, one.B[5:72])
+    few = replace(whole, B0=whole.B0[:9], w0=whole.w0[:9], tasks=FixedTasks(whole.tasks(0)[:9]))
+    by_matrix = run(LEARNERS[name], few, 0.1, 0.1, 12, way=way)  # twelve steps of some hundred roundings
+    np.testing.assert_allclose(by_matrix.B, one.B[:9], rtol=0, atol=1e5 * EPS)
+
+
 @pytest.mark.parametrize("n", [3, 100])
 @pytest.mark.parametrize("name", LEARNERS)
 def test_a_run_through_moments_is_the_run_through_tasks(name, n) -> None:
