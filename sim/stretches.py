@@ -30,8 +30,8 @@ _BLOCK_BYTES = 2**19
 """Trials in a block, at most; and bytes of the largest array of a step in it: what a core has as second-level cache."""
 ALONG_FROM = 64
 _SMALL = 100
-"""From so many trials on their axis is the one to run along (``metarep.sim.batches.product``), if a step's matrices have
-no more entries than this.
+"""From so many trials on their axis is the one to run along (``metarep.sim.batches.product``), if no matrix of a step
+has more entries than this.
 """
 _MOST_AT_ONCE = 1000
 _MOST_HEADS = 2**20
