@@ -17,7 +17,7 @@ import numpy as np
 from metarep.sim import moments, updates
 from metarep.sim.batches import along_trials, as_one_axis, common_batch, flattened
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import Learner, paper_id
+from metarep.sim.learners import LEARNERS, Learner, paper_id
 from metarep.sim.outcomes import DIVERGED_ABOVE
 from metarep.sim.problems import FixedTasks, Problem
 
@@ -127,7 +127,7 @@ def chosen_way(learner: Learner, implementation: Implementation, problem: Proble
         heads: of the first step.
         work: seconds that the run would take by NumPy.
     """
-    ours = implementation.step is updates.step and implementation.several is None
+    ours = implementation.step is updates.step and implementation.several is None and learner in LEARNERS.values()
     if not ours or any(array.dtype != float for array in (problem.B0, problem.w0, problem.B_star, heads)):
         return "tasks"
     if work >= _WORTH_COMPILING and can_be_compiled(problem):
@@ -303,7 +303,7 @@ class Stretches:
         rows, q = len(self.B_star), k + 1
         largest = rows * max(k, n)
         if self.way == "moments":
-            largest = max(rows * k, {"fo-maml": q**3, "maml": q**4 // 4}.get(self.learner.name, q * q))
+            largest = max(rows * k, {"fo-maml": q**3, "maml": q**4 // 4}.get(paper_id(self.learner, "map"), q * q))
         return max(1, min(_BLOCK, _BLOCK_BYTES // (8 * largest)))
 
     def _ask(self, count: int) -> list[Array]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metarep.reports.cli.app import run as command
 from metarep.sim import moments, stretches, updates
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
@@ -110,6 +111,24 @@ def test_steps_through_moments_pass_the_check() -> None:
     assert {item.status for item in result.claims if item.claim.id.startswith(("update-", "moments-"))} == {
         Status.PASSED
     }
+
+
+ADAPTER = """
+from metarep.sim import compiled
+from metarep.sim.learners import get_learner
+
+
+def step(learner, B, w, targets, alpha, beta):
+    return compiled.step(get_learner(learner), B, w, targets, alpha{}, beta)
+"""
+
+
+@pytest.mark.parametrize(("wrong", "code"), [("", 0), (" * 1.0001", 1)])
+def test_compiled_steps_go_through_the_command_check(wrong, code, tmp_path, capsys) -> None:
+    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(wrong))
+    assert command(["check", str(tmp_path / "adapter.py"), "--quick", "--fail-fast"]) == code
+    assert ("conforms." in capsys.readouterr().out) == (not code)
 
 
 @pytest.mark.parametrize("name", ["anil", "fo-anil", "fo-maml", "maml", "average-loss"])

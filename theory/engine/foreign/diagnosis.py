@@ -14,9 +14,12 @@ import numpy as np
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
+from metarep.sim.sampling.whitened import whitened_samples
 from metarep.theory.dynamics.derive import derive
+from metarep.theory.engine.foreign.declaring import undeclared
 from metarep.theory.engine.foreign.fits import additions, one_part, shown, step_sizes, tasks, terms
-from metarep.theory.engine.foreign.points import SEED, Array, Case, Match, Pair, points_of, projection, scaled
+from metarep.theory.engine.foreign.optimisers import loop_matches
+from metarep.theory.engine.foreign.points import Array, Case, Match, Pair, points_of, projection, scaled
 
 SINGLE = 2.0**-23
 
@@ -97,45 +100,36 @@ def other_specs(case: Case) -> Iterator[Match]:
 
 # --- all together
 
-SEARCHES = (named, step_sizes, one_part, terms, tasks, additions, other_specs)
+SEARCHES = (step_sizes, one_part, tasks, additions, other_specs)
+ONE_STEP_SEARCHES = (named, terms)
+"""Of what is known of learners with at most one inner step only."""
 
 
 def _matches(implementation: Implementation, case: Case) -> list[Match]:
     again = points_of(implementation, case.learner)
     if any(point.misses(other.moved) > 1 for point, other in zip(case.points, again, strict=True)):
         return [Match("state-between-calls", None, "the same inputs give another step the second time", 0)]
-    found = [match for search in SEARCHES for match in search(case)]
+    searches = SEARCHES if case.learner.inner_steps > 1 else ONE_STEP_SEARCHES + SEARCHES
+    found = [*undeclared(implementation, case), *(match for search in searches for match in search(case))]
     misses = [point.misses(move) for point, move in zip(case.points, case.references, strict=True)]
     if not found and all(miss * case.eps <= 2 * SINGLE for miss in misses):
         found.append(Match("single-precision", None, "it differs by no more than the rounding errors of float32", 70))
     return found
 
 
-SAMPLES_PER_DIMENSION = 2
-"""m = 2d samples, more than d, so that a forgotten 1/m shows."""
-
-
 def on_whitened_samples(implementation: Implementation) -> Implementation:
-    """The implementation's step on samples as a population step: with XᵀX = mI and y = Xθ the two are the same."""
+    """The implementation's step on samples as a population step."""
     on_samples = implementation.step_on_samples
     assert on_samples is not None
 
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float) -> Pair:
-        d, n = targets.shape[-2:]
-        m = SAMPLES_PER_DIMENSION * d
-        rng = np.random.default_rng(SEED)
-        X_in, X_out = np.linalg.qr(rng.standard_normal((2, n, m, d)))[0] * np.sqrt(m)
         stepped = [
-            on_samples(learner, b, v, X_in, _labels(X_in, theta), X_out, _labels(X_out, theta), alpha, beta)
-            for b, v, theta in zip(B, w, targets, strict=True)
+            on_samples(learner, b, v, *whitened_samples(each).values(), alpha, beta)
+            for b, v, each in zip(B, w, targets, strict=True)
         ]
         return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
 
     return replace(implementation, step=step)
-
-
-def _labels(X: Array, targets: Array) -> Array:
-    return (X @ targets.T[..., None])[..., 0]
 
 
 def diagnose(implementation: Implementation) -> Diagnosis:
@@ -144,20 +138,43 @@ def diagnose(implementation: Implementation) -> Diagnosis:
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
     """
+    of_loop = _diagnosed_loop(implementation)
+    if of_loop is not None and of_loop.cause is not None:
+        return of_loop
     found = _diagnosed(implementation)
-    if found.wrong or implementation.step_on_samples is None:
+    if found.wrong:
+        return found
+    if of_loop is not None:
+        return of_loop
+    if implementation.step_on_samples is None:
         return found
     sampled = _diagnosed(on_whitened_samples(implementation))
     if not sampled.wrong:
         return replace(found, explanation=f"{found.explanation}, or on samples whose XᵀX/m is not the identity")
-    where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
+    where = "step_on_samples, with samples whose XᵀX/m is the identity: "
     return replace(sampled, explanation=where + sampled.explanation)
+
+
+def _diagnosed_loop(implementation: Implementation) -> Diagnosis | None:
+    """What its training loop does instead of gradient steps; None if it has none, or does nothing else."""
+    if implementation.loop is None:
+        return None
+    with np.errstate(all="ignore"):
+        found = {
+            name: loop_matches(implementation, implementation.learner(name))
+            for name in LEARNERS
+            if name in implementation.supported
+        }
+    wrong = {name: matches for name, matches in found.items() if matches is not None}
+    return (
+        _explained(wrong, "the training loops of {} do not take the gradient step at every update") if wrong else None
+    )
 
 
 def _diagnosed(implementation: Implementation) -> Diagnosis:
     wrong: dict[str, list[Match]] = {}
     with np.errstate(all="ignore"):
-        for learner in LEARNERS.values():
+        for learner in map(implementation.learner, LEARNERS):
             if learner.name not in implementation.supported:
                 continue
             case = Case(learner, points_of(implementation, learner), implementation.eps)
@@ -168,9 +185,13 @@ def _diagnosed(implementation: Implementation) -> Diagnosis:
     if not wrong:
         what = "at generic points its steps are the reference's: what fails, fails at special ones"
         return Diagnosis((), None, what)
+    return _explained(wrong, "the steps of {} are wrong in no way that is known")
+
+
+def _explained(wrong: Mapping[str, list[Match]], unknown: str) -> Diagnosis:
     cause = _chosen(wrong)
     if cause is None:
-        return Diagnosis(tuple(wrong), None, f"the steps of {', '.join(wrong)} are wrong in no way that is known")
+        return Diagnosis(tuple(wrong), None, unknown.format(", ".join(wrong)))
     others = [
         f"{name}: {_best(matches).explanation if matches else 'no known cause fits'}"
         for name, matches in wrong.items()
