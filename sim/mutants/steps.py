@@ -76,6 +76,13 @@ _drops_last_task = _elsewhere(
 _mean_task_first = _elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
 
 
+def _two_moments(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Each task is joined by its reflection in the mean task, which keeps two moments and makes the third symmetric."""
+    at = At(*arguments)
+    reflected = 2 * mean(at.targets)[..., :, None] - at.targets
+    return right(*at._replace(targets=np.concatenate([at.targets, reflected], axis=-1)))
+
+
 # --- the right step's result, changed
 
 
@@ -348,6 +355,10 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
     ),
     _step(
         "mean-task-first", "averaged-too-early", "the targets are averaged before adapting", META, _mean_task_first
+    ),
+    _step(
+        "two-moments-only", "too-few-moments", "of the tasks no more than the first two moments is used", MAMLS,
+        _two_moments,
     ),
     _step(
         "adaptation-carried-over", "state-carried-over", "each task adapts from where the last one ended", META,
