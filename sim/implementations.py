@@ -21,6 +21,8 @@ class Implementation:
         several: ``several(learner, B, w, targets, alpha, beta)``, steps from where the last arrived, one for each entry
             of an axis in front of the targets, or fewer, but one at least: (B, w) with that axis in front; None where
             one by one is as good.
+        called: ``called(way, learner, B, w, targets, alpha, beta)``, as ``step``, with the call made in one of
+            ``metarep.sim.foreign.adapter.WAYS``; None where these make no difference.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
         step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has
             none.
@@ -35,6 +37,7 @@ class Implementation:
     name: str
     step: Callable[..., tuple[Any, Any]] = updates.step
     several: Callable[..., tuple[Any, Any]] | None = None
+    called: Callable[..., tuple[Any, Any]] | None = None
     subspace_distance: Callable[..., Any] = metrics.subspace_distance
     step_on_samples: Callable[..., tuple[Any, Any]] | None = samples.step_on_samples
     eps: float = 2.0**-52

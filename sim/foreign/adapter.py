@@ -25,6 +25,10 @@ PRECISIONS = {"float32": 2.0**-23, "float64": 2.0**-52}
 """What an adapter may compute in, with the unit of its rounding errors. Half precision overflows on moderate inputs."""
 FAR = 1e12
 """Beyond this size of a number steps are not taken several at a time: the run has diverged, or is about to."""
+WAYS = ("", "fortran", "strided", "kept")
+"""How a call is made: as always, with inputs in Fortran's order or with gaps in memory, or with what is returned left
+alone until the last call of the batch has returned.
+"""
 FUNCTIONS = ("step", "step_on_samples")
 """What an adapter may have to be called; the first it must have."""
 
@@ -121,8 +125,9 @@ class Callee(Protocol):
         ...
 
     def call(
-        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
-    ) -> Returned:
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1,
+        way: str = "",
+    ) -> Returned:  # fmt: skip
         """Call one of its functions on every example of a batch in turn, and again on what that returned.
 
         Args:
@@ -133,6 +138,7 @@ class Callee(Protocol):
             alpha: inner step sizes, over the batch axis.
             beta: outer step sizes, likewise.
             steps: to take.
+            way: one of ``WAYS``.
 
         Returns:
             Fewer steps where numbers get so large that whoever asks will want to look, or where a later step than the
@@ -161,6 +167,7 @@ class Adapter:
         alpha: Array,
         beta: Array,
         steps: int = 1,
+        way: str = "",
         told: Callable[[], None] | None = None,
     ) -> Returned:
         """As ``Callee`` says; ``told`` is called after every call."""
@@ -175,7 +182,7 @@ class Adapter:
                 given = {name: value[step if len(value) > 1 else 0] for name, value in arrays.items()}
                 given |= {"B": B, "w": w}
                 try:
-                    B, w, unit = self._batch(function, learner, given, alpha, beta, told)
+                    B, w, unit = self._batch(function, learner, given, alpha, beta, way, told)
                 except AdapterError:
                     if not step:
                         raise
@@ -191,24 +198,29 @@ class Adapter:
         arrays: Mapping[str, Array],
         alpha: Array,
         beta: Array,
+        way: str,
         told: Callable[[], None] | None,
     ) -> tuple[Array, Array, float]:
         """One step of every example."""
         next_B, next_w = np.empty(arrays["B"].shape), np.empty(arrays["w"].shape)
-        eps = 0.0
+        eps, kept = 0.0, []
         for i, sizes in enumerate(zip(alpha.tolist(), beta.tolist(), strict=True)):
-            B, w = self._called(function, learner, {name: value[i] for name, value in arrays.items()}, *sizes)
+            B, w = self._called(function, learner, {name: value[i] for name, value in arrays.items()}, *sizes, way)
             next_B[i], next_w[i] = B, w
             eps = max(eps, _eps(B.dtype), _eps(w.dtype))
+            if way == "kept":
+                kept.append((B, w))
             if told is not None:
                 told()
+        for i, (B, w) in enumerate(kept):
+            next_B[i], next_w[i] = B, w
         return next_B, next_w, eps
 
     def _called(
-        self, function: str, learner: str, arrays: dict[str, Array], alpha: float, beta: float
+        self, function: str, learner: str, arrays: dict[str, Array], alpha: float, beta: float, way: str
     ) -> tuple[Array, Array]:
-        """(B_next, w_next) of one call on fresh float64 C-contiguous copies, as the adapter returned them."""
-        copies = {name: np.array(value, dtype=np.float64, order="C") for name, value in arrays.items()}
+        """(B_next, w_next) of one call on fresh float64 copies, as the adapter returned them."""
+        copies = {name: copied(value, way) for name, value in arrays.items()}
 
         def wrong(what: str, allowed: str, error: BaseException | None = None) -> AdapterError:
             line = error and line_in(self.declared.path, error)
@@ -238,6 +250,16 @@ class Adapter:
                 raise wrong(f"returned {key}_next of dtype {value.dtype}", "float32 or float64")
             parts.append(value)
         return parts[0], parts[1]
+
+
+def copied(array: Array, way: str = "") -> Array:
+    """A float64 copy: C-contiguous unless the call's way says otherwise; between strided numbers there is NaN."""
+    if way != "strided":
+        return np.array(array, dtype=np.float64, order="F" if way == "fortran" else "C")
+    wide = np.full([2 * size for size in array.shape], np.nan)
+    view = wide[(slice(None, None, 2),) * array.ndim]
+    view[...] = array
+    return view
 
 
 @cache

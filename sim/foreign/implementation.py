@@ -59,7 +59,9 @@ def foreign_implementation(callee: Callee) -> Implementation:
     eps = _probe(callee)
     declared = callee.declared
 
-    def several(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
+    def several(
+        learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any, way: str = ""
+    ) -> tuple[Array, Array]:
         if learner.name not in declared.supported:
             next_B, next_w = updates.step(learner, B, w, targets[0], alpha, beta)
             return next_B[None], next_w[None]
@@ -73,7 +75,7 @@ def foreign_implementation(callee: Callee) -> Implementation:
         arrays = {"B": [each_B], "w": [each_w], "targets": all_targets}
         given = {name: np.array([part[moving] for part in parts], dtype=float) for name, parts in arrays.items()}
         alphas, betas = (np.array(size[moving], dtype=float) for size in sizes)
-        *found, _ = callee.call("step", learner.name, given, alphas, betas, len(targets))
+        *found, _ = callee.call("step", learner.name, given, alphas, betas, len(targets), way)
         whole = [np.zeros((len(part), *shape)) for part, shape in zip(found, shapes, strict=True)]
         for part, moved in zip(whole, found, strict=True):
             part[:, moving] = moved
@@ -82,6 +84,13 @@ def foreign_implementation(callee: Callee) -> Implementation:
 
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
         next_B, next_w = several(learner, B, w, targets[None], alpha, beta)
+        return next_B[0], next_w[0]
+
+    def called(
+        way: str, learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any
+    ) -> tuple[Array, Array]:
+        """A step, called in one of ``WAYS``."""
+        next_B, next_w = several(learner, B, w, targets[None], alpha, beta, way)
         return next_B[0], next_w[0]
 
     def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:
@@ -94,6 +103,7 @@ def foreign_implementation(callee: Callee) -> Implementation:
         declared.shown,
         step=step,
         several=several,
+        called=called,
         step_on_samples=step_on_samples if "step_on_samples" in declared.lines else None,
         eps=eps,
         exact=False,

@@ -7,7 +7,7 @@ from metarep.sim.foreign.adapter import adapter_of
 from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.foreign.remote import TIMEOUT, opened
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims import catalogue
+from metarep.theory.engine.foreign.calls import every_claim
 from metarep.theory.engine.foreign.checking import CheckResult, check_implementation
 
 __all__ = ["check"]
@@ -40,8 +40,8 @@ def check(
     if isinstance(adapter, str):
         with opened(adapter, timeout=timeout) as callee:
             return check_implementation(
-                foreign_implementation(callee), catalogue(), max_examples=max_examples, seed=seed
+                foreign_implementation(callee), every_claim(), max_examples=max_examples, seed=seed
             )
     if not isinstance(adapter, Implementation):
         adapter = foreign_implementation(adapter_of(adapter))
-    return check_implementation(adapter, catalogue(), max_examples=max_examples, seed=seed)
+    return check_implementation(adapter, every_claim(), max_examples=max_examples, seed=seed)
