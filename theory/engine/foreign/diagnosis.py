@@ -2,23 +2,29 @@
 
 At a few seeded generic points every candidate mistake predicts a step; a cause is named only if its prediction agrees
 with the implementation's step at all of them, to its rounding errors. Candidates are the mutants of the simulator,
-other learners' specs, and fitted ones (``metarep.theory.engine.foreign.fits``).
+other learners' specs, and fitted ones (``fits``, ``terms``, ``rounding``). If the step is right there, it is found out
+where it is wrong (``where``), and the same candidates are tried there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from functools import partial
 
 import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
+from metarep.theory.claims.record import Claim, Example
 from metarep.theory.dynamics.derive import derive
-from metarep.theory.engine.foreign.fits import additions, one_part, shown, step_sizes, tasks, terms
+from metarep.theory.engine.foreign.calls import NAN_CLAIM, nan_replaced, not_a_function
+from metarep.theory.engine.foreign.distances import wrong_distance
+from metarep.theory.engine.foreign.fits import additions, one_part, step_sizes
+from metarep.theory.engine.foreign.laws import factor_text, shown
 from metarep.theory.engine.foreign.points import SEED, Array, Case, Match, Pair, points_of, projection, scaled
-
-SINGLE = 2.0**-23
+from metarep.theory.engine.foreign.rounding import rounding
+from metarep.theory.engine.foreign.special import special_case
+from metarep.theory.engine.foreign.terms import first_tasks, tasks, terms
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,15 @@ def named(case: Case) -> Iterator[Match]:
     for mutant in IMPLEMENTATION_MUTANTS:
         if case.learner.name not in mutant.learners or mutant.cause in FITTED_IDS:
             continue
-        moves = [point.by(wrong_implementation(mutant).step) for point in case.points]
-        if case.agree(moves):
+        wrong = wrong_implementation(mutant).step
+        if case.agree_by(wrong):
             yield Match(mutant.cause, None, mutant.what, 10)
             continue
         # Alone it does not explain the step; perhaps together with a wrong outer step size.
-        factor = projection(case.moved, moves)
-        if factor is not None and case.agree([scaled(move, factor) for move in moves]):
-            also = f", and the outer step is {factor:.6g} times what it should be"
+        first = case.points[0]
+        factor = projection([first.moved], [first.by(wrong)])
+        if factor is not None and all(point.misses(scaled(point.by(wrong), factor)) <= 1 for point in case.points):
+            also = f", and the outer step is {factor_text(factor)} times what it should be"
             yield Match(mutant.cause, shown(factor), mutant.what + also, 60)
 
 
@@ -68,8 +75,11 @@ SPECS: tuple[tuple[Adapts, int], ...] = (
 _WHAT = {"nothing": "nothing", "head": "the head", "representation": "the representation", "both": "B and w"}
 
 
-def _derived_step(learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float) -> Pair:
-    stepped = [derive(learner)(*each, alpha, beta) for each in zip(B, w, targets, strict=True)]
+def _derived_step(
+    other: Learner, learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float
+) -> Pair:
+    """The step of ``other``."""
+    stepped = [derive(other)(*each, alpha, beta) for each in zip(B, w, targets, strict=True)]
     return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
 
 
@@ -81,7 +91,7 @@ def other_specs(case: Case) -> Iterator[Match]:
             if (adapts, steps, first_order) == (learner.adapts, learner.inner_steps, learner.first_order):
                 continue
             other = Learner(f"{adapts}-{steps}-{first_order}", adapts, first_order, steps)
-            if not case.agree([point.move(_derived_step(other, *point.at[1:])) for point in case.points]):
+            if not case.agree_by(partial(_derived_step, other)):
                 continue
             order = "first-order" if first_order else "exact"
             what = f"this is the step of a learner that adapts {_WHAT[adapts]} in {steps} inner step(s)"
@@ -97,18 +107,12 @@ def other_specs(case: Case) -> Iterator[Match]:
 
 # --- all together
 
-SEARCHES = (named, step_sizes, one_part, terms, tasks, additions, other_specs)
+SEARCHES = (named, step_sizes, one_part, terms, first_tasks, tasks, additions, other_specs)
 
 
 def _matches(implementation: Implementation, case: Case) -> list[Match]:
-    again = points_of(implementation, case.learner)
-    if any(point.misses(other.moved) > 1 for point, other in zip(case.points, again, strict=True)):
-        return [Match("state-between-calls", None, "the same inputs give another step the second time", 0)]
     found = [match for search in SEARCHES for match in search(case)]
-    misses = [point.misses(move) for point, move in zip(case.points, case.references, strict=True)]
-    if not found and all(miss * case.eps <= 2 * SINGLE for miss in misses):
-        found.append(Match("single-precision", None, "it differs by no more than the rounding errors of float32", 70))
-    return found
+    return found or list(rounding(implementation, case))
 
 
 SAMPLES_PER_DIMENSION = 2
@@ -138,36 +142,66 @@ def _labels(X: Array, targets: Array) -> Array:
     return (X @ targets.T[..., None])[..., 0]
 
 
-def diagnose(implementation: Implementation) -> Diagnosis:
-    """Name the likely cause of an implementation's wrong steps, of the population's or, if these are right, on samples.
+def diagnose(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] = ()) -> Diagnosis:
+    """Name the likely cause of an implementation's wrong steps.
+
+    Looked at are, in this order, and no further than one is found: whether a step depends on the values of its
+    arguments alone; the population's step at generic points, then, if it is right there or at some of them, where it is
+    wrong (at the failures' steps, or at odd points); the step on samples; the subspace distance.
 
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
+
+    Args:
+        implementation: the one that is wrong.
+        failures: claims that it fails, each with its counterexample.
     """
-    found = _diagnosed(implementation)
-    if found.wrong or implementation.step_on_samples is None:
-        return found
-    sampled = _diagnosed(on_whitened_samples(implementation))
-    if not sampled.wrong:
-        return replace(found, explanation=f"{found.explanation}, or on samples whose XᵀX/m is not the identity")
-    where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
-    return replace(sampled, explanation=where + sampled.explanation)
-
-
-def _diagnosed(implementation: Implementation) -> Diagnosis:
-    wrong: dict[str, list[Match]] = {}
     with np.errstate(all="ignore"):
-        for learner in LEARNERS.values():
-            if learner.name not in implementation.supported:
-                continue
-            case = Case(learner, points_of(implementation, learner), implementation.eps)
-            if not all(isfinite(float(np.sum(part))) for point in case.points for part in point.found):
-                wrong[learner.name] = []
-            elif not case.agree(case.references):
-                wrong[learner.name] = _matches(implementation, case)
+        if (found := not_a_function(implementation)) is not None:
+            return _of_code(*found)
+        found = _diagnosed(implementation, failures)
+        if found.wrong:
+            return found
+        if implementation.step_on_samples is not None:
+            sampled = _diagnosed(on_whitened_samples(implementation))
+            if sampled.wrong:
+                where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
+                return replace(sampled, explanation=where + sampled.explanation)
+        # Other mistakes make a step finite in passing: a NaN that is replaced is the cause only if nothing else fails.
+        passes_nan = failures and all(claim.id == NAN_CLAIM for claim, _ in failures)
+        if passes_nan and (learners := nan_replaced(implementation)):
+            return _of_code("nan-replaced", "where an argument has a NaN, the step is finite", learners)
+        if (what := wrong_distance(implementation)) is not None:
+            return Diagnosis((), Cause("wrong-distance", "all", None, what), what)
+    on_samples = ", or on samples whose XᵀX/m is not the identity" if implementation.step_on_samples else ""
+    what = "at generic points and at odd ones its steps are the reference's: what fails, fails at special ones"
+    return Diagnosis((), None, f"{what}{on_samples}")
+
+
+def _of_code(cause: str, what: str, learners: tuple[str, ...]) -> Diagnosis:
+    whose = learners[0] if len(learners) == 1 else "all"
+    return Diagnosis(learners, Cause(cause, whose, None, what), f"{whose}: {what}")
+
+
+def _diagnosed(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] | None = None) -> Diagnosis:
+    """At generic points, and unless ``failures`` is None (as of samples, which many rows make slow) at special ones."""
+    cases = [
+        Case(learner, points_of(implementation, learner), implementation.eps)
+        for learner in LEARNERS.values()
+        if learner.name in implementation.supported
+    ]
+    wrong = {case.learner.name: case for case in cases if not all(point.right for point in case.points)}
+    everywhere = wrong and not any(point.right for case in wrong.values() for point in case.points)
+    if not everywhere and failures is not None:
+        special = special_case(implementation, failures, _matches)
+        if special is not None:
+            return _told({name: [special.match] for name in special.learners})
     if not wrong:
-        what = "at generic points its steps are the reference's: what fails, fails at special ones"
-        return Diagnosis((), None, what)
+        return Diagnosis((), None, "")
+    return _told({name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()})
+
+
+def _told(wrong: Mapping[str, list[Match]]) -> Diagnosis:
     cause = _chosen(wrong)
     if cause is None:
         return Diagnosis(tuple(wrong), None, f"the steps of {', '.join(wrong)} are wrong in no way that is known")
