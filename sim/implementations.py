@@ -3,11 +3,12 @@ arithmetic.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from metarep.sim import metrics, updates
-from metarep.sim.learners import LEARNERS
+from metarep.sim.foreign.conventions import THEORY, Conventions
+from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.sampling import samples
 
 
@@ -21,6 +22,7 @@ class Implementation:
         several: ``several(learner, B, w, targets, alpha, beta)``, steps from where the last arrived, one for each entry
             of an axis in front of the targets, or fewer, but one at least: (B, w) with that axis in front; None where
             one by one is as good.
+        loop: as ``several``, by a training loop that keeps a state of its own between these steps; None if it has none.
         called: ``called(way, learner, B, w, targets, alpha, beta)``, as ``step``, with the call made in one of
             ``metarep.sim.foreign.adapter.WAYS``; None where these make no difference.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
@@ -29,6 +31,8 @@ class Implementation:
         eps: unit of its rounding errors, from which tolerances are made.
         exact: whether ``step`` runs on object arrays of ``fractions.Fraction``.
         supported: ids of the learners it has.
+        conventions: those of its own; all of the above speaks the theory's, except that every learner that adapts takes
+            ``conventions.inner_steps`` inner steps.
 
     Raises:
         ValueError: an id that is no learner's.
@@ -37,17 +41,24 @@ class Implementation:
     name: str
     step: Callable[..., tuple[Any, Any]] = updates.step
     several: Callable[..., tuple[Any, Any]] | None = None
+    loop: Callable[..., tuple[Any, Any]] | None = None
     called: Callable[..., tuple[Any, Any]] | None = None
     subspace_distance: Callable[..., Any] = metrics.subspace_distance
     step_on_samples: Callable[..., tuple[Any, Any]] | None = samples.step_on_samples
     eps: float = 2.0**-52
     exact: bool = True
     supported: frozenset[str] = frozenset(LEARNERS)
+    conventions: Conventions = THEORY
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.supported) - set(LEARNERS))
         if unknown:
             raise ValueError(f"supported holds {', '.join(unknown)}; allowed: {', '.join(LEARNERS)}")
+
+    def learner(self, name: str) -> Learner:
+        """The learner of that id, with the inner steps that this implementation takes."""
+        learner = LEARNERS[name]
+        return replace(learner, inner_steps=self.conventions.inner_steps) if learner.inner_steps else learner
 
 
 REFERENCE = Implementation("reference")

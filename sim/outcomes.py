@@ -5,6 +5,7 @@ Adapting B alone, B_i = B − αr_iwᵀ, solves any task exactly once α‖w‖�
 where α‖w‖² = 1, Bw = 0 and B_*ᵀB = 0 the outer gradient is zero. Such a run ends blind. Own finding.
 """
 
+from collections import Counter
 from enum import Enum
 from typing import Any
 
@@ -82,6 +83,12 @@ _MESSAGES = {
     Outcome.COLLAPSED: "lost rank: what is left of the representation lies in the truth's span, but does not fill it",
     Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
 }
+
+
+def counted(outcomes: Array) -> dict[str, int]:
+    """How many runs ended how: counts by the outcomes' words, of those that there are."""
+    counts = Counter(outcome.value for outcome in outcomes.flat)
+    return {outcome.value: counts[outcome.value] for outcome in Outcome if counts[outcome.value]}
 
 
 def enough_records(steps: int) -> int:

@@ -9,8 +9,10 @@ import sys
 import traceback
 import warnings
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 CAUGHT: tuple[type[BaseException], ...] = (Exception, SystemExit)
 """What a user's code may raise without it being taken for an interruption of the program."""
@@ -111,10 +113,18 @@ def load_user_code(
     return UserCode(target, path, shown, module, error_type)
 
 
+class _Uncached(SourceFileLoader):
+    """Without bytecode, which a file that changes within a second, at the same length, does not make stale."""
+
+    def path_stats(self, path: str) -> Any:
+        """None can be told."""
+        raise OSError
+
+
 def _from_file(path: str) -> ModuleType:
     # A name of its own: the file may be called like a module that is needed, or like another user's.
     name = f"_metarep_user_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Uncached(name, path))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,17 +1,23 @@
 """Profiles of the suite: ``default`` (derandomised) and ``thorough`` (20× the examples, fresh randomness)."""
 
+import gc
+import os
 import secrets
 import warnings
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+from sharing import shared
 
-from metarep.reports.cli.app import run
-from metarep.sim.foreign.adapter import load_adapter
-from metarep.sim.foreign.implementation import foreign_implementation
-from metarep.sim.implementations import Implementation
-from metarep.theory.engine import Profile
+if TYPE_CHECKING:  # the process that hands out the tests needs none of it
+    from metarep.sim.implementations import Implementation
+    from metarep.theory.engine import Profile
+
+for _library in ("OPENBLAS", "OMP", "MKL"):  # the workers share the cores; NumPy is not imported yet
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 THOROUGH_EFFORT = 20.0
 
@@ -49,6 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item in items if (item.path.name == "test_implementation.py") == foreign]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
+    gc.freeze()  # modules and tests stay: no need to look through them again and again
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -62,22 +69,44 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 
 @pytest.fixture(scope="session")
-def implementation(request: pytest.FixtureRequest) -> Implementation:
+def implementation(request: pytest.FixtureRequest) -> "Implementation":
     """The implementation that --implementation names."""
+    from metarep.sim.foreign.adapter import load_adapter
+    from metarep.sim.foreign.implementation import foreign_implementation
+
     return foreign_implementation(load_adapter(str(request.config.getoption("--implementation"))))
 
 
 @pytest.fixture(scope="session")
-def profile(request: pytest.FixtureRequest) -> Profile:
+def profile(request: pytest.FixtureRequest) -> "Profile":
     """How hard the claims are checked in this run."""
+    from metarep.theory.engine import Profile
+
     if request.config.getoption("--metarep-profile") == "thorough":
         return Profile("thorough", THOROUGH_EFFORT, int(request.config.option.metarep_seed))
     return Profile()
 
 
+@pytest.fixture(scope="session")
+def tiny_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """What was gathered for a report of three claims, and the folder that it was written to: to be read only."""
+    from small_report import write_tiny_report
+
+    return shared(tmp_path_factory, "tiny-report", write_tiny_report)
+
+
+@pytest.fixture
+def one_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every figure of a report is the same empty drawing: for tests that look at everything else."""
+    drawing = b'<svg viewBox="0 0 300 200" width="300pt" height="200pt"></svg>'
+    for module in ("page.charts", "chapters.experiments.figure_1"):
+        monkeypatch.setattr(f"metarep.reports.{module}.rendered", lambda figure, form: drawing)
+
+
 @pytest.fixture
 def complaint(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
     """Run ``metarep`` on bad input: exit code 2, nothing on stdout, no warning, and on stderr the line it returns."""
+    from metarep.reports.cli.app import run
 
     def complained(*words: object) -> str:
         with warnings.catch_warnings():

@@ -10,6 +10,7 @@ from metarep.reports.chapters.boundaries.common import BoundarySize
 from metarep.reports.chapters.chapter import Key, ReportProfile, Results
 from metarep.reports.chapters.learners.section import shown
 from metarep.reports.chapters.learners.widths import width_curves
+from metarep.reports.chapters.outcomes import OutcomesSize
 from metarep.reports.chapters.rates.section import RatesSize
 from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
@@ -40,6 +41,7 @@ PROFILE = ReportProfile(
         "theorem": RegionSize(9, 2, 800, 2.0, 5),
         "experiments": 40,
         "seals": True,
+        "outcomes": OutcomesSize(3, 60),
         "claims": (*QUICK, "constant-c-maml", "width-limit", "width-slow-unlearning"),
     },
 )
@@ -54,6 +56,13 @@ def tiny_results() -> Results:
     """A report of three claims, a few rates and a short Figure 1, made in seconds."""
     rates = RatesSize((RateSetting(10, 2, 10, 0.4, 0.4),), 500, ())
     return gather(ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS}), 1, jobs=1)
+
+
+def write_tiny_report(folder: Path) -> Results:
+    """Write it into the folder; returns what it was written from."""
+    results = tiny_results()
+    write_report(results, folder)
+    return results
 
 
 REFUTED, ABOVE = "nothing-moves", "nothing-moves-twice"

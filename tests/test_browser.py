@@ -12,6 +12,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from small_report import ABOVE, REFUTED, write_small_report
+from test_attacks import ATTACKS, every_block
+
+from metarep.reports.page.rendering import html_page
 
 pytestmark = pytest.mark.browser
 
@@ -131,21 +134,6 @@ def test_pointing_at_a_claim_brings_out_what_it_rests_on(driver, page):
     assert 0 < sum(x != y for x, y in zip(before, after, strict=True)) < len(before) / 2
 
 
-def test_the_ancestors_of_one_claim_alone(driver, page):
-    b.show(driver, page)
-    section = driver.find_element(By.ID, "claim-envelope-fo-anil")
-    drawing = section.find_element(By.CSS_SELECTOR, "svg.deps.one")
-    assert not drawing.is_displayed()
-    opener = next(s for s in section.find_elements(By.TAG_NAME, "summary") if "rests on" in s.text)
-    opener.click()
-    assert drawing.is_displayed()
-    links = _graph_links(driver, "#claim-envelope-fo-anil svg.deps.one")
-    assert f"({len(links) - 1})" in opener.text  # itself is there as well
-    links["#claim-update-fo-anil"].click()
-    assert _place(driver) == "claim-update-fo-anil"
-    assert _at_the_top(driver, "claim-update-fo-anil")
-
-
 def test_the_keyboard_reaches_the_graph_and_shows_where_it_is(driver, page):
     b.show(driver, page)
     driver.execute_script("document.querySelector('#graph .scroll').focus()")
@@ -231,3 +219,21 @@ def test_what_is_planted_is_found(driver, page, tmp_path, name):
     copy.write_text(page.read_text().replace("<footer>", f"{PLANTED[name]}<footer>"))
     b.show(driver, copy)
     assert len(getattr(b, name)(driver)) in (1, 2)  # as the page as a whole is then too wide as well
+
+
+@pytest.mark.parametrize("policy", [True, False])
+def test_no_script_of_an_attack_runs(driver, tmp_path, policy):
+    """The page of all attacks, with its policy (which speaks up where it had to forbid something) and without."""
+    text = html_page(every_block(*ATTACKS))
+    if not policy:
+        text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", text)
+    text = text.replace("hit()", "document.title = 'hit'")
+    for name, content in (("attacks", text), ("planted", f"{text}<script>document.title = 'hit'</script>")):
+        (tmp_path / f"{name}.html").write_text(content)
+    b.show(driver, tmp_path / "attacks.html")
+    b.open_all(driver)
+    assert driver.title != "hit"
+    assert b.console_lines(driver) == []
+    assert b.requests(driver) == []
+    b.show(driver, tmp_path / "planted.html")
+    assert (driver.title == "hit") != policy

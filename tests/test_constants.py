@@ -158,6 +158,7 @@ def test_measured_constants_notice_a_broken_learner(id_: str, change: Any) -> No
     assert finding.status == Verdict.REFUTED
     assert finding.counterexample is not None  # the setting that breaks it is told
     assert {"k", "steps", "sines"} <= set(finding.counterexample.counterexample or {})
+    assert {"B_0", "B_star"} <= set(finding.counterexample.comparisons["counterexample"].objects)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -108,3 +108,21 @@ def test_a_file_without_claims_that_go_with_ours(text: str, said: str, complaint
 def test_an_unknown_claim_is_told_those_of_the_file(complaint: Callable[..., str]) -> None:
     Path("mine.py").write_text(RIGHT)
     assert "allowed: mine of mine.py" in complaint("verify", "main", "--claims", "mine.py")
+
+
+@pytest.mark.parametrize(
+    ("formula", "said"),
+    [
+        (r"\left( x", "extra left or missing right"),
+        ("a_b_c", "double subscripts"),
+        ("x^", "missing super script"),
+        (r"\sqrt", "no available tokens"),
+        (r"\nosuchmacro{x}", "allowed: LaTeX that latex2mathml knows"),
+        ("x$ and $", "odd number of dollar signs"),
+    ],
+)
+def test_a_formula_that_cannot_be_typeset_costs_no_report(formula, said, complaint) -> None:
+    text = RIGHT.replace("0 \\\\le \\\\max |B|", formula.replace("\\", "\\\\"))
+    Path("mine.py").write_text(text if "$ and" not in formula else RIGHT.replace('.",', ' $x.",', 1))
+    assert said in complaint("report", "--out", "made", "--claims", "mine.py")
+    assert not Path("made").exists()

@@ -7,7 +7,8 @@ import pytest
 from metarep.reports.chapters.paper import paper_section
 from metarep.reports.cli.app import run
 from metarep.reports.page import blocks as b
-from metarep.reports.page.markup import inline_text, mathml
+from metarep.reports.page.formulas import mathml
+from metarep.reports.page.markup import inline_text
 from metarep.sim.experiments import EXPERIMENTS
 from metarep.theory.claims import catalogue
 from metarep.theory.claims.paper import PAPER, claims_of

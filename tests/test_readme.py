@@ -24,11 +24,11 @@ def between(text: str, name: str) -> str:
 
 
 def test_claims_table_is_the_catalogue() -> None:
-    assert between(README.read_text(encoding="utf-8"), "claims") == markdown_table()
+    assert between((ROOT / "theory/README.md").read_text(encoding="utf-8"), "claims") == markdown_table()
 
 
 def test_papers_table_is_the_index() -> None:
-    assert between(README.read_text(encoding="utf-8"), "paper") == paper_markdown()
+    assert between((ROOT / "theory/README.md").read_text(encoding="utf-8"), "paper") == paper_markdown()
 
 
 def test_every_command_named_exists() -> None:
@@ -101,6 +101,28 @@ def run_command(line: str, capsys: pytest.CaptureFixture[str]) -> str:
     return captured.out
 
 
+def shown_by(content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the command of a console block, and find what it shows in what is printed, in that order."""
+    command, *shown = content.splitlines()
+    printed = run_command(command.removeprefix("$ "), capsys)
+    for line in shown:
+        if line.strip() == "...":
+            continue
+        assert line in printed, (line, printed)
+        printed = printed[printed.index(line) + len(line) :]
+
+
+def test_the_readme_shows_what_is_printed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for language, content in examples(README.read_text(encoding="utf-8")):
+        if name := re.match(r"# (\w+\.(?:py|toml))\n", content):
+            (tmp_path / name[1]).write_text(content, encoding="utf-8")
+        elif language == "console" and "study" not in content:  # which shows nothing, and takes a minute
+            shown_by(content, capsys)
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_examples_of_a_folder_run(
     folder: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -127,11 +149,7 @@ def test_the_examples_of_a_folder_run(
                 assert line.startswith("metarep "), line
                 run_command(line, capsys)
         elif language == "console":
-            command, *shown = content.splitlines()
-            printed = run_command(command.removeprefix("$ "), capsys)
-            for line in shown:
-                assert line in printed, (line, printed)
-                printed = printed[printed.index(line) + len(line) :]
+            shown_by(content, capsys)
     for module in set(sys.modules) - loaded:
         if str(tmp_path) in str(getattr(sys.modules[module], "__file__", "")):
             del sys.modules[module]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
-from small_report import TINY_CLAIMS, tiny_results
+from small_report import TINY_CLAIMS
 
 from metarep.reports.chapters.changes import Stored, changed_line, changes
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord
@@ -43,15 +43,13 @@ def strictly(text: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def results():
-    return tiny_results()
+def results(tiny_report):
+    return tiny_report[0]
 
 
 @pytest.fixture(scope="module")
-def out(results, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("report")
-    write_report(results, folder)
-    return folder
+def out(tiny_report):
+    return tiny_report[1]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +243,7 @@ def test_the_data_are_what_is_drawn(out, results):
 
 
 @pytest.fixture
-def command(results, monkeypatch, tmp_path):
+def command(results, monkeypatch, tmp_path, one_drawing):
     """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
     monkeypatch.chdir(tmp_path)
@@ -366,7 +364,7 @@ def test_what_counts_as_a_change(old, new, changed):
     assert ("nothing changed" in changed_line(found)) == (not changed)
 
 
-def test_what_is_written_compares_with_what_was_gathered(results, tmp_path):
+def test_what_is_written_compares_with_what_was_gathered(results, tmp_path, one_drawing):
     """A rate that is not a number is null in the report and must not count as changed."""
     odd = odd_rates(results)
     write_report(odd, tmp_path)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from metarep.reports.cli import check_output
-from metarep.sim.foreign.adapter import copied, load_adapter
+from metarep.sim.foreign.adapter import load_adapter
+from metarep.sim.foreign.calling import copied
 from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.foreign.remote import opened
 from metarep.sim.implementations import REFERENCE

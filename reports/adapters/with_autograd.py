@@ -1,12 +1,10 @@
-"""All five learners by autograd: ``metarep check metarep.reports.adapters.with_autograd``."""
+"""autograd: the population's step, on the tasks' targets θ_i.
 
-from typing import Any
+it comes with metarep
+"""
 
-import autograd.numpy
-from autograd import grad as _grad
-
-np: Any = autograd.numpy
-grad: Any = _grad
+import autograd.numpy as np
+from autograd import grad
 
 
 def loss(parameters, target):

@@ -1,29 +1,38 @@
-"""All five learners by PyTorch (extra ``torch``): ``metarep check metarep.reports.adapters.with_torch``."""
+"""Plain PyTorch: nn.Linear, F.mse_loss, autograd.grad in the inner step, an optimiser for the outer one.
 
-import torch  # pyright: ignore[reportMissingImports]
+pip install 'metarep[torch]'
+"""
 
+import torch
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+loss_scale = 1  # F.mse_loss is the mean of squared errors, without ½
+layout = "kd"  # the weight of nn.Linear(d, k) is (k, d)
 DTYPE = torch.float64
 
 
-def loss(B, w, target):
-    """½‖Bw − θ‖²."""
-    return 0.5 * ((B @ w - target) ** 2).sum()
+def network(B, w):
+    """The representation, and the head on top of it."""
+    k, d = B.shape
+    net = nn.Sequential(nn.Linear(d, k, bias=False, dtype=DTYPE), nn.Linear(k, 1, bias=False, dtype=DTYPE))
+    net.load_state_dict({"0.weight": torch.from_numpy(B), "1.weight": torch.from_numpy(w[None])})
+    return net
 
 
-def adapted(learner, B, w, target, alpha):
-    """The parameters after one inner step; differentiable unless the learner is first-order."""
-    if learner.adapts == "nothing":
-        return B, w
-    moving = (w,) if learner.adapts == "head" else (B, w)
-    grads = torch.autograd.grad(loss(B, w, target), moving, create_graph=not learner.first_order)
-    new_w = w - alpha * grads[-1]
-    return (B, new_w) if learner.adapts == "head" else (B - alpha * grads[0], new_w)
-
-
-def step(learner, B, w, targets, alpha, beta):
-    """One outer step. First-order gradients pass through the inner step as if it were the identity plus a constant."""
-    B, w = (torch.tensor(x, dtype=DTYPE, requires_grad=True) for x in (B, w))
-    targets = torch.tensor(targets, dtype=DTYPE)
-    losses = [loss(*adapted(learner, B, w, target, alpha), target) for target in targets.T]
-    grad_B, grad_w = torch.autograd.grad(torch.stack(losses).mean(), (B, w))
-    return (B - beta * grad_B).detach().numpy(), (w - beta * grad_w).detach().numpy()
+def step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta):
+    """One outer step on n tasks' samples."""
+    net, batch = network(B, w), [torch.from_numpy(part).to(DTYPE) for part in (X_in, y_in, X_out, y_out)]
+    optimizer = torch.optim.SGD(net.parameters(), lr=beta)
+    for x_in, t_in, x_out, t_out in zip(*batch, strict=True):
+        params = dict(net.named_parameters())
+        for _ in range(learner.inner_steps):
+            moving = {key: p for key, p in params.items() if learner.adapts == "both" or key == "1.weight"}
+            loss = F.mse_loss(functional_call(net, params, x_in).squeeze(-1), t_in)
+            grads = torch.autograd.grad(loss, list(moving.values()), create_graph=not learner.first_order)
+            params |= {key: p - alpha * g for (key, p), g in zip(moving.items(), grads, strict=True)}
+        loss = F.mse_loss(functional_call(net, params, x_out).squeeze(-1), t_out)
+        (loss / len(X_in)).backward()  # adds up to the gradient of the tasks' mean
+    optimizer.step()
+    return net[0].weight.detach().numpy(), net[1].weight.detach().numpy()[0]

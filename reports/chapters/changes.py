@@ -9,6 +9,7 @@ from metarep.reports.chapters.chapter import Alpha, Beta, Chapter, Count, D, K, 
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link
 from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.page import blocks as b
+from metarep.reports.page.markup import plain_line
 from metarep.theory.claims.record import Verdict
 from metarep.theory.engine.evidence import EvidenceKind
 
@@ -247,14 +248,14 @@ def changes_section(results: Results) -> b.Section | None:
     gone = {item.claim for item in found.verdicts if item.now is None}
     blocks: list[b.Block] = [
         b.Paragraph(
-            f"Against a report of profile {before.profile}, seed {before.seed}, "
-            f"metarep {before.versions.get('metarep', '?')}: {changed_line(found)}. Margins, "
+            f"Against a report of profile {plain_line(before.profile)}, seed {before.seed}, "
+            f"metarep {plain_line(before.versions.get('metarep', '?'))}: {changed_line(found)}. Margins, "
             "estimates and fitted rates also change with the profile and the seed."
         )
     ]
 
     def link(claim: str) -> str:
-        return f"`{claim}`" if claim in gone else claim_link(claim)
+        return f"`{plain_line(claim)}`" if claim in gone else claim_link(claim)
 
     def badge(status: str | None, missing: str) -> str:
         return missing if status is None else f"[[{status}]]"

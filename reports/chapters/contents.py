@@ -1,6 +1,6 @@
 """The report's chapters in reading order: a chapter is added by a module with a ``CHAPTER``, and a line here."""
 
-from metarep.reports.chapters import changes, limits, mutants, notation, paper, reproduction, update_maps
+from metarep.reports.chapters import changes, limits, mutants, notation, outcomes, paper, reproduction, update_maps
 from metarep.reports.chapters.boundaries import chapter as boundaries
 from metarep.reports.chapters.claims import graph, one_by_one, seals, verdicts
 from metarep.reports.chapters.experiments import figure_1
@@ -12,13 +12,15 @@ from metarep.reports.chapters.theorem import chapter as theorem
 
 CHAPTERS = (
     limits.CHAPTER,
+    outcomes.CHAPTER,
     changes.CHAPTER,
     paper.CHAPTER,
     theorem.CHAPTER,
-    graph.CHAPTER,
-    notation.CHAPTER,
     figure_1.CHAPTER,
+    notation.CHAPTER,
     verdicts.CHAPTER,
+    one_by_one.CHAPTER,
+    graph.CHAPTER,
     seals.CHAPTER,
     rates.CHAPTER,
     boundaries.CHAPTER,
@@ -27,7 +29,6 @@ CHAPTERS = (
     learners.CHAPTER,
     mutants.CHAPTER,
     update_maps.CHAPTER,
-    one_by_one.CHAPTER,
     reproduction.CHAPTER,
 )
 """Gathering, the page, report.json and its schema loop over these."""

@@ -105,6 +105,7 @@ def maps_section(results: Results) -> b.Section:
             ),
         ),
         tuple(sections),
+        apart=True,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from metarep.reports import package_version
-from metarep.reports.cli import certify, check, guarantee, report, simulation, study, sweep, theory
+from metarep.reports.cli import adapter, certify, check, guarantee, report, simulation, study, sweep, theory
 from metarep.reports.page.output import InputError
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
@@ -28,7 +28,7 @@ app = typer.Typer(
 for command in (
     *(theory.derive, theory.claims, theory.verify, theory.selftest),
     *(simulation.simulate, simulation.rates, simulation.experiment, sweep.sweep, sweep.plot),
-    *(guarantee.guarantee, certify.certify, study.study, check.check, report.bench, report.report),
+    *(guarantee.guarantee, certify.certify, study.study, adapter.adapter, check.check, report.bench, report.report),
 ):
     app.command()(command)
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 TELL_EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
-SLOW = 60.0
-"""Seconds: it is told beforehand if it will take longer."""
 LONGEST = 1e6
 
 
@@ -43,6 +41,9 @@ def check(
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first claim that fails.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that one call may take.", callback=_seconds)] = 60.0,
+    budget: Annotated[
+        float, typer.Option(help="Seconds for all claims: slow adapters get fewer examples.", callback=_seconds)
+    ] = 45.0,
     claim_timeout: Annotated[float, typer.Option(help="Seconds that one claim may take.", callback=_seconds)] = 600.0,
     show_output: Annotated[
         bool, typer.Option("--show-output", help="Print what the adapter prints, and its tracebacks, on stderr.")
@@ -56,8 +57,16 @@ def check(
 ) -> None:
     """Check your own implementation, through an adapter: does its step do what the theory says?
 
-    The adapter is a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next); it runs in a process of its
-    own. Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
+    The adapter is a Python module with a step on samples, step_on_samples(learner, B, w, X_in, y_in, X_out, y_out,
+    alpha, beta) -> (B_next, w_next); or on the tasks' targets, step(learner, B, w, targets, alpha, beta); or a training
+    loop, init(learner, B, w, alpha, beta) -> state, update(state, (X_in, y_in, X_out, y_out)) -> state and
+    parameters(state) -> (B, w).
+
+    It may declare supported, precision, and its library's own conventions: loss_scale (0.5, 1, 2), sample_reduction and
+    task_reduction ("mean", "sum"), layout ("dk", "kd"), least_n, inner_steps (1, 2, 3). The docstring of
+    metarep.sim.foreign.adapter says what each means. It runs in a process of its own.
+
+    Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
     """
     check_whole("max-examples", max_examples, 1, 10**6)
     if target is None and not list_claims:
@@ -69,6 +78,7 @@ def check(
     from metarep.sim.foreign.remote import opened
     from metarep.theory.engine.foreign.calls import every_claim
     from metarep.theory.engine.foreign.checking import check_implementation
+    from metarep.theory.engine.foreign.forms import claims_of
     from metarep.theory.engine.foreign.order import QUICK
 
     every = (*(claim for claim in every_claim() if claim.id in QUICK or not quick), *own_claims(claims))
@@ -80,10 +90,11 @@ def check(
     try:
         with opened(target, timeout=timeout, tell=_tell if show_output else None) as callee:
             declared, implementation = callee.declared, foreign_implementation(callee)
+            every += claims_of(implementation)
             if list_claims:
                 _list(every, implementation)
                 return
-            _warn_if_slow(every, implementation, max_examples)
+            _warn_if_slow(every, implementation, max_examples, budget)
             with progress_bar("check", TELL_EVERY) as progress:
 
                 def told(item: "CheckedClaim", done: int, total: int) -> None:
@@ -95,6 +106,7 @@ def check(
                     every,
                     max_examples=max_examples,
                     seconds=claim_timeout,
+                    budget=budget,
                     fail_fast=fail_fast,
                     told=told,
                 )
@@ -127,12 +139,12 @@ def _list(every: "Sequence[Claim]", implementation: "Implementation | None") -> 
         typer.echo(f"{claim.id} ({claim.chapter})")
 
 
-def _warn_if_slow(every: "Sequence[Claim]", implementation: "Implementation", max_examples: int) -> None:
+def _warn_if_slow(every: "Sequence[Claim]", implementation: "Implementation", max_examples: int, budget: float) -> None:
     from metarep.theory.engine.foreign.checking import applicable
     from metarep.theory.engine.foreign.order import expected_steps, seconds_per_call
 
-    call = seconds_per_call(implementation)
-    seconds = call * expected_steps(applicable(every, implementation), max_examples)
-    if seconds > SLOW:
-        time = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
-        _tell(f"check: a call takes {call:.2g} s, all of them about {time}; --quick takes less\n")
+    call, claims = seconds_per_call(implementation), applicable(every, implementation)
+    if call * expected_steps(claims, max_examples) > budget:
+        fewest = max(budget, call * expected_steps(claims, 1))
+        time = f"{fewest:.0f} s" if fewest < 120 else f"{fewest / 60:.0f} minutes"
+        _tell(f"check: a call takes {call:.2g} s; fewer examples within about {time} (--budget); --quick takes less\n")

@@ -36,6 +36,7 @@ def check_record(declared: "Declared", result: "CheckResult") -> dict[str, Any]:
         "path": declared.path,
         "precision": precision(result),
         "supported": sorted(declared.supported),
+        "conventions": vars(declared.conventions),
         "conforming": result.conforming,
         "counts": {status.value: len(result.of(status)) for status in Status},
         "cause": None if cause is None else {"id": cause.id, "learner": cause.learner, "factor": cause.factor},
@@ -59,6 +60,7 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
         "examples": item.examples,
         "independent": item.independent,
         "left_out": item.left_out,
+        "hurried": item.hurried,
         "cut": item.cut,
         "blunt": 0 if evidence is None else evidence.blunt,
         "steps": item.steps,
@@ -92,16 +94,19 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
         found += ["", *(f"{count} {status.value}: {why}" for why, count in reasons.items())]
     counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)
     found += ["", f"{len(result.claims)} claims: {counts}; {result.seconds:.0f} s"]
+    own = f" with {declared.conventions}" if str(declared.conventions) else ""
     if result.conforming:
-        return [*found, f"{shown} conforms."]
-    return [*found, *_cause(result), f"{shown} does not conform."]
+        return [*found, f"{shown} conforms{own}."]
+    return [*found, *_cause(result), f"{shown} does not conform{own}."]
 
 
 def _left_out(item: "CheckedClaim") -> Iterator[str]:
     """What was not tried, or says nothing."""
     if item.left_out:
         yield f"{item.left_out} left out: too many steps"
-    if item.cut:
+    if item.hurried:
+        yield "no more in time"
+    elif item.cut:
         yield "no more: they take many steps"
     if item.evidence is not None and item.evidence.blunt:
         yield f"{item.evidence.blunt} of no use: rounding errors hide what is compared"
@@ -177,7 +182,7 @@ def annotations(declared: "Declared", result: "CheckResult") -> list[str]:
     """An error for each claim that fails, at the adapter's step; the cause comes first."""
     from metarep.theory.engine.foreign.checking import Status
 
-    failed, (file, line) = result.of(Status.FAILED), (declared.shown, declared.lines["step"])
+    failed, (file, line) = result.of(Status.FAILED), (declared.shown, declared.line)
     found = [_annotation(file, line, "does not conform", cause) for cause in _cause(result)]
     for item in failed[: MOST_ANNOTATIONS - len(found)]:
         text = "\n".join((inline_text(item.claim.statement), *_failure(item)))

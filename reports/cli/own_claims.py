@@ -21,7 +21,26 @@ def own_claims(path: Path | None) -> "tuple[Claim, ...]":
 
     known = catalogue()
     with checking_input():
-        return load_own_claims(path, known)
+        claims = load_own_claims(path, known)
+        for claim in claims:
+            _check_formulas(claim, path)
+    return claims
+
+
+def _check_formulas(claim: "Claim", path: Path) -> None:
+    """``ValueError`` if a formula of a claim cannot be typeset: a report would show it after all its work."""
+    from metarep.reports.page.formulas import mathml
+
+    for line in (claim.chapter, claim.statement, claim.hypotheses, claim.remark):
+        parts = line.split("$")
+        if len(parts) % 2 == 0:
+            allowed = "formulas between two of them"
+            raise ValueError(f"{path}: claim {claim.id!r} has an odd number of dollar signs; allowed: {allowed}")
+        for formula in parts[1::2]:
+            try:
+                mathml(formula)
+            except ValueError as error:
+                raise ValueError(f"{path}: claim {claim.id!r}: {error}") from error
 
 
 def find_claim(claim_id: str, path: Path | None) -> "Claim":

@@ -76,29 +76,47 @@ class Picture:
 
 @dataclass(frozen=True)
 class Graph:
-    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures (none if empty) with
-    ``data`` (name, CSV text) beside it, and Markdown has ``words`` where there is no file.
+    """A drawing with links, as an SVG element; ``file`` is the same for a folder of figures, with ``data`` (name, CSV
+    text) beside it.
     """
 
     name: str
     svg: str
-    style: str = ""
-    caption: str = ""
-    alt: str = ""
-    file: str = ""
-    words: str = ""
+    style: str
+    caption: str
+    alt: str
+    file: str
     data: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks behind a line that opens them."""
+    """Blocks behind a line that opens them. ``anchor``: what links point to, of one that is an entry of a list;
+    ``found_by`` what a reader may look for it by: (name, words) of each.
+    """
 
     summary: str
     blocks: tuple["Block", ...]
+    anchor: str = ""
+    found_by: tuple[tuple[str, str], ...] = ()
 
 
-Block = Paragraph | Items | Facts | Equations | Table | Values | Code | Picture | Graph | Details
+@dataclass(frozen=True)
+class Beside:
+    """Blocks with a picture at their side, or below them where there is no room."""
+
+    blocks: tuple["Block", ...]
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class Finder:
+    """Where a reader looks for entries by text and by choices: (name, words shown, [(value, words shown), ...])."""
+
+    choices: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
+
+
+Block = Paragraph | Items | Facts | Equations | Table | Values | Code | Picture | Graph | Details | Beside | Finder
 
 
 @dataclass(frozen=True)
@@ -112,6 +130,8 @@ class Section:
     blocks: tuple[Block, ...] = ()
     sections: tuple["Section", ...] = ()
     short: str = ""
+    apart: bool = False
+    """Whether it is too long for a summary: in Markdown it is a file of its own."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""Formulas between dollar signs, for each medium: MathML for pages, Unicode for terminals, as they are for Markdown."""
+"""The markup of a line of ours for each medium: formulas as MathML in pages, code in Markdown, Unicode on terminals."""
 
 import html
 import math
 import re
 import warnings
 from functools import cache
+
+from metarep.reports.page.formulas import inline_formula, markdown_formula
 
 LEARNER_TITLES = {
     "anil": "Exact ANIL",
@@ -43,107 +45,8 @@ _INLINE = re.compile(
     r"\$(?P<math>[^$]+)\$|`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|\[\[(?P<badge>[A-Z_]+)\]\]|\[(?P<label>[^\]]+)\]\((?P<link>[^)\s]+)\)"
 )
 """The markup of a line of ours: $LaTeX$, `code`, **bold**, [[VERDICT]], [label](link)."""
-
-
-@cache
-def mathml(latex: str, display: bool = False) -> str:
-    r"""LaTeX as a MathML element.
-
-    Raises:
-        ValueError: something was not understood (the converter passes unknown macros through; a surviving backslash
-        shows it).
-    """
-    from latex2mathml.converter import convert
-
-    element = convert(_without_unknown(latex), display="block" if display else "inline")
-    element = re.sub(r"<mi>(&#x02AAF;|&#x02AB0;)</mi>", r"<mo>\1</mo>", element)  # ⪯ and ⪰ are no letters
-    # HTML takes these for granted, and a page has thousands of formulas.
-    element = element.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "").replace(' display="inline"', "")
-    element = re.sub(r"&#x0*([0-9A-F]+);", _character, element)
-    if "\\" in html.unescape(element):
-        raise ValueError(f"cannot typeset {latex!r}; allowed: LaTeX that latex2mathml knows")
-    return element
-
-
-def _character(entity: re.Match[str]) -> str:
-    """The character of an entity, if it needs none."""
-    character = chr(int(entity[1], 16))
-    return entity[0] if character in "<>&" else character
-
-
-def _without_unknown(latex: str) -> str:
-    # Names that the converter lacks or renders wrongly, by ones that it has.
-    return latex.replace(r"\dfrac", r"\frac").replace(r"\tfrac", r"\frac").replace(r"\text{tr}", r"\operatorname{tr}")
-
-
-def typeset(latex: str, display: bool = False) -> str:
-    """MathML, or the source in a code element without backslashes where the converter does not know it."""
-    try:
-        return mathml(latex, display)
-    except ValueError:
-        return f'<code class="untypeset">{html.escape(latex.replace(chr(92), ""))}</code>'
-
-
-_TOKEN = re.compile(r"\\left\b.|\\right\b.|\\[a-zA-Z]+|\\.|.", re.DOTALL)
-_BREAKING = frozenset(
-    ("=", "+", "-", "<", ">", ",", r"\le", r"\ge", r"\preceq", r"\succeq", r"\to", r"\mapsto", r"\subset", r"\approx")
-) | {r"\ne", r"\propto"}
-_SHORT = 24
-"""Formulas of at most so many characters are never broken."""
-_LONG = 45
-
-
-def breakable(latex: str) -> list[str]:
-    """A long formula in pieces behind whose last sign a line may be broken, as TeX does: browsers never break MathML
-    themselves.
-    """
-    if len(latex) <= _SHORT:
-        return [latex]
-    pieces, start, depth, norm = [], 0, 0, False
-    tokens = list(_TOKEN.finditer(latex))
-    for place, match in enumerate(tokens):
-        token = match[0]
-        if token in "({[" or token.startswith(r"\left"):
-            depth += 1
-        elif token in ")}]" or (token.startswith(r"\right") and token != r"\rightarrow"):
-            depth -= 1
-        elif token == r"\|":
-            norm = not norm
-        elif token in _BREAKING and depth == 0 and not norm:
-            before, behind = latex[start : match.start()], latex[match.end() :]
-            # A sign, not a binary operation, where nothing or another sign stands before it.
-            previous = next((t[0] for t in reversed(tokens[:place]) if t[0] != " "), "")
-            if before.strip() and behind.strip() and previous not in _BREAKING:
-                pieces.append(latex[start : match.end()] + ("" if token == "," else "{}"))
-                start = match.end()
-    return [*pieces, latex[start:]]
-
-
-def _inline_formula(latex: str) -> str:
-    parts = []
-    for piece in breakable(latex):
-        element = typeset(piece.strip())
-        # Narrow screens scroll what is still too long.
-        parts.append(f'<span class="long">{element}</span>' if len(piece) > _LONG else element)
-    return "<wbr>".join(parts)
-
-
-def value_html(name: str, parts: tuple[str | tuple[tuple[str, ...], ...], ...]) -> str:
-    """LaTeX and the numbers and matrices (rows of text) behind it as one formula. Written by hand: there are many
-    numbers, and the converter takes a millisecond for a few. The style draws the brackets.
-    """
-    shown = "<mo>,</mo>".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
-    return f"<span>{typeset(name).removesuffix('</mrow></math>')}{shown}</mrow></math></span>"
-
-
-def _matrix(rows: tuple[tuple[str, ...], ...]) -> str:
-    inside = "".join(f"<mtr>{''.join(f'<mtd>{_cell(cell)}</mtd>' for cell in row)}</mtr>" for row in rows)
-    return f"<mtable>{inside}</mtable>"
-
-
-def _cell(text: str) -> str:
-    tag = "mn" if re.fullmatch(r"-?[0-9./e+-]+", text) else "mtext"
-    return f"<{tag}>{html.escape(text).replace('-', '−')}</{tag}>"
+LINK = re.compile(r"#[\w.:-]+|https://[^\s\"'<>()]+")
+"""Where a link may lead; others are shown as they are written."""
 
 
 _FORMULA_END = re.compile(r"(<math\b(?:(?!</?math\b).)*</math>)([,.;:)]+)", re.DOTALL)
@@ -181,27 +84,52 @@ def inline_html(line: str) -> str:
         kind = match.lastgroup if match.lastgroup != "link" else "label"
         value = match[kind or ""]
         if kind == "math":
-            parts.append(_inline_formula(value))
+            parts.append(inline_formula(value))
         elif kind == "code":
             parts.append(f"<code>{_code(value)}</code>")
         elif kind == "bold":
             parts.append(f"<strong>{html.escape(value)}</strong>")
         elif kind == "badge":
             parts.append(f'<span class="verdict {value.lower()}">{value.replace("_", " ").lower()}</span>')
-        else:
+        elif LINK.fullmatch(match["link"]):
             parts.append(f'<a href="{html.escape(match["link"])}">{html.escape(value)}</a>')
+        else:
+            parts.append(_plain_html(match[0]))
     parts.append(_plain_html(line[position:]))
     return _FORMULA_END.sub(r'<span class="keep">\1\2</span>', "".join(parts))
 
 
 def inline_markdown(line: str) -> str:
-    """A line of our markup as Markdown: it is, but for verdicts."""
-    return re.sub(r"\[\[([A-Z_]+)\]\]", r"**\1**", line)
+    """A line of our markup as Markdown, in which nothing is an element of HTML."""
+    parts: list[str] = []
+    position = 0
+    for match in _INLINE.finditer(line):
+        parts.append(plain_markdown(line[position : match.start()]))
+        position = match.end()
+        if match["math"]:
+            parts.append(markdown_formula(match["math"]))
+        elif match["badge"]:
+            parts.append(f"**{match['badge']}**")
+        elif match["code"] or (match["link"] and LINK.fullmatch(match["link"])):
+            parts.append(match[0])
+        elif match["bold"]:
+            parts.append(f"**{plain_markdown(match['bold'])}**")
+        else:
+            parts.append("\\" + plain_markdown(match[0]))
+    return "".join([*parts, plain_markdown(line[position:])])
+
+
+def plain_markdown(text: str) -> str:
+    """Text that is no markup, for Markdown: no element of HTML, no link, no emphasis by the scripts of its symbols."""
+    text = re.sub(r"<(?=[\w/!?])|&(?=#|\w+;)", lambda sign: html.escape(sign[0]), text)
+    return re.sub(r"[*_`](?=\S)|(?<=\])[:(]|\[(?=[ xX]\])", r"\\\g<0>", text)
 
 
 def plain_line(text: str) -> str:
     """Words of the engine, which are no markup of ours, with nothing in them taken for it."""
-    return text.replace("`", "'").replace("**", "*").replace("[[", "[ [").replace("$", "＄")
+    for sign, instead in (("`", "'"), ("**", "*"), ("[[", "[ ["), ("](", "] ("), ("$", "＄")):
+        text = text.replace(sign, instead)
+    return text
 
 
 def inline_text(line: str) -> str:
@@ -217,7 +145,10 @@ def _unicode(latex: str) -> str:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about macros that it shows as they are
-        written = LatexNodes2Text(math_mode="text").latex_to_text(_for_terminal(latex))
+        try:
+            written = LatexNodes2Text(math_mode="text").latex_to_text(_for_terminal(latex))
+        except (LookupError, AttributeError, TypeError, ValueError, RecursionError):  # it trusts its input
+            written = latex
     return " ".join(written.split())
 
 

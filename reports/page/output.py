@@ -87,17 +87,37 @@ def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
     written.
     """
-    make_folder(path.parent)
-    check_file(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_files({path: content})
+
+
+def write_files(contents: Mapping[Path, str | bytes]) -> None:
+    """Write files, all of them or none: those that there are stay until every new one has been written beside them.
+
+    Raises:
+        InputError: one cannot be written; the folders are as they were.
+    """
+    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     try:
-        beside.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(beside, path)
+        for path, content in contents.items():
+            make_folder(path.parent)
+            check_file(path)
+            with _writing(path):
+                beside[path].write_bytes(content.encode() if isinstance(content, str) else content)
+        for path, part in beside.items():
+            with _writing(path):
+                os.replace(part, path)
+    finally:
+        for part in beside.values():
+            with suppress(OSError):  # it is gone when all went well
+                part.unlink()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise _cannot_write(path, _reason(error)) from error
-    finally:
-        with suppress(OSError):  # it is gone when all went well
-            beside.unlink()
 
 
 def read_file(path: Path) -> bytes:

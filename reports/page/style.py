@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from metarep.reports.page.markup import LEARNER_TITLES
@@ -103,8 +104,14 @@ def rendered(figure: Figure, form: str) -> bytes:
     """The figure as the bytes of an svg or png file; equal figures give equal bytes. Files have a white ground."""
     buffer = io.BytesIO()
     with style():
-        metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
-        figure.savefig(buffer, format=form, dpi=160, metadata=metadata, facecolor="white")
+        if form == "svg":  # saving draws a figure twice, first for its layout, which drawing makes besides
+            canvas, ground = figure.canvas, figure.get_facecolor()
+            figure.set_facecolor("white")
+            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+            figure.set_facecolor(ground)
+            figure.set_canvas(canvas)
+        else:
+            figure.savefig(buffer, format=form, dpi=160, metadata={"Software": None}, facecolor="white")
     return buffer.getvalue()
 
 
@@ -129,7 +136,11 @@ def inline_svg(svg: bytes, name: str, alt: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)
     text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.S)  # the figure's white ground
     text = re.sub(r'\bd="([^"]+)"', lambda path: f'd="{_short(path[1])}"', text)
+    text = re.sub(r' transform="rotate\(-0[^"]*"', "", text)
+    text = re.sub(r' (?:x|y|transform|width|height)="[^"]*"', lambda place: _short(place[0]), text)
     text = re.sub(r"font-family: [^;\"]*; ", "", text)
+    text = re.sub(r"<defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\s*", "", text)
+    text = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), text)  # the page's policy allows no styles
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
     text = re.sub(r' id="([^"]+)"', lambda i: f' id="{name}-{i[1]}"' if i[1] in used else "", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
@@ -137,7 +148,14 @@ def inline_svg(svg: bytes, name: str, alt: str) -> str:
     text = text.replace(INK, "currentColor")
     text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1).strip()
+    lines = _attributes("stroke-linejoin: round; stroke-linecap: butt")  # as Matplotlib's own style for everything
+    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"{lines}', 1).strip()
+
+
+def _attributes(style: str) -> str:
+    """Declarations of a style as attributes, which SVG has for all that Matplotlib declares."""
+    declared = (part.partition(":") for part in style.split(";") if part.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, _, value in declared)
 
 
 def log_axis(axes: Any, lowest: float, highest: float = 1.0) -> None:

@@ -7,8 +7,8 @@ from metarep.reports.chapters.chapter import Results
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_markdown
-from metarep.reports.page.output import as_json, make_folder, plain, write_file
-from metarep.reports.page.rendering import html_page, markdown_page
+from metarep.reports.page.output import as_json, plain, write_files
+from metarep.reports.page.rendering import html_page, markdown_pages
 from metarep.reports.report.figure_files import FOLDER, figure_files
 from metarep.reports.report.opening import opening
 from metarep.reports.report.schema import FORMAT, SCHEMA_FILE, SCHEMA_LINE, ChapterRecord, FigureRecord, report_schema
@@ -50,19 +50,17 @@ def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, 
 
 def write_report(results: Results, out: Path) -> list[Path]:
     """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of all
-    but the figures.
+    but the figures. An older report that is there stays whole until the new one is.
     """
     page = document(results)
     figures, files = figure_files(page, results)
-    make_folder(out / FOLDER)
-    for name, content in files.items():
-        write_file(out / FOLDER / name, content)
     written = {
         "report.html": html_page(page),
-        "report.md": markdown_page(page),
+        **markdown_pages(page),
         "report.json": as_json({**SCHEMA_LINE, **page_data(page, figures), **report_data(results)}) + "\n",
         SCHEMA_FILE: as_json(report_schema()) + "\n",
     }
-    for name, content in written.items():
-        write_file(out / name, content)
+    write_files(
+        {out / FOLDER / name: content for name, content in files.items()} | {out / n: written[n] for n in written}
+    )
     return [out / name for name in written]

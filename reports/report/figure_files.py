@@ -38,7 +38,7 @@ def figure_files(page: b.Document, results: Results) -> tuple[tuple[FigureRecord
 
     for section in page.sections:
         for block in blocks_of(section):
-            if isinstance(block, b.Picture) or (isinstance(block, b.Graph) and block.file):
+            if isinstance(block, b.Picture | b.Graph):
                 add(section.anchor, block)
     for chapter in CHAPTERS:
         for picture in chapter.files(results):
@@ -56,8 +56,10 @@ def flat(blocks: Iterable[b.Block]) -> Iterator[b.Block]:
     """Blocks with those behind a line that opens them, in order."""
     for block in blocks:
         yield block
-        if isinstance(block, b.Details):
+        if isinstance(block, b.Details | b.Beside):
             yield from flat(block.blocks)
+        if isinstance(block, b.Beside):
+            yield block.picture
 
 
 def blocks_of(section: b.Section) -> Iterator[b.Block]:

@@ -1,4 +1,4 @@
-"""What stands before the chapters: the answer in a few lines, each from the results, and the headline figure."""
+"""What stands before the chapters: the first screen, then the answer in a few lines, each from the results."""
 
 import re
 
@@ -10,43 +10,67 @@ from metarep.reports.chapters.claims.seals import sealed_sentence
 from metarep.reports.chapters.claims.verdicts import verdict_counts
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, summary
+from metarep.reports.chapters.outcomes import headline_table, outcomes_of
 from metarep.reports.chapters.rates.section import rates_of
-from metarep.reports.chapters.theorem.chapter import theorems_of, verdict
+from metarep.reports.chapters.theorem.chapter import in_one_line, theorems_of, verdict
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, at_least, at_most
 from metarep.reports.report.figure_files import TOP_PREFIX, pictures
 from metarep.sim.learners import META_LEARNERS
 from metarep.sim.outcomes import CONVERGED_BELOW
 
+INSTALL = "pip install -e . && metarep report --out out"
+"""README's first command."""
+
 
 def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
-    """The answer, how many claims have each status, and the headline figure, which shows panels of the sections."""
+    """The first screen: the theorem with its verdict, who learns under which start and tasks, the headline figure, how
+    to get it again. Then the answer in a few lines, and how many claims have each status.
+    """
+    theorems, records = theorems_of(results), outcomes_of(results)
+    first: list[b.Block] = (
+        [b.Paragraph(f"{in_one_line(theorems)}: every step checked by a small core ([the theorem](#theorem)).")]
+        if theorems
+        else []
+    )
+    if records:
+        first.append(headline_table(records))
+    first.append(b.Code(INSTALL))
+    pictures = _headline(sections)
     counts = verdict_counts(results)
-    tally = b.Table(tuple(f"[[{verdict}]]" for verdict in counts), (tuple(map(str, counts.values())),))
-    return (_answer(results), tally, *_headline(sections))
+    tally = b.Table(
+        ("verdict", "claims", "meaning"),
+        tuple((f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in counts.items()),
+        frozenset({1}),
+    )
+    answer: tuple[b.Block, ...] = (_answer(results), tally)
+    beside = [b.Beside(part, picture) for part, picture in zip((tuple(first), answer), pictures, strict=False)]
+    return (*beside, *(block for part in (tuple(first), answer)[len(beside) :] for block in part))
 
 
 HEADLINE = {
-    "figure-1-random": "Tasks drawn afresh, from a random start: the meta-learners find the representation, "
-    "average loss does not ([Figure 1](#figure-1))",
-    "fo-maml-near-gaussian": "FO-MAML near the truth, with fixed tasks and heads of these means: where it comes to "
-    "the truth and where it leaves it, inside and outside of the predicted ellipse ([boundaries](#boundaries-fo-maml))",
+    "figure-1-random": (
+        "Tasks drawn afresh, from a random orthonormal start: the meta-learners find the representation, average loss "
+        "does not ([Figure 1](#figure-1)).",
+        "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1.",
+    ),
+    "fo-maml-near-gaussian": (
+        "FO-MAML near the truth, with fixed tasks and heads of these means: where it comes to the truth and where it "
+        "leaves it, inside and outside of the predicted ellipse ([boundaries](#boundaries-fo-maml)).",
+        "FO-MAML's two outcomes near the truth, parted by the predicted boundary.",
+    ),
 }
-"""Panels that stand at the top as well, and what is said of each there."""
+"""Panels that stand at the top as well, with what is said of each there and to those who do not see it."""
 
 
-def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Block, ...]:
-    """The headline figure: panels of the chapters' figures once more."""
+def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Picture, ...]:
+    """Panels of the chapters' figures once more, without the letters that they have among their like."""
     panels = {name: svg for section in sections for picture in pictures(section) for name, svg in picture.panels}
-    found = {name: text for name, text in HEADLINE.items() if name in panels}
-    if not found:
-        return ()
-    alt = "Distance to the truth against outer steps: the four meta-learners fall, average loss stays near 1."
-    if len(found) > 1:
-        alt += " Beside it FO-MAML's two outcomes near the truth, parted by the predicted boundary."
-    # Without the letters that they have among their like.
-    shown = tuple((f"{TOP_PREFIX}{name}", re.sub(rb">\([a-z]\) ", b">", panels[name], count=1)) for name in found)
-    return (b.Picture(shown, alt, ". ".join(found.values()) + "."),)
+    return tuple(
+        b.Picture(((f"{TOP_PREFIX}{name}", re.sub(rb">\([a-z]\) ", b">", panels[name], count=1)),), alt, caption)
+        for name, (caption, alt) in HEADLINE.items()
+        if name in panels
+    )
 
 
 def _answer(results: Results) -> b.Items:
@@ -82,7 +106,9 @@ def _answer(results: Results) -> b.Items:
             f"([rates](#rates))."
         )
     if theorems := theorems_of(results):
-        lines.append(verdict(theorems, " ([the theorem](#theorem))"))
+        lines.append(
+            f"**The theorem holds, with explicit constants.** {verdict(theorems, ' ([the theorem](#theorem))')}"
+        )
     if unstable or boundaries:
         rows_of = f"in {unstable} {'row' if unstable == 1 else 'rows'} of the [rates table](#rates)"
         lines.append(

@@ -1,109 +1,54 @@
 """Somebody else's update maps, loaded from an adapter and called with care.
 
-An adapter is a module with one function, ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``, for one
-example: B (d, k), w (k,), targets θ_i as columns (d, n), numbers α and β; task i's loss is ½‖Bw − θ_i‖² and the outer
-loss the mean over tasks (Collins et al. 2022, Section 2). Optional: ``supported``, the ids of the learners it has (all
-five unless given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given);
-``step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta)`` with X (n, m, d), y (n, m) and task loss
-‖XBw − y‖²/(2m).
+An adapter is a Python module that gives the step of a library in one or more of three forms. ``learner`` is an id
+("maml", "anil", "fo-maml", "fo-anil", "average-loss") with attributes ``adapts``, ``first_order`` and ``inner_steps``;
+B is (d, k), w (k,); alpha and beta are the inner and outer step sizes; arrays are float64 and stay as they are.
+
+**On samples**, ``step_on_samples(learner, B, w, X_in, y_in, X_out, y_out, alpha, beta) -> (B_next, w_next)``: one outer
+step on n tasks' features X (n, m, d) and labels y (n, m), inner (which adapt) and outer (which evaluate). A task's loss
+is ‖XBw − y‖²/(2m), the outer loss the mean over tasks.
+
+**Of the population**, ``step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)``: targets θ_i as columns (d, n),
+a task's loss ½‖Bw − θ_i‖². Where it is not given, it is the step on whitened samples, XᵀX/m = I and y = Xθ_i, whose
+loss is that of the population.
+
+**As a training loop**, which keeps a state of its own between steps: ``init(learner, B, w, alpha, beta) -> state``,
+``update(state, batch) -> state`` with batch = (X_in, y_in, X_out, y_out), and ``parameters(state) -> (B, w)``. It
+conforms if every update is the gradient step from where the last one arrived.
+
+What it may declare, by names at the top level: ``supported``, the ids of the learners that it has (all five unless
+given); ``precision``, "float32" or "float64" (the dtype of what it returns unless given); and the library's own
+conventions, which the suite converts to (the first is the default): ``loss_scale`` = 0.5, 1 or 2, the factor of the
+squared error; ``sample_reduction`` = "mean" or "sum" of the squared errors of a task's samples; ``task_reduction`` =
+"mean" or "sum" of the tasks' losses; ``layout`` = "dk" or "kd", B given and returned as (k, d) like the weight of
+``nn.Linear``; ``least_n``, tasks that it needs (fewer are given several times); ``inner_steps`` = 1, 2 or 3.
+
+Collins et al. 2022, Section 2.
 """
 
-import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from metarep.sim.foreign.calling import Calls, eps_of
+from metarep.sim.foreign.conventions import declared_conventions
+from metarep.sim.foreign.declared import LOOP, PRECISIONS, AdapterError, Declared, LearnerId
 from metarep.sim.learners import LEARNERS
-from metarep.sim.user_code import CAUGHT, UserCode, UserCodeError, line_in, load_user_code, one_line, raised, shown_path
+from metarep.sim.user_code import CAUGHT, UserCode, load_user_code, shown_path
 
 Array = np.ndarray
-PRECISIONS = {"float32": 2.0**-23, "float64": 2.0**-52}
-"""What an adapter may compute in, with the unit of its rounding errors. Half precision overflows on moderate inputs."""
 FAR = 1e12
 """Beyond this size of a number steps are not taken several at a time: the run has diverged, or is about to."""
 WAYS = ("", "fortran", "strided", "kept")
 """How a call is made: as always, with inputs in Fortran's order or with gaps in memory, or with what is returned left
 alone until the last call of the batch has returned.
 """
-FUNCTIONS = ("step", "step_on_samples")
-"""What an adapter may have to be called; the first it must have."""
-
-
-class AdapterError(UserCodeError):
-    """The adapter cannot be used."""
-
-
-class LearnerId(str):
-    """A learner's id as adapters get it: a string such as ``"fo-anil"`` that also knows what the id stands for."""
-
-    __slots__ = ()
-
-    @property
-    def name(self) -> str:
-        """The id."""
-        return str(self)
-
-    @property
-    def adapts(self) -> str:
-        """What the inner step moves: "head", "both" or "nothing"."""
-        return LEARNERS[self.name].adapts
-
-    @property
-    def first_order(self) -> bool:
-        """Whether the outer gradient ignores the inner step's derivative."""
-        return LEARNERS[self.name].first_order
-
-    @property
-    def inner_steps(self) -> int:
-        """Number of inner steps: 1, or 0 for average loss."""
-        return LEARNERS[self.name].inner_steps
-
-
-@dataclass(frozen=True)
-class Declared:
-    """What an adapter is and says of itself, as plain data.
-
-    Attributes:
-        target: what it was called by.
-        path: its file.
-        shown: its file as people see it.
-        lines: by name, the lines of the functions that it has.
-        supported: ids of the learners it has.
-        precision: what it computes in; None where it does not say.
-    """
-
-    target: str
-    path: str
-    shown: str
-    lines: Mapping[str, int]
-    supported: frozenset[str]
-    precision: str | None = None
-
-    def plain(self) -> str:
-        """As JSON."""
-        return json.dumps({**vars(self), "supported": sorted(self.supported)})
-
-    @classmethod
-    def of_plain(cls, plain: str) -> Self:
-        """What ``plain`` made."""
-        found = json.loads(plain)
-        return cls(**{**found, "supported": frozenset(found["supported"])})
-
-    def error(self, wrong: str, allowed: str, line: int) -> AdapterError:
-        """What to raise about one of its lines."""
-        return AdapterError(one_line(self.shown, line, wrong, allowed))
-
-    def wrong_call(
-        self, function: str, learner: str, shapes: Mapping[str, tuple[int, ...]], what: str, allowed: str,
-        line: int | None = None,
-    ) -> AdapterError:  # fmt: skip
-        """What to raise about one call, for a learner and arguments of these shapes."""
-        given = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        return self.error(f"{function} {what} (learner {learner}, {given})", allowed, line or self.lines[function])
+FUNCTIONS = ("step", "step_on_samples", *LOOP)
+"""What an adapter may have to be called."""
+FORMS = "step, step_on_samples, or init, update and parameters"
 
 
 class Returned(NamedTuple):
@@ -131,7 +76,7 @@ class Callee(Protocol):
         """Call one of its functions on every example of a batch in turn, and again on what that returned.
 
         Args:
-            function: its name.
+            function: its name; "update" for a training loop, begun at every example.
             learner: the learner's id.
             arrays: the function's arrays by name in its order, B and w first, each with an axis of steps and one of
                 the batch in front. The former is of length ``steps``, or 1 where all take the same; of B and w it is 1.
@@ -173,6 +118,7 @@ class Adapter:
         """As ``Callee`` says; ``told`` is called after every call."""
         B, w = arrays["B"][0], arrays["w"][0]
         found: list[tuple[Array, Array]] = []
+        states: list[Any] = []
         eps = 0.0
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -182,7 +128,7 @@ class Adapter:
                 given = {name: value[step if len(value) > 1 else 0] for name, value in arrays.items()}
                 given |= {"B": B, "w": w}
                 try:
-                    B, w, unit = self._batch(function, learner, given, alpha, beta, way, told)
+                    B, w, unit = self._batch(function, learner, given, alpha, beta, states, way, told)
                 except AdapterError:
                     if not step:
                         raise
@@ -198,16 +144,25 @@ class Adapter:
         arrays: Mapping[str, Array],
         alpha: Array,
         beta: Array,
+        states: list[Any],
         way: str,
         told: Callable[[], None] | None,
     ) -> tuple[Array, Array, float]:
-        """One step of every example."""
+        """One step of every example. ``states``: of their training loops, which are begun if there are none."""
         next_B, next_w = np.empty(arrays["B"].shape), np.empty(arrays["w"].shape)
         eps, kept = 0.0, []
+        known = LearnerId(learner, self.declared.conventions.inner_steps)
         for i, sizes in enumerate(zip(alpha.tolist(), beta.tolist(), strict=True)):
-            B, w = self._called(function, learner, {name: value[i] for name, value in arrays.items()}, *sizes, way)
+            one = {name: value[i] for name, value in arrays.items()}
+            calls = Calls(self.declared, self.functions, self.caught, known, one, way)
+            if function != LOOP[1]:
+                B, w = calls.step(function, *sizes)
+            else:
+                if len(states) == i:
+                    states.append(calls.begun(*sizes))
+                states[i], (B, w) = calls.updated(states[i])
             next_B[i], next_w[i] = B, w
-            eps = max(eps, _eps(B.dtype), _eps(w.dtype))
+            eps = max(eps, eps_of(B.dtype), eps_of(w.dtype))
             if way == "kept":
                 kept.append((B, w))
             if told is not None:
@@ -215,56 +170,6 @@ class Adapter:
         for i, (B, w) in enumerate(kept):
             next_B[i], next_w[i] = B, w
         return next_B, next_w, eps
-
-    def _called(
-        self, function: str, learner: str, arrays: dict[str, Array], alpha: float, beta: float, way: str
-    ) -> tuple[Array, Array]:
-        """(B_next, w_next) of one call on fresh float64 copies, as the adapter returned them."""
-        copies = {name: copied(value, way) for name, value in arrays.items()}
-
-        def wrong(what: str, allowed: str, error: BaseException | None = None) -> AdapterError:
-            line = error and line_in(self.declared.path, error)
-            shapes = {name: value.shape for name, value in arrays.items()}
-            return self.declared.wrong_call(function, learner, shapes, what, allowed, line)
-
-        try:
-            result = self.functions[function](LearnerId(learner), *copies.values(), alpha, beta)
-        except self.caught as error:
-            raise wrong(f"raised {raised(error)}", f"a {function} that raises nothing", error) from error
-        for key, copy in copies.items():
-            if copy.tobytes() != arrays[key].tobytes():
-                raise wrong(f"changes its input {key} in place", "new arrays; the inputs stay as they are")
-        pair = "a pair (B_next, w_next) of float arrays shaped like B and w"
-        if not isinstance(result, tuple | list) or len(result) != 2:
-            length = f" of length {len(result)}" if isinstance(result, tuple | list) else ""
-            raise wrong(f"returned a {type(result).__name__}{length}", pair)
-        parts = []
-        for key, part in zip(("B", "w"), result, strict=True):
-            try:
-                value = np.asarray(part)
-            except self.caught as error:
-                raise wrong(f"returned a {key}_next that is no array: {raised(error)}", pair) from error
-            if value.shape != arrays[key].shape:
-                raise wrong(f"returned {key}_next of shape {value.shape}", f"the shape of {key}, {arrays[key].shape}")
-            if value.dtype.kind != "f" or value.dtype.itemsize < 4:
-                raise wrong(f"returned {key}_next of dtype {value.dtype}", "float32 or float64")
-            parts.append(value)
-        return parts[0], parts[1]
-
-
-def copied(array: Array, way: str = "") -> Array:
-    """A float64 copy: C-contiguous unless the call's way says otherwise; between strided numbers there is NaN."""
-    if way != "strided":
-        return np.array(array, dtype=np.float64, order="F" if way == "fortran" else "C")
-    wide = np.full([2 * size for size in array.shape], np.nan)
-    view = wide[(slice(None, None, 2),) * array.ndim]
-    view[...] = array
-    return view
-
-
-@cache
-def _eps(dtype: "np.dtype[Any]") -> float:
-    return float(np.finfo(dtype).eps)
 
 
 # --- loading
@@ -283,14 +188,21 @@ def load_adapter(target: str, caught: tuple[type[BaseException], ...] = CAUGHT) 
     """
     code = load_user_code(target, AdapterError, caught)
     functions = {name: found for name in FUNCTIONS if (found := _function(code, name)) is not None}
-    if "step" not in functions:
-        raise code.error("has no step", "a function step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)")
+    loop = [name for name in LOOP if name in functions]
+    if loop and len(loop) < len(LOOP):
+        missing = next(name for name in LOOP if name not in loop)
+        raise code.error(f"has {' and '.join(loop)} but no {missing}", FORMS, code.line_of(loop[0]))
+    if not functions:
+        raise code.error("has no step", f"{FORMS}: step(learner, B, w, targets, alpha, beta) -> (B_next, w_next)")
     precision = getattr(code.module, "precision", None)
     if precision is not None and not (isinstance(precision, str) and precision in PRECISIONS):
         allowed = " or ".join(map(repr, PRECISIONS))
         raise code.error(f"precision is {precision!r}", allowed, code.line_of("precision"))
     lines = {name: code.line_of(name) for name in functions}
-    declared = Declared(target, code.path, code.shown, lines, _supported(code), precision)
+    conventions = declared_conventions(
+        vars(code.module), lambda name, what, allowed: code.error(what, allowed, code.line_of(name))
+    )
+    declared = Declared(target, code.path, code.shown, lines, _supported(code), precision, conventions)
     return Adapter(declared, functions, caught)
 
 

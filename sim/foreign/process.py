@@ -25,6 +25,10 @@ MOST_KEPT = 2**16
 """Bytes that are kept of what comes through the pipes for output and places."""
 MOST_SHOWN = 200
 """Characters of the last line printed that an error message shows."""
+ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
+"""What a worker's environment has besides ours where that does not say otherwise: matrices are so small that threads
+only wait for each other (on busy processors a step of PyTorch's takes thirty times as long).
+"""
 _CHUNK = 2**16
 _CODE = (
     "import sys, json; path, pipes, target = map(json.loads, sys.argv[1:]); sys.path[:] = path; "
@@ -209,7 +213,7 @@ class Process:
         """The line of a file that the worker was at when it crashed, or is at if it does not answer; None if it cannot
         be told.
         """
-        if self._status is None and self._worker and not self._places:
+        if self._pipes and self._status is None and self._worker and not self._places:
             with suppress(OSError):
                 os.kill(self._worker, TELL_WHERE)
             end = time.monotonic() + LATE_SECONDS
@@ -234,6 +238,7 @@ def _started(target: str, output: int, **pipes: int) -> "subprocess.Popen[bytes]
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
+        env={**ENVIRONMENT, **os.environ},
         pass_fds=tuple(pipes.values()),
         start_new_session=True,
     )

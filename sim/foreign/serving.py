@@ -23,13 +23,13 @@ def serve(requests: int, replies: int, target: str) -> None:
     """
     served = _Served(replies, target)
     served.send(0, {"process": os.getpid()})
-    begun = b""
+    begun = bytearray()
     while part := os.read(requests, CHUNK):
         begun += part
         length = whole_length(begun)
         if length is not None and len(begun) >= length:  # nothing more comes before the answer
-            served.answer(unpacked(begun))
-            begun = b""
+            served.answer(unpacked(bytes(begun)))
+            begun.clear()
 
 
 def _print(error: BaseException | None) -> None:

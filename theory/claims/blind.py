@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from metarep.sim.experiments import get_setting, setting_problem
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS
-from metarep.sim.outcomes import Outcome, enough_records
+from metarep.sim.outcomes import Outcome, counted, enough_records
 from metarep.sim.problems import FixedTasks, Problem, StartKind, make_problem
 from metarep.sim.shares import Share
 from metarep.sim.trajectories import Trajectory, run
@@ -179,7 +179,13 @@ def maml_ends_blind(implementation: Implementation, seed: int, effort: float) ->
         f"runs of Exact MAML that end blind: with fixed tasks {most}, from balanced starts {shares['fixed_balanced']}; "
         f"with fresh tasks {shares['fresh']}; there the median of α‖w‖² is {head:.4f}. Exact ANIL's that learn the "
         f"representation: {learned}",
-        {**{name: vars(share) for name, share in shares.items()}, "anil": vars(learned), "alpha_w_squared": head},
+        {
+            **{name: vars(share) for name, share in shares.items()},
+            "anil": vars(learned),
+            "alpha_w_squared": head,
+            "ends": counted(seen["fresh"].outcome),
+            "ends_after": FRESH.steps,
+        },
         consistent=most.value > 0.5
         and low < FRESH_BETWEEN[1]
         and high > FRESH_BETWEEN[0]

@@ -120,6 +120,7 @@ class Chapter:
         confirm: Function | None = None,
         examples: int = 60,
         at_any_pace: str | Mapping[str, str] = "",
+        any_inner_steps: bool = False,
     ) -> Callable[[Function], Function]:
         """A decorator that adds the claim that its function knows; the function comes back unchanged.
 
@@ -142,7 +143,8 @@ class Chapter:
             proof: fills a ``Proof``, beside a check; gets the variant's arguments.
             derivation: returns a ``Checked``, beside a check, in the place of ``proof``; gets the variant's arguments.
             confirm: as in ``Claim``; gets the variant's arguments.
-            seeded_as, examples, at_any_pace: as in ``Claim``; the last by variant where it is said of some only.
+            seeded_as, examples, any_inner_steps, at_any_pace: as in ``Claim``; the last by variant where it is said of
+                some only.
 
         Raises:
             ValueError: the function's first parameter says nothing of what it is, there are a proof and a derivation,
@@ -203,6 +205,7 @@ class Chapter:
                 confirm=partial(confirm, **variant) if confirm else None,
                 examples=examples,
                 at_any_pace=at_any_pace if isinstance(at_any_pace, str) else at_any_pace.get(suffix, ""),
+                any_inner_steps=any_inner_steps,
                 remark=remark,
                 **by_kind,
             )

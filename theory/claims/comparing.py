@@ -8,6 +8,8 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.sampling import inner_steps
+from metarep.sim.sampling.whitened import whitened_samples
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.words import Poly
 from metarep.theory.claims.record import Comparison
@@ -83,6 +85,9 @@ def step_moduli(learner: Learner, at: StepArrays) -> tuple[np.ndarray, np.ndarra
     compute an update in another order, but every intermediate of the readable forms is bounded by a word's value of
     this kind.
     """
+    if learner.inner_steps > 1:  # too many words
+        samples = whitened_samples(np.abs(at.B_star) @ np.abs(at.heads))
+        return inner_steps.step_moduli(learner, at.B, at.w, **samples, alpha=at.alpha, beta=at.beta)
     # |θ| is bounded by |B_*||heads|, which also covers the rounding of the targets themselves.
     arrays = {"B": np.abs(at.B), "w": np.abs(at.w), "theta_i": np.abs(at.B_star) @ np.abs(at.heads)}
     scalars = {"alpha": abs(float(at.alpha)), "beta": abs(float(at.beta))}
@@ -125,8 +130,8 @@ def farthest(values: Any, estimate: float) -> float:
 
 
 def supported(implementation: Implementation, names: Iterable[str] = LEARNERS) -> list[Learner]:
-    """The learners of these ids that the implementation has."""
-    return [LEARNERS[name] for name in names if name in implementation.supported]
+    """The learners of these ids that the implementation has, with the inner steps that it takes."""
+    return [implementation.learner(name) for name in names if name in implementation.supported]
 
 
 def run_together(*arrays: np.ndarray) -> np.ndarray:

@@ -111,7 +111,8 @@ def _sources(how: str = "") -> dict[str, Source]:
 _QUOTED = (
     "The paper's $c = 1/2$ and $0.9$ are quoted from memory; $c = 10/9$ claims more, and so does the second "
     "inequality: with half of $\\beta$ it fails, as $\\frac12 < 0.9$, and what does not move fails both. "
-    f"Checked at {RECORDS} times of each run, with $\\alpha\\beta L_*^2$ drawn down to half of its bound. "
+    f"Checked at {RECORDS} times of each run, with $\\alpha\\beta L_*^2$ drawn down to half of its bound; a run that "
+    "diverges counts as one above the envelope. "
 )
 _PROVED = (
     "With $c = 10/9$ the first is proved of «title» for smaller steps, every $k$ and $t$ (theorem-«name»); "

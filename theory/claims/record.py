@@ -224,6 +224,8 @@ class Claim:
         examples: examples in the default profile (floats); a quarter of it for fractions.
         at_any_pace: of a claim that speaks of a step, why a learner that does less (at half speed, or that does not
             move) need not fail it; empty for one that has to refute these.
+        any_inner_steps: whether it holds of learners with any number of inner steps, and its check is of those that the
+            implementation takes.
         remark: what a reader must know besides (constants quoted from memory, what is only seen, ...).
 
     Raises:
@@ -249,12 +251,15 @@ class Claim:
     confirm: Callable[..., Confirmation | None] | None = None
     examples: int = 60
     at_any_pace: str = ""
+    any_inner_steps: bool = False
     remark: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", self.id):
             raise ValueError(f"a claim's id is {self.id!r}; allowed: lower-case letters and digits, hyphens between")
+        texts = ("chapter", "statement", "hypotheses", "remark", "at_any_pace")
         for name, good, allowed in (
+            *((name, isinstance(getattr(self, name), str), "text") for name in texts),
             ("expected", isinstance(self.expected, Verdict), f"a Verdict: {', '.join(Verdict.__members__)}"),
             ("source", isinstance(self.source, Source), "paper('theorem-1') or own()"),
             ("kind", self.kind in get_args(Kind), f"{', '.join(get_args(Kind))}"),

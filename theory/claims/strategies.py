@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
+from metarep.theory.calculus.rationals import Rational
 from metarep.theory.claims.record import Example
 
 ANY_STEP = "any $d \\ge k$, $n$, $B$, $w$, heads, orthonormal $B_*$ of any rank, $\\alpha$, $\\beta$"
@@ -39,7 +40,7 @@ def floats(low: float, high: float) -> st.SearchStrategy[float]:
 def fractions(low: float, high: float) -> st.SearchStrategy[Fraction]:
     """Fractions in [low, high] with denominators up to 12; they shrink to the simplest, 0, 1, −1, 2, ..."""
     found = {
-        Fraction(numerator, denominator)
+        Rational(numerator, denominator)
         for denominator in range(1, 13)
         for numerator in range(ceil(Fraction(low) * denominator), floor(Fraction(high) * denominator) + 1)
     }
@@ -154,7 +155,7 @@ class Entries:
     @property
     def unit(self) -> Any:
         """The unit of length, a power of ten."""
-        return Fraction(10) ** self._unit if self.exact else 10.0**self._unit
+        return Rational(Fraction(10) ** self._unit) if self.exact else 10.0**self._unit
 
     def number(self, low: float, high: float, power: int = 0) -> Any:
         """A number in that range, times the unit to a power."""
@@ -218,7 +219,7 @@ class Entries:
         for vector_ in vectors:
             places = self.rng.permutation(size)[:3]
             vector_[places] = self.rng.choice((-1, 1, 2), len(places))
-        return _scaled(vectors.tolist(), Fraction(1))
+        return _scaled(vectors.tolist(), Rational(1))
 
 
 def _scaled(numbers: Any, factor: Fraction) -> Any:
@@ -286,7 +287,7 @@ def reflected_identity(vectors: Any) -> np.ndarray:
     """
     first = vectors if isinstance(vectors, np.ndarray) else array(vectors)
     size = first.shape[-1]
-    product = np.eye(size) if first.dtype == float else np.eye(size, dtype=int).astype(object) * Fraction(1)
+    product = np.eye(size) if first.dtype == float else np.eye(size, dtype=int).astype(object) * Rational(1)
     for place in range(first.shape[-2] if first.ndim > 1 else 0):
         v = first[..., place, :, None]
         norm = (v * v).sum((-2, -1), keepdims=True)

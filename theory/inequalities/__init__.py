@@ -6,7 +6,8 @@ strings such as ``"Delta - beta*(Delta*Psi + Psi*Delta)"``. ``core.check`` recom
 calculus's normal form, bounds by the rule's own computation, inequalities between numbers in rational arithmetic.
 
 Trusted: ``core``, ``rules`` (``rules_third``, ``rules_floor``), ``norms``, ``polynomials``, ``syntax``, ``letters``,
-``steps``. Proofs: ``theorem_*``, ``one_step``, ``floors``; checked and by name in ``theorems``. Beside them: ``search``
-finds constants, ``printing`` writes a proof in LaTeX, ``conditions`` evaluates the theorems' hypotheses on a problem,
-``instances`` tries each rule and a broken version of it on random matrices, ``controls`` holds what must be refused.
+``steps``, and the calculus's ``words`` and ``rationals``. Proofs: ``theorem_*``, ``one_step``, ``floors``; checked and
+by name in ``theorems``. Beside them: ``search`` finds constants, ``printing`` writes a proof in LaTeX, ``conditions``
+evaluates the theorems' hypotheses on a problem, ``instances`` tries each rule and a broken version of it on random
+matrices, ``controls`` holds what must be refused.
 """

@@ -3,7 +3,7 @@
 A derivation is plain data (strings, tuples, whole numbers): what is assumed, what is kept from step to step, and lines.
 Each line names a rule, the earlier lines it uses, and what it says; the rule computes what follows, and the core
 compares. How a derivation was found plays no part. What is trusted: this module, the rules (``catalogue``), ``norms``,
-``polynomials``, ``reduction``, ``syntax``, ``letters``, ``steps`` and the calculus's ``words``; nothing else.
+``polynomials``, ``reduction``, ``syntax``, ``letters``, ``steps`` and the calculus's ``words`` and ``rationals``.
 """
 
 import re

@@ -6,7 +6,10 @@ sufficient, never necessary: it answers yes only with a reason, and "no" means t
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Union
+
+from metarep.theory.calculus.rationals import Rational
 
 Exponents = tuple[tuple[str, int], ...]
 Number = int | Fraction
@@ -25,12 +28,12 @@ class Polynomial:
     __slots__ = ("terms",)
 
     def __init__(self, terms: Mapping[Exponents, Number] | None = None) -> None:
-        self.terms: dict[Exponents, Fraction] = {}
+        self.terms: dict[Exponents, Rational] = {}
         for key, value in (terms or {}).items():
             if isinstance(value, bool) or not isinstance(value, int | Fraction):
                 raise TypeError(f"a coefficient is {value!r}; allowed: whole numbers and fractions")
             if value:
-                self.terms[key] = Fraction(value)
+                self.terms[key] = Rational(value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Polynomial) and self.terms == other.terms
@@ -44,13 +47,13 @@ class Polynomial:
         other = other if isinstance(other, Polynomial) else constant(other)
         terms = dict(self.terms)
         for key, value in other.terms.items():
-            terms[key] = terms.get(key, Fraction(0)) + value
-        return Polynomial(terms)
+            terms[key] = terms[key] + value if key in terms else value
+        return _of(terms)
 
     __radd__ = __add__
 
     def __neg__(self) -> "Polynomial":
-        return Polynomial({key: -value for key, value in self.terms.items()})
+        return _of({key: -value for key, value in self.terms.items()})
 
     def __sub__(self, other: Union["Polynomial", Number]) -> "Polynomial":
         return self + (-other)
@@ -60,12 +63,12 @@ class Polynomial:
 
     def __mul__(self, other: Union["Polynomial", Number]) -> "Polynomial":
         other = other if isinstance(other, Polynomial) else constant(other)
-        terms: dict[Exponents, Fraction] = {}
+        terms: dict[Exponents, Rational] = {}
         for key_a, a in self.terms.items():
             for key_b, b in other.terms.items():
                 key = _product(key_a, key_b)
-                terms[key] = terms.get(key, Fraction(0)) + a * b
-        return Polynomial(terms)
+                terms[key] = terms[key] + a * b if key in terms else a * b
+        return _of(terms)
 
     __rmul__ = __mul__
 
@@ -86,30 +89,30 @@ class Polynomial:
 
     def substitute(self, values: Mapping[str, "Polynomial"]) -> "Polynomial":
         """Replace variables, simultaneously. A negative power needs a single monomial in its place."""
-        total: dict[Exponents, Fraction] = {}
+        total: dict[Exponents, Rational] = {}
         powers: dict[tuple[str, int], Polynomial] = {}
         for key, value in self.terms.items():
-            product = Polynomial({tuple(pair for pair in key if pair[0] not in values): value})
+            product = _of({tuple([pair for pair in key if pair[0] not in values]): value})
             for variable, exponent in key:
                 if variable in values:
                     if (variable, exponent) not in powers:
                         powers[variable, exponent] = values[variable] ** exponent
                     product = product * powers[variable, exponent]
             for new, coefficient in product.terms.items():
-                total[new] = total.get(new, Fraction(0)) + coefficient
-        return Polynomial(total)
+                total[new] = total[new] + coefficient if new in total else coefficient
+        return _of(total)
 
     def coefficients_in(self, variable: str) -> dict[int, "Polynomial"]:
         """The coefficients of the powers of one variable, by exponent."""
-        parts: dict[int, dict[Exponents, Fraction]] = {}
+        parts: dict[int, dict[Exponents, Rational]] = {}
         for key, value in self.terms.items():
             exponent = dict(key).get(variable, 0)
-            parts.setdefault(exponent, {})[tuple(pair for pair in key if pair[0] != variable)] = value
-        return {exponent: Polynomial(terms) for exponent, terms in parts.items()}
+            parts.setdefault(exponent, {})[tuple([pair for pair in key if pair[0] != variable])] = value
+        return {exponent: _of(terms) for exponent, terms in parts.items()}
 
     def value(self, at: Mapping[str, Number] | Mapping[str, float]) -> Any:
         """The value at a point: a fraction at exact numbers, a float at floats."""
-        total: Any = Fraction(0)
+        total: Any = Rational(0)
         for key, value in self.terms.items():
             for variable, exponent in key:
                 value = value * at[variable] ** exponent
@@ -118,6 +121,13 @@ class Polynomial:
 
     def __repr__(self) -> str:
         return f"Polynomial({' + '.join(_written(key, value) for key, value in sorted(self.terms.items())) or '0'})"
+
+
+def _of(terms: dict[Exponents, Rational]) -> Polynomial:
+    """The polynomial of coefficients that are known to be of the right kind."""
+    made = object.__new__(Polynomial)
+    made.terms = {key: value for key, value in terms.items() if value}
+    return made
 
 
 def constant(value: Number) -> Polynomial:
@@ -153,7 +163,7 @@ def clear_monomial(polynomial: Polynomial) -> Polynomial:
     for name in polynomial.variables():
         least[name] = min(dict(key).get(name, 0) for key in polynomial.terms)
     shift = tuple(sorted((name, -exponent) for name, exponent in least.items() if exponent))
-    return polynomial * Polynomial({shift: 1})
+    return polynomial * Polynomial({shift: 1}) if shift else polynomial
 
 
 Box = Mapping[str, Fraction | None]
@@ -178,7 +188,15 @@ def nonnegative(polynomial: Polynomial, box: Box, splits: int = 6) -> bool:
     missing = polynomial.variables() - set(box)
     if missing:
         raise ValueError(f"no range is known for {', '.join(sorted(missing))}")
-    return _nonnegative(polynomial, dict(box), splits, [MOST_NODES])
+    used = sorted((name, box[name]) for name in polynomial.variables())
+    return _decided(frozenset(polynomial.terms.items()), tuple(used), splits)
+
+
+@lru_cache(maxsize=2**14)  # proofs, and wrong ones the more, ask again and again what others have asked
+def _decided(
+    terms: frozenset[tuple[Exponents, Rational]], box: tuple[tuple[str, Fraction | None], ...], splits: int
+) -> bool:
+    return _nonnegative(_of(dict(sorted(terms))), dict(box), splits, [MOST_NODES])
 
 
 def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits: int, budget: list[int]) -> bool:
@@ -190,7 +208,7 @@ def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits
         return False
     polynomial = at_ends
     weights: dict[str, Fraction] = {}
-    total = polynomial.terms.get((), Fraction(0))
+    total: Fraction = polynomial.terms.get((), Rational(0))
     if not polynomial.variables():
         return total >= 0
     bounded = total >= 0
@@ -201,7 +219,7 @@ def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits
                 bounded = bounded and upper is not None
                 value *= (upper or 0) ** exponent
             for name, _ in key:
-                weights[name] = weights.get(name, Fraction(0)) - value
+                weights[name] = weights.get(name, 0) - value
             total += value
     if bounded and total >= 0:
         return True

@@ -31,6 +31,16 @@ def refuted_bases(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
     return {claim: tuple(base for base in bases if base in refuted) for claim, bases in ancestors(claims).items()}
 
 
+def used_by(claims: Sequence[ClaimRecord]) -> dict[str, tuple[str, ...]]:
+    """For each claim those that rest on it directly."""
+    found: dict[str, list[str]] = {claim.id: [] for claim in claims}
+    for claim in claims:
+        for base in claim.rests_on:
+            if base in found:
+                found[base].append(claim.id)
+    return {name: tuple(users) for name, users in found.items()}
+
+
 @dataclass(frozen=True)
 class Family:
     """Claims of one chapter that differ in the learner alone, drawn as one node; most have one member.

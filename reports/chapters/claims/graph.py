@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from metarep.reports.chapters.chapter import Chapter, Results
-from metarep.reports.chapters.claims.dependencies import Family, ancestors, families, refuted_bases
+from metarep.reports.chapters.claims.dependencies import Family, families, refuted_bases
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, claim_links
 from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import FILE_STYLE, STYLE, label_width
@@ -142,7 +142,7 @@ def claims_graph(claims: Sequence[ClaimRecord]) -> Drawing | None:
     """All claims that have relations, claims that differ in the learner alone as one node with a disc for each; None
     where no claim has any.
 
-    Pointing at a node, or reaching it with the keyboard, brings out the edges below it.
+    Pointing at a node, or reaching it with the keyboard, brings out the edges below it and above it.
     """
     found = families(claims)
     if not found:
@@ -160,7 +160,8 @@ def claims_graph(claims: Sequence[ClaimRecord]) -> Drawing | None:
                 {c.id for c in found[base].members if c.status == "REFUTED" or bad[c.id]}
                 & {name for c in family.members for name in c.rests_on}
             )
-            seen_from = " ".join(f"u{node}" for node in (index, *over[index]))
+            ends = {index, *over[index], base, *found[base].above}
+            seen_from = " ".join(f"u{node}" for node in sorted(ends))
             kind = "edge broken" if wounded else "edge"
             edges.append(f'<path class="{kind} {seen_from}" d="{_edge(places[base], places[index])}"/>')
     nodes = [_node(index, family, places[index], bad) for index, family in enumerate(found)]
@@ -177,7 +178,7 @@ def claims_graph(claims: Sequence[ClaimRecord]) -> Drawing | None:
         f".deps.all:has(.n{index}:hover) .u{index},.deps.all:has(.n{index}:focus-within) .u{index}"
         "{stroke-opacity:1;stroke:var(--link)}\n"
         for index, family in enumerate(found)
-        if family.rests_on
+        if family.rests_on or over[index]
     )
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="deps all" role="group" aria-label="{html.escape(alt)}" '
@@ -199,51 +200,6 @@ def _node(index: int, family: Family, place: _Place, bad: Mapping[str, Sequence[
         for order, claim in enumerate(family.members)
     )
     return f'<g class="node n{index}">{_label(place.lines, place.x, y)}{discs}</g>'
-
-
-# --- one claim
-
-
-def ancestors_graph(claims: Sequence[ClaimRecord], claim_id: str) -> Drawing | None:
-    """A claim and all that it rests on, a line each, arcs beside them; None where it rests on nothing."""
-    above = ancestors(claims)[claim_id]
-    if not above:
-        return None
-    bad = refuted_bases(claims)
-    record = {claim.id: claim for claim in claims}
-    rows = [*above, claim_id]
-    at = {name: 12.0 + 20.0 * row for row, name in enumerate(rows)}
-    reach = {
-        (base, name): abs(rows.index(name) - rows.index(base))
-        for name in rows
-        for base in record[name].rests_on
-        if base in at
-    }
-    left = 10.0 + 8.0 * min(max(reach.values(), default=1), 9)
-    arcs = []
-    for (base, name), span in reach.items():
-        out = left - 8 - 8.0 * min(span, 9)
-        wounded = record[base].status == "REFUTED" or bad[base]
-        arcs.append(
-            f'<path class="edge{" broken" if wounded else ""}" d="M{left - 2:.0f} {at[base]:.0f}'
-            f'C{out:.0f} {at[base]:.0f} {out:.0f} {at[name]:.0f} {left - 2:.0f} {at[name]:.0f}"/>'
-        )
-    nodes = [
-        _link(
-            record[name],
-            bad[name],
-            _disc(record[name], left + 6, at[name], bad[name]) + _label([name], left + 18, at[name]),
-        )
-        for name in rows
-    ]
-    width, height = left + 22 + max(map(label_width, rows)), 24.0 + 20.0 * (len(rows) - 1)
-    alt = f"{claim_id} rests on {', '.join(above)}."
-    svg = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="deps one" role="group" aria-label="{html.escape(alt)}" '
-        f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
-        f"<g>{''.join(arcs)}</g>{''.join(nodes)}</svg>"
-    )
-    return Drawing(svg, alt)
 
 
 # --- the chapter
@@ -274,7 +230,7 @@ def graph_section(results: Results) -> b.Section | None:
         "Each column rests on those to its left; claims that differ in the learner alone share a name. "
         "P proved, E exact, S supported, M measured, ✕ refuted; a red ring marks a claim that rests on a refuted "
         "one. Lines that follow from others are left out. Pointing at a name, or tabbing to it, brings out what it "
-        "rests on; a disc leads to its claim, where its ancestors are shown alone."
+        "rests on and what rests on it; a disc leads to its claim, where both are listed."
     )
     if alone:
         caption += f" Alone: {claim_links(alone)}."

@@ -1,25 +1,25 @@
 """The chapter of the claims: each is verified, and has a section with all that is known of it."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from metarep.reports.chapters.changes import changes_of, previous
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
-from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases
-from metarep.reports.chapters.claims.graph import ancestors_graph
+from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases, used_by
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
 from metarep.reports.chapters.claims.seals import seal_line
-from metarep.reports.chapters.claims.verdicts import by_chapter, slug
+from metarep.reports.chapters.claims.table import stem_and_learner
+from metarep.reports.chapters.claims.verdicts import by_chapter, slug, verdict_counts
 from metarep.reports.chapters.claims.worked import counterexample, worked_example
 from metarep.reports.chapters.mutants import matrix_of
 from metarep.reports.chapters.power import power_line
 from metarep.reports.page import blocks as b
-from metarep.reports.page.markup import inline_text, plain_line
+from metarep.reports.page.markup import LEARNER_TITLES, inline_text, plain_line
+from metarep.sim.learners import LEARNERS
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.engine import Profile, counted, verify
-from metarep.theory.engine.mutants.selftest import Column
 
 NAME = "claims"
 """A profile's size of this chapter: the ids of the claims to verify, None for the whole catalogue."""
@@ -49,40 +49,93 @@ def listed(results: Results) -> tuple[ClaimRecord, ...]:
 
 
 def claims_section(results: Results) -> b.Section:
-    """A section per claim, by chapter."""
-    carried, matrix = refuted_bases(results.claims), matrix_of(results)
-    columns = {column.claim.id: column for column in matrix.columns} if matrix else {}
+    """Every claim, by chapter: an entry that opens; those that differ in the learner alone are in one."""
+    known = _Known(results)
+    learners = tuple((name, LEARNER_TITLES[name]) for name in LEARNERS)
+    verdicts = tuple((verdict.value, verdict.value.replace("_", " ").lower()) for verdict in verdict_counts(results))
+    finder = b.Finder(
+        (
+            ("status", "Verdict", verdicts),
+            ("learner", "Learner", learners),
+            ("source", "Source", (("paper", "the paper"), ("own", "our own"))),
+        )
+    )
+    chapters = by_chapter(results.claims).items()
     return b.Section(
         "claims",
         "The claims one by one",
-        (),
-        tuple(
-            b.Section(
-                f"chapter-{slug(chapter)}",
-                chapter,
-                (),
-                tuple(
-                    b.Section(
-                        f"claim-{c.id}",
-                        f"{c.id} [[{c.status}]]",
-                        _claim_blocks(c, results, carried, columns.get(c.id)),
-                    )
-                    for c in members
-                ),
-            )
-            for chapter, members in by_chapter(results.claims).items()
+        (
+            b.Paragraph(
+                "Each opens into its statement, how it is known, an example worked out, what it rests on, what rests "
+                "on it, and the command that checks it again."
+            ),
+            finder,
         ),
+        tuple(
+            b.Section(f"chapter-{slug(chapter)}", chapter, tuple(_entries(members, known)))
+            for chapter, members in chapters
+        ),
+        short="The claims",
+        apart=True,
     )
 
 
-def _claim_blocks(
-    claim: ClaimRecord, results: Results, carried: dict[str, tuple[str, ...]], column: Column | None
-) -> tuple[b.Block, ...]:
+class _Known:
+    """What is known of all claims, asked for once."""
+
+    def __init__(self, results: Results) -> None:
+        matrix = matrix_of(results)
+        self.results = results
+        self.carried = refuted_bases(results.claims)
+        self.users = used_by(results.claims)
+        self.columns = {column.claim.id: column for column in matrix.columns} if matrix else {}
+
+
+def _entries(members: Sequence[ClaimRecord], known: _Known) -> Iterator[b.Details]:
+    """An entry for each family of a chapter's claims."""
+    groups: dict[str, list[ClaimRecord]] = {}
+    for claim in members:
+        groups.setdefault(stem_and_learner(claim.id)[0], []).append(claim)
+    for stem, group in groups.items():
+        if len(group) == 1:
+            yield _entry(group[0], known, group[0].id)
+            continue
+        entries = tuple(_entry(claim, known, LEARNER_TITLES[stem_and_learner(claim.id)[1]]) for claim in group)
+        yield b.Details(_summary(stem.strip("-"), group, known), entries, f"claims-{stem.strip('-')}")
+
+
+def _entry(claim: ClaimRecord, known: _Known, name: str) -> b.Details:
+    words = (
+        ("status", claim.status.value),
+        ("learner", " ".join(claim.learners)),
+        ("source", "paper" if claim.from_paper else "own"),
+    )
+    return b.Details(_summary(name, [claim], known), _claim_blocks(claim, known), f"claim-{claim.id}", words)
+
+
+def _summary(name: str, claims: Sequence[ClaimRecord], known: _Known) -> str:
+    """Name, verdicts, and what is news."""
+    verdicts = " ".join(f"[[{status}]]" for status in dict.fromkeys(claim.status for claim in claims))
+    counted = f"**{name}** {verdicts}" + (f" {len(claims)} learners" if len(claims) > 1 else "")
+    news = [claim for claim in claims if not claim.as_expected]
+    changed = changes_of(known.results)
+    was = [item for item in changed.verdicts for claim in claims if item.claim == claim.id] if changed else []
+    return (
+        counted
+        + "".join(f", expected [[{claim.expected}]]" for claim in news)
+        + "".join(", new" if item.before is None else f", was [[{item.before}]]" for item in was)
+    )
+
+
+def _claim_blocks(claim: ClaimRecord, known: _Known) -> tuple[b.Block, ...]:
+    results = known.results
     facts = [("Source", claim.source), ("For", claim.hypotheses)]
     if claim.rests_on:
         facts.append(("Rests on", ", ".join(mention(results.claims, base) for base in claim.rests_on)))
-    if carried[claim.id]:
-        facts.append(("Carried along", f"[[REFUTED]] It rests on {claim_links(carried[claim.id])}, which is refuted."))
+    if users := known.users[claim.id]:
+        facts.append(("Used by", claim_links(users)))
+    if carried := known.carried[claim.id]:
+        facts.append(("Carried along", f"[[REFUTED]] It rests on {claim_links(carried)}, which is refuted."))
     if (before := previous(changes_of(results), claim.id)) is not None:
         facts.append(("Changed", before))
     for item in claim.evidence:
@@ -94,7 +147,7 @@ def _claim_blocks(
             facts.append(("Certificate", "None: it is refuted in floats only."))
     if seal := seal_line(results, claim.id):
         facts.append(("Seal", plain_line(seal)))
-    if power := power_line(claim, column):
+    if power := power_line(claim, known.columns.get(claim.id)):
         facts.append(("Power", power))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
@@ -111,11 +164,8 @@ def _claim_blocks(
         elif item.steps:
             blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
     blocks += worked_example(claim)
-    drawing = ancestors_graph(results.claims, claim.id)
-    if drawing is not None:
-        above = ancestors(results.claims)[claim.id]
-        alone = b.Graph(f"above-{claim.id}", drawing.svg, alt=drawing.alt, words=claim_links(above))
-        blocks.append(b.Details(f"All that it rests on ({len(above)})", (alone,)))
+    if len(above := ancestors(results.claims)[claim.id]) > len(claim.rests_on):
+        blocks.append(b.Details(f"All that it rests on ({len(above)})", (b.Paragraph(claim_links(above)),)))
     return tuple(blocks)
 
 

@@ -164,8 +164,9 @@ def seals_section(results: Results) -> b.Section | None:
         (
             b.Paragraph(
                 "A second opinion by a kernel that nobody here wrote. `metarep certify` writes what a proof compares "
-                "as Coq theorems: identities in words about MathComp matrices of any dimensions, polynomial "
-                "inequalities about numbers of any ordered field. A seal says that Coq took the file, not more: what "
+                "as Coq theorems: identities in words about MathComp matrices of any dimensions, for one task (that "
+                "they hold of the mean over tasks follows, as both sides are linear), polynomial inequalities about "
+                "numbers of any ordered field. A seal says that Coq took the file, not more: what "
                 "of the proof is not in it stands beside it, claim by claim; of a derivation that is its rules. "
                 "A seal is that of a text, and counts only where the proof would be exported as the same text now."
             ),

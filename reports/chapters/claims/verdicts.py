@@ -1,9 +1,8 @@
-"""The chapter of verdicts: how many claims have each status, what that means, and every claim in a line."""
+"""The chapter of verdicts: how many claims have each status, and what that means."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from metarep.reports.chapters.changes import changes_of
 from metarep.reports.chapters.chapter import Chapter, Results, Size
 from metarep.reports.chapters.claims.records import ClaimRecord, claim_link, unexpected
 from metarep.reports.chapters.claims.sizes import sizes_chart, sizes_sentence
@@ -31,11 +30,8 @@ def slug(title: str) -> str:
 
 
 def verdicts_section(results: Results) -> b.Section:
-    """Counts, what the verdicts mean, and every claim in a line."""
+    """Counts, what the verdicts mean, and what is news."""
     claims = results.claims
-    counts = tuple(
-        (f"[[{verdict}]]", str(count), verdict.meaning) for verdict, count in verdict_counts(results).items()
-    )
     news = (
         b.Paragraph("Every verdict is the one that the catalogue expects.")
         if not unexpected(claims)
@@ -45,27 +41,10 @@ def verdicts_section(results: Results) -> b.Section:
             )
         )
     )
-    tables = tuple(
-        b.Section(
-            f"verdicts-{slug(chapter)}",
-            chapter,
-            (
-                b.Table(
-                    ("status", "claim", "statement", "source"),
-                    tuple(
-                        (_status(claim, results), claim_link(claim.id), claim.statement, _origin(claim))
-                        for claim in members
-                    ),
-                ),
-            ),
-        )
-        for chapter, members in by_chapter(claims).items()
-    )
     return b.Section(
         "verdicts",
         "Verdicts",
         (
-            b.Table(("status", "claims", "meaning"), counts, frozenset({1})),
             news,
             b.Paragraph(
                 "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
@@ -76,7 +55,6 @@ def verdicts_section(results: Results) -> b.Section:
             ),
             *_sizes(claims),
         ),
-        tables,
     )
 
 
@@ -89,18 +67,6 @@ def _sizes(claims: tuple[ClaimRecord, ...]) -> tuple[b.Block, ...]:
         f"What is said of any dimension and not proved was tried on examples of these sizes: {sizes_sentence(claims)}."
     )
     return b.Paragraph(said), chart.picture()
-
-
-def _status(claim: ClaimRecord, results: Results) -> str:
-    """The verdict, and what it was in the older report where that differs."""
-    changes = changes_of(results)
-    changed_from = [item.before for item in changes.verdicts if item.claim == claim.id] if changes else []
-    was = "".join(" (new)" if before is None else f" (was [[{before}]])" for before in changed_from)
-    return f"[[{claim.status}]]{was}"
-
-
-def _origin(claim: ClaimRecord) -> str:
-    return "paper" if claim.from_paper else "own"
 
 
 CHAPTER = Chapter(verdicts_section, record={"counts": verdict_counts})

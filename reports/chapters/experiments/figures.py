@@ -1,6 +1,5 @@
 """The paper's experiments as figures and tables."""
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -26,11 +25,11 @@ from metarep.reports.page.style import (
 )
 from metarep.sim.experiments import CurveResult, Experiment, get_experiment, run_experiment
 from metarep.sim.learners import META_LEARNERS
-from metarep.sim.outcomes import Outcome
+from metarep.sim.outcomes import Outcome, counted
 from metarep.theory.dynamics.rates import envelope, initial_margin
 
 Named = tuple[str, Figure]
-CSV_RECORDS = 250
+CSV_RECORDS = 100
 
 
 def experiment_csv(results: list[CurveResult]) -> str:
@@ -110,7 +109,7 @@ def summary(results: Iterable[CurveResult]) -> tuple[CurveSummary, ...]:
     for result in results:
         last, setting = result.dist[-1][np.isfinite(result.dist[-1])], result.curve.setting
         ends = (float(np.median(last)), float(last.max()), float(last.min())) if last.size else (None, None, None)
-        outcomes = dict(sorted(Counter(outcome.value for outcome in result.outcomes).items()))
+        outcomes = counted(result.outcomes)
         fixed = (result.panel, result.curve.label, result.curve.learner, setting.tasks, setting.steps, setting.trials)
         rows.append(CurveSummary(*fixed, *ends, outcomes))
     return tuple(rows)

@@ -8,10 +8,11 @@ import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
-from metarep.theory.claims.balanced import run_setting
+from metarep.theory.claims.balanced import run_setting, setting_of
 from metarep.theory.claims.compliance import largest_c
 from metarep.theory.claims.constants.cube import LEAST_CHANGE, change, coordinates, instance_at, settings_at
 from metarep.theory.claims.constants.search import Searches
+from metarep.theory.claims.record import Comparison, Example
 
 Shape = tuple[int, int]
 """(k, n) of an instance; d = 2k."""
@@ -33,6 +34,14 @@ class Found(NamedTuple):
 
 
 NOTHING = Found(np.inf, (0, 0), np.empty(0), np.empty(0))
+
+
+def comparison_at(instance: Example | None, value: float, bound: float, what: str) -> Comparison | None:
+    """``value`` against ``bound`` at an instance (plain data), with the objects that it stands for."""
+    if instance is None:
+        return None
+    objects = setting_of([instance], np.array(instance["steps"])).objects(0)
+    return Comparison(value, bound, 0.0, what, objects=objects)
 
 
 def worst_of(found: Iterable[Found]) -> Found:

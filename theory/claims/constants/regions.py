@@ -11,7 +11,16 @@ from metarep.sim.learners import Learner
 from metarep.theory.claims.balanced import REGIONS, Region
 from metarep.theory.claims.constants import KINDS, claims_of_tasks
 from metarep.theory.claims.constants.cube import coordinates
-from metarep.theory.claims.constants.instances import LARGER, NOTHING, SEARCHES, Adversary, Found, Shape, worst_of
+from metarep.theory.claims.constants.instances import (
+    LARGER,
+    NOTHING,
+    SEARCHES,
+    Adversary,
+    Found,
+    Shape,
+    comparison_at,
+    worst_of,
+)
 from metarep.theory.claims.constants.search import Searches, search_cells, search_levels
 from metarep.theory.claims.record import Measurement
 from metarep.theory.dynamics.rates import ENVELOPE_C
@@ -214,7 +223,7 @@ _REMARK = (
     "That it was broken is certain, that it survived is not: the bracket reaches as far below what was broken as the "
     f"worst of {SEARCHES} independent searches ended above it, and by a factor of {LEAST_APART:.3g} at least. Tasks "
     rf"change genuinely where from each step to the next $\Psi_*$ changes by $\frac14 L_*^2$ or $\bar w_*$ by "
-    r"$\frac14 L_*$ in norm."
+    r"$\frac14 L_*$ in norm. A run that diverges counts as one that breaks the envelope."
 )
 _NEVER = (
     " Longer runs break it at ever smaller steps: for heads of one sign (k = 1, heads 1 and 2, say) the truth is "
@@ -284,4 +293,5 @@ def constant_region(
         },
         consistent=worst.broken > region.largest_step,
         counterexample=worst.breaking,
+        comparison=comparison_at(worst.breaking, region.largest_step, worst.broken, "s against an αβL_*² that breaks"),
     )

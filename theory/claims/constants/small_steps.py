@@ -10,7 +10,7 @@ from metarep.sim.learners import Learner
 from metarep.theory.claims.balanced import LONG_REGIONS, REGIONS
 from metarep.theory.claims.constants import KINDS, claims_of_tasks
 from metarep.theory.claims.constants.cube import coordinates
-from metarep.theory.claims.constants.instances import LARGER, SEARCHES, Adversary, Shape, worst_of
+from metarep.theory.claims.constants.instances import LARGER, SEARCHES, Adversary, Shape, comparison_at, worst_of
 from metarep.theory.claims.constants.search import Searches, search_cells
 from metarep.theory.claims.record import Measurement
 from metarep.theory.dynamics.bounds import largest_flow_c
@@ -144,7 +144,7 @@ _REMARK = (
     "No learner can have more than $1/0.9$: from starts close to the truth the distance falls by "
     r"$1 - \alpha\beta\mu_*^2$ a step (local-rate-«name»). The uncertainty is how far above the estimate any of the "
     "independent searches ends, over the steps taken or five times as many; none of them runs a start closer than "
-    r"$\mathrm{dist}_0 = 0.05$, whose $c$ is 1.1142."
+    r"$\mathrm{dist}_0 = 0.05$, whose $c$ is 1.1142. A run that diverges counts as one with no $c$."
 )
 _MEANS = (
     " With heads of any mean there is no such $c$ for FO-MAML: for heads of one sign (k = 1, heads 1 and 2, say) the "
@@ -208,4 +208,7 @@ def constant_c(implementation: Implementation, seed: int, effort: float, learner
         },
         consistent=worst.least >= CEILING * (1 - WITHIN) and in_time >= ENVELOPE_C,
         counterexample=worst.instance,
+        comparison=comparison_at(
+            worst.instance, CEILING * (1 - WITHIN), worst.least, "c against the largest that holds"
+        ),
     )

@@ -20,9 +20,9 @@ from metarep.theory.claims.strategies import Entries, Numbers, Sizes, array, flo
 
 Array = np.ndarray
 
-SIZES = Sizes(8, 24, 16)
-"""The largest sizes of examples: each task has data of its own."""
-LARGEST_SAMPLE = 12
+SIZES = Sizes(8, 64, 20)
+"""The largest sizes of examples: those that people use, where each task has data of its own."""
+LARGEST_SAMPLE = 64
 
 
 @st.composite

@@ -265,7 +265,7 @@ def _origin_proof(proof: Proof) -> None:
             proof.vanishes(f"{what} of {name} and 0", at_origin)
 
 
-@special(tuple(LEARNERS), draws=steps_of_any_rank, proof=_origin_proof, at_any_pace=AT_REST)
+@special(tuple(LEARNERS), draws=steps_of_any_rank, proof=_origin_proof, at_any_pace=AT_REST, any_inner_steps=True)
 def fixed_point_origin(example: Example, implementation: Implementation) -> Iterator[Comparison]:
     r"""$B = 0$, $w = 0$ is a fixed point of every learner, whatever the tasks.
 

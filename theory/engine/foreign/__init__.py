@@ -9,6 +9,7 @@ from metarep.sim.foreign.remote import TIMEOUT, opened
 from metarep.sim.implementations import Implementation
 from metarep.theory.engine.foreign.calls import every_claim
 from metarep.theory.engine.foreign.checking import CheckResult, check_implementation
+from metarep.theory.engine.foreign.forms import claims_of
 
 __all__ = ["check"]
 
@@ -39,9 +40,8 @@ def check(
     """
     if isinstance(adapter, str):
         with opened(adapter, timeout=timeout) as callee:
-            return check_implementation(
-                foreign_implementation(callee), every_claim(), max_examples=max_examples, seed=seed
-            )
+            return check(foreign_implementation(callee), max_examples=max_examples, seed=seed)
     if not isinstance(adapter, Implementation):
         adapter = foreign_implementation(adapter_of(adapter))
-    return check_implementation(adapter, every_claim(), max_examples=max_examples, seed=seed)
+    every = (*every_claim(), *claims_of(adapter))
+    return check_implementation(adapter, every, max_examples=max_examples, seed=seed)

@@ -15,13 +15,14 @@ from enum import StrEnum
 import numpy as np
 
 from metarep.sim.implementations import Implementation
+from metarep.sim.learners import META_LEARNERS
 from metarep.sim.precisions import reference_at
 from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
 from metarep.theory.engine.foreign.guard import Guard, Limits
 from metarep.theory.engine.foreign.odd import odd_examples
-from metarep.theory.engine.foreign.order import in_order
+from metarep.theory.engine.foreign.order import QUICK, in_order
 from metarep.theory.engine.run import verify
 from metarep.theory.engine.search import besides
 from metarep.theory.engine.showing import objects_text, shown_objects
@@ -50,8 +51,8 @@ class Status(StrEnum):
 @dataclass(frozen=True)
 class CheckedClaim:
     """One claim against the implementation: ``why`` is the reason where it does not apply, what was compared where it
-    does; ``left_out`` examples took too many steps; ``steps``: single ones, all in all; ``cut``: whether more examples
-    would have taken too many.
+    does; ``left_out`` examples took too many steps, or too long; ``steps``: single ones, all in all; ``hurried``:
+    whether there would have been more examples with more time; ``cut``: whether more would have taken too many steps.
     """
 
     claim: Claim
@@ -62,6 +63,7 @@ class CheckedClaim:
     steps: int = 0
     evidence: Evidence | None = None
     seconds: float = 0.0
+    hurried: bool = False
     cut: bool = False
 
     @property
@@ -113,6 +115,9 @@ def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
         return (
             f"it speaks of {', '.join(claim.learners)}; the adapter has {', '.join(sorted(implementation.supported))}"
         )
+    inner_steps = implementation.conventions.inner_steps
+    if inner_steps > 1 and not claim.any_inner_steps and set(claim.learners or META_LEARNERS) & set(META_LEARNERS):
+        return f"it speaks of one inner step; the adapter takes {inner_steps}"
     if claim.check is None:
         return "it is a measurement over thousands of steps" if claim.measure else "it is proved, not checked"
     if claim.floats is None:
@@ -133,6 +138,7 @@ def check_claim(
     seed: int = 0,
     most_shrinks: int | None = MOST_SHRINKS,
     seconds: float | None = None,
+    share: float | None = None,
 ) -> CheckedClaim:
     """One claim against one implementation, on float examples.
 
@@ -143,6 +149,7 @@ def check_claim(
         seed: fixes the examples.
         most_shrinks: trials to make a counterexample smaller; None for as many as it takes.
         seconds: time limit; None for none.
+        share: seconds after which it gets no more examples; None for any.
 
     Raises:
         AdapterError: the implementation is an adapter's, and cannot be used; or the time is up.
@@ -152,7 +159,7 @@ def check_claim(
         return CheckedClaim(claim, Status.NOT_APPLICABLE, reason or "")
     started = time.perf_counter()
     steps = STEPS_PER_EXAMPLE * max(max_examples, MAX_EXAMPLES)
-    guard = Guard(claim.id, claim.check, Limits(steps, FIRST_EXAMPLES, SHRINKING_STEPS, seconds))
+    guard = Guard(claim.id, claim.check, Limits(steps, FIRST_EXAMPLES, SHRINKING_STEPS, seconds, share))
     profile = Profile("check", seed=seed, shrink=most_shrinks != 0, most_shrinks=most_shrinks)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
@@ -165,7 +172,10 @@ def check_claim(
     if guard.unusable is not None:
         raise guard.unusable
     taken = time.perf_counter() - started
-    counts = {"examples": guard.examined, "left_out": guard.left_out, "steps": guard.steps, "cut": guard.cut}
+    counts = {
+        "examples": guard.examined,
+        **{name: getattr(guard, name) for name in ("left_out", "steps", "hurried", "cut")},
+    }
     if evidence.blunt and evidence.blunt >= guard.examined:
         why = "in its arithmetic rounding errors are as large as what is compared"
         return CheckedClaim(claim, Status.NOT_APPLICABLE, why, **counts, evidence=evidence, seconds=taken)
@@ -191,6 +201,7 @@ def check_implementation(
     max_examples: int = MAX_EXAMPLES,
     seed: int = 0,
     seconds: float | None = None,
+    budget: float | None = None,
     fail_fast: bool = False,
     told: Callable[[CheckedClaim, int, int], None] | None = None,
 ) -> CheckResult:
@@ -202,6 +213,8 @@ def check_implementation(
         max_examples: examples of each claim at most.
         seed: fixes the examples.
         seconds: time limit of each claim; None for none.
+        budget: seconds that all claims share; those that are not ``QUICK`` get fewer examples, but one at least, where
+            the time does not suffice. None for any.
         fail_fast: stop at the first claim that fails.
         told: given each claim that was tried, how many have been, and how many are to be.
 
@@ -222,9 +235,13 @@ def check_implementation(
             checked[claim.id] = CheckedClaim(claim, Status.NOT_RUN, "a claim before it failed")
             continue
         shrinks = MOST_SHRINKS if failed < THOROUGH_SHRINKS else FEW_SHRINKS
+        share = None
+        if budget is not None and claim.id not in QUICK:
+            share = max(0.0, started + budget - time.perf_counter()) / (len(tried) - done + 1)
         item = check_claim(
-            claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks, seconds=seconds
-        )
+            claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks, seconds=seconds,
+            share=share,
+        )  # fmt: skip
         failed += item.status is Status.FAILED
         checked[claim.id] = item
         if told is not None:

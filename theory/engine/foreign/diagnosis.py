@@ -13,15 +13,18 @@ from functools import partial
 import numpy as np
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, Adapts, Learner
+from metarep.sim.learners import Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
+from metarep.sim.sampling.whitened import whitened_samples
 from metarep.theory.claims.record import Claim, Example
 from metarep.theory.dynamics.derive import derive
-from metarep.theory.engine.foreign.calls import NAN_CLAIM, nan_replaced, not_a_function
+from metarep.theory.engine.foreign.calls import NAN_CLAIM, nan_replaced, not_a_function, supported
+from metarep.theory.engine.foreign.declaring import undeclared
 from metarep.theory.engine.foreign.distances import wrong_distance
 from metarep.theory.engine.foreign.fits import additions, one_part, step_sizes
 from metarep.theory.engine.foreign.laws import factor_text, shown
-from metarep.theory.engine.foreign.points import SEED, Array, Case, Match, Pair, points_of, projection, scaled
+from metarep.theory.engine.foreign.optimisers import loop_matches
+from metarep.theory.engine.foreign.points import Array, Case, Match, Pair, points_of, projection, scaled
 from metarep.theory.engine.foreign.rounding import rounding
 from metarep.theory.engine.foreign.special import special_case
 from metarep.theory.engine.foreign.terms import first_tasks, tasks, terms
@@ -107,47 +110,39 @@ def other_specs(case: Case) -> Iterator[Match]:
 
 # --- all together
 
-SEARCHES = (named, step_sizes, one_part, terms, first_tasks, tasks, additions, other_specs)
+SEARCHES = (step_sizes, one_part, first_tasks, tasks, additions, other_specs)
+ONE_STEP_SEARCHES = (named, terms)
+"""Of what is known of learners with at most one inner step only."""
 
 
 def _matches(implementation: Implementation, case: Case) -> list[Match]:
-    found = [match for search in SEARCHES for match in search(case)]
+    searches = SEARCHES if case.learner.inner_steps > 1 else ONE_STEP_SEARCHES + SEARCHES
+    found = [*undeclared(implementation, case), *(match for search in searches for match in search(case))]
     return found or list(rounding(implementation, case))
 
 
-SAMPLES_PER_DIMENSION = 2
-"""m = 2d samples, more than d, so that a forgotten 1/m shows."""
-
-
 def on_whitened_samples(implementation: Implementation) -> Implementation:
-    """The implementation's step on samples as a population step: with XᵀX = mI and y = Xθ the two are the same."""
+    """The implementation's step on samples as a population step."""
     on_samples = implementation.step_on_samples
     assert on_samples is not None
 
     def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float) -> Pair:
-        d, n = targets.shape[-2:]
-        m = SAMPLES_PER_DIMENSION * d
-        rng = np.random.default_rng(SEED)
-        X_in, X_out = np.linalg.qr(rng.standard_normal((2, n, m, d)))[0] * np.sqrt(m)
         stepped = [
-            on_samples(learner, b, v, X_in, _labels(X_in, theta), X_out, _labels(X_out, theta), alpha, beta)
-            for b, v, theta in zip(B, w, targets, strict=True)
+            on_samples(learner, b, v, *whitened_samples(each).values(), alpha, beta)
+            for b, v, each in zip(B, w, targets, strict=True)
         ]
         return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
 
     return replace(implementation, step=step)
 
 
-def _labels(X: Array, targets: Array) -> Array:
-    return (X @ targets.T[..., None])[..., 0]
-
-
 def diagnose(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] = ()) -> Diagnosis:
     """Name the likely cause of an implementation's wrong steps.
 
     Looked at are, in this order, and no further than one is found: whether a step depends on the values of its
-    arguments alone; the population's step at generic points, then, if it is right there or at some of them, where it is
-    wrong (at the failures' steps, or at odd points); the step on samples; the subspace distance.
+    arguments alone; what its training loop does; the population's step at generic points, then, if it is right there or
+    at some of them, where it is wrong (at the failures' steps, or at odd points); the step on samples; whether it
+    replaces NaN; the subspace distance.
 
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
@@ -159,13 +154,18 @@ def diagnose(implementation: Implementation, failures: Sequence[tuple[Claim, Exa
     with np.errstate(all="ignore"):
         if (found := not_a_function(implementation)) is not None:
             return _of_code(*found)
+        of_loop = _diagnosed_loop(implementation)
+        if of_loop is not None and of_loop.cause is not None:
+            return of_loop
         found = _diagnosed(implementation, failures)
         if found.wrong:
             return found
+        if of_loop is not None:
+            return of_loop
         if implementation.step_on_samples is not None:
             sampled = _diagnosed(on_whitened_samples(implementation))
             if sampled.wrong:
-                where = f"step_on_samples, with m = {SAMPLES_PER_DIMENSION}d samples whose XᵀX/m is the identity: "
+                where = "step_on_samples, with samples whose XᵀX/m is the identity: "
                 return replace(sampled, explanation=where + sampled.explanation)
         # Other mistakes make a step finite in passing: a NaN that is replaced is the cause only if nothing else fails.
         passes_nan = failures and all(claim.id == NAN_CLAIM for claim, _ in failures)
@@ -183,28 +183,37 @@ def _of_code(cause: str, what: str, learners: tuple[str, ...]) -> Diagnosis:
     return Diagnosis(learners, Cause(cause, whose, None, what), f"{whose}: {what}")
 
 
+def _diagnosed_loop(implementation: Implementation) -> Diagnosis | None:
+    """What its training loop does instead of gradient steps; None if it has none, or does nothing else."""
+    if implementation.loop is None:
+        return None
+    found = {learner.name: loop_matches(implementation, learner) for learner in supported(implementation)}
+    wrong = {name: matches for name, matches in found.items() if matches is not None}
+    unknown = "the training loops of {} do not take the gradient step at every update"
+    return _explained(wrong, unknown) if wrong else None
+
+
 def _diagnosed(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] | None = None) -> Diagnosis:
     """At generic points, and unless ``failures`` is None (as of samples, which many rows make slow) at special ones."""
     cases = [
-        Case(learner, points_of(implementation, learner), implementation.eps)
-        for learner in LEARNERS.values()
-        if learner.name in implementation.supported
+        Case(learner, points_of(implementation, learner), implementation.eps) for learner in supported(implementation)
     ]
     wrong = {case.learner.name: case for case in cases if not all(point.right for point in case.points)}
     everywhere = wrong and not any(point.right for case in wrong.values() for point in case.points)
     if not everywhere and failures is not None:
         special = special_case(implementation, failures, _matches)
         if special is not None:
-            return _told({name: [special.match] for name in special.learners})
+            return _explained({name: [special.match] for name in special.learners}, "")
     if not wrong:
         return Diagnosis((), None, "")
-    return _told({name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()})
+    matches = {name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()}
+    return _explained(matches, "the steps of {} are wrong in no way that is known")
 
 
-def _told(wrong: Mapping[str, list[Match]]) -> Diagnosis:
+def _explained(wrong: Mapping[str, list[Match]], unknown: str) -> Diagnosis:
     cause = _chosen(wrong)
     if cause is None:
-        return Diagnosis(tuple(wrong), None, f"the steps of {', '.join(wrong)} are wrong in no way that is known")
+        return Diagnosis(tuple(wrong), None, unknown.format(", ".join(wrong)))
     others = [
         f"{name}: {_best(matches).explanation if matches else 'no known cause fits'}"
         for name, matches in wrong.items()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.optimize import least_squares
 
-from metarep.sim.updates import step as reference_step
+from metarep.theory.engine.foreign.forms import right_step
 from metarep.theory.engine.foreign.laws import Law, factor_text, law_of, loss_reasons, shown
 from metarep.theory.engine.foreign.points import Array, Case, Match, Pair, Point, flat, projection, scaled
 
@@ -98,7 +98,7 @@ def _rounded_step_sizes(case: Case) -> Iterator[Match]:
             moves = []
             for point in case.points:
                 sizes = {each: float(np.dtype(name).type(getattr(point.at, each))) for each in rounded}
-                moves.append(point.move(reference_step(*point.at._replace(**sizes))))
+                moves.append(point.move(right_step(*point.at._replace(**sizes))))
             if case.agree(moves):
                 letters = " and ".join({"alpha": "α", "beta": "β"}[each] for each in rounded)
                 yield Match("step-size-rounded", None, f"{letters} rounded to {name}, and nothing else is", 9)

@@ -37,12 +37,15 @@ class Limits:
         few: so many examples are wanted even if they take long.
         shrinking_steps: single steps of making a counterexample smaller.
         seconds: until the adapter is called unusable; None for any.
+        share: seconds after which no further example is begun, one that is not the first is left out, and, counted
+            from a failure, shrinking ends; None for any.
     """
 
     steps: int
     few: int
     shrinking_steps: int
     seconds: float | None = None
+    share: float | None = None
 
 
 @dataclass
@@ -58,9 +61,12 @@ class Guard:
     unusable: AdapterError | None = None
     cut: bool = False
     """Whether an example was wanted after the steps were spent."""
+    hurried: bool = False
+    """Whether its share of the time kept it from anything."""
     _first: int = 0
     _failed_at: int | None = None
     _started: float = field(default_factory=time.monotonic)
+    _since: float = field(default_factory=time.monotonic)
 
     def __call__(self, example: Example, implementation: Implementation) -> Comparison:
         """The check's comparison; ``NOTHING`` for an example that takes too many steps.
@@ -68,15 +74,25 @@ class Guard:
         Raises:
             EnoughError: the limits are reached, or the adapter is unusable.
         """
-        if self.unusable is not None or self._spent:
-            self.cut |= self._failed_at is None
+        if self.unusable is not None or self._spent or self.late:
+            self.cut |= self._spent and self._failed_at is None
             raise EnoughError
         found = self._compared(example, _Watched(self, implementation))
         if found is not NOTHING and self._failed_at is None:
             self.examined += 1
             self._first = self._first or self.steps
-            self._failed_at = None if found.holds else self.steps
+            if not found.holds:
+                self._failed_at, self._since = self.steps, time.monotonic()
         return found
+
+    @property
+    def late(self) -> bool:
+        """Whether its share of the time is up: it is not for the first example, which is the simplest."""
+        share = self.limits.share
+        if share is None or not self.examined or time.monotonic() <= self._since + share:
+            return False
+        self.hurried |= self._failed_at is None
+        return True
 
     @property
     def _spent(self) -> bool:
@@ -131,7 +147,7 @@ class _Watched:
 
     def implementation(self) -> Implementation:
         """The implementation with its steps watched."""
-        parts = ("step", "several", "called", "step_on_samples")
+        parts = ("step", "several", "loop", "called", "step_on_samples")
         watched = {part: partial(self.call, own) for part in parts if (own := getattr(self.watched, part)) is not None}
         return replace(self.watched, **watched)
 
@@ -145,5 +161,5 @@ class _Watched:
     def count(self, steps: int) -> None:
         """Note single steps, and end an example that takes too many."""
         self.guard.count(steps, self.watched.name)
-        if self.guard.steps > self.most:
+        if self.guard.steps > self.most or self.guard.late:
             raise _TooManyStepsError

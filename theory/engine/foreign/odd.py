@@ -38,8 +38,8 @@ SEED = 1707
 
 
 def odd_examples(claim: Claim) -> Iterator[Example]:
-    """The odd points as examples of an update map's claim; none for another claim."""
-    if claim.id in {f"update-{name}" for name in LEARNERS}:
+    """The odd points as examples of a claim that says what a step is; none for another claim."""
+    if claim.id in {f"{what}-{name}" for what in ("update", "several-inner-steps") for name in LEARNERS}:
         rng = np.random.default_rng(SEED)
         yield from (_example(place, rng) for place in ODD.values())
 

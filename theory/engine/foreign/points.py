@@ -9,9 +9,9 @@ import numpy as np
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.sim.terms import At
-from metarep.sim.updates import step as reference_step
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, step_scale
 from metarep.theory.claims.strategies import StepArrays
+from metarep.theory.engine.foreign.forms import right_step
 
 Array = np.ndarray
 Pair = tuple[Array, Array]
@@ -84,7 +84,7 @@ class Point:
 
     def reference(self, alpha_factor: float = 1.0) -> Pair:
         """(β∇_B, β∇_w) as they should be, α times a factor."""
-        return self.move(reference_step(*self.at._replace(alpha=alpha_factor * self.at.alpha)))
+        return self.move(right_step(*self.at._replace(alpha=alpha_factor * self.at.alpha)))
 
     def of(self, at: At, found: Pair) -> "Point":
         """The step at another point, where numbers are as large."""

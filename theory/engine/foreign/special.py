@@ -11,10 +11,10 @@ import numpy as np
 from metarep.sim.batches import flattened_step
 from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.learners import Learner
 from metarep.sim.terms import At
-from metarep.theory.claims.comparing import supported
 from metarep.theory.claims.record import Claim, Example
+from metarep.theory.engine.foreign.calls import supported
 from metarep.theory.engine.foreign.odd import ODD
 from metarep.theory.engine.foreign.places import Place, made_at, place_of
 from metarep.theory.engine.foreign.points import SEED, Case, Match, point_at
@@ -37,10 +37,11 @@ class _FoundError(Exception):
 def wrong_step(claim: Claim, example: Example, implementation: Implementation) -> At | None:
     """The first step that a check takes on an example which is not the reference's; None if all are."""
     found: list[At] = []
+    learners = supported(implementation)
 
     def step(learner: Learner, *at: Any) -> Any:
         stepped = implementation.step(learner, *at)
-        if learner == LEARNERS.get(learner.name) and learner.name in implementation.supported:
+        if learner in learners:
             for B, w, targets, alpha, beta in zip(*flattened_step(*at)[1], strict=True):
                 one = At(learner, B, w, targets, float(alpha), float(beta))
                 finite = all(np.isfinite(part).all() for part in one[1:])
