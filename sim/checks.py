@@ -1,6 +1,8 @@
 """What is allowed: whole numbers, dimensions, step sizes, noise, sample sizes; every error is one line that says it."""
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -23,16 +25,26 @@ def check_whole(
     return int(value)
 
 
+def unknown(what: str, word: str, known: Iterable[str], allowed: str = "") -> ValueError:
+    """The error to raise for a word that is none of ``known``: it names those most like it, and the rest by ``allowed``
+    (how to list them), or itself where they are few.
+    """
+    words = {each.lower(): each for each in known}
+    near = [words[each] for each in get_close_matches(word.lower(), words, n=3)]
+    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return ValueError(f"unknown {what} {word!r}{meant}; allowed: {allowed or ', '.join(words.values())}")
+
+
 def check_dimensions(d: int, k: int, n: int) -> None:
-    """``ValueError`` unless 1 <= d <= 10^12, 1 <= k <= d and n >= 1 are whole numbers."""
+    """``ValueError`` unless 1 <= d <= 10^12, 1 <= k <= d and 1 <= n <= 10^12 are whole numbers."""
     d = check_whole("d", d, 1, LARGEST_D, allowed=f"a whole number d >= 1, at most {LARGEST_D}")
     check_whole("k", k, 1, d, allowed="1 <= k <= d, a whole number", context=f" with d = {d}")
     check_tasks(n)
 
 
 def check_tasks(n: int) -> int:
-    """``ValueError`` unless n >= 1 is a whole number."""
-    return check_whole("n", n, 1, allowed="a whole number n >= 1")
+    """``ValueError`` unless 1 <= n <= 10^12 is a whole number."""
+    return check_whole("n", n, 1, LARGEST_D, allowed=f"a whole number n >= 1, at most {LARGEST_D}")
 
 
 def check_step_size(name: str, value: Any, zero_allowed: bool = False) -> None:

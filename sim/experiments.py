@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metarep.sim.checks import check_whole
+from metarep.sim.checks import check_whole, unknown
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.problems import Problem, StartKind, make_problem
 from metarep.sim.trajectories import run
@@ -214,7 +214,7 @@ EXPERIMENTS: dict[str, Experiment] = {
 def get_experiment(name: str) -> Experiment:
     """The experiment called ``name``; ``ValueError`` that lists the known ones if there is none."""
     if name not in EXPERIMENTS:
-        raise ValueError(f"unknown experiment {name!r}; known: {', '.join(EXPERIMENTS)}")
+        raise unknown("experiment", name, EXPERIMENTS)
     return EXPERIMENTS[name]
 
 

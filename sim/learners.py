@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from metarep.sim.checks import unknown
+
 Adapts = Literal["nothing", "head", "representation", "both"]
 Outer = Literal["gradient", "displacement"]
 
@@ -151,5 +153,5 @@ def paper_id(learner: Learner, what: str) -> str:
 def get_learner(name: str) -> Learner:
     """The predefined learner called ``name``; ``ValueError`` that lists the known ids if there is none."""
     if name not in LEARNERS:
-        raise ValueError(f"unknown learner {name!r}; known: {', '.join(LEARNERS)}")
+        raise unknown("learner", name, LEARNERS)
     return LEARNERS[name]

@@ -121,12 +121,12 @@ class Tail:
     def __init__(self, learner: Learner, alpha: Any, steps: int) -> None:
         self._learner, self._alpha = learner, np.asarray(alpha)
         places = np.linspace((1 - LAST_WINDOW) * steps, steps - 1, TAIL_STATES) if learner.adapts_representation else ()
-        self._steps = {int(place) for place in places}
+        self.steps = {int(place) for place in places}
         self._states: list[tuple[Array, Array, Array]] = []
 
     def keep(self, step: int, B: Array, w: Array, targets: Array) -> None:
         """Keep the state before the update of this step, if it is one of them."""
-        if step in self._steps:
+        if step in self.steps:
             self._states.append((B, w, targets))
 
     def blind(self, among: Array) -> Array:

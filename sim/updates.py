@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from metarep.sim.batches import StepSize, batch_scalar, transposed
+from metarep.sim.batches import StepSize, batch_scalar, product, sum_of_columns, sum_of_rows, transposed
 from metarep.sim.learners import Learner, paper_id
 
 Array = np.ndarray
@@ -27,50 +27,56 @@ def _row(vector: Array) -> Array:
     return vector[..., None, :]
 
 
+def _mean(columns: Array) -> Array:
+    """Mean of columns (..., a, n), as a column."""
+    return sum_of_columns(columns) / columns.shape[-1]
+
+
 def _average_loss(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
-    mean_residual = (B @ _column(w))[..., 0] - targets.sum(-1) / targets.shape[-1]
-    return _column(mean_residual) * _row(w), (transposed(B) @ _column(mean_residual))[..., 0]
+    mean_residual = product(B, _column(w)) - _mean(targets)
+    return mean_residual * _row(w), product(transposed(B), mean_residual)[..., 0]
 
 
 def _fo_anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
-    W = _column(w) - a * (Bt @ (B @ _column(w) - targets))
-    V = B @ W - targets
-    return V @ transposed(W) / n, (Bt @ V).sum(-1) / n
+    W = _column(w) - a * product(Bt, product(B, _column(w)) - targets)
+    V = product(B, W) - targets
+    return product(V, transposed(W)) / n, product(Bt, _mean(V))[..., 0]
 
 
 def _anil(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
-    R = B @ _column(w) - targets
-    W = _column(w) - a * (Bt @ R)
-    V = B @ W - targets
-    BtV = Bt @ V
-    s = BtV.sum(-1)[..., None] / n
-    grad_B = V @ transposed(W) / n - a * (B @ s @ _row(w) + R @ transposed(BtV) / n)
-    return grad_B, (s - a * (Bt @ (B @ s)))[..., 0]
+    R = product(B, _column(w)) - targets
+    W = _column(w) - a * product(Bt, R)
+    V = product(B, W) - targets
+    BtV = product(Bt, V)
+    s = _mean(BtV)
+    Bs = product(B, s)
+    grad_B = product(V, transposed(W)) / n - a * (Bs * _row(w) + product(R, transposed(BtV)) / n)
+    return grad_B, (s - a * product(Bt, Bs))[..., 0]
 
 
 def _fo_maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
-    R = B @ _column(w) - targets
-    W = _column(w) - a * (Bt @ R)
-    V = B @ W - a * R * (_row(w) @ W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
-    G = Bt @ V - a * _column(w) * (R * V).sum(-2, keepdims=True)  # B_iᵀ v_i
-    return V @ transposed(W) / n, G.sum(-1) / n
+    R = product(B, _column(w)) - targets
+    W = _column(w) - a * product(Bt, R)
+    V = product(B, W) - a * R * product(_row(w), W) - targets  # B_i w_i − θ_i with the adapted B_i = B − α r_i wᵀ
+    mean_G = product(Bt, _mean(V)) - a * _column(w) * _mean(sum_of_rows(R * V))  # G: B_iᵀ v_i
+    return product(V, transposed(W)) / n, mean_G[..., 0]
 
 
 def _maml(B: Array, w: Array, targets: Array, alpha: StepSize) -> tuple[Array, Array]:
     n, a, Bt = targets.shape[-1], batch_scalar(alpha, 2), transposed(B)
-    R = B @ _column(w) - targets
-    W = _column(w) - a * (Bt @ R)
-    overlap = _row(w) @ W  # wᵀw_i
-    V = B @ W - a * R * overlap - targets
-    RV = (R * V).sum(-2, keepdims=True)  # r_iᵀv_i
-    G = Bt @ V - a * _column(w) * RV
-    mean_U = (V * overlap + B @ G).sum(-1)[..., None] / n
-    grad_B = V @ transposed(W) / n - a * (mean_U @ _row(w) + R @ transposed(G) / n)
-    grad_w = G.sum(-1) / n - batch_scalar(alpha, 1) * ((W * RV).sum(-1) / n + (Bt @ mean_U)[..., 0])
-    return grad_B, grad_w
+    R = product(B, _column(w)) - targets
+    W = _column(w) - a * product(Bt, R)
+    overlap = product(_row(w), W)  # wᵀw_i
+    V = product(B, W) - a * R * overlap - targets
+    RV = sum_of_rows(R * V)  # r_iᵀv_i
+    G = product(Bt, V) - a * _column(w) * RV
+    mean_G = _mean(G)
+    mean_U = product(V, transposed(overlap)) / n + product(B, mean_G)
+    grad_B = product(V, transposed(W)) / n - a * (mean_U * _row(w) + product(R, transposed(G)) / n)
+    return grad_B, (mean_G - a * (product(W, transposed(RV)) / n + product(Bt, mean_U)))[..., 0]
 
 
 _GRADIENTS: dict[str, Callable[[Array, Array, Array, StepSize], tuple[Array, Array]]] = {

@@ -25,7 +25,7 @@ from metarep.theory.engine.foreign.forms import claims_of
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-SECTION = README.split("## Your own implementation")[1].split("\n## ")[0]
+SECTION = README.split("## Does my implementation do")[1].split("\n## ")[0]
 SHIPPED = shipped()
 UPDATES = tuple(claim for claim in catalogue() if claim.id.startswith("update-"))
 SINGLE = {"float64": "float32", 'x64", True': 'x64", False'}

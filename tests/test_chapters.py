@@ -111,7 +111,7 @@ def test_the_boundaries_chapter():
         measurement("maml-ends-blind", {**shares, "fixed_balanced": {"count": 7, "trials": 40}}),
         measurement(
             "fo-maml-far-divergence",
-            {"gap_random": 0.0005, "random": [-1, 2400, 3999], "gaps": [0.1], "at_gaps": [[-1, -1, 3000]]},
+            {"gap_random": 0.0005, "random": [-1, 2400, 1999], "gaps": [0.1], "at_gaps": [[-1, -1, 2000]]},
         ),
     ]
     page = check_section(

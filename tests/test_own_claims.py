@@ -107,7 +107,9 @@ def test_a_file_without_claims_that_go_with_ours(text: str, said: str, complaint
 
 def test_an_unknown_claim_is_told_those_of_the_file(complaint: Callable[..., str]) -> None:
     Path("mine.py").write_text(RIGHT)
-    assert "allowed: mine of mine.py" in complaint("verify", "main", "--claims", "mine.py")
+    assert "(did you mean mine?); allowed: the ids that 'metarep claims' lists, and those of mine.py" in complaint(
+        "verify", "main", "--claims", "mine.py"
+    )
 
 
 @pytest.mark.parametrize(

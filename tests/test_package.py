@@ -34,7 +34,7 @@ def step(learner, B, w, targets, alpha, beta):
 def sources(*folders: str) -> list[Path]:
     """The files of these folders, relative to the root."""
     found = (path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file())
-    return sorted(path.relative_to(ROOT) for path in found if path.suffix not in (".pyc", ".pyo"))
+    return sorted(path.relative_to(ROOT) for path in found if "__pycache__" not in path.parts)
 
 
 def installed(path: Path) -> Path:

@@ -15,6 +15,7 @@ from metarep.reports.chapters.claims.sizes import size_counts, sizes_chart, size
 from metarep.sim.implementations import REFERENCE
 from metarep.sim.mutants.sizes import SIZE_MUTANTS
 from metarep.sim.mutants.steps import wrong_implementation
+from metarep.theory.calculus.rationals import Rational
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.comparing import most_strained
 from metarep.theory.claims.contraction import balanced_steps
@@ -71,7 +72,7 @@ def test_exact_examples_are_smaller_but_not_the_smallest() -> None:
 
 @pytest.mark.parametrize("numbers", [floats, fractions])
 def test_an_example_is_plain_numbers(numbers: Any) -> None:
-    kind = Fraction if numbers is fractions else float
+    kind = Rational if numbers is fractions else float
     for example in drawn(steps_of_any_rank, numbers, 60):
         assert {type(entry) for row in example["B"] for entry in row} == {kind}
         assert json.loads(json.dumps(encode(example))) == encode(example)

@@ -15,8 +15,9 @@ from metarep.reports.chapters.learners.records import learner_record
 from metarep.reports.cli.app import run
 from metarep.reports.page.output import as_json
 from metarep.reports.report.schema import part_schema
-from metarep.reports.study.study import Settings, Study, example, record, study
+from metarep.reports.study.study import Learns, Settings, Study, _verdict, example, record, study
 from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import heads_with_spectrum
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
@@ -47,7 +48,7 @@ def studies() -> dict[str, Study]:
 @pytest.mark.parametrize("name", ["ridge-anil", "exact-head", "reptile-2"])
 def test_rates_that_exist_agree(studies: dict[str, Study], name: str) -> None:
     result = studies[name]
-    assert result.learns
+    assert result.learns is Learns.YES
     assert result.relative_error is not None
     assert result.relative_error < 1e-3
     assert result.symbolic is not None
@@ -57,7 +58,7 @@ def test_rates_that_exist_agree(studies: dict[str, Study], name: str) -> None:
 def test_three_steps_of_anil_approach_their_rate_slowly(studies: dict[str, Study]) -> None:
     """The span is neutral to first order: S dies only algebraically, and so does the rate's deviation."""
     result = studies["anil-3"]
-    assert result.learns
+    assert result.learns is Learns.YES
     assert result.restpoint is not None
     assert result.restpoint.neutral == result.restpoint.span_head.size
     assert result.relative_error is not None
@@ -67,7 +68,7 @@ def test_three_steps_of_anil_approach_their_rate_slowly(studies: dict[str, Study
 @pytest.mark.parametrize("name", ["boil", "reptile-1"])
 def test_those_that_do_not_learn_say_why(studies: dict[str, Study], name: str) -> None:
     result = studies[name]
-    assert not result.learns
+    assert result.learns is Learns.NO
     assert "multiple of wwᵀ" in result.reason
     assert (result.symbolic, result.empirical, result.relative_error) == (None, None, None)
     assert result.learned == (0, 0, 0, 0)
@@ -78,7 +79,7 @@ def test_those_that_do_not_learn_say_why(studies: dict[str, Study], name: str) -
 
 def test_a_ridge_head_learns_at_no_rate(studies: dict[str, Study]) -> None:
     result = studies["ridge-head"]
-    assert result.learns
+    assert result.learns is Learns.YES
     assert result.symbolic is None
     assert "no fixed point" in result.reason
 
@@ -190,7 +191,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["study", str(spec), "--json", "--out", str(tmp_path / "out"), *quick]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert set(shown) >= KEYS
-    assert (shown["learner"], shown["learns"]) == ("mine", False)
+    assert (shown["learner"], shown["learns"]) == ("mine", "no")
     assert json.loads((tmp_path / "out" / "study-mine.json").read_text())["reason"] == shown["reason"]
     assert (tmp_path / "out" / "study-mine.svg").stat().st_size > 1000
     assert run(["study", "fo-anil", *quick]) == 0
@@ -213,7 +214,7 @@ def test_bad_input(tmp_path: Path, complaint: Callable[..., str], text: str, opt
     spec = tmp_path / "bad.toml"
     spec.write_text(text)
     assert complaint("study", spec, *options)
-    assert "'nonesuch' is no learner" in complaint("study", "nonesuch")
+    assert "unknown learner 'nonesuch'" in complaint("study", "nonesuch")
 
 
 def test_symbolic_side_knows_the_interpreter_not() -> None:
@@ -229,13 +230,36 @@ def test_a_learner_that_arrives_and_does_not_stay() -> None:
     """FO-MAML with a large mean of the heads: dist falls at the predicted rate while span and head run away."""
     result = study(LEARNERS["fo-maml"], Settings(head_mean=0.74, trials=1, steps=1500))
     assert result.trajectory.diverged[0]
-    assert result.learns
+    assert result.learns is Learns.ARRIVES
+    assert "arrives at, and does not stay with, the representation" in result.learns.words
     assert result.restpoint is not None
     assert not result.restpoint.stable
     assert "unstable" in result.reason
     assert "nan" not in result.reason
     assert result.relative_error is not None
     assert result.relative_error < 1e-2
+
+
+def test_a_point_that_is_unstable_is_told_before_the_run_has_left_it() -> None:
+    result = study(LEARNERS["fo-maml"], Settings(head_mean=0.74, trials=1, steps=400))
+    assert result.trajectory.outcome[0] is Outcome.CONVERGED
+    assert result.learns is Learns.ARRIVES
+    assert "unstable" in result.reason
+
+
+@pytest.mark.parametrize(
+    ("ends", "arrived", "falling", "verdict"),
+    [
+        ("CONVERGED", True, False, "yes"),
+        ("MOVING", False, True, "yes"),
+        ("RECEDING", True, True, "arrives"),
+        ("CONVERGED DIVERGED", True, True, "arrives"),
+        ("STALLED", False, False, "no"),
+        ("DIVERGED", False, False, "no"),
+    ],
+)
+def test_three_answers(ends: str, arrived: bool, falling: bool, verdict: str) -> None:
+    assert _verdict(np.array([Outcome[end] for end in ends.split()]), arrived, falling, None) == verdict
 
 
 def test_local_spectrum_of_other_specs_is_not_that_of_one_step() -> None:

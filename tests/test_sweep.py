@@ -125,7 +125,7 @@ def test_designs() -> None:
     ],
 )
 def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: int | None) -> None:
-    with pytest.raises(InputError, match=r"allowed: |known: ") as caught:
+    with pytest.raises(InputError, match="allowed: ") as caught:
         design({"learner": "anil", **axes}, random, 0)
     assert "\n" not in str(caught.value)
 

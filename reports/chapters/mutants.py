@@ -173,6 +173,7 @@ def section(results: Results) -> b.Section | None:
             b.Code(f"metarep selftest --seed {results.seed}"),
         ),
         short="Mutants",
+        apart=True,
     )
 
 

@@ -74,7 +74,7 @@ def _usage_line(error: Any) -> str:
 
 
 def _complain(line: str) -> int:
-    print("metarep: " + " ".join(line.replace("; known: ", "; allowed: ").split()), file=sys.stderr)
+    print("metarep: " + " ".join(line.split()), file=sys.stderr)
     return 2
 
 

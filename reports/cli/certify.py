@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from metarep.reports.cli.options import Json, OutFolder, option
-from metarep.reports.page.output import as_json, check_whole, checking_input, make_folder, progress_bar, write_file
+from metarep.reports.page.limits import check_limits
+from metarep.reports.page.output import as_json, checking_input, make_folder, progress_bar, write_file
 
 
 def certify(
@@ -36,7 +37,7 @@ def certify(
     with checking_input():
         named = [get_claim(claim) for claim in claims or ()]
     if jobs is not None:
-        check_whole("jobs", jobs, 1)
+        check_limits("jobs", jobs)
     wanted = named or [claim for claim in every if claim.proof is not None and claim.expected is Verdict.PROVED]
     make_folder(Path(out))
     started = time.perf_counter()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarep.reports.cli.options import Alpha, Beta, Json, LearnerName, Seed, option, out_option
+from metarep.reports.cli.options import Alpha, Beta, Json, LearnerName, Seed, number, option, out_option
+from metarep.reports.page.limits import check_memory
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
     InputError,
@@ -35,7 +36,7 @@ def guarantee(
     dist0: Annotated[float | None, option("Distance of the balanced start [0.5].")] = None,
     problem: Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0.")] = None,
     to: Annotated[float, typer.Option(help="Count the steps to this distance.")] = 1e-6,
-    steps: Annotated[int, typer.Option(help="Outer steps of the run beside it, at most.")] = 30_000,
+    steps: Annotated[int, number("Outer steps of the run beside it, at most.")] = 30_000,
     seed: Seed = 0,
     out: Annotated[
         Path | None, out_option("Draw guaranteed, local and simulated distances: .svg, .png or .pdf.")
@@ -49,9 +50,9 @@ def guarantee(
     import numpy as np
 
     from metarep.reports.study.guarantee import guarantee as answered
-    from metarep.sim.problems import load_problem, make_problem
+    from metarep.sim.problems import check_dimensions, load_problem, make_problem
 
-    check_whole("steps", steps, 1, 10**7)
+    check_whole("steps", steps, 1)
     if not 0 < to < 1:
         raise InputError(f"to is {to:g}; allowed: a distance above 0 and below 1")
     if out is not None:
@@ -62,6 +63,8 @@ def guarantee(
     with checking_input():
         if problem is None:
             D, K, N = (fallback if size is None else size for size, fallback in zip((d, k, n), SIZES, strict=True))
+            check_dimensions(D, K, N)
+            check_memory(D, K, N, 1, 1)
             drawn = make_problem(D, K, N, alpha, rng, "fixed", "balanced", 0.5 if dist0 is None else dist0)
         else:
             drawn = load_problem(problem, alpha, rng, d=d, k=k, n=n, tasks="fixed", start="balanced", dist0=dist0)

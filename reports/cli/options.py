@@ -6,17 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from metarep.reports.page.limits import check_limits
 from metarep.reports.page.output import InputError
 
-STEP_SIZES = (1e-9, 1e9)
-"""Step sizes that the command line takes: ‖B‖² is about 1/α, and beyond these bounds rounding errors times it, not the
-learner, decide what a run does.
-"""
 
-
-def _step_size(parameter: typer.CallbackParam, value: float) -> float:
-    if value > 0 and not STEP_SIZES[0] <= value <= STEP_SIZES[1]:
-        raise InputError(f"{parameter.name} is {value:g}; allowed: {STEP_SIZES[0]:g} to {STEP_SIZES[1]:g}")
+def _limited(parameter: typer.CallbackParam, value: float | None) -> float | None:
+    if value is not None:
+        check_limits(str(parameter.name), value)
     return value
 
 
@@ -24,6 +20,11 @@ def _seed(value: int) -> int:
     if value < 0:
         raise InputError(f"seed is {value}; allowed: a whole number, 0 or more")
     return value
+
+
+def number(words: str, *, show_default: bool = True) -> Any:
+    """An option for a number that is within the limits of its parameter's name, with these words for help."""
+    return typer.Option(help=words, callback=_limited, show_default=show_default)
 
 
 def output_path(text: str | Path, name: str = "out") -> Path:
@@ -51,9 +52,9 @@ LearnerName = Annotated[
 D = Annotated[int, typer.Option(help="Ambient dimension d.")]
 K = Annotated[int, typer.Option(help="Dimension k of the representation, at most d.")]
 N = Annotated[int, typer.Option(help="Tasks a step, n.")]
-Alpha = Annotated[float, typer.Option(help="Inner step size α > 0.", callback=_step_size)]
-Beta = Annotated[float, typer.Option(help="Outer step size β > 0.", callback=_step_size)]
-Steps = Annotated[int, typer.Option(help="Outer steps.")]
+Alpha = Annotated[float, number("Inner step size α > 0.")]
+Beta = Annotated[float, number("Outer step size β > 0.")]
+Steps = Annotated[int, number("Outer steps.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", callback=_seed)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metarep.reports.page.output import InputError, Progress, checking_input
+from metarep.sim.checks import unknown
 
 if TYPE_CHECKING:
     from metarep.reports.chapters.claims.records import ClaimRecord
@@ -45,14 +46,13 @@ def _check_formulas(claim: "Claim", path: Path) -> None:
 
 def find_claim(claim_id: str, path: Path | None) -> "Claim":
     """The claim of that id in the user's file or the catalogue; ``InputError`` if there is none."""
-    from metarep.theory.claims import get_claim
+    from metarep.theory.claims import LISTED, catalogue, get_claim
 
     own = {claim.id: claim for claim in own_claims(path)}
-    try:
+    with checking_input():
+        if path is not None and claim_id not in own and claim_id not in (ids := [claim.id for claim in catalogue()]):
+            raise unknown("claim", claim_id, (*own, *ids), f"{LISTED}, and those of {path}")
         return own.get(claim_id) or get_claim(claim_id)
-    except ValueError as error:
-        allowed = f"{', '.join(own)} of {path}, and what 'metarep claims' lists"
-        raise InputError(f"unknown claim {claim_id!r}; allowed: {allowed}" if own else str(error)) from error
 
 
 def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":

@@ -17,9 +17,11 @@ from metarep.reports.cli.options import (
     OutFolder,
     Seed,
     Steps,
+    number,
     option,
     out_option,
 )
+from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import (
     InputError,
     as_csv,
@@ -48,7 +50,7 @@ def simulate(
     alpha: Alpha = 0.1,
     beta: Beta = 0.1,
     steps: Steps = 1000,
-    trials: Annotated[int, typer.Option(help="Runs, each with its own start and tasks.")] = 5,
+    trials: Annotated[int, number("Runs, each with its own start and tasks.")] = 5,
     seed: Seed = 0,
     tasks: Annotated[
         Literal["fixed", "fresh"], typer.Option(help="Keep the tasks, or draw them afresh each step.")
@@ -65,11 +67,13 @@ def simulate(
     import numpy as np
 
     from metarep.sim.learners import get_learner
-    from metarep.sim.problems import check_step_size, load_problem, make_problem, reduce
+    from metarep.sim.problems import check_dimensions, check_step_size, load_problem, make_problem, reduce
     from metarep.sim.trajectories import run
 
-    check_whole("steps", steps, 0, 10**9)
-    check_whole("trials", trials, 1, 10**7)
+    if out is not None:
+        if out.suffix not in OUT_FORMATS:
+            raise InputError(f"cannot write {out}: unknown format; allowed: {', '.join(OUT_FORMATS)}")
+        check_file(out)
     rng = np.random.default_rng(seed)
     with checking_input():
         spec = get_learner(learner)
@@ -78,13 +82,12 @@ def simulate(
         settings: dict[str, Any] = {"tasks": tasks, "start": start, "dist0": dist0, "trials": (trials,)}
         if problem is None:
             d, k, n = (fallback if size is None else size for size, fallback in zip((d, k, n), FIGURE_1, strict=True))
+            check_dimensions(d, k, n)
+            check_memory(d, k, n, trials, steps)
             drawn = make_problem(d, k, n, alpha, rng, **settings)
         else:
             drawn = reduce(load_problem(problem, alpha, rng, d=d, k=k, n=n, **settings))
-    if out is not None:
-        if out.suffix not in OUT_FORMATS:
-            raise InputError(f"cannot write {out}: unknown format; allowed: {', '.join(OUT_FORMATS)}")
-        check_file(out)
+    check_memory(drawn.d, drawn.k, drawn.n, trials, steps)
     with progress_bar(learner) as told:
         trajectory = run(spec, drawn, alpha, beta, steps, progress=lambda done: told(done, steps))
     # Where a problem file leaves nothing to draw there is one trial, without an axis.
@@ -165,6 +168,7 @@ def rates(
     """Per-step factors of the distance: by the linearisation, fitted to a run, and the envelope's. Fixed tasks."""
     check_whole("k", k, 1, LARGEST_K_OF_RATES)
     from metarep.sim.learners import LEARNERS, get_learner
+    from metarep.sim.problems import check_dimensions
 
     names = tuple(dict.fromkeys(learners or LEARNERS))
     with checking_input():
@@ -172,6 +176,8 @@ def rates(
     from metarep.reports.chapters.rates.table import HEADER, OUTCOME_MEANS, rate_record, rates_problem, row
 
     with checking_input():
+        check_dimensions(d, k, n)
+        check_memory(d, k, n, 1, 1)
         problem = rates_problem(d, k, n, alpha, beta, seed, dist0)
     records = []
     with progress_bar("rates") as told:

@@ -5,25 +5,30 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, out_option
+from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, number, out_option
+from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import as_json, checking_input, make_folder, print_table, progress_bar, write_file
 
 if TYPE_CHECKING:
     from metarep.reports.study.study import Study
 
+SPECS = (
+    "A .toml or .py file with a spec, or the name of one: boil, anil-3, maml-2, ridge-anil, ridge-head, exact-head, "
+    "reptile-1, reptile-2; anil, fo-anil, maml, fo-maml, average-loss."
+)
+"""Where it is from (tests/test_bad_inputs.py holds the names complete: where they are defined is slow to import)."""
+
 
 def study(
-    spec: Annotated[
-        str, typer.Argument(metavar="SPEC", help="A worked example, one of the paper's five, or a .toml or .py file.")
-    ],
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help=SPECS)],
     d: D = 20,
     k: K = 3,
     n: N = 8,
     alpha: Alpha = 0.3,
     beta: Beta = 0.3,
-    head_mean: Annotated[float, typer.Option(help="Norm of the heads' mean.")] = 0.25,
+    head_mean: Annotated[float, number("Norm of the heads' mean.")] = 0.25,
     steps: Steps = 1500,
-    trials: Annotated[int, typer.Option(help="Starts at each of four distances.")] = 2,
+    trials: Annotated[int, number("Starts at each of four distances.")] = 2,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("Folder to write study-NAME.json and .svg into.")] = None,
     json: Json = False,
@@ -34,14 +39,17 @@ def study(
     """
     import numpy as np
 
-    from metarep.reports.study.study import Settings, find_spec, make_study_problem, record
+    from metarep.reports.study.study import STARTS, Settings, find_spec, make_study_problem, record
     from metarep.reports.study.study import study as run
+    from metarep.sim.checks import check_dimensions
     from metarep.theory.dynamics.derive import adapted_parameters
 
     settings = Settings(d, k, n, alpha, beta, head_mean, steps, trials, seed)
     with checking_input():
         learner = find_spec(spec)
         adapted_parameters(learner)  # more inner steps than can be expanded
+        check_dimensions(d, k, n)
+        check_memory(d, k, n, len(STARTS) * trials, steps, observed=2)  # dist, and the norm of B
         make_study_problem(settings)
     if out is not None:
         make_folder(out)
@@ -70,7 +78,7 @@ def _print_study(result: "Study") -> None:
     from metarep.reports.study.study import STARTS, start_name
     from metarep.sim.outcomes import Outcome
 
-    typer.echo(f"{result.learner.name}: {'learns' if result.learns else 'does not learn'} the representation")
+    typer.echo(f"{result.learner.name}: {result.learns.words}")
     typer.echo(f"  {result.reason}")
     if result.symbolic is not None:
         empirical = "none fitted" if result.empirical is None else f"{result.empirical:.8f}"

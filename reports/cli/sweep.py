@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, Seed, option, out_option
+from metarep.reports.cli.options import Json, Seed, number, option, out_option
+from metarep.reports.page.limits import check_limits, check_memory
 from metarep.reports.page.output import (
     InputError,
     as_json,
@@ -40,7 +41,7 @@ def sweep(
     start: Annotated[str, _axis("balanced, orthonormal or both with a comma.")] = "balanced",
     tasks: Annotated[str, _axis("fixed, fresh or both with a comma.")] = "fresh",
     steps: Annotated[str, _axis()] = "1000",
-    replicates: Annotated[int, typer.Option(help="Runs per setting.")] = 20,
+    replicates: Annotated[int, number("Runs per setting.")] = 20,
     random: Annotated[int | None, typer.Option(help="Draw so many settings from the axes instead of the grid.")] = None,
     block: Annotated[int, typer.Option(help="Runs that are simulated as one batch.")] = 250,
     seed: Seed = 0,
@@ -52,19 +53,21 @@ def sweep(
     """Run a grid or a random design of settings; results go into one file as they come in. Start again to resume."""
     from metarep.reports.sweep.designs import AXES, MOST_SETTINGS, design
     from metarep.reports.sweep.sweep import run_sweep
+    from metarep.sim.sweeps import RECORDS
 
-    check_whole("replicates", replicates, 1, 10**9)
     check_whole("block", block, 1, 10**6)
     if random is not None:
         check_whole("random", random, 1, MOST_SETTINGS)
-    if jobs == 0 or jobs < -1:
-        raise InputError(f"jobs is {jobs}; allowed: -1, or 1 or more")
+    if jobs != -1:
+        check_limits("jobs", jobs, also=", or -1")
     if scheduler is not None and backend != "dask":
         raise InputError("scheduler is given with the loky backend; allowed: with --backend dask")
     check_file(out)
 
     axes = {name: context.params[name] for name in AXES}  # learner to steps, as given
     settings = design(axes, random, seed)
+    for sizes in {(setting.d, setting.k, setting.n) for setting in settings}:
+        check_memory(*sizes, min(block, replicates), RECORDS)
     with progress_bar("sweep") as told:
         summary = run_sweep(
             out, settings, replicates, seed,

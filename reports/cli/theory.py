@@ -2,21 +2,23 @@
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, option
+from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, number, option
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
+    InputError,
     as_json,
-    check_whole,
     checking_input,
     print_table,
     progress_bar,
 )
+from metarep.sim.checks import unknown
 
 if TYPE_CHECKING:
     from metarep.theory.engine import Finding
@@ -69,7 +71,35 @@ def _latest(report: Path | None) -> tuple[dict[str, str], Path | None]:
     return {record.id: record.status for record in stored_report(path).claims}, path
 
 
+def _searched(rows: list[dict[str, Any]], words: Sequence[str], chapter: str | None) -> list[dict[str, Any]]:
+    """The rows with all of these words in what is listed of them, in chapters with that one in their name; whatever
+    the case. ``InputError`` if there are none.
+    """
+    if chapter is not None:
+        chapters = dict.fromkeys(row["chapter"] for row in rows)
+        rows = [row for row in rows if chapter.lower() in row["chapter"].lower()]
+        if not rows:
+            raise InputError(str(unknown("chapter", chapter, chapters, "a part of one that 'metarep claims' lists")))
+    fields = ("id", "chapter", "statement", "source")
+    found = [row for row in rows if all(any(word.lower() in row[field].lower() for field in fields) for word in words)]
+    if not found:
+        listed = "words of what 'metarep claims' lists"
+        what = "claim" if chapter is None else f"claim of chapter {chapter!r}:"
+        raise InputError(str(unknown(what, " ".join(words), (row["id"] for row in rows), listed)))
+    return found
+
+
 def claims(
+    search: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SEARCH]...",
+            help="List the claims with all of these words in id, chapter, statement or source.",
+            show_default=False,
+        ),
+    ] = None,
+    chapter: Annotated[str | None, option("List those of the chapters with this in their names.")] = None,
+    status: Annotated[str | None, option("List those that the last report found so, e.g. PROVED, NOT_RUN.")] = None,
     report: Annotated[Path | None, option("The report.json to take statuses from [out/report.json].")] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
     paper: Annotated[
@@ -78,18 +108,29 @@ def claims(
     json: Json = False,
 ) -> None:
     """List the catalogue with each claim's latest status, as the last report found it."""
+    if paper or markdown:
+        for name, given in (("search", search), ("chapter", chapter), ("status", status), ("report", report)):
+            if given:
+                raise InputError(f"{name} is given with a fixed table; allowed: without --paper and --markdown")
     if paper:
         from metarep.reports.chapters.paper import paper_data, paper_markdown, paper_text
 
         typer.echo(as_json({"paper": paper_data()}) if json else paper_markdown() if markdown else paper_text())
         return
     if markdown:
+        if json:
+            raise InputError("json is given with --markdown; allowed: one of the two, or both with --paper")
         from metarep.reports.chapters.claims.table import markdown_table
 
         typer.echo(markdown_table())
         return
-    statuses, path = _latest(report)
     from metarep.theory.claims import catalogue
+    from metarep.theory.claims.record import Verdict
+
+    verdicts = [verdict.value for verdict in Verdict]
+    if status is not None and status.upper() not in verdicts:
+        raise InputError(str(unknown("status", status, verdicts)))
+    statuses, path = _latest(report)
 
     rows = [
         {
@@ -102,17 +143,19 @@ def claims(
         }
         for claim in catalogue()
     ]
+    rows = [row for row in _searched(rows, search or (), chapter) if status is None or row["status"] == status.upper()]
     if json:
         typer.echo(as_json({"report": None if path is None else str(path), "claims": rows}))
         return
-    chapter = None
+    heading = None
     for row in rows:
-        if row["chapter"] != chapter:
-            chapter = row["chapter"]
-            typer.echo(f"\n{chapter}")
+        if row["chapter"] != heading:
+            heading = row["chapter"]
+            typer.echo(f"\n{heading}")
         typer.echo(f"  {row['status']:<9} {row['id']}: {inline_text(row['statement'])} [{row['source']}]")
     counts = Counter(row["status"] for row in rows)
-    typer.echo(f"\n{len(rows)} claims: {', '.join(f'{count} {status}' for status, count in counts.items())}")
+    counted = ", ".join(f"{count} {name}" for name, count in counts.items())
+    typer.echo(f"\n{len(rows)} claims{counted and f': {counted}'}")
     typer.echo(
         f"Statuses are those of {path}."
         if path
@@ -123,9 +166,7 @@ def claims(
 
 def verify(
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim's id; 'metarep claims' lists them.")],
-    examples: Annotated[
-        int | None, typer.Option(help="How many to check; the claim's own number unless given.")
-    ] = None,
+    examples: Annotated[int | None, number("How many to check; the claim's own number unless given.")] = None,
     seed: Seed = 0,
     claims: OwnClaims = None,
     replay: Annotated[
@@ -136,8 +177,6 @@ def verify(
     """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected
     one.
     """
-    if examples is not None:
-        check_whole("examples", examples, 1, 10**7)
     from metarep.theory.claims import catalogue
 
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarep.reports.study.interpreter import INTERPRETER
+from metarep.sim.checks import unknown
 from metarep.sim.fitting import RateFit, fit_rate
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.outcomes import CONVERGED_BELOW, Outcome
@@ -93,6 +95,20 @@ def make_study_problem(settings: Settings) -> tuple[Problem, np.ndarray]:
     return Problem(d, np.eye(2 * k, k), FixedTasks(heads), B0, np.zeros((len(B0), k)), n), heads
 
 
+class Learns(StrEnum):
+    """The verdict."""
+
+    YES = "yes"
+    ARRIVES = "arrives"
+    NO = "no"
+
+    @property
+    def words(self) -> str:
+        """As the sentence that begins with the learner's name."""
+        sentences = {"yes": "learns", "arrives": "arrives at, and does not stay with,", "no": "does not learn"}
+        return f"{sentences[self.value]} the representation"
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
     """What was found out about a learner.
@@ -102,7 +118,8 @@ class Study:
         derived: what holds for all d, k, n.
         restpoint: where the nearest run comes to rest, with its spectrum; None if nowhere.
         trajectory: the runs, groups of ``settings.trials`` in the order of ``STARTS``.
-        learned: for each group the share of runs whose dist fell below 1e-6; blind: that ended blind.
+        learned: for each group the share of runs whose dist fell below 1e-6 without a loss of rank; blind: that ended
+            blind.
         learns: the verdict.
         symbolic: predicted rate; empirical: fitted rate; None where there is none.
         relative_error: of the fitted rate's logarithm, |log empirical / log symbolic − 1|.
@@ -116,7 +133,7 @@ class Study:
     trajectory: Trajectory
     learned: tuple[float, ...]
     blind: tuple[float, ...]
-    learns: bool
+    learns: Learns
     symbolic: float | None
     empirical: float | None
     relative_error: float | None
@@ -125,7 +142,7 @@ class Study:
     @property
     def reason(self) -> str:
         """Why it learns or does not, in a sentence or two."""
-        why = (_why_it_learns(self), _from_where(self.learned)) if self.learns else (_why_not(self),)
+        why = (_why_it_learns(self), _from_where(self.learned)) if self.learns is not Learns.NO else (_why_not(self),)
         return " ".join(part for part in (_identity_of(self), *why, _blind(self.blind)) if part)
 
 
@@ -141,8 +158,8 @@ def find_spec(word: str) -> Learner:
         return LEARNERS[word]
     if Path(word).suffix in (".toml", ".py"):
         return load_spec(word)
-    known = ", ".join((*EXAMPLES, *LEARNERS))
-    raise ValueError(f"{word!r} is no learner; allowed: {known}, or a .toml or .py file with a spec")
+    allowed = "what 'metarep study --help' lists, or a .toml or .py file with a spec"
+    raise unknown("learner", word, (*EXAMPLES, *LEARNERS), allowed)
 
 
 def example(name: str) -> Learner:
@@ -181,19 +198,34 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     lowest = np.nanmin(trajectory.dist, axis=0).reshape(len(STARTS), settings.trials)
     learned, blind = (
         tuple(float(share) for share in which.reshape(lowest.shape).mean(1))
-        for which in (lowest <= CONVERGED_BELOW, trajectory.outcome == Outcome.BLIND)
+        for which in (
+            (lowest <= CONVERGED_BELOW) & (trajectory.outcome != Outcome.COLLAPSED).reshape(lowest.shape),
+            trajectory.outcome == Outcome.BLIND,
+        )
     )
     symbolic = restpoint.rate if restpoint is not None and restpoint.attracts_perpendicular else None
     error = None
     if symbolic is not None and fit is not None and fit.rate > 0:
         error = float(abs(np.log(fit.rate) / np.log(symbolic) - 1))
-    learns = learned[0] == 1 or (error is not None and error < _AGREEMENT)
-    symbolic, error = (symbolic, error) if learns else (None, None)
+    falling = error is not None and error < _AGREEMENT and not trajectory.diverged[: settings.trials].any()
+    learns = _verdict(trajectory.outcome[: settings.trials], learned[0] == 1, falling, restpoint)
+    symbolic, error = (None, None) if learns is Learns.NO else (symbolic, error)
     empirical = None if fit is None or symbolic is None else fit.rate
     seconds = time.perf_counter() - began
     return Study(
         learner, settings, found, restpoint, trajectory, learned, blind, learns, symbolic, empirical, error, seconds
     )
+
+
+def _verdict(ends: np.ndarray, arrived: bool, falling: bool, restpoint: Restpoint | None) -> Learns:
+    """The verdict on the runs from the nearest starts: their outcomes, whether all came to the truth at some step, else
+    whether they fall at the predicted rate.
+    """
+    if not arrived and not falling:
+        return Learns.NO
+    left = arrived and any(end is not Outcome.CONVERGED for end in ends)
+    unstable = restpoint is not None and not restpoint.stable
+    return Learns.ARRIVES if left or unstable else Learns.YES
 
 
 def _fitted(trajectory: Trajectory, index: int) -> RateFit | None:
@@ -238,8 +270,9 @@ def _identity_of(study: Study) -> str:
 
 def _why_it_learns(study: Study) -> str:
     restpoint, trajectory = study.restpoint, study.trajectory
-    if trajectory.diverged[0]:
-        step = int(trajectory.diverged_at[0])
+    ends = trajectory.outcome[: study.settings.trials]
+    if Outcome.DIVERGED in ends:
+        step = int(trajectory.diverged_at[: len(ends)].max())
         grows = ""
         if restpoint is not None and not restpoint.stable:
             grows = f": the fixed point is unstable, span and head grow by {restpoint.growth:.5g} a step"
@@ -261,6 +294,9 @@ def _why_it_learns(study: Study) -> str:
     elif restpoint.neutral:
         neutral, size = restpoint.neutral, restpoint.span_head.size
         line += f" {neutral} of {size} directions of span and head are neutral to first order."
+    left = next((end for end in ends if end is not Outcome.CONVERGED), None)
+    if left is not None and study.learned[0] == 1:
+        line += f" A run from there did not stay, and {left.message}."
     return line
 
 
@@ -311,7 +347,7 @@ def record(result: Study) -> dict[str, Any]:
     }
     return {
         "learner": result.learner.name,
-        "learns": result.learns,
+        "learns": result.learns.value,
         "reason": result.reason,
         "symbolic": result.symbolic,
         "empirical": result.empirical,

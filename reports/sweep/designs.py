@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from metarep.reports.page.limits import LIMITS, check_limits
 from metarep.reports.page.output import InputError, checking_input
 from metarep.sim.sweeps import SweepSetting, grid
 
@@ -51,20 +52,29 @@ def parse_axis(name: str, text: str) -> list[Any] | Range:
         raise wrong from None
     if count is not None and count > MOST_SETTINGS:
         raise InputError(f"{name} is {text!r}; allowed: {MOST_SETTINGS} values at most")
+    _within_limits(name, low, high)
     positive = name not in GEOMETRIC or low > 0
     if len(parts) > 3 or not low < high or not positive or (count is not None and count < 2):
         raise wrong
     return Range(low, high, count)
 
 
+def _within_limits(name: str, *values: float) -> None:
+    for value in values:
+        if name in LIMITS:
+            check_limits(name, value, also=", or none for the population" if name in ("m_in", "m_out") else "")
+
+
 def _number(name: str, text: str) -> Any:
     if text.lower() in ("none", "inf") and name in ("m_in", "m_out", "dist0"):
         return None
     try:
-        return int(text) if name in WHOLE else float(text)
+        value = int(text) if name in WHOLE else float(text)
     except ValueError:
         kind = "a whole number" if name in WHOLE else "a number"
         raise InputError(f"{name} is {text!r}; allowed: {kind}, several with commas, or low:high:count") from None
+    _within_limits(name, value)
+    return value
 
 
 def _listed(name: str, axis: list[Any] | Range) -> list[Any]:

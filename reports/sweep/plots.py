@@ -15,6 +15,7 @@ from metarep.reports.page.output import InputError
 from metarep.reports.page.style import COLOURS, DASHES, new_figure, style
 from metarep.reports.sweep.designs import AXES, GEOMETRIC, WORDS
 from metarep.reports.sweep.sweep import SweepRow
+from metarep.sim.checks import unknown
 
 Value = Literal["converged", "blind", "diverged", "dist", "floor"]
 VALUES: dict[str, str] = {
@@ -53,7 +54,7 @@ class Slope:
 def _numeric_axis(rows: list[SweepRow], name: str) -> None:
     numeric = [axis for axis in AXES if axis not in WORDS]
     if name not in numeric:
-        raise InputError(f"axis is {name!r}; allowed: {', '.join(numeric)}")
+        raise InputError(str(unknown("axis", name, numeric)))
     values = {getattr(row.setting, name) for row in rows}
     if None in values or len(values) < 2:
         raise InputError(f"{name} takes {len(values)} value(s) in the file; allowed: an axis with two or more numbers")

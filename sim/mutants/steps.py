@@ -77,6 +77,13 @@ _drops_last_task = elsewhere(
 _mean_task_first = elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
 
 
+def _two_moments(right: Callable[..., Pair], *arguments: Any) -> Pair:
+    """Each task is joined by its reflection in the mean task, which keeps two moments and makes the third symmetric."""
+    at = At(*arguments)
+    reflected = 2 * mean(at.targets)[..., :, None] - at.targets
+    return right(*at._replace(targets=np.concatenate([at.targets, reflected], axis=-1)))
+
+
 # --- the right step's result, changed
 
 
@@ -355,6 +362,10 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
     ),
     step_mutant(
         "mean-task-first", "averaged-too-early", "the targets are averaged before adapting", META, _mean_task_first
+    ),
+    step_mutant(
+        "two-moments-only", "too-few-moments", "of the tasks no more than the first two moments is used", MAMLS,
+        _two_moments,
     ),
     step_mutant(
         "adaptation-carried-over", "state-carried-over", "each task adapts from where the last one ended", META,

@@ -4,8 +4,12 @@ import sys
 from functools import cache
 from types import ModuleType
 
+from metarep.sim.checks import unknown
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.record import Claim
+
+LISTED = "the ids that 'metarep claims' lists"
+"""How to see what there is: too many to be told in a line."""
 
 
 @cache
@@ -95,8 +99,8 @@ def check_catalogue(claims: tuple[Claim, ...]) -> None:
 
 
 def get_claim(claim_id: str) -> Claim:
-    """The claim of that id; ``ValueError`` that lists the ids if there is none."""
+    """The claim of that id; ``ValueError`` that names those most like it if there is none."""
     for claim in catalogue():
         if claim.id == claim_id:
             return claim
-    raise ValueError(f"unknown claim {claim_id!r}; known: {', '.join(claim.id for claim in catalogue())}")
+    raise unknown("claim", claim_id, (claim.id for claim in catalogue()), LISTED)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from metarep.reports.page.charts import Chart
 from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, new_figure, style
-from metarep.reports.study.study import STARTS, TITLES, Study, start_name
+from metarep.reports.study.study import STARTS, TITLES, Learns, Study, start_name
 
 HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
 """Columns of the table."""
@@ -18,7 +18,7 @@ def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
     return [
         (
             _title(result),
-            "yes" if result.learns else "no",
+            result.learns.value,
             _number(result.symbolic, ".6f"),
             _number(result.empirical, ".6f"),
             _number(result.relative_error, ".1e"),
@@ -30,16 +30,17 @@ def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
 
 def examples_chart(studies: list[Study]) -> Chart:
     """dist of every example from its nearest start; in the data it is empty once a run has diverged."""
-    learned, others = ([_title(s) for s in studies if s.learns == learns] for learns in (True, False))
+    learned, others = ([_title(s) for s in studies if (s.learns is Learns.YES) == learns] for learns in (True, False))
     rows = [
-        (s.learner.name, "yes" if s.learns else "no", int(step), float(dist) if np.isfinite(dist) else "")
+        (s.learner.name, s.learns.value, int(step), float(dist) if np.isfinite(dist) else "")
         for s in studies
         for step, dist in zip(s.trajectory.steps, s.trajectory.dist[:, 0], strict=True)
     ]
     return Chart(
         "who-learns",
         (("who-learns", draw_examples(studies)),),
-        f"Distance to the truth against outer steps: {', '.join(learned)} fall; {', '.join(others)} do not.",
+        f"Distance to the truth against outer steps: {', '.join(learned)} fall; {', '.join(others)} do not, or do not "
+        "stay.",
         "Every worked example from its nearest start, on the same fixed tasks.",
         ("learner", "learns", "step", "dist"),
         rows,
@@ -59,8 +60,8 @@ def draw_examples(studies: list[Study]) -> Figure:
     with style():
         figure = new_figure(7.2, 3.6)
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, learns, title in zip(panels, (True, False), ("learn", "do not learn"), strict=True):
-            shown = [(i, result) for i, result in enumerate(studies) if result.learns == learns]
+        for axes, learns, title in zip(panels, (True, False), ("learn", "do not learn, or not stay"), strict=True):
+            shown = [(i, result) for i, result in enumerate(studies) if (result.learns is Learns.YES) == learns]
             for place, (i, result) in enumerate(shown):
                 dist = result.trajectory.dist[:, 0]
                 axes.plot(

@@ -1,7 +1,7 @@
 """What 'metarep study' found about the worked examples, as a report has it."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
@@ -84,8 +84,8 @@ class LearnerRecord:
 
     learner: str
     """Its name."""
-    learns: bool
-    """Whether it learns the representation."""
+    learns: Literal["yes", "arrives", "no"]
+    """Whether it learns the representation: yes; it arrives and does not stay; no."""
     reason: str
     """Why, or why not."""
     symbolic: float | None

@@ -1,0 +1,366 @@
+"""A run's steps from one look at it to the next: in blocks of trials that stay in cache, through tasks or moments.
+
+A block takes all steps of a stretch before the next block begins. Trials do not touch each other, so blocks change no
+bit of a result. Through moments (``metarep.sim.moments``) the result is the same up to rounding, and its cost does not
+depend on the number of tasks. Compiled (``metarep.sim.compiled``, where numba is installed) it is so too, and an order
+of magnitude faster.
+"""
+
+import importlib.util
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from metarep.sim import moments, updates
+from metarep.sim.batches import along_trials, as_one_axis, common_batch, flattened
+from metarep.sim.implementations import Implementation
+from metarep.sim.learners import LEARNERS, Learner, paper_id
+from metarep.sim.outcomes import DIVERGED_ABOVE
+from metarep.sim.problems import FixedTasks, Problem
+
+Array = np.ndarray
+Way = Literal["tasks", "moments", "compiled"]
+"""How steps are computed: task by task (any implementation), or through the tasks' moments, by NumPy or compiled."""
+
+_BLOCK = 500
+_BLOCK_BYTES = 2**19
+"""Trials in a block, at most; and bytes of the largest array of a step in it: what a core has as second-level cache."""
+ALONG_FROM = 64
+_SMALL = 100
+"""From so many trials on their axis is the one to run along (``metarep.sim.batches.product``), if no matrix of a step
+has more entries than this.
+"""
+_MOST_AT_ONCE = 1000
+_MOST_HEADS = 2**20
+"""Steps of a stretch at most, and numbers in their tasks' heads where these are drawn afresh: 8 MB."""
+_WORTH_COMPILING = 5.0
+"""Seconds that steps would take without: the first run of a learner and k takes about that to compile, every process a
+second to load it.
+"""
+_SECONDS_A_CALL, _SECONDS_A_TRIAL = 3e-5, 1.5e-6
+"""What a step takes without, roughly."""
+_MOST_COMPILED = 8
+"""Columns of B for which there are compiled steps: their loops are unrolled."""
+_MOST_AHEAD = 64
+"""Steps that are asked for at a time of an implementation that offers several."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Freezes runs that have diverged, and notes when.
+
+    Attributes:
+        bound: of ‖B‖², over the batch.
+        diverged_at: first step at which divergence was seen, −1 until then; over the batch, written to.
+    """
+
+    bound: Array
+    diverged_at: Array
+    least_bound: float
+
+    @classmethod
+    def over(cls, alpha: Any, batch: tuple[int, ...]) -> "Guard":
+        """For runs with these inner step sizes."""
+        with np.errstate(over="ignore"):  # for a tiny α: no number is beyond the bound then, but infinity is
+            bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
+        bound = np.minimum(bound, np.finfo(float).max)
+        return cls(bound, np.full(batch, -1), float(bound.min(initial=np.inf)))
+
+    def part(self, index: tuple[Any, ...]) -> "Guard":
+        """That of a part of the batch; what it notes stands in the whole one."""
+        bound = self.bound[index]
+        return Guard(bound, self.diverged_at[index], float(bound.min(initial=np.inf)))
+
+    def all_gone(self) -> bool:
+        """Whether every run has diverged."""
+        return bool((self.diverged_at >= 0).all())
+
+    def freeze(self, B: Array, w: Array, step: int) -> tuple[Array, Array]:
+        """(B, w) with the runs that have diverged by now set to zero, where every learner stays.
+
+        One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
+        """
+        flat_B, flat_w = as_one_axis(B), as_one_axis(w)
+        if flat_B @ flat_B <= self.least_bound and flat_w @ flat_w < np.inf:
+            return B, w
+        bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
+        if not bad.any():
+            return B, w
+        self.diverged_at[bad & (self.diverged_at < 0)] = step
+        return np.where(bad[..., None, None], 0, B), np.where(bad[..., None], 0, w)
+
+
+# --- which way
+
+
+def pays_from(learner: Learner, k: int, fresh: bool) -> float:
+    """Number of tasks from which steps through moments are cheaper (measured for k from 2 to 10).
+
+    With q = k + 1 the moments of FO-MAML are q³ numbers and those of Exact MAML q⁴/4, each used once a step. Tasks
+    drawn afresh have new moments at every step, which for the MAMLs costs what it saves.
+    """
+    q, name = k + 1, paper_id(learner, "map through moments")
+    if name in ("fo-maml", "maml"):
+        return math.inf if fresh else max(12, q * q / 2 if learner.first_order else q**3 / 4)
+    return (4 if fresh else 2) * q if learner.adapts_head else 2
+
+
+def can_be_compiled(problem: Problem) -> bool:
+    """Whether there are compiled steps for this problem, here: numba is installed, and B_* = [I_k; 0] in 2k dimensions
+    at most, with few columns, and as many of B.
+    """
+    rows, k = problem.B_star.shape
+    standard = rows <= 2 * k and problem.B0.shape[-1] == k <= _MOST_COMPILED
+    return (
+        standard and np.array_equal(problem.B_star, np.eye(rows, k)) and importlib.util.find_spec("numba") is not None
+    )
+
+
+def chosen_way(learner: Learner, implementation: Implementation, problem: Problem, heads: Array, work: float) -> Way:
+    """The cheapest way of the reference's steps; any other implementation's are taken as they are.
+
+    Args:
+        learner, implementation, problem: of the run.
+        heads: of the first step.
+        work: seconds that the run would take by NumPy.
+    """
+    ours = implementation.step is updates.step and implementation.several is None and learner in LEARNERS.values()
+    if not ours or any(array.dtype != float for array in (problem.B0, problem.w0, problem.B_star, heads)):
+        return "tasks"
+    if work >= _WORTH_COMPILING and can_be_compiled(problem):
+        return "compiled"
+    k, n = heads.shape[-2:]
+    return "moments" if n >= pays_from(learner, k, not isinstance(problem.tasks, FixedTasks)) else "tasks"
+
+
+# --- blocks
+
+
+def _indices(batch: tuple[int, ...], most: int) -> Iterator[tuple[Any, ...]]:
+    """Indices of contiguous parts of the batch, as equal as can be, with so many trials at most, if that leaves one."""
+    if math.prod(batch) <= most:
+        yield (...,)
+        return
+    behind = math.prod(batch[1:])
+    parts = -(-batch[0] // max(1, most // behind))
+    for part in range(parts):
+        rows = slice(part * batch[0] // parts, (part + 1) * batch[0] // parts)
+        for inner in _indices(batch[1:], most) if behind > most else ((...,),):
+            yield (rows, *inner)
+
+
+def part_of(array: Any, trailing: int, index: tuple[Any, ...], batch: tuple[int, ...]) -> Any:
+    """The part of an array that a block needs, whose batch axes broadcast to the batch's."""
+    own = np.ndim(array) - trailing
+    if own <= 0 or index == (...,):
+        return array
+    where = list(index[:-1])[max(len(batch) - own, 0) :]
+    return array[tuple(slice(None) if size == 1 else at for size, at in zip(array.shape, where, strict=False))]
+
+
+class _Block:
+    """A part of a run's batch: its steps."""
+
+    def __init__(self, stretches: "Stretches", index: tuple[Any, ...]) -> None:
+        self.whole, self.index = stretches, index
+        self.guard = stretches.guard.part(index)
+        self.batch = self.guard.bound.shape
+        self.sizes = tuple(part_of(size, 0, index, stretches.batch) for size in stretches.sizes)
+        if stretches.along:
+            bound, diverged_at = self.guard.bound.reshape(-1), self.guard.diverged_at.reshape(-1)
+            self.guard = replace(self.guard, bound=bound, diverged_at=diverged_at)
+            self.sizes = tuple(self._laid_out(size, 0) for size in self.sizes)
+        self._heads: Array | None = None
+        self._tasks: Any = None
+
+    def _laid_out(self, array: Any, trailing: int) -> Array:
+        return along_trials(flattened(self.batch, (array, trailing))[0])
+
+    def tasks(self, heads: Array) -> Any:
+        """What a step needs of the tasks with these heads: targets, or moments."""
+        if heads is not self._heads:
+            whole, part = self.whole, part_of(heads, 2, self.index, self.whole.batch)
+            through_tasks = whole.way == "tasks"
+            found = (whole.B_star @ part,) if through_tasks else moments.head_moments(whole.learner, part)
+            if whole.along:
+                found = [self._laid_out(array, 2) for array in found]
+            self._tasks = found[0] if through_tasks else moments.HeadMoments(*found)
+            self._heads = heads
+        return self._tasks
+
+    def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
+        """The block's (B, w) after a step with each of the heads in turn, from this step on."""
+        whole, (alpha, beta), shapes = self.whole, self.sizes, (B.shape, w.shape)
+        if whole.along:
+            B, w = self._laid_out(B, 2), self._laid_out(w, 1)
+        for done, each in enumerate(heads, start=step + 1):
+            tasks = self.tasks(each)
+            if whole.way == "tasks":
+                B, w = whole.implementation.step(whole.learner, B, w, tasks, alpha, beta)
+            else:
+                B, w = moments.step_through_moments(whole.learner, B, w, tasks, alpha, beta, whole.frame)
+            kept = B
+            B, w = self.guard.freeze(B, w, done)
+            if B is not kept and self.guard.all_gone():
+                break
+        return (B.reshape(shapes[0]), w.reshape(shapes[1])) if whole.along else (B, w)
+
+
+class _Compiled:
+    """All of a run's batch, by compiled steps; its state stays as these want it."""
+
+    def __init__(self, stretches: "Stretches", heads: Array) -> None:
+        from metarep.sim import compiled
+
+        self.whole, self._lanes = stretches, compiled
+        self.index = (...,)
+        self.batch, k = stretches.batch, heads.shape[-2]
+        self.trials = math.prod(self.batch)
+        self._kernel = compiled.Kernel(stretches.learner, len(stretches.B_star), k)
+        sizes = (*stretches.sizes, stretches.guard.bound)
+        self._alpha, self._beta, self._bound = (self._in_lanes(size, 0, float) for size in sizes)
+        self._diverged_at = self._in_lanes(stretches.guard.diverged_at, 0, int)
+        self._given: tuple[Array, ...] = ()
+        self._state: tuple[Array, Array]
+        self._moments: Array | None = None
+
+    def _in_lanes(self, array: Any, trailing: int, dtype: type) -> Array:
+        return self._lanes.in_lanes(flattened(self.batch, (np.asarray(array, dtype), trailing))[0])
+
+    def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
+        """(B, w) after a step with each of the heads in turn, from this step on."""
+        if not (self._given and self._given[0] is B and self._given[1] is w):
+            self._state = self._in_lanes(B, 2, float), self._in_lanes(w, 1, float)
+            self._diverged_at = self._in_lanes(self.whole.guard.diverged_at, 0, int)
+        given = None
+        if self.whole.fresh:
+            given = np.stack([flattened(self.batch, (each, 2))[0] for each in heads])
+        elif self._moments is None:
+            shared = heads[0].ndim == 2
+            own = heads[0][None] if shared else flattened(self.batch, (heads[0], 2))[0]
+            groups = len(self._diverged_at)
+            self._moments = np.repeat(self._kernel.moments(own), groups if shared else 1, axis=0)
+        B, w = self._state
+        at = (self._alpha, self._beta, self._bound, self._diverged_at)
+        self._kernel.advance(B, w, self._moments, given, *at, step, len(heads))
+        self.whole.guard.diverged_at[...] = self._out(self._diverged_at)
+        self._given = tuple(self._out(lanes) for lanes in self._state)
+        return self._given[0], self._given[1]
+
+    def _out(self, lanes: Array) -> Array:
+        found = self._lanes.out_of_lanes(lanes, self.trials)
+        return found.reshape(*self.batch, *found.shape[1:])
+
+
+class Stretches:
+    """The steps of a run, as many at a time as nobody looks at it."""
+
+    def __init__(
+        self,
+        implementation: Implementation,
+        learner: Learner,
+        problem: Problem,
+        alpha: Any,
+        beta: Any,
+        steps: int,
+        way: Way | None = None,
+    ) -> None:
+        self._tasks, self._coming, self._asked = problem.tasks, [], 0
+        self._given = self._latest = self._targets = None
+        heads = self._ask(1)[0]
+        self.batch = common_batch(
+            B0=(problem.B0, 2), w0=(problem.w0, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0)
+        )
+        self.implementation, self.learner, self.steps = implementation, learner, steps
+        self.B_star, self.sizes = problem.B_star, (alpha, beta)
+        self.guard = Guard.over(alpha, self.batch)
+        work = steps * (_SECONDS_A_CALL + _SECONDS_A_TRIAL * math.prod(self.batch))
+        self.way = chosen_way(learner, implementation, problem, heads, work) if way is None else way
+        standard = np.array_equal(problem.B_star, np.eye(*problem.B_star.shape))
+        self.frame = None if standard else problem.B_star
+        self.fresh = not isinstance(problem.tasks, FixedTasks)
+        self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if self.fresh else _MOST_AT_ONCE
+        k, n = heads.shape[-2:]
+        self.along = self._is_along(k, n)
+        self._blocks: list[_Block] | list[_Compiled] = (
+            [_Compiled(self, heads)]
+            if self.way == "compiled"
+            else [_Block(self, index) for index in _indices(self.batch, self._block_size(k, n))]
+        )
+
+    def _is_along(self, k: int, n: int) -> bool:
+        """Whether the trials' axis is the best one to run along: many trials of small matrices, on a line of axes."""
+        ours = self.implementation.step is updates.step and self.B_star.dtype == float and self.frame is None
+        columns = max(k, n) if self.way == "tasks" else k + 1
+        return ours and math.prod(self.batch) >= ALONG_FROM and len(self.B_star) * columns <= _SMALL
+
+    def _block_size(self, k: int, n: int) -> int:
+        if self.implementation.step is not updates.step or self.B_star.dtype == object:
+            return math.prod(self.batch)
+        rows, q = len(self.B_star), k + 1
+        largest = rows * max(k, n)
+        if self.way == "moments":
+            largest = max(rows * k, {"fo-maml": q**3, "maml": q**4 // 4}.get(paper_id(self.learner, "map"), q * q))
+        return max(1, min(_BLOCK, _BLOCK_BYTES // (8 * largest)))
+
+    def _ask(self, count: int) -> list[Array]:
+        """The heads of the next so many steps."""
+        while len(self._coming) < count:
+            given = self._tasks(self._asked)
+            if given is not self._given:
+                self._given, self._latest = given, np.asarray(given)
+            self._coming.append(self._latest)
+            self._asked += 1
+        return self._coming[:count]
+
+    def coming(self) -> Array:
+        """The targets of the next step."""
+        heads = self._ask(1)[0]
+        if self._targets is None or self._targets[0] is not heads:
+            self._targets = heads, self.B_star @ heads
+        return self._targets[1]
+
+    def __call__(self, B: Array, w: Array, step: int, most: int) -> tuple[Array, Array, int]:
+        """(B, w) after some of the next steps, so many at most, and the step then reached."""
+        heads = self._ask(min(most, self._most))
+        self._coming = self._coming[len(heads) :]
+        if len(self._blocks) == 1:
+            B, w = self._blocks[0](B, w, heads, step)
+        else:
+            before, B, w = (B, w), np.empty_like(B), np.empty_like(w)
+            for block in self._blocks:
+                B[block.index], w[block.index] = block(before[0][block.index], before[1][block.index], heads, step)
+        return B, w, int(self.guard.diverged_at.max()) if self.guard.all_gone() else step + len(heads)
+
+
+class SeveralAhead(Stretches):
+    """Steps of an implementation that offers several at a time: twice as many after those were all of use, which they
+    are where nothing else has touched B and w.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._count = 0
+        self._ahead: list[tuple[Array, Array]] = []
+        self._last: tuple[Array, ...] = ()
+
+    def __call__(self, B: Array, w: Array, step: int, most: int) -> tuple[Array, Array, int]:
+        """(B, w) after the next step, and the step then reached."""
+        assert self.implementation.several is not None
+        same = bool(self._last) and self._last[0] is B and self._last[1] is w
+        if not (same and self._ahead):
+            self._count = min(2 * self._count if same else 1, _MOST_AHEAD, self.steps - step)
+            heads = self._ask(self._count)
+            targets = [self.B_star @ heads[0]]
+            fixed = all(each is heads[0] for each in heads)
+            if not fixed:
+                targets += [self.B_star @ each for each in heads[1:]]
+            stacked = np.broadcast_to(targets[0], (len(heads), *targets[0].shape)) if fixed else np.stack(targets)
+            taken = self.implementation.several(self.learner, B, w, stacked, *self.sizes)
+            self._ahead = list(zip(*taken, strict=True))[::-1]
+        self._coming = self._coming[1:]
+        self._last = self._ahead.pop()
+        return *self.guard.freeze(*self._last, step + 1), step + 1

@@ -1,0 +1,148 @@
+"""Runs in blocks and through moments: the same runs, to the bit or to rounding; and steps that are one more
+implementation to check.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from metarep.reports.cli.app import run as command
+from metarep.sim import moments, stretches, updates
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.learners import LEARNERS
+from metarep.sim.problems import FixedTasks, lift, make_problem
+from metarep.sim.stretches import chosen_way, pays_from
+from metarep.sim.trajectories import run
+from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.engine.foreign.checking import Status, check_claim, check_implementation
+from metarep.theory.engine.foreign.order import FIRST
+
+EPS = float(np.finfo(float).eps)
+THROUGH_MOMENTS = Implementation("moments", step=moments.step)
+
+
+def problem(n=4, tasks: Any = "fixed", trials=(2, 30)):
+    return make_problem(30, 3, n, 0.1, np.random.default_rng(5), tasks, dist0=0.6, trials=trials, head_mean=0.3)
+
+
+@pytest.mark.parametrize("tasks", ["fixed", "fresh"])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_blocks_change_no_bit(name, tasks, monkeypatch) -> None:
+    """Settings along one axis, trials along the other, one trial of each setting diverges."""
+    p, alpha, beta = problem(tasks=tasks), np.array([[0.1], [0.3]]), np.r_[np.full(29, 0.1), 400.0]
+    for way in ("tasks", "moments"):
+        found = []
+        for most in (10**6, 30, 7, 1):
+            monkeypatch.setattr(stretches, "_BLOCK", most)
+            monkeypatch.setattr(stretches, "_BLOCK_BYTES", 2**40)
+            found.append(run(LEARNERS[name], p, alpha, beta, 20, record_every=6, way=way))
+        assert 2 <= found[0].diverged.sum() < 60
+        for other in found[1:]:
+            np.testing.assert_array_equal(other.B, found[0].B)
+            np.testing.assert_array_equal(other.w, found[0].w)
+            np.testing.assert_array_equal(other.dist, found[0].dist)
+            np.testing.assert_array_equal(other.diverged_at, found[0].diverged_at)
+
+
+@pytest.mark.parametrize("way", ["tasks", "moments"])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_along_the_trials_a_trial_is_the_same_whatever_it_is_run_with(name, way, monkeypatch) -> None:
+    whole = problem(trials=(200,))
+    one = run(LEARNERS[name], whole, 0.1, 0.1, 12, record_every=5, way=way)
+    for most in (500, 13):
+        monkeypatch.setattr(stretches, "_BLOCK", most)
+        part = replace(whole, B0=whole.B0[5:72], w0=whole.w0[5:72], tasks=FixedTasks(whole.tasks(0)[5:72]))
+        np.testing.assert_array_equal(run(LEARNERS[name], part, 0.1, 0.1, 12, record_every=4, way=way).B, one.B[5:72])
+    few = replace(whole, B0=whole.B0[:9], w0=whole.w0[:9], tasks=FixedTasks(whole.tasks(0)[:9]))
+    by_matrix = run(LEARNERS[name], few, 0.1, 0.1, 12, way=way)  # twelve steps of some hundred roundings
+    np.testing.assert_allclose(by_matrix.B, one.B[:9], rtol=0, atol=1e5 * EPS)
+
+
+@pytest.mark.parametrize("n", [3, 100])
+@pytest.mark.parametrize("name", LEARNERS)
+def test_a_run_through_moments_is_the_run_through_tasks(name, n) -> None:
+    for p in (problem(n), lift(problem(n, trials=(3,)), np.random.default_rng(0)), problem(n, "fresh")):
+        one, other = (run(LEARNERS[name], p, 0.1, 0.1, 5, way=way) for way in ("tasks", "moments"))
+        # Five steps of some hundred roundings each, of numbers up to 10 and their fourth powers
+        np.testing.assert_allclose(other.B, one.B, rtol=0, atol=1e5 * EPS)
+        np.testing.assert_allclose(other.dist, one.dist, rtol=0, atol=1e5 * EPS)
+
+
+@pytest.mark.parametrize("tasks", ["fixed", "fresh"])
+@pytest.mark.parametrize("name", ["fo-anil", "fo-maml"])
+def test_a_compiled_run_is_the_run_through_tasks(name, tasks) -> None:
+    """With a trial of each setting that diverges; and whatever it is run with, a trial is the same to the bit."""
+    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
+    p, alpha, beta = problem(tasks=tasks), np.array([[0.1], [0.2]]), np.r_[np.full(29, 0.1), 400.0]
+    one, other = (run(LEARNERS[name], p, alpha, beta, 12, record_every=5, way=way) for way in ("tasks", "compiled"))
+    assert other.diverged.sum() == 2
+    np.testing.assert_array_equal(other.diverged_at, one.diverged_at)
+    # Some hundred roundings a step of numbers up to 10 and their fourth powers, as above
+    np.testing.assert_allclose(other.B, one.B, rtol=0, atol=1e5 * EPS)
+    np.testing.assert_allclose(other.dist, one.dist, rtol=0, atol=1e5 * EPS)
+    if tasks == "fixed":
+        alone = replace(p, B0=p.B0[1, 3:5], w0=p.w0[1, 3:5], tasks=FixedTasks(p.tasks(0)[1, 3:5]))
+        again = run(LEARNERS[name], alone, 0.2, 0.1, 12, record_every=4, way="compiled")
+        np.testing.assert_array_equal(again.B, other.B[1, 3:5])
+
+
+def test_the_way_is_chosen_by_what_it_costs(monkeypatch) -> None:
+    for name, learner in LEARNERS.items():
+        assert pays_from(learner, 5, True) >= pays_from(learner, 5, False) > 1
+        for n, way in ((2 if learner.adapts_head else 1, "tasks"), (1000, "moments")):
+            p = problem(n)
+            assert chosen_way(learner, REFERENCE, p, p.tasks(0), 0.0) == way, name
+            wrong = replace(REFERENCE, step=lambda *at: updates.step(*at))
+            assert chosen_way(learner, wrong, p, p.tasks(0), 1e9) == "tasks"
+    taken = []
+    monkeypatch.setattr(
+        moments, "step_through_moments", lambda learner, B, w, *at: (taken.append(learner.name) or B, w)
+    )
+    run(LEARNERS["maml"], problem(1000), 0.1, 0.1, 2)
+    assert taken == ["maml"] * 2
+
+
+def test_steps_through_moments_pass_the_check() -> None:
+    claims = [claim for claim in catalogue() if claim.id in FIRST or claim.id.startswith("moments-")]
+    result = check_implementation(THROUGH_MOMENTS, claims, max_examples=6)
+    assert result.conforming
+    assert {item.status for item in result.claims if item.claim.id.startswith(("update-", "moments-"))} == {
+        Status.PASSED
+    }
+
+
+ADAPTER = """
+from metarep.sim import compiled
+from metarep.sim.learners import get_learner
+
+
+def step(learner, B, w, targets, alpha, beta):
+    return compiled.step(get_learner(learner), B, w, targets, alpha{}, beta)
+"""
+
+
+@pytest.mark.parametrize(("wrong", "code"), [("", 0), (" * 1.0001", 1)])
+def test_compiled_steps_go_through_the_command_check(wrong, code, tmp_path, capsys) -> None:
+    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
+    (tmp_path / "adapter.py").write_text(ADAPTER.format(wrong))
+    assert command(["check", str(tmp_path / "adapter.py"), "--quick", "--fail-fast"]) == code
+    assert ("conforms." in capsys.readouterr().out) == (not code)
+
+
+@pytest.mark.parametrize("name", ["anil", "fo-anil", "fo-maml", "maml", "average-loss"])
+def test_a_wrong_moment_is_found(name, monkeypatch) -> None:
+    """The last of the moments that the learner's step uses, one percent too large."""
+    right = moments.head_moments
+
+    def wrong(learner, heads):
+        second, higher = right(learner, heads)
+        second, higher = second + 0 * second, higher + 0 * higher
+        changed = second if learner.name not in ("fo-maml", "maml") else higher
+        where = (..., -1, 0) if name == "average-loss" else (..., -1, -1)
+        changed[where] = changed[where] * 101 / 100
+        return moments.HeadMoments(second, higher)
+
+    monkeypatch.setattr(moments, "head_moments", wrong)
+    assert check_claim(get_claim(f"moments-{name}"), THROUGH_MOMENTS, most_shrinks=0).status == Status.FAILED
