@@ -23,6 +23,8 @@ class Implementation:
             of an axis in front of the targets, or fewer, but one at least: (B, w) with that axis in front; None where
             one by one is as good.
         loop: as ``several``, by a training loop that keeps a state of its own between these steps; None if it has none.
+        called: ``called(way, learner, B, w, targets, alpha, beta)``, as ``step``, with the call made in one of
+            ``metarep.sim.foreign.adapter.WAYS``; None where these make no difference.
         subspace_distance: ``subspace_distance(B, B_star) -> (...)``.
         step_on_samples: a step on explicit data, as ``metarep.sim.sampling.samples.step_on_samples``; None if it has
             none.
@@ -40,6 +42,7 @@ class Implementation:
     step: Callable[..., tuple[Any, Any]] = updates.step
     several: Callable[..., tuple[Any, Any]] | None = None
     loop: Callable[..., tuple[Any, Any]] | None = None
+    called: Callable[..., tuple[Any, Any]] | None = None
     subspace_distance: Callable[..., Any] = metrics.subspace_distance
     step_on_samples: Callable[..., tuple[Any, Any]] | None = samples.step_on_samples
     eps: float = 2.0**-52

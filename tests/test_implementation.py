@@ -6,11 +6,11 @@ With a blank for the = pytest looks for its settings beside a file that is not i
 import pytest
 
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Claim
+from metarep.theory.engine.foreign.calls import every_claim
 from metarep.theory.engine.foreign.checking import Status, check_claim
 
-ABOUT_STEPS = [claim for claim in catalogue() if claim.exercises & {"step", "samples"} and claim.floats]
+ABOUT_STEPS = [claim for claim in every_claim() if claim.exercises & {"step", "samples"} and claim.floats]
 
 
 @pytest.mark.parametrize("claim", ABOUT_STEPS, ids=lambda claim: claim.id)

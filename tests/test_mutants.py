@@ -10,6 +10,7 @@ import pytest
 from metarep.reports.chapters import mutants as chapter
 from metarep.reports.report.gather import PROFILES
 from metarep.sim.learners import LEARNERS
+from metarep.sim.mutants.careless import CARELESS_MUTANTS
 from metarep.sim.mutants.mutant import Mutant
 from metarep.sim.mutants.sizes import SIZE_MUTANTS
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
@@ -18,6 +19,7 @@ from metarep.sim.updates import step
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.record import Claim, Comparison, Measurement, Verdict
 from metarep.theory.engine import Profile, verify
+from metarep.theory.engine.foreign.diagnosis import diagnose
 from metarep.theory.engine.mutants import selftest
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS, with_wrong_formulas
 from metarep.theory.engine.mutants.selftest import MUTANTS, asks_no_implementation, trials, tried_on, used_claims
@@ -31,7 +33,8 @@ def name_of(mutant: Mutant) -> str:
     return mutant.name
 
 
-implementations = pytest.mark.parametrize("mutant", [*IMPLEMENTATION_MUTANTS, *SIZE_MUTANTS], ids=name_of)
+WRONG = (*IMPLEMENTATION_MUTANTS, *CARELESS_MUTANTS, *SIZE_MUTANTS)
+implementations = pytest.mark.parametrize("mutant", WRONG, ids=name_of)
 formulas = pytest.mark.parametrize("mutant", FORMULA_MUTANTS, ids=name_of)
 
 
@@ -65,7 +68,7 @@ def test_mutant_changes_each_learner_that_it_names(mutant: Mutant) -> None:
     at, step_sizes = (B, w, TARGETS), (0.3, 0.2)
     if mutant.cause == "stops-early":
         at = _near_the_truth()
-    if mutant.cause == "special-sizes":
+    if mutant.cause == "special-case":
         at, step_sizes = _large(), (0.01, 0.01)
     for learner in LEARNERS.values():
         results = zip(wrong(learner, *at, *step_sizes), step(learner, *at, *step_sizes), strict=True)
@@ -106,6 +109,22 @@ def test_a_mutant_of_some_sizes_is_right_at_others(mutant: Mutant) -> None:
     for learner in LEARNERS.values():
         for mine, right in zip(wrong(learner, *small), step(learner, *small), strict=True):
             np.testing.assert_array_equal(mine, right)
+
+
+# --- the cause of each
+
+
+def test_most_mutants_get_their_cause_and_none_a_wrong_one(profile: Profile) -> None:
+    """The catalogue's wrong implementations: of two learners each, in the thorough profile of all."""
+    named: dict[str, bool] = {}
+    for mutant in WRONG:
+        most = len(LEARNERS) if profile.effort > 1 else 2
+        some = frozenset(sorted(mutant.learners)[:most]) or frozenset(LEARNERS)
+        found = diagnose(replace(wrong_implementation(mutant), supported=some))
+        assert found.cause is None or found.cause.id == mutant.cause, (mutant.name, found)
+        assert found.cause is None or mutant.told in found.explanation, (mutant.name, found)
+        named[mutant.name] = found.cause is not None
+    assert sum(named.values()) >= 0.85 * len(named), [name for name, known in named.items() if not known]
 
 
 # --- wrong formulas

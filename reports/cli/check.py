@@ -76,12 +76,12 @@ def check(
     from metarep.sim.foreign.adapter import AdapterError
     from metarep.sim.foreign.implementation import foreign_implementation
     from metarep.sim.foreign.remote import opened
-    from metarep.theory.claims import catalogue
+    from metarep.theory.engine.foreign.calls import every_claim
     from metarep.theory.engine.foreign.checking import check_implementation
     from metarep.theory.engine.foreign.forms import claims_of
-    from metarep.theory.engine.foreign.order import FIRST
+    from metarep.theory.engine.foreign.order import QUICK
 
-    every = (*(claim for claim in catalogue() if claim.id in FIRST or not quick), *own_claims(claims))
+    every = (*(claim for claim in every_claim() if claim.id in QUICK or not quick), *own_claims(claims))
     if target is None:
         _list(every, None)
         return

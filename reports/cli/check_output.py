@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -61,6 +61,8 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
         "independent": item.independent,
         "left_out": item.left_out,
         "hurried": item.hurried,
+        "cut": item.cut,
+        "blunt": 0 if evidence is None else evidence.blunt,
         "steps": item.steps,
         "worst_margin": None if evidence is None else evidence.worst_margin,
         "strain": None if evidence is None else evidence.strain,
@@ -83,9 +85,7 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
         if item.claim.chapter != chapter:
             chapter = item.claim.chapter
             found += ["", chapter]
-        more = f", {item.left_out} left out: too many steps" if item.left_out else ""
-        more += ", no more in time" if item.hurried else ""
-        found.append(f"  {item.status.value}  {item.claim.id} ({counted(item)}{more})")
+        found.append(f"  {item.status.value}  {item.claim.id} ({', '.join([counted(item), *_left_out(item)])})")
         if item.status is Status.FAILED:
             found += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
             found += [f"          {line}" for line in _failure(item)]
@@ -100,19 +100,33 @@ def lines(declared: "Declared", result: "CheckResult") -> list[str]:
     return [*found, *_cause(result), f"{shown} does not conform{own}."]
 
 
+def _left_out(item: "CheckedClaim") -> Iterator[str]:
+    """What was not tried, or says nothing."""
+    if item.left_out:
+        yield f"{item.left_out} left out: too many steps"
+    if item.hurried:
+        yield "no more in time"
+    elif item.cut:
+        yield "no more: they take many steps"
+    if item.evidence is not None and item.evidence.blunt:
+        yield f"{item.evidence.blunt} of no use: rounding errors hide what is compared"
+
+
 def _failure(item: "CheckedClaim") -> tuple[str, ...]:
     """What was compared, and where."""
     return item.why, *item.counterexample_lines()
 
 
 def _cause(result: "CheckResult") -> tuple[str, ...]:
+    from metarep.theory.engine.foreign.laws import factor_text
+
     if result.diagnosis is None:
         return ()
     cause = result.diagnosis.cause
-    named = "unknown" if cause is None else cause.id
-    if cause is not None and cause.factor is not None:
-        named += f" (factor {cause.factor:g})"
-    return (f"Likely cause: {named}; {result.diagnosis.explanation}",)
+    if cause is None:
+        return (f"Cause not found: {result.diagnosis.explanation}",)
+    factor = "" if cause.factor is None else f" (factor {factor_text(cause.factor)})"
+    return (f"Likely cause: {cause.id}{factor}; {result.diagnosis.explanation}",)
 
 
 # --- for continuous integration

@@ -42,6 +42,10 @@ from metarep.sim.user_code import CAUGHT, UserCode, load_user_code, shown_path
 Array = np.ndarray
 FAR = 1e12
 """Beyond this size of a number steps are not taken several at a time: the run has diverged, or is about to."""
+WAYS = ("", "fortran", "strided", "kept")
+"""How a call is made: as always, with inputs in Fortran's order or with gaps in memory, or with what is returned left
+alone until the last call of the batch has returned.
+"""
 FUNCTIONS = ("step", "step_on_samples", *LOOP)
 """What an adapter may have to be called."""
 FORMS = "step, step_on_samples, or init, update and parameters"
@@ -66,8 +70,9 @@ class Callee(Protocol):
         ...
 
     def call(
-        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
-    ) -> Returned:
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1,
+        way: str = "",
+    ) -> Returned:  # fmt: skip
         """Call one of its functions on every example of a batch in turn, and again on what that returned.
 
         Args:
@@ -78,6 +83,7 @@ class Callee(Protocol):
             alpha: inner step sizes, over the batch axis.
             beta: outer step sizes, likewise.
             steps: to take.
+            way: one of ``WAYS``.
 
         Returns:
             Fewer steps where numbers get so large that whoever asks will want to look, or where a later step than the
@@ -106,6 +112,7 @@ class Adapter:
         alpha: Array,
         beta: Array,
         steps: int = 1,
+        way: str = "",
         told: Callable[[], None] | None = None,
     ) -> Returned:
         """As ``Callee`` says; ``told`` is called after every call."""
@@ -121,7 +128,7 @@ class Adapter:
                 given = {name: value[step if len(value) > 1 else 0] for name, value in arrays.items()}
                 given |= {"B": B, "w": w}
                 try:
-                    B, w, unit = self._batch(function, learner, given, alpha, beta, states, told)
+                    B, w, unit = self._batch(function, learner, given, alpha, beta, states, way, told)
                 except AdapterError:
                     if not step:
                         raise
@@ -138,15 +145,16 @@ class Adapter:
         alpha: Array,
         beta: Array,
         states: list[Any],
+        way: str,
         told: Callable[[], None] | None,
     ) -> tuple[Array, Array, float]:
         """One step of every example. ``states``: of their training loops, which are begun if there are none."""
         next_B, next_w = np.empty(arrays["B"].shape), np.empty(arrays["w"].shape)
-        eps = 0.0
+        eps, kept = 0.0, []
         known = LearnerId(learner, self.declared.conventions.inner_steps)
         for i, sizes in enumerate(zip(alpha.tolist(), beta.tolist(), strict=True)):
             one = {name: value[i] for name, value in arrays.items()}
-            calls = Calls(self.declared, self.functions, self.caught, known, one)
+            calls = Calls(self.declared, self.functions, self.caught, known, one, way)
             if function != LOOP[1]:
                 B, w = calls.step(function, *sizes)
             else:
@@ -155,8 +163,12 @@ class Adapter:
                 states[i], (B, w) = calls.updated(states[i])
             next_B[i], next_w[i] = B, w
             eps = max(eps, eps_of(B.dtype), eps_of(w.dtype))
+            if way == "kept":
+                kept.append((B, w))
             if told is not None:
                 told()
+        for i, (B, w) in enumerate(kept):
+            next_B[i], next_w[i] = B, w
         return next_B, next_w, eps
 
 

@@ -23,6 +23,7 @@ class Calls:
         caught: which errors of its own are reported as an ``AdapterError``.
         learner: what it gets as the learner.
         arrays: the example's, by name, B and w first.
+        way: of a call, one of ``metarep.sim.foreign.adapter.WAYS``.
     """
 
     declared: Declared
@@ -30,9 +31,10 @@ class Calls:
     caught: tuple[type[BaseException], ...]
     learner: str
     arrays: Mapping[str, Array]
+    way: str = ""
 
     def step(self, function: str, alpha: float, beta: float) -> tuple[Array, Array]:
-        """(B_next, w_next) as ``function`` returned them, from float64 C-contiguous copies.
+        """(B_next, w_next) as ``function`` returned them, from float64 copies.
 
         Raises:
             AdapterError: it raised, changed its inputs, or returned anything but two arrays of the right shapes.
@@ -56,7 +58,7 @@ class Calls:
         return state, self._pair("parameters", "", self._result("parameters", state))
 
     def _copies(self, names: Any) -> dict[str, Array]:
-        return {name: np.array(self.arrays[name], dtype=np.float64, order="C") for name in names}
+        return {name: copied(self.arrays[name], self.way) for name in names}
 
     def _wrong(self, function: str, what: str, allowed: str, error: BaseException | None = None) -> AdapterError:
         line = error and line_in(self.declared.path, error)
@@ -96,6 +98,16 @@ class Calls:
                 raise self._wrong(function, f"returned {name} of dtype {value.dtype}", "float32 or float64")
             parts.append(value)
         return parts[0], parts[1]
+
+
+def copied(array: Array, way: str = "") -> Array:
+    """A float64 copy: C-contiguous unless the call's way says otherwise; between strided numbers there is NaN."""
+    if way != "strided":
+        return np.array(array, dtype=np.float64, order="F" if way == "fortran" else "C")
+    wide = np.full([2 * size for size in array.shape], np.nan)
+    view = wide[(slice(None, None, 2),) * array.ndim]
+    view[...] = array
+    return view
 
 
 @cache

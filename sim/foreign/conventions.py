@@ -118,8 +118,9 @@ class InTheory:
         return self.callee.declared
 
     def call(
-        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
-    ) -> "Returned":
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1,
+        way: str = "",
+    ) -> "Returned":  # fmt: skip
         """As ``Callee`` says."""
-        found = self.callee.call(function, learner, *self.conventions.given(arrays, alpha, beta), steps)
+        found = self.callee.call(function, learner, *self.conventions.given(arrays, alpha, beta), steps, way)
         return found._replace(B=self.conventions.turned(found.B))

@@ -74,7 +74,9 @@ def _several(callee: Callee, function: str) -> Callable[..., tuple[Array, Array]
     """
     supported = callee.declared.supported
 
-    def several(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any) -> tuple[Array, Array]:
+    def several(
+        learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any, way: str = ""
+    ) -> tuple[Array, Array]:
         if learner.name not in supported:
             next_B, next_w = updates.step(learner, B, w, targets[0], alpha, beta)
             return next_B[None], next_w[None]
@@ -91,7 +93,7 @@ def _several(callee: Callee, function: str) -> Callable[..., tuple[Array, Array]
             samples = whitened_samples(given.pop("targets"))
             given |= {name: part if name in LABELS else part[:1] for name, part in samples.items()}
         alphas, betas = (np.array(size[moving], dtype=float) for size in sizes)
-        *found, _ = callee.call(function, learner.name, given, alphas, betas, len(targets))
+        *found, _ = callee.call(function, learner.name, given, alphas, betas, len(targets), way)
         whole = [np.zeros((len(part), *shape)) for part, shape in zip(found, shapes, strict=True)]
         for part, moved in zip(whole, found, strict=True):
             part[:, moving] = moved
@@ -123,6 +125,13 @@ def foreign_implementation(callee: Callee) -> Implementation:
         next_B, next_w = several(learner, B, w, targets[None], alpha, beta)
         return next_B[0], next_w[0]
 
+    def called(
+        way: str, learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta: Any
+    ) -> tuple[Array, Array]:
+        """A step, called in one of ``WAYS``."""
+        next_B, next_w = several(learner, B, w, targets[None], alpha, beta, way)
+        return next_B[0], next_w[0]
+
     def step_on_samples(learner: Learner, B: Array, w: Array, *given: Any) -> tuple[Array, Array]:
         """One example: claims about samples have no batch axes. ``given``: X_in, y_in, X_out, y_out, α, β."""
         assert on_samples is not None
@@ -134,6 +143,7 @@ def foreign_implementation(callee: Callee) -> Implementation:
         declared.shown,
         step=step,
         several=several,
+        called=called,
         loop=_several(callee, LOOP[1]) if LOOP[1] in declared.forms else None,
         step_on_samples=step_on_samples if on_samples else None,
         eps=eps,

@@ -66,8 +66,9 @@ class RemoteAdapter:
         )
 
     def call(
-        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1
-    ) -> Returned:
+        self, function: str, learner: str, arrays: Mapping[str, Array], alpha: Array, beta: Array, steps: int = 1,
+        way: str = "",
+    ) -> Returned:  # fmt: skip
         """As ``Callee`` says."""
 
         def wrong(what: str, allowed: str) -> AdapterError:
@@ -82,7 +83,7 @@ class RemoteAdapter:
                 raise ValueError("other shapes")
             return Returned(B, w, float(reply.data["eps"]))
 
-        asked = {"ask": "call", "function": function, "learner": learner, "steps": steps}
+        asked = {"ask": "call", "function": function, "learner": learner, "steps": steps, "way": way}
         most = steps * (arrays["B"].nbytes + arrays["w"].nbytes)
         return self._asked(wrong, asked, {**arrays, "alpha": alpha, "beta": beta}, most, returned)
 

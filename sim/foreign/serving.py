@@ -94,6 +94,6 @@ class _Served:
         assert self.adapter is not None
         arrays = dict(asked.arrays)
         alpha, beta = arrays.pop("alpha"), arrays.pop("beta")
-        function, learner, steps = (asked.data[name] for name in ("function", "learner", "steps"))
-        found = self.adapter.call(function, learner, arrays, alpha, beta, steps, tick)
+        function, learner, steps, way = (asked.data[name] for name in ("function", "learner", "steps", "way"))
+        found = self.adapter.call(function, learner, arrays, alpha, beta, steps, way, tick)
         return {"eps": found.eps}, {"B": found.B, "w": found.w}

@@ -26,6 +26,7 @@ class Mutant:
             by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself; of a proof
             ``control``, which has the core's answer.
         learners: ids of the learners whose step or law it changes; none for a distance, a formula, a claim or a proof.
+        told: words that the diagnosis of a wrong implementation has to say, besides its cause.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Mutant:
     what: str
     parts: Mapping[str, Any] = field(repr=False)
     learners: frozenset[str] = frozenset()
+    told: str = ""
 
     def instead(self, part: str, right: Callable[..., Any]) -> Callable[..., Any]:
         """What the mutant has in the place of a part: the right one where it does not replace it."""

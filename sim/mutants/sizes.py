@@ -35,7 +35,7 @@ def _first_tasks(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return right(*at._replace(targets=at.targets[..., :TASKS]))
 
 
-def _only(name: str, what: str, where: Callable[[At], Any], wrong: Wrong) -> Mutant:
+def _only(name: str, what: str, told: str, where: Callable[[At], Any], wrong: Wrong) -> Mutant:
     """A step that is ``wrong`` for the batch's elements of which ``where`` is true, and right for all others."""
 
     def step(right: Callable[..., Pair], learner: Learner, *arguments: Any) -> Pair:
@@ -46,7 +46,7 @@ def _only(name: str, what: str, where: Callable[[At], Any], wrong: Wrong) -> Mut
         B, w = wrong(right, *at)
         return np.where(there[..., None, None], B, stepped[0]), np.where(there[..., None], w, stepped[1])
 
-    return Mutant(name, "implementation", "special-sizes", what, {"step": step}, frozenset(LEARNERS))
+    return Mutant(name, "implementation", "special-case", what, {"step": step}, frozenset(LEARNERS), told)
 
 
 _SLIGHTLY = scaled_step_sizes(beta_factor=1.01)
@@ -54,23 +54,30 @@ _SLIGHTLY = scaled_step_sizes(beta_factor=1.01)
 SIZE_MUTANTS: tuple[Mutant, ...] = (
     _only(
         "wrong-from-d-12", f"β is 1 % too large where d ≥ {DIMENSION}",
+        f"right up to d = {DIMENSION - 1}, wrong from {DIMENSION}: there β is 1.01 times",
         lambda at: at.B.shape[-2] >= DIMENSION, _SLIGHTLY,
     ),
     _only(
         "wrong-beyond-k-4", f"β is doubled where k > {WIDTH}",
+        f"right up to k = {WIDTH}, wrong from {WIDTH + 1}: there β is 2 times",
         lambda at: at.B.shape[-1] > WIDTH, scaled_step_sizes(beta_factor=2.0),
     ),
     _only(
         "drops-tasks-beyond-ten", f"tasks beyond the first {TASKS} are left out",
+        f"right up to n = {TASKS}, wrong from {TASKS + 1}: there tasks are left out",
         lambda at: at.targets.shape[-1] > TASKS, _first_tasks,
     ),
-    _only("wrong-beyond-norm-10", f"β is 1 % too large where ‖B‖ > {NORM:g}", lambda at: _norm(at) > NORM, _SLIGHTLY),
     _only(
-        "wrong-where-rank-exceeds-k", "β is 1 % too large where the tasks span more than k directions",
-        lambda at: _rank(at) > at.B.shape[-1], _SLIGHTLY,
+        "wrong-beyond-norm-10", f"β is 1 % too large where ‖B‖ > {NORM:g}",
+        f"only where ‖B‖ > {NORM:g}: there β is 1.01 times", lambda at: _norm(at) > NORM, _SLIGHTLY,
     ),
     _only(
-        "wrong-at-equal-step-sizes", "β is 1 % too large where α = β", lambda at: np.equal(at.alpha, at.beta), _SLIGHTLY
+        "wrong-where-rank-exceeds-k", "β is 1 % too large where the tasks span more than k directions",
+        "only where the tasks' rank exceeds k: there β is 1.01 times", lambda at: _rank(at) > at.B.shape[-1], _SLIGHTLY,
+    ),
+    _only(
+        "wrong-at-equal-step-sizes", "β is 1 % too large where α = β", "only where α = β: there β is 1.01 times",
+        lambda at: np.equal(at.alpha, at.beta), _SLIGHTLY,
     ),
 )  # fmt: skip
 """Each is wrong at some sizes alone."""

@@ -31,7 +31,7 @@ def _exactly(factor: float, like: Array) -> Any:
     return Fraction(str(factor)) if like.dtype == object else factor
 
 
-def _by_setting(wrong: Wrong) -> Wrong:
+def by_setting(wrong: Wrong) -> Wrong:
     """A wrong step written for scalar α and β, setting by setting where these vary over the batch axes."""
 
     def step(right: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
@@ -50,7 +50,8 @@ def _by_setting(wrong: Wrong) -> Wrong:
 # --- the right step, taken elsewhere
 
 
-def _elsewhere(change: Callable[[At], At]) -> Wrong:
+def elsewhere(change: Callable[[At], At]) -> Wrong:
+    """The right step at ``change(at)``."""
     return lambda right, *at: right(*change(At(*at)))
 
 
@@ -60,20 +61,20 @@ def scaled_step_sizes(alpha_factor: float = 1.0, beta_factor: float = 1.0) -> Wr
     def change(at: At) -> At:
         return at._replace(alpha=at.alpha * _exactly(alpha_factor, at.B), beta=at.beta * _exactly(beta_factor, at.B))
 
-    return _elsewhere(change)
+    return elsewhere(change)
 
 
 def _instead(table: Mapping[str, str]) -> Wrong:
     """The step of another learner."""
-    return _elsewhere(lambda at: at._replace(learner=get_learner(table[at.learner.name])))
+    return elsewhere(lambda at: at._replace(learner=get_learner(table[at.learner.name])))
 
 
-_sum_over_tasks = _elsewhere(lambda at: at._replace(beta=at.beta * at.targets.shape[-1]))
-_swapped = _elsewhere(lambda at: at._replace(alpha=at.beta, beta=at.alpha))
-_drops_last_task = _elsewhere(
+_sum_over_tasks = elsewhere(lambda at: at._replace(beta=at.beta * at.targets.shape[-1]))
+_swapped = elsewhere(lambda at: at._replace(alpha=at.beta, beta=at.alpha))
+_drops_last_task = elsewhere(
     lambda at: at._replace(targets=at.targets[..., :-1] if at.targets.shape[-1] > 1 else at.targets)
 )
-_mean_task_first = _elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
+_mean_task_first = elsewhere(lambda at: at._replace(targets=mean(at.targets)[..., :, None]))
 
 
 def _two_moments(right: Callable[..., Pair], *arguments: Any) -> Pair:
@@ -86,7 +87,7 @@ def _two_moments(right: Callable[..., Pair], *arguments: Any) -> Pair:
 # --- the right step's result, changed
 
 
-@_by_setting
+@by_setting
 def _single_precision(right: Callable[..., Pair], *arguments: Any) -> Pair:
     learner, B, w, targets, alpha, beta = arguments
     if B.dtype == object:  # a lossy cast has no exact counterpart: round to 24 bits in effect by going through float32
@@ -103,7 +104,7 @@ def _sequential_outer(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return next_B, right(*at._replace(B=next_B))[1]
 
 
-@_by_setting
+@by_setting
 def _outer_from_adapted(right: Callable[..., Pair], *arguments: Any) -> Pair:
     """Takes the outer step of the head from the mean adapted head, not from w."""
     at, (next_B, next_w) = At(*arguments), right(*arguments)
@@ -119,7 +120,7 @@ def _retracted(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return next_B * np.divide(old, norms, out=np.ones_like(norms), where=norms > 0), next_w
 
 
-@_by_setting
+@by_setting
 def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
     at, (next_B, next_w) = At(*arguments), right(*arguments)
     decay = at.beta * _exactly(1e-3, at.B)
@@ -132,7 +133,7 @@ def _frozen(right: Callable[..., Pair], *arguments: Any) -> Pair:
     return np.broadcast_to(at.B, batch + at.B.shape[-2:]), np.broadcast_to(at.w, batch + at.w.shape[-1:])
 
 
-@_by_setting
+@by_setting
 def _stops_halfway(right: Callable[..., Pair], *arguments: Any) -> Pair:
     """Takes no more steps once the adapted residuals are a tenth of the targets: too coarse a stopping rule."""
     at, (next_B, next_w) = At(*arguments), right(*arguments)
@@ -175,7 +176,7 @@ def _first_order(columns: Callable[[At], tuple[Array, Array, Array]]) -> Wrong:
         V, W, G = columns(at)
         return at.moved(mean_outer(V, W), mean(G))
 
-    return _by_setting(wrong)
+    return by_setting(wrong)
 
 
 def _stale(at: At) -> tuple[Array, Array, Array]:
@@ -216,7 +217,7 @@ def _two_inner_steps(at: At) -> tuple[Array, Array, Array]:
 # --- other terms
 
 
-def _other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong:
+def other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong:
     """``change(at, residuals, terms of ∇_B, terms of ∇_w)`` changes the gradients' terms in place."""
 
     def wrong(right: Callable[..., Pair], *arguments: Any) -> Pair:
@@ -225,7 +226,7 @@ def _other_terms(change: Callable[[At, Residuals, Terms, Terms], None]) -> Wrong
         change(at, residuals(at), terms_B, terms_w)
         return step_from_terms(at, terms_B, terms_w)
 
-    return _by_setting(wrong)
+    return by_setting(wrong)
 
 
 def _unadapted_head(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) -> None:
@@ -256,13 +257,15 @@ def _sequential_inner(at: At, found: Residuals, terms_B: Terms, terms_w: Terms) 
 # --- the list
 
 
-def _step(name: str, cause: str, what: str, learners: frozenset[str], wrong: Wrong) -> Mutant:
+def step_mutant(
+    name: str, cause: str, what: str, learners: frozenset[str], wrong: Wrong, told: str = ""
+) -> Mutant:  # fmt: skip
     """A wrong step of some learners."""
 
     def of_these(right: Callable[..., Pair], learner: Learner, *at: Any) -> Pair:
         return wrong(right, learner, *at) if learner.name in learners else right(learner, *at)
 
-    return Mutant(name, "implementation", cause, what, {"step": of_these}, learners)
+    return Mutant(name, "implementation", cause, what, {"step": of_these}, learners, told)
 
 
 def _missing(learner: str, parameter: str, term: str) -> Mutant:
@@ -272,7 +275,7 @@ def _missing(learner: str, parameter: str, term: str) -> Mutant:
     short = term.replace("^T", "'").replace("_i", "").replace(" ", "").replace("(", "").replace(")", "")
     what = f"{learner}: the term {term} of the gradient by {parameter} is left out"
     name = f"{learner}-without-{parameter}-{short}"
-    return _step(name, "missing-term", what, frozenset({learner}), _other_terms(leave_out))
+    return step_mutant(name, "missing-term", what, frozenset({learner}), other_terms(leave_out))
 
 
 IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
@@ -286,97 +289,101 @@ IMPLEMENTATION_MUTANTS: tuple[Mutant, ...] = (
     _missing("maml", "w", "(w^T w_i) B^T v_i"),
     _missing("maml", "w", "B^T B g_i"),
     _missing("fo-maml", "w", "(r_i^T v_i) w"),
-    _step(
+    step_mutant(
         "first-order-instead-of-exact", "first-order-instead-of-exact",
         "the outer gradient is not taken through the inner step", EXACT_ONES,
         _instead({"anil": "fo-anil", "maml": "fo-maml"}),
     ),
-    _step(
+    step_mutant(
         "exact-instead-of-first-order", "exact-instead-of-first-order",
         "the outer gradient is taken through the inner step", FIRST_ORDER,
         _instead({"fo-anil": "anil", "fo-maml": "maml"}),
     ),
-    _step("sum-instead-of-mean", "sum-instead-of-mean", "the tasks' gradients are summed", ALL, _sum_over_tasks),
-    _step("alpha-beta-swapped", "alpha-beta-swapped", "α and β are exchanged", ALL, _swapped),
-    _step("alpha-one-percent-off", "alpha-scaled", "α is 1 % too large", META, scaled_step_sizes(alpha_factor=1.01)),
-    _step("beta-one-percent-off", "beta-scaled", "β is 1 % too large", ALL, scaled_step_sizes(beta_factor=1.01)),
-    _step("half-speed", "beta-scaled", "β is half of what it should be", ALL, scaled_step_sizes(beta_factor=0.5)),
-    _step(
+    step_mutant("sum-instead-of-mean", "sum-instead-of-mean", "the tasks' gradients are summed", ALL, _sum_over_tasks),
+    step_mutant("alpha-beta-swapped", "alpha-beta-swapped", "α and β are exchanged", ALL, _swapped),
+    step_mutant(
+        "alpha-one-percent-off", "alpha-scaled", "α is 1 % too large", META, scaled_step_sizes(alpha_factor=1.01)
+    ),
+    step_mutant("beta-one-percent-off", "beta-scaled", "β is 1 % too large", ALL, scaled_step_sizes(beta_factor=1.01)),
+    step_mutant(
+        "half-speed", "beta-scaled", "β is half of what it should be", ALL, scaled_step_sizes(beta_factor=0.5)
+    ),
+    step_mutant(
         "slower-by-one-percent", "beta-scaled", "β is 1 % too small", ALL, scaled_step_sizes(beta_factor=0.99)
     ),
-    _step("frozen", "frozen", "it does not move", ALL, _frozen),
-    _step(
+    step_mutant("frozen", "frozen", "it does not move", ALL, _frozen),
+    step_mutant(
         "stops-halfway", "stops-early", "it stops once the adapted residuals are a tenth of the targets", META,
         _stops_halfway,
     ),
-    _step(
+    step_mutant(
         "one-direction-left-out", "frozen-direction", "the last column of B is not updated", ALL,
         _one_direction_left_out,
     ),
-    _step(
+    step_mutant(
         "inner-loss-without-half", "alpha-scaled", "the inner loss is ‖·‖², not half of it", META,
         scaled_step_sizes(alpha_factor=2.0),
     ),
-    _step("inner-ascent", "wrong-sign", "the inner step goes uphill", META, scaled_step_sizes(alpha_factor=-1.0)),
-    _step("outer-ascent", "wrong-sign", "the outer step goes uphill", ALL, scaled_step_sizes(beta_factor=-1.0)),
-    _step(
+    step_mutant("inner-ascent", "wrong-sign", "the inner step goes uphill", META, scaled_step_sizes(alpha_factor=-1.0)),
+    step_mutant("outer-ascent", "wrong-sign", "the outer step goes uphill", ALL, scaled_step_sizes(beta_factor=-1.0)),
+    step_mutant(
         "stale-residual", "stale-residual", "the outer gradient uses the residual before adaptation", META,
         _first_order(_stale),
     ),
-    _step(
+    step_mutant(
         "unadapted-head", "unadapted-parameter", "∇_B uses the head w where the adapted head belongs", META,
-        _other_terms(_unadapted_head),
+        other_terms(_unadapted_head),
     ),
-    _step(
+    step_mutant(
         "adapts-representation-instead-of-head", "wrong-inner-parameter",
         "the ANILs' inner step moves the representation", ANILS, _first_order(_adapting("representation")),
     ),
-    _step(
+    step_mutant(
         "adapts-head-only", "wrong-inner-parameter", "the MAMLs' inner step moves the head only", MAMLS,
         _instead({"maml": "anil", "fo-maml": "fo-anil"}),
     ),
-    _step("float32-inside", "single-precision", "computes in float32", ALL, _single_precision),
-    _step("drops-last-task", "dropped-task", "the last task is left out", ALL, _drops_last_task),
-    _step(
+    step_mutant("float32-inside", "single-precision", "computes in float32", ALL, _single_precision),
+    step_mutant("drops-last-task", "dropped-task", "the last task is left out", ALL, _drops_last_task),
+    step_mutant(
         "sequential-outer-step", "sequential-step", "the head's gradient is taken at the new representation", ALL,
         _sequential_outer,
     ),
-    _step(
+    step_mutant(
         "sequential-inner-step", "sequential-step", "the representation adapts at the adapted head", MAMLS,
-        _other_terms(_sequential_inner),
+        other_terms(_sequential_inner),
     ),
-    _step(
+    step_mutant(
         "transposed-factor", "transposed-factor", "v_i r_iᵀ stands where r_i v_iᵀ belongs", EXACT_ONES,
-        _other_terms(_transposed_factor),
+        other_terms(_transposed_factor),
     ),
-    _step(
+    step_mutant(
         "transposed-rank-two-part", "transposed-factor", "B w sᵀ stands where B s wᵀ belongs", EXACT_ONES,
-        _other_terms(_transposed_rank_two),
+        other_terms(_transposed_rank_two),
     ),
-    _step(
+    step_mutant(
         "mean-task-first", "averaged-too-early", "the targets are averaged before adapting", META, _mean_task_first
     ),
-    _step(
+    step_mutant(
         "two-moments-only", "too-few-moments", "of the tasks no more than the first two moments is used", MAMLS,
         _two_moments,
     ),
-    _step(
+    step_mutant(
         "adaptation-carried-over", "state-carried-over", "each task adapts from where the last one ended", META,
         _first_order(_carried_over),
     ),
-    _step(
+    step_mutant(
         "outer-step-from-adapted", "adapted-parameter", "the outer step starts at the mean adapted head", META,
         _outer_from_adapted,
     ),
-    _step(
+    step_mutant(
         "one-inner-step-too-many", "wrong-number-of-steps", "the head takes two inner steps", META,
         _first_order(_two_inner_steps),
     ),
-    _step("rescaled-representation", "retraction", "B is rescaled to its old norm", ALL, _retracted),
-    _step("uneven", "uneven", "positive entries of the result are 1 % too large", ALL, _uneven),
-    _step("offset", "offset", "10⁻³ is added to every entry of the result", ALL, _offset),
-    _step("weight-decay", "weight-decay", "weight decay of 10⁻³ on B and w", ALL, _weight_decay),
-    _step("frozen-head", "frozen-head", "the outer step does not move the head", ALL, _frozen_head),
+    step_mutant("rescaled-representation", "retraction", "B is rescaled to its old norm", ALL, _retracted),
+    step_mutant("uneven", "uneven", "positive entries of the result are 1 % too large", ALL, _uneven),
+    step_mutant("offset", "offset", "10⁻³ is added to every entry of the result", ALL, _offset),
+    step_mutant("weight-decay", "weight-decay", "weight decay of 10⁻³ on B and w", ALL, _weight_decay),
+    step_mutant("frozen-head", "frozen-head", "the outer step does not move the head", ALL, _frozen_head),
     *DISTANCE_MUTANTS,
 )  # fmt: skip
 """Every wrong implementation."""

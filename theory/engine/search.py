@@ -1,7 +1,7 @@
 """The search for a counterexample: Hypothesis generates, drives toward the worst margin, and shrinks what it finds."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +17,7 @@ from metarep.sim.foreign.adapter import AdapterError
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.theory.claims.confirmation import in_fractions
 from metarep.theory.claims.record import Check, Claim, ClaimError, Comparison, Example, Verdict
-from metarep.theory.claims.sizes import ExampleSizes, counts, sizes_of
+from metarep.theory.claims.sizes import ExampleSizes, added, counts, sizes_of
 from metarep.theory.engine.evidence import Evidence, EvidenceKind, Power, Profile
 from metarep.theory.engine.power import power_of
 from metarep.theory.engine.showing import Rank, genericity
@@ -273,6 +273,45 @@ def searched(
         comparisons={"instance": comparison, **({"nearest": worst} if inequality else {})}, why=worst.why,
         strain=-strain, sizes=counts(found.sizes), blunt=found.blunt, independent=independent,
         power=_power(claim, found, profile) if implementation is REFERENCE else None,
+    )  # fmt: skip
+
+
+def besides(
+    claim: Claim, check: Check, evidence: Evidence, examples: Iterable[Example], implementation: Implementation
+) -> Evidence:
+    """Evidence from float examples, with more of them tried that were made by hand; the first violation ends it.
+
+    Args:
+        claim: whose examples they are.
+        check: its own, or what stands in its place.
+        evidence: of a search that found no violation.
+        examples: to try.
+        implementation: what they are tried on.
+    """
+    found = _Search()
+    for example in examples:
+        try:
+            comparison = _evaluated(claim, check, example, implementation)
+        except EnoughError:
+            break
+        found.examples += 1
+        found.blunt += comparison.blunt
+        found.sizes.append(sizes_of(example))
+        if not comparison.holds:
+            found.violation = (example, comparison)
+            break
+    counted = {
+        "examples": evidence.examples + found.examples,
+        "blunt": evidence.blunt + found.blunt,
+        "sizes": added([evidence.sizes or counts(()), counts(found.sizes)]),
+        "independent": None if evidence.independent is None else evidence.independent + found.examples,
+    }
+    if found.violation is None:
+        return replace(evidence, **counted)
+    example, comparison = found.violation
+    return Evidence(
+        "floats", Verdict.REFUTED, **counted, counterexample=example, comparisons={"counterexample": comparison},
+        why=_why(comparison), strain=comparison.strain,
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from metarep.sim.foreign.adapter import adapter_of
 from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.foreign.remote import TIMEOUT, opened
 from metarep.sim.implementations import Implementation
-from metarep.theory.claims import catalogue
+from metarep.theory.engine.foreign.calls import every_claim
 from metarep.theory.engine.foreign.checking import CheckResult, check_implementation
 from metarep.theory.engine.foreign.forms import claims_of
 
@@ -43,5 +43,5 @@ def check(
             return check(foreign_implementation(callee), max_examples=max_examples, seed=seed)
     if not isinstance(adapter, Implementation):
         adapter = foreign_implementation(adapter_of(adapter))
-    every = (*catalogue(), *claims_of(adapter))
+    every = (*every_claim(), *claims_of(adapter))
     return check_implementation(adapter, every, max_examples=max_examples, seed=seed)

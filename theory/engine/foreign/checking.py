@@ -1,8 +1,9 @@
 """Checking a foreign implementation: every claim that speaks of an update map or a trajectory, and the likely cause
 where one fails.
 
-What is left out by design, to stay below a minute: proofs (they look at no implementation), exact fractions (foreign
-code has none), measurements (thousands of steps each). A claim whose examples take many steps gets fewer of them.
+What is left out by design, to stay below 15 s of one core for code in NumPy: proofs (they look at no implementation),
+exact fractions (foreign code has none), measurements (thousands of steps each). A claim whose examples take many steps
+gets fewer of them, and says so.
 """
 
 import time
@@ -13,21 +14,24 @@ from enum import StrEnum
 
 import numpy as np
 
-from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.implementations import Implementation
 from metarep.sim.learners import META_LEARNERS
+from metarep.sim.precisions import reference_at
 from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
 from metarep.theory.engine.foreign.guard import Guard, Limits
-from metarep.theory.engine.foreign.order import FIRST, in_order
+from metarep.theory.engine.foreign.odd import odd_examples
+from metarep.theory.engine.foreign.order import QUICK, in_order
 from metarep.theory.engine.run import verify
+from metarep.theory.engine.search import besides
 from metarep.theory.engine.showing import objects_text, shown_objects
 
 MAX_EXAMPLES = 12
 """Examples of a claim unless asked for otherwise: a wrong step shows within the first few."""
 FIRST_EXAMPLES = 3
 """So many are tried even where each takes many steps."""
-STEPS_PER_EXAMPLE = 100
+STEPS_PER_EXAMPLE = 50
 """A claim may take this many single steps times ``max_examples``, or times ``MAX_EXAMPLES`` if that is more."""
 THOROUGH_SHRINKS, MOST_SHRINKS, FEW_SHRINKS = 5, 150, 20
 """The first so many failures are shrunk by up to so many trials, all others by a few: they have the same cause."""
@@ -48,7 +52,7 @@ class Status(StrEnum):
 class CheckedClaim:
     """One claim against the implementation: ``why`` is the reason where it does not apply, what was compared where it
     does; ``left_out`` examples took too many steps, or too long; ``steps``: single ones, all in all; ``hurried``:
-    whether there would have been more examples with more time.
+    whether there would have been more examples with more time; ``cut``: whether more would have taken too many steps.
     """
 
     claim: Claim
@@ -60,6 +64,7 @@ class CheckedClaim:
     evidence: Evidence | None = None
     seconds: float = 0.0
     hurried: bool = False
+    cut: bool = False
 
     @property
     def independent(self) -> int | None:
@@ -161,10 +166,19 @@ def check_claim(
         finding = verify(
             replace(claim, check=guard), implementation, profile=profile, examples=max_examples, kinds=("floats",)
         )
+        evidence = finding.evidence[0]
+        if evidence.verdict != Verdict.REFUTED:
+            evidence = besides(claim, guard, evidence, odd_examples(claim), implementation)
     if guard.unusable is not None:
         raise guard.unusable
-    evidence, taken = finding.evidence[0], time.perf_counter() - started
-    counts = {"examples": guard.examined, "left_out": guard.left_out, "steps": guard.steps, "hurried": guard.hurried}
+    taken = time.perf_counter() - started
+    counts = {
+        "examples": guard.examined,
+        **{name: getattr(guard, name) for name in ("left_out", "steps", "hurried", "cut")},
+    }
+    if evidence.blunt and evidence.blunt >= guard.examined:
+        why = "in its arithmetic rounding errors are as large as what is compared"
+        return CheckedClaim(claim, Status.NOT_APPLICABLE, why, **counts, evidence=evidence, seconds=taken)
     if evidence.verdict != Verdict.REFUTED:
         return CheckedClaim(claim, Status.PASSED, evidence.why, **counts, evidence=evidence, seconds=taken)
     why = evidence.why
@@ -177,7 +191,7 @@ def _reference_fails(claim: Claim, evidence: Evidence, implementation: Implement
     if claim.check is None or evidence.counterexample is None:
         return False
     with np.errstate(all="ignore"):
-        return not claim.check(evidence.counterexample, replace(REFERENCE, eps=implementation.eps)).holds
+        return not claim.check(evidence.counterexample, reference_at(implementation.eps)).holds
 
 
 def check_implementation(
@@ -199,7 +213,7 @@ def check_implementation(
         max_examples: examples of each claim at most.
         seed: fixes the examples.
         seconds: time limit of each claim; None for none.
-        budget: seconds that all claims share; those that are not ``FIRST`` get fewer examples, but one at least, where
+        budget: seconds that all claims share; those that are not ``QUICK`` get fewer examples, but one at least, where
             the time does not suffice. None for any.
         fail_fast: stop at the first claim that fails.
         told: given each claim that was tried, how many have been, and how many are to be.
@@ -222,7 +236,7 @@ def check_implementation(
             continue
         shrinks = MOST_SHRINKS if failed < THOROUGH_SHRINKS else FEW_SHRINKS
         share = None
-        if budget is not None and claim.id not in FIRST:
+        if budget is not None and claim.id not in QUICK:
             share = max(0.0, started + budget - time.perf_counter()) / (len(tried) - done + 1)
         item = check_claim(
             claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks, seconds=seconds,
@@ -232,7 +246,8 @@ def check_implementation(
         checked[claim.id] = item
         if told is not None:
             told(item, done, len(tried))
-    diagnosis = diagnose(implementation) if failed else None
+    failures = [(item.claim, item.counterexample) for item in checked.values() if item.status is Status.FAILED]
+    diagnosis = diagnose(implementation, failures) if failed else None
     return CheckResult(
         implementation, tuple(checked[claim.id] for claim in every), diagnosis, time.perf_counter() - started
     )

@@ -2,26 +2,32 @@
 
 At a few seeded generic points every candidate mistake predicts a step; a cause is named only if its prediction agrees
 with the implementation's step at all of them, to its rounding errors. Candidates are the mutants of the simulator,
-other learners' specs, and fitted ones (``metarep.theory.engine.foreign.fits``).
+other learners' specs, and fitted ones (``fits``, ``terms``, ``rounding``). If the step is right there, it is found out
+where it is wrong (``where``), and the same candidates are tried there.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
+from functools import partial
 
 import numpy as np
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import LEARNERS, Adapts, Learner
+from metarep.sim.learners import Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
 from metarep.sim.sampling.whitened import whitened_samples
+from metarep.theory.claims.record import Claim, Example
 from metarep.theory.dynamics.derive import derive
+from metarep.theory.engine.foreign.calls import NAN_CLAIM, nan_replaced, not_a_function, supported
 from metarep.theory.engine.foreign.declaring import undeclared
-from metarep.theory.engine.foreign.fits import additions, one_part, shown, step_sizes, tasks, terms
+from metarep.theory.engine.foreign.distances import wrong_distance
+from metarep.theory.engine.foreign.fits import additions, one_part, step_sizes
+from metarep.theory.engine.foreign.laws import factor_text, shown
 from metarep.theory.engine.foreign.optimisers import loop_matches
 from metarep.theory.engine.foreign.points import Array, Case, Match, Pair, points_of, projection, scaled
-
-SINGLE = 2.0**-23
+from metarep.theory.engine.foreign.rounding import rounding
+from metarep.theory.engine.foreign.special import special_case
+from metarep.theory.engine.foreign.terms import first_tasks, tasks, terms
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,15 @@ def named(case: Case) -> Iterator[Match]:
     for mutant in IMPLEMENTATION_MUTANTS:
         if case.learner.name not in mutant.learners or mutant.cause in FITTED_IDS:
             continue
-        moves = [point.by(wrong_implementation(mutant).step) for point in case.points]
-        if case.agree(moves):
+        wrong = wrong_implementation(mutant).step
+        if case.agree_by(wrong):
             yield Match(mutant.cause, None, mutant.what, 10)
             continue
         # Alone it does not explain the step; perhaps together with a wrong outer step size.
-        factor = projection(case.moved, moves)
-        if factor is not None and case.agree([scaled(move, factor) for move in moves]):
-            also = f", and the outer step is {factor:.6g} times what it should be"
+        first = case.points[0]
+        factor = projection([first.moved], [first.by(wrong)])
+        if factor is not None and all(point.misses(scaled(point.by(wrong), factor)) <= 1 for point in case.points):
+            also = f", and the outer step is {factor_text(factor)} times what it should be"
             yield Match(mutant.cause, shown(factor), mutant.what + also, 60)
 
 
@@ -71,8 +78,11 @@ SPECS: tuple[tuple[Adapts, int], ...] = (
 _WHAT = {"nothing": "nothing", "head": "the head", "representation": "the representation", "both": "B and w"}
 
 
-def _derived_step(learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float) -> Pair:
-    stepped = [derive(learner)(*each, alpha, beta) for each in zip(B, w, targets, strict=True)]
+def _derived_step(
+    other: Learner, learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float
+) -> Pair:
+    """The step of ``other``."""
+    stepped = [derive(other)(*each, alpha, beta) for each in zip(B, w, targets, strict=True)]
     return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
 
 
@@ -84,7 +94,7 @@ def other_specs(case: Case) -> Iterator[Match]:
             if (adapts, steps, first_order) == (learner.adapts, learner.inner_steps, learner.first_order):
                 continue
             other = Learner(f"{adapts}-{steps}-{first_order}", adapts, first_order, steps)
-            if not case.agree([point.move(_derived_step(other, *point.at[1:])) for point in case.points]):
+            if not case.agree_by(partial(_derived_step, other)):
                 continue
             order = "first-order" if first_order else "exact"
             what = f"this is the step of a learner that adapts {_WHAT[adapts]} in {steps} inner step(s)"
@@ -100,21 +110,15 @@ def other_specs(case: Case) -> Iterator[Match]:
 
 # --- all together
 
-SEARCHES = (step_sizes, one_part, tasks, additions, other_specs)
+SEARCHES = (step_sizes, one_part, first_tasks, tasks, additions, other_specs)
 ONE_STEP_SEARCHES = (named, terms)
 """Of what is known of learners with at most one inner step only."""
 
 
 def _matches(implementation: Implementation, case: Case) -> list[Match]:
-    again = points_of(implementation, case.learner)
-    if any(point.misses(other.moved) > 1 for point, other in zip(case.points, again, strict=True)):
-        return [Match("state-between-calls", None, "the same inputs give another step the second time", 0)]
     searches = SEARCHES if case.learner.inner_steps > 1 else ONE_STEP_SEARCHES + SEARCHES
     found = [*undeclared(implementation, case), *(match for search in searches for match in search(case))]
-    misses = [point.misses(move) for point, move in zip(case.points, case.references, strict=True)]
-    if not found and all(miss * case.eps <= 2 * SINGLE for miss in misses):
-        found.append(Match("single-precision", None, "it differs by no more than the rounding errors of float32", 70))
-    return found
+    return found or list(rounding(implementation, case))
 
 
 def on_whitened_samples(implementation: Implementation) -> Implementation:
@@ -132,60 +136,78 @@ def on_whitened_samples(implementation: Implementation) -> Implementation:
     return replace(implementation, step=step)
 
 
-def diagnose(implementation: Implementation) -> Diagnosis:
-    """Name the likely cause of an implementation's wrong steps, of the population's or, if these are right, on samples.
+def diagnose(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] = ()) -> Diagnosis:
+    """Name the likely cause of an implementation's wrong steps.
+
+    Looked at are, in this order, and no further than one is found: whether a step depends on the values of its
+    arguments alone; what its training loop does; the population's step at generic points, then, if it is right there or
+    at some of them, where it is wrong (at the failures' steps, or at odd points); the step on samples; whether it
+    replaces NaN; the subspace distance.
 
     Learners that it does not support are not looked at. A cause that explains all wrong learners is preferred
     (``learner`` is then "all" if there are several), then the most specific one of the first wrong learner.
+
+    Args:
+        implementation: the one that is wrong.
+        failures: claims that it fails, each with its counterexample.
     """
-    of_loop = _diagnosed_loop(implementation)
-    if of_loop is not None and of_loop.cause is not None:
-        return of_loop
-    found = _diagnosed(implementation)
-    if found.wrong:
-        return found
-    if of_loop is not None:
-        return of_loop
-    if implementation.step_on_samples is None:
-        return found
-    sampled = _diagnosed(on_whitened_samples(implementation))
-    if not sampled.wrong:
-        return replace(found, explanation=f"{found.explanation}, or on samples whose XᵀX/m is not the identity")
-    where = "step_on_samples, with samples whose XᵀX/m is the identity: "
-    return replace(sampled, explanation=where + sampled.explanation)
+    with np.errstate(all="ignore"):
+        if (found := not_a_function(implementation)) is not None:
+            return _of_code(*found)
+        of_loop = _diagnosed_loop(implementation)
+        if of_loop is not None and of_loop.cause is not None:
+            return of_loop
+        found = _diagnosed(implementation, failures)
+        if found.wrong:
+            return found
+        if of_loop is not None:
+            return of_loop
+        if implementation.step_on_samples is not None:
+            sampled = _diagnosed(on_whitened_samples(implementation))
+            if sampled.wrong:
+                where = "step_on_samples, with samples whose XᵀX/m is the identity: "
+                return replace(sampled, explanation=where + sampled.explanation)
+        # Other mistakes make a step finite in passing: a NaN that is replaced is the cause only if nothing else fails.
+        passes_nan = failures and all(claim.id == NAN_CLAIM for claim, _ in failures)
+        if passes_nan and (learners := nan_replaced(implementation)):
+            return _of_code("nan-replaced", "where an argument has a NaN, the step is finite", learners)
+        if (what := wrong_distance(implementation)) is not None:
+            return Diagnosis((), Cause("wrong-distance", "all", None, what), what)
+    on_samples = ", or on samples whose XᵀX/m is not the identity" if implementation.step_on_samples else ""
+    what = "at generic points and at odd ones its steps are the reference's: what fails, fails at special ones"
+    return Diagnosis((), None, f"{what}{on_samples}")
+
+
+def _of_code(cause: str, what: str, learners: tuple[str, ...]) -> Diagnosis:
+    whose = learners[0] if len(learners) == 1 else "all"
+    return Diagnosis(learners, Cause(cause, whose, None, what), f"{whose}: {what}")
 
 
 def _diagnosed_loop(implementation: Implementation) -> Diagnosis | None:
     """What its training loop does instead of gradient steps; None if it has none, or does nothing else."""
     if implementation.loop is None:
         return None
-    with np.errstate(all="ignore"):
-        found = {
-            name: loop_matches(implementation, implementation.learner(name))
-            for name in LEARNERS
-            if name in implementation.supported
-        }
+    found = {learner.name: loop_matches(implementation, learner) for learner in supported(implementation)}
     wrong = {name: matches for name, matches in found.items() if matches is not None}
-    return (
-        _explained(wrong, "the training loops of {} do not take the gradient step at every update") if wrong else None
-    )
+    unknown = "the training loops of {} do not take the gradient step at every update"
+    return _explained(wrong, unknown) if wrong else None
 
 
-def _diagnosed(implementation: Implementation) -> Diagnosis:
-    wrong: dict[str, list[Match]] = {}
-    with np.errstate(all="ignore"):
-        for learner in map(implementation.learner, LEARNERS):
-            if learner.name not in implementation.supported:
-                continue
-            case = Case(learner, points_of(implementation, learner), implementation.eps)
-            if not all(isfinite(float(np.sum(part))) for point in case.points for part in point.found):
-                wrong[learner.name] = []
-            elif not case.agree(case.references):
-                wrong[learner.name] = _matches(implementation, case)
+def _diagnosed(implementation: Implementation, failures: Sequence[tuple[Claim, Example]] | None = None) -> Diagnosis:
+    """At generic points, and unless ``failures`` is None (as of samples, which many rows make slow) at special ones."""
+    cases = [
+        Case(learner, points_of(implementation, learner), implementation.eps) for learner in supported(implementation)
+    ]
+    wrong = {case.learner.name: case for case in cases if not all(point.right for point in case.points)}
+    everywhere = wrong and not any(point.right for case in wrong.values() for point in case.points)
+    if not everywhere and failures is not None:
+        special = special_case(implementation, failures, _matches)
+        if special is not None:
+            return _explained({name: [special.match] for name in special.learners}, "")
     if not wrong:
-        what = "at generic points its steps are the reference's: what fails, fails at special ones"
-        return Diagnosis((), None, what)
-    return _explained(wrong, "the steps of {} are wrong in no way that is known")
+        return Diagnosis((), None, "")
+    matches = {name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()}
+    return _explained(matches, "the steps of {} are wrong in no way that is known")
 
 
 def _explained(wrong: Mapping[str, list[Match]], unknown: str) -> Diagnosis:

@@ -1,23 +1,26 @@
-"""A claim's check as foreign code needs it: NaN is a violation, an unusable adapter ends the search, and steps and time
-are limited.
+"""A claim's check as foreign code needs it: NaN is a violation, an unusable adapter ends the search, what rounding
+errors hide in coarse arithmetic is nobody's fault, and steps and time are limited.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from math import inf, prod
+from math import inf, isnan, prod
 from typing import Any
 
 import numpy as np
 
 from metarep.sim.foreign.adapter import AdapterError
-from metarep.sim.implementations import Implementation
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.precisions import reference_at
 from metarep.theory.claims.record import Check, Comparison, Example
 from metarep.theory.engine.search import EnoughError
 
 NOTHING = Comparison(float("-inf"), 0.0, 0.0, "not examined")
 """In the place of an example that is not examined: it holds, and nothing is further from being the worst."""
+HIDDEN = Comparison(float("-inf"), 0.0, 1.0, "rounding errors hide what is compared", size=0.0)
+"""In the place of a violation that says nothing; it is blunt."""
 
 
 class _TooManyStepsError(Exception):
@@ -56,6 +59,8 @@ class Guard:
     left_out: int = 0
     steps: int = 0
     unusable: AdapterError | None = None
+    cut: bool = False
+    """Whether an example was wanted after the steps were spent."""
     hurried: bool = False
     """Whether its share of the time kept it from anything."""
     _first: int = 0
@@ -70,6 +75,7 @@ class Guard:
             EnoughError: the limits are reached, or the adapter is unusable.
         """
         if self.unusable is not None or self._spent or self.late:
+            self.cut |= self._spent and self._failed_at is None
             raise EnoughError
         found = self._compared(example, _Watched(self, implementation))
         if found is not NOTHING and self._failed_at is None:
@@ -96,17 +102,31 @@ class Guard:
 
     def _compared(self, example: Example, watched: "_Watched") -> Comparison:
         try:
-            return self.check(example, watched.implementation())
+            found = self.check(example, watched.implementation())
         except _TooManyStepsError:
             self.left_out += self._failed_at is None
+            return NOTHING
         except AdapterError as error:
             self.unusable = error
             raise EnoughError from error
         except (ArithmeticError, ValueError, np.linalg.LinAlgError):
             if watched.all_finite:
                 raise  # the search finds out whose fault it is
-            return Comparison(float("nan"), 0.0, 0.0, "the step returned NaN or infinity")
-        return NOTHING
+            found = Comparison(float("nan"), 0.0, 0.0, "the step returned NaN or infinity")
+        return found if found.holds or not self._hidden(found, example, watched.watched.eps) else HIDDEN
+
+    def _hidden(self, found: Comparison, example: Example, eps: float) -> bool:
+        """Whether a violation in coarser arithmetic than float64 says nothing: its tolerance is as large as what is
+        compared, or it is NaN as it is for the reference in that arithmetic.
+        """
+        if eps <= REFERENCE.eps:
+            return False
+        if found.blunt or not isnan(found.value):
+            return found.blunt
+        try:
+            return isnan(self.check(example, reference_at(eps)).value)
+        except (ArithmeticError, ValueError, np.linalg.LinAlgError):
+            return True
 
     def count(self, steps: int, name: str) -> None:
         """Note single steps; ``AdapterError`` if time is up."""
@@ -127,7 +147,7 @@ class _Watched:
 
     def implementation(self) -> Implementation:
         """The implementation with its steps watched."""
-        parts = ("step", "several", "loop", "step_on_samples")
+        parts = ("step", "several", "loop", "called", "step_on_samples")
         watched = {part: partial(self.call, own) for part in parts if (own := getattr(self.watched, part)) is not None}
         return replace(self.watched, **watched)
 

@@ -17,8 +17,8 @@ Array = np.ndarray
 Pair = tuple[Array, Array]
 """Of B and of w."""
 
-DIMENSIONS = ((5, 2, 3, 0.375, 0.25), (6, 3, 5, 0.25, 0.3125), (4, 2, 2, 0.5, 0.1875), (7, 2, 4, 0.3125, 0.4375))
-"""(d, k, n, α, β) of the points: all differ in what a factor could depend on."""
+DIMENSIONS = ((5, 2, 3, 0.37, 0.26), (6, 3, 5, 0.24, 0.31), (9, 2, 2, 0.51, 0.19), (7, 2, 4, 0.33, 0.43))
+"""(d, k, n, α, β) of the points: all differ in what a factor could depend on, and no step size is short in binary."""
 DRAWS = 3
 """Points of each: with k ≥ 2 enough equations for the five terms of Exact MAML's ∇_w."""
 SEED = 20220
@@ -53,17 +53,21 @@ def projection(moved: Sequence[Pair], moves: Sequence[Pair]) -> float | None:
 
 @dataclass(frozen=True, eq=False)
 class Point:
-    """Points of equal dimensions, with the implementation's step there and what rounding errors explain."""
+    """Points of equal dimensions, with the implementation's step there, how large are the numbers that it adds up, and
+    what rounding errors explain.
+    """
 
     at: At
     found: Pair
+    size: float
     tolerance: float
 
     @property
     def quantities(self) -> dict[str, float]:
         """What a wrong factor could depend on."""
-        d, k = self.at.B.shape[-2:]
-        return {"n": self.at.targets.shape[-1], "d": d, "k": k, "α": self.at.alpha, "β": self.at.beta}
+        (d, k), n = self.at.B.shape[-2:], self.at.targets.shape[-1]
+        unbiased = n / (n - 1) if n > 1 else 1.0
+        return {"n": n, "d": d, "k": k, "α": self.at.alpha, "β": self.at.beta, "n/(n − 1)": unbiased}
 
     def move(self, stepped: Pair) -> Pair:
         """(B − B⁺, w − w⁺), which is β∇ where all is well."""
@@ -82,6 +86,15 @@ class Point:
         """(β∇_B, β∇_w) as they should be, α times a factor."""
         return self.move(right_step(*self.at._replace(alpha=alpha_factor * self.at.alpha)))
 
+    def of(self, at: At, found: Pair) -> "Point":
+        """The step at another point, where numbers are as large."""
+        return Point(at, found, self.size, self.tolerance)
+
+    @cached_property
+    def right(self) -> bool:
+        """Whether the implementation's step is the reference's."""
+        return self.misses(self.reference()) <= 1
+
     def misses(self, moved: Pair) -> float:
         """Largest difference between a predicted move and the implementation's, in units of the tolerance."""
         return max(float(np.abs(mine - other).max()) for mine, other in zip(self.moved, moved, strict=True)) / (
@@ -89,22 +102,26 @@ class Point:
         )
 
 
+def point_at(implementation: Implementation, at: At) -> Point:
+    """The implementation's step at points of equal dimensions."""
+    d = at.B.shape[-2]
+    found = implementation.step(*at)
+    # The scale grows with every modulus: that of the largest of the points bounds all of them.
+    B, w, targets = (np.abs(part).max(0) for part in at[1:4])
+    scale = step_scale(at.learner, StepArrays(B, w, targets, np.eye(d), np.zeros((d, 0)), at.alpha, at.beta))
+    # A candidate may add up larger intermediates than the learner's own: what came out bounds them well enough.
+    size = scale + max(float(np.abs(part).max()) for part in found)
+    return Point(at, found, size, 4 * ROUNDINGS_PER_WORD * implementation.eps * size)
+
+
 def points_of(implementation: Implementation, learner: Learner) -> tuple[Point, ...]:
-    """The points of a learner, always the same."""
+    """The generic points of a learner, always the same."""
     rng = np.random.default_rng(SEED)
     points = []
     for d, k, n, alpha, beta in DIMENSIONS:
         B, w = rng.uniform(-0.9, 0.9, (DRAWS, d, k)), rng.uniform(-0.9, 0.9, (DRAWS, k))
         targets = rng.uniform(-0.9, 0.9, (DRAWS, d, n))
-        found = implementation.step(learner, B, w, targets, alpha, beta)
-        scale = max(
-            step_scale(learner, StepArrays(b, v, t, np.eye(d), np.zeros((d, 0)), alpha, beta))
-            for b, v, t in zip(B, w, targets, strict=True)
-        )
-        # A candidate may add up larger intermediates than the learner's own: what came out bounds them well enough.
-        size = scale + max(float(np.abs(part).max()) for part in found)
-        tolerance = 4 * ROUNDINGS_PER_WORD * implementation.eps * size
-        points.append(Point(At(learner, B, w, targets, alpha, beta), found, tolerance))
+        points.append(point_at(implementation, At(learner, B, w, targets, alpha, beta)))
     return tuple(points)
 
 
@@ -129,9 +146,18 @@ class Case:
         return [point.reference() for point in self.points]
 
     @property
+    def finite(self) -> bool:
+        """Whether the implementation's steps are."""
+        return all(bool(np.isfinite(part).all()) for point in self.points for part in point.found)
+
+    @property
     def loose(self) -> float:
         """How far fitted coefficients may be off."""
         return max(1e-6, float(np.sqrt(self.eps)) * 1e-1)
+
+    def agree_by(self, step: Callable[..., Pair]) -> bool:
+        """Whether a step that takes the learner first is the implementation's; as a rule one point says no."""
+        return all(point.misses(point.by(step)) <= 1 for point in self.points)
 
     def agree(self, moves: Sequence[Pair]) -> bool:
         """Whether these are the implementation's moves."""

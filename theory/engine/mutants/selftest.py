@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from joblib import Parallel, delayed
 
+from metarep.sim.mutants.careless import CARELESS_MUTANTS
 from metarep.sim.mutants.mutant import Kind, Mutant
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.mutants.sizes import SIZE_MUTANTS
@@ -27,6 +28,7 @@ MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
     for several in (
         IMPLEMENTATION_MUTANTS,
+        CARELESS_MUTANTS,
         SIZE_MUTANTS,
         SAMPLER_MUTANTS,
         FORMULA_MUTANTS,
