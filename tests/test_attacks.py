@@ -23,7 +23,7 @@ from metarep.reports.chapters.claims.verdicts import verdicts_section
 from metarep.reports.chapters.reproduction import reproduction_section
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_html, inline_markdown, plain_line
-from metarep.reports.page.rendering import html_page, markdown_page
+from metarep.reports.page.rendering import html_page, markdown_page, markdown_pages
 from metarep.reports.report.gather import gather
 
 OWN_SCRIPT = (files("metarep.reports.page") / "templates" / "report.js").read_text(encoding="utf-8")
@@ -121,19 +121,23 @@ def test_words_of_others_are_plain(attack: str) -> None:
     assert "](" not in inline_markdown(plain_line(attack))
 
 
-def test_a_claim_and_an_older_report_of_somebody_elses() -> None:
+def test_claims_and_an_older_report_of_somebody_elses() -> None:
     ids = ("right-factor-fo-anil", "head-diversity-lower")
     results = gather(ReportProfile("least", 0.1, {"claims": ids}), 0, jobs=1)
     first, *_ = results.claims
-    now = Stored("least", 0, {}, results.claims, ())
-    for attack in ATTACKS:
+    theirs = {}
+    for place, attack in enumerate(ATTACKS):
         evidence = tuple(replace(item, why=attack, steps=(attack,)) for item in first.evidence)
         texts = dict.fromkeys(("statement", "source", "hypotheses", "remark", "command", "at_any_pace"), attack)
-        theirs = replace(first, id="theirs", rests_on=ids[:1], chapter=attack, evidence=evidence, **texts)
-        before = Stored(attack, 0, {"metarep": attack}, (replace(first, id=attack),), ())
-        whole = results.having({("claim", "theirs"): theirs, CHANGES: changes(before, now)}, own_claims=attack)
-        sections = tuple(filter(None, (section(whole) for section in SECTIONS)))
-        assert len(sections) == len(SECTIONS)
-        page = b.Document("", "", (), sections)
-        assert dangers(html_page(page)) == [], attack
-        assert elements_of(markdown_page(page)) == [], attack
+        claim = replace(first, id=f"theirs-{place}", rests_on=ids[:1], chapter=attack, evidence=evidence, **texts)
+        theirs["claim", claim.id] = claim
+    now = Stored("least", 0, {}, results.claims, ())
+    gone = tuple(replace(first, id=attack) for attack in ATTACKS)
+    every = " ".join(ATTACKS)
+    before = Stored(every, 0, {"metarep": every}, gone, ())
+    whole = results.having({**theirs, CHANGES: changes(before, now)}, own_claims=every)
+    sections = tuple(filter(None, (section(whole) for section in SECTIONS)))
+    assert len(sections) == len(SECTIONS)
+    page = b.Document("", "", (), sections)
+    assert dangers(html_page(page)) == []
+    assert elements_of("\n".join(markdown_pages(page).values())) == []

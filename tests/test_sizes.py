@@ -45,7 +45,7 @@ def drawn(strategy: Any, numbers: Any, examples: int) -> list[Example]:
 
 
 def test_steps_are_of_the_sizes_that_people_use() -> None:
-    examples = drawn(steps_of_any_rank, floats, 400)
+    examples = drawn(steps_of_any_rank, floats, 500)
     sizes = [sizes_of(example) for example in examples]
     assert [max(each[place] or 0 for each in sizes) for place in range(3)] == [8, 64, 50]
     norms = [each.norm for each in sizes if each.norm]
