@@ -11,6 +11,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select
 from small_report import ABOVE, REFUTED, write_small_report
 from test_attacks import ATTACKS, every_block
 
@@ -201,12 +202,12 @@ def test_claims_are_found(driver, page):
     b.show(driver, page)
     entries = driver.find_elements(By.CSS_SELECTOR, "#claims details.entry")
     leaves = [e for e in entries if not e.find_elements(By.CSS_SELECTOR, "details.entry")]
-    driver.find_element(By.NAME, "text").send_keys("noise floor")
+    driver.find_element(By.NAME, "text").send_keys("envelope")
     by_text = [e for e in leaves if e.get_property("hidden") is False]
     assert 0 < len(by_text) < len(leaves) / 4
     driver.find_element(By.NAME, "text").clear()
-    driver.find_element(By.CSS_SELECTOR, "select[name=status] option[value=PROVED]").click()
-    driver.find_element(By.CSS_SELECTOR, "select[name=learner] option[value=maml]").click()
+    Select(driver.find_element(By.NAME, "status")).select_by_value("PROVED")
+    Select(driver.find_element(By.NAME, "learner")).select_by_value("maml")
     found = [e for e in leaves if e.get_property("hidden") is False]
     assert found
     assert all(e.get_dom_attribute("data-status") == "PROVED" for e in found)

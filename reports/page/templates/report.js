@@ -10,7 +10,7 @@ const follow = () => {
 addEventListener("hashchange", follow);
 follow();
 
-for (const form of document.querySelectorAll("form.finder")) {
+for (const form of document.querySelectorAll("section form.finder")) {
   const entries = [...form.closest("section").querySelectorAll("details.entry")];
   const texts = new Map(entries.map(e => [e, e.textContent.toLowerCase()]));
   const leaves = entries.filter(e => !e.querySelector("details.entry"));
