@@ -11,6 +11,8 @@ from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
 from metarep.sim.precisions import UNITS, reference_at, reference_in, rounded_to_bfloat16
+from metarep.sim.sampling.samples import step_on_samples
+from metarep.sim.updates import step
 from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Comparison, Example
 from metarep.theory.engine import Profile
@@ -124,3 +126,12 @@ def test_the_reference_in_a_precision_is_off_by_its_rounding_errors() -> None:
         assert 0 < off["float32"] < 2.0**-20
         assert 2.0**-11 < off["bfloat16"] < 2.0**-4
     assert [reference_at(eps).eps for eps in UNITS.values()] == list(UNITS.values())
+
+
+def test_the_reference_computes_in_float32_throughout() -> None:
+    B, w, targets, X, y = (np.ones(shape, np.float32) for shape in ((5, 2), (2,), (5, 3), (3, 6, 5), (3, 6)))
+    alpha, beta = np.float32(0.3), np.float32(0.2)
+    for learner in LEARNERS.values():
+        on_samples = step_on_samples(learner, B, w, X, y, X, y, alpha, beta)
+        for stepped in (step(learner, B, w, targets, alpha, beta), on_samples):
+            assert {part.dtype for part in stepped} == {np.dtype("float32")}

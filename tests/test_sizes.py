@@ -24,6 +24,7 @@ from metarep.theory.claims.sizes import ExampleSizes, SizeCounts, added, counts,
 from metarep.theory.claims.strategies import floats, fractions, step_arrays, steps_of_any_rank
 from metarep.theory.engine import Profile, encode, verify
 from metarep.theory.engine.evidence import Evidence
+from metarep.theory.engine.search import _our_search, _Search
 
 PASSES = Comparison(0.0, 1.0, 0.0)
 
@@ -37,7 +38,8 @@ def drawn(strategy: Any, numbers: Any, examples: int) -> list[Example]:
     def draw(example: Example) -> None:
         found.append(example)
 
-    draw()
+    with _our_search(_Search()):  # as the engine draws
+        draw()
     return found
 
 

@@ -96,7 +96,8 @@ def calls(implementation: Implementation, learner: Learner, sizes: tuple[int, in
         found = _called(implementation, way, first)
         if found is not None:
             yield seen("memory-layout", f"a call on inputs {how} returns something else", found, once)
-    both = At(learner, *(np.stack(pair) for pair in zip(first[1:4], other[1:4], strict=True)), 0.37, 0.26)
+    B, w, targets = (np.stack(pair) for pair in zip(first[1:4], other[1:4], strict=True))
+    both = first._replace(B=B, w=w, targets=targets)
     kept = _called(implementation, "kept", both)
     if kept is not None:
         what = "what a call returned is changed by the next call"

@@ -246,7 +246,11 @@ def check_implementation(
         checked[claim.id] = item
         if told is not None:
             told(item, done, len(tried))
-    failures = [(item.claim, item.counterexample) for item in checked.values() if item.status is Status.FAILED]
+    failures = [
+        (item.claim, item.counterexample)
+        for item in checked.values()
+        if item.status is Status.FAILED and item.counterexample is not None
+    ]
     diagnosis = diagnose(implementation, failures) if failed else None
     return CheckResult(
         implementation, tuple(checked[claim.id] for claim in every), diagnosis, time.perf_counter() - started

@@ -115,6 +115,10 @@ ONE_STEP_SEARCHES = (named, terms)
 """Of what is known of learners with at most one inner step only."""
 
 
+WEAK = 40
+"""From this rank on a cause is weaker than to know where the step is wrong."""
+
+
 def _matches(implementation: Implementation, case: Case) -> list[Match]:
     searches = SEARCHES if case.learner.inner_steps > 1 else ONE_STEP_SEARCHES + SEARCHES
     found = [*undeclared(implementation, case), *(match for search in searches for match in search(case))]
@@ -199,14 +203,15 @@ def _diagnosed(implementation: Implementation, failures: Sequence[tuple[Claim, E
         Case(learner, points_of(implementation, learner), implementation.eps) for learner in supported(implementation)
     ]
     wrong = {case.learner.name: case for case in cases if not all(point.right for point in case.points)}
+    matches = {name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()}
     everywhere = wrong and not any(point.right for case in wrong.values() for point in case.points)
-    if not everywhere and failures is not None:
+    known = any(match.rank < WEAK for each in matches.values() for match in each)
+    if not everywhere and not known and failures is not None:
         special = special_case(implementation, failures, _matches)
         if special is not None:
             return _explained({name: [special.match] for name in special.learners}, "")
     if not wrong:
         return Diagnosis((), None, "")
-    matches = {name: _matches(implementation, case) if case.finite else [] for name, case in wrong.items()}
     return _explained(matches, "the steps of {} are wrong in no way that is known")
 
 

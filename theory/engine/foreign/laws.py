@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 
-POWERS: tuple[dict[str, int], ...] = tuple(
+POWERS: tuple[Mapping[str, int], ...] = tuple(
     sorted(
         [dict(zip("ndk", powers, strict=True)) for powers in product((0, 1, -1), repeat=3)]
         + [{"α": 1}, {"α": -1}, {"β": 1}, {"β": -1}, {"n/(n − 1)": 1}],

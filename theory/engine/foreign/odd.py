@@ -13,11 +13,10 @@ _PLAIN = Place(d=5, k=2, n=3, rank=2, width=2, alpha=0.37, beta=0.26, B=1.3, w=0
 ODD: dict[str, Place] = {
     "a large dimension": _PLAIN._replace(d=100, k=3, width=3, n=7, rank=3),
     "large sizes": _PLAIN._replace(d=60, k=10, width=10, n=30, rank=10),
-    "many tasks": _PLAIN._replace(d=13, n=70),
+    "many tasks, of a higher rank than k": _PLAIN._replace(d=13, n=70, rank=5),
     "a square representation": _PLAIN._replace(d=4, k=4, width=4),
     "one of everything": _PLAIN._replace(d=1, k=1, n=1, rank=1, width=1),
     "fewer tasks than k": _PLAIN._replace(d=7, k=5, width=5),
-    "tasks of a higher rank than k": _PLAIN._replace(d=8, n=6, rank=5),
     "a large representation": _PLAIN._replace(B=40.0, alpha=0.37 / 900, beta=0.26 / 900),
     "a small representation": _PLAIN._replace(B=1e-7),
     "a large head": _PLAIN._replace(w=60.0, alpha=0.37 / 3600, beta=0.26 / 3600),
@@ -25,7 +24,7 @@ ODD: dict[str, Place] = {
     "no representation": _PLAIN._replace(B=0.0),
     "large targets": _PLAIN._replace(theta=300.0),
     "no targets": _PLAIN._replace(theta=0.0),
-    "a representation of lower rank": _PLAIN._replace(d=6, k=3),
+    "a representation of lower rank": _PLAIN._replace(width=1),
     "equal step sizes": _PLAIN._replace(beta=0.37),
     "no inner step": _PLAIN._replace(alpha=0.0),
     "no outer step": _PLAIN._replace(beta=0.0),
@@ -33,7 +32,7 @@ ODD: dict[str, Place] = {
     "a large outer step": _PLAIN._replace(beta=5.3),
     "tiny step sizes": _PLAIN._replace(alpha=1.3e-7, beta=2.7e-9),
 }
-"""What is odd about each."""
+"""What is odd about each. Few differ in shape: for some libraries each shape is compiled anew."""
 SEED = 1707
 
 

@@ -55,10 +55,11 @@ NUMBERS = ("alpha", "beta", "B", "w", "theta")
 
 def place_of(at: At) -> Place:
     """The place of one point, B (d, k)."""
-    norms = [float(np.linalg.norm(part, 2)) for part in (at.B, at.w)]
-    ranks = [int(np.linalg.matrix_rank(matrix)) for matrix in (at.targets, at.B)]
+    (d, k), n = at.B.shape, at.targets.shape[-1]
+    rank, width = (int(np.linalg.matrix_rank(matrix)) for matrix in (at.targets, at.B))
+    B, w = (float(np.linalg.norm(part, 2)) for part in (at.B, at.w))
     theta = float(np.linalg.norm(at.targets, axis=0).max())
-    return Place(*at.B.shape, at.targets.shape[-1], *ranks, float(at.alpha), float(at.beta), *norms, theta)
+    return Place(d, k, n, rank, width, float(at.alpha), float(at.beta), B, w, theta)
 
 
 def made_at(place: Place, learner: Learner, rng: np.random.Generator, draws: int = 1) -> At:

@@ -197,16 +197,16 @@ def _between(labels: _Labels, quantity: Quantity, sign: int, low: float, high: f
     right = max(labels.of(False), key=lambda each: sign * quantity(*each))[0]
     wrong = min(labels.of(True), key=lambda each: sign * quantity(*each))[0]
     for share in (0.5, 0.35, 0.65, 0.2, 0.8, 0.1, 0.9):
-        parts = (_middle(name, getattr(right, name), getattr(wrong, name), share) for name in Place._fields)
-        place = Place(*parts).possible
+        place = right._replace(**{name: _middle(name, right, wrong, share) for name in Place._fields}).possible
         point = labels.point(place)
         if low < sign * quantity(place, point) < high:
             return place, point
     return None
 
 
-def _middle(name: str, right: float, wrong: float, share: float) -> float:
-    value = right + share * (wrong - right)
+def _middle(name: str, right: Place, wrong: Place, share: float) -> float:
+    start, end = getattr(right, name), getattr(wrong, name)
+    value = start + share * (end - start)
     return round(value) if name in SIZES else value
 
 
