@@ -16,7 +16,7 @@ for (const form of document.querySelectorAll("section form.finder")) {
   const leaves = entries.filter(e => !e.querySelector("details.entry"));
   form.hidden = false;
   form.addEventListener("submit", event => event.preventDefault());
-  form.addEventListener("input", () => {
+  const find = () => {
     const text = form.elements.text.value.trim().toLowerCase();
     const chosen = [...form.querySelectorAll("select")].filter(s => s.value);
     const fits = e => texts.get(e).includes(text)
@@ -27,7 +27,8 @@ for (const form of document.querySelectorAll("section form.finder")) {
       part.hidden = !part.querySelector("details.entry:not([hidden])");
     form.querySelector("output").textContent =
       text || chosen.length ? `${shown.size} of ${leaves.length}` : "";
-  });
+  };
+  for (const kind of ["input", "change"]) form.addEventListener(kind, find);
 }
 
 if (navigator.clipboard) for (const code of document.querySelectorAll("pre > code, dd > code:only-child")) {
