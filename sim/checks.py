@@ -25,14 +25,14 @@ def check_whole(
     return int(value)
 
 
-def unknown(what: str, word: str, known: Iterable[str], allowed: str = "") -> ValueError:
-    """The error to raise for a word that is none of ``known``: it names those most like it, and the rest by ``allowed``
-    (how to list them), or itself where they are few.
+def unknown(what: str, word: str, known: Iterable[str], allowed: str = "", meant: Iterable[str] = ()) -> ValueError:
+    """The error to raise for a word that is none of ``known``: it names those most like it (where none is, those that
+    may be ``meant``), and the rest by ``allowed`` (how to list them), or itself where they are few.
     """
     words = {each.lower(): each for each in known}
-    near = [words[each] for each in get_close_matches(word.lower(), words, n=3)]
-    meant = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return ValueError(f"unknown {what} {word!r}{meant}; allowed: {allowed or ', '.join(words.values())}")
+    near = [words[each] for each in get_close_matches(word.lower(), words, n=3)] or [*meant]
+    told = f" (did you mean {' or '.join(near)}?)" if near else ""
+    return ValueError(f"unknown {what} {word!r}{told}; allowed: {allowed or ', '.join(words.values())}")
 
 
 def check_dimensions(d: int, k: int, n: int) -> None:

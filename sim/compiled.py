@@ -371,7 +371,11 @@ def _move(B, w, beta, N, C, grad_w, row, k):
 
 @compiled
 def _freeze(B, w, bound, diverged_at, step):
-    """Set the lanes that have diverged by now to zero and note the step; whether all have."""
+    """Set the lanes that have diverged by now to zero and note the step; whether all have. A bound that is not a number
+    stands for none: what is not finite stays so.
+    """
+    if np.isnan(bound[0]):
+        return False
     size, length = np.zeros(LANES), np.zeros(LANES)
     for r in range(B.shape[0]):
         for i in range(B.shape[1]):
@@ -574,7 +578,7 @@ def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, 
     kernel = Kernel(learner, wide.shape[1], width, unrolled=False)
     tasks = np.zeros((1, trials, width, heads.shape[2]))
     tasks[0, :, : heads.shape[1]] = heads
-    alpha, beta, bound = (in_lanes(np.asarray(size, float)) for size in (alpha, beta, np.full(trials, np.inf)))
+    alpha, beta, bound = (in_lanes(np.asarray(size, float)) for size in (alpha, beta, np.full(trials, np.nan)))
     kernel.advance(*lanes, None, tasks, alpha, beta, bound, in_lanes(np.full(trials, -1)), 0, 1)
     wide, head = (out_of_lanes(array, trials) for array in lanes)
     return (frame @ wide[:, :d, :k]).reshape(*batch, d, k), head[:, :k].reshape(*batch, k)

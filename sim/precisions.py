@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from metarep.sim.foreign.declared import PRECISIONS
 from metarep.sim.implementations import REFERENCE, Implementation
 
 Array = np.ndarray
-UNITS = {"bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
-"""Units of rounding errors: from 1 to the next number."""
+UNITS = {"bfloat16": 2.0**-7, **PRECISIONS}
+"""Units of rounding errors, from 1 to the next number; the coarsest first."""
 
 
 def rounded_to_bfloat16(values: Any) -> Array:

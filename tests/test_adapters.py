@@ -139,9 +139,11 @@ def test_it_is_written_and_not_over_what_is_there(
     assert "it is a folder" in complaint("adapter", "jax", "--out", tmp_path, "--force")
 
 
-@pytest.mark.parametrize(("said", "meant"), [("pytorch", "torch"), ("learn2lern", "learn2learn"), ("optax", "jax")])
+@pytest.mark.parametrize(
+    ("said", "meant"), [("pytorch", "torch or torchopt"), ("learn2lern", "learn2learn"), ("optax", "jax")]
+)
 def test_did_you_mean(said: str, meant: str, complaint: Callable[..., str]) -> None:
-    assert f"no adapter for '{said}'; did you mean {meant}?; allowed: autograd, " in complaint("adapter", said)
+    assert f"unknown library '{said}' (did you mean {meant}?); allowed: autograd, " in complaint("adapter", said)
 
 
 def test_other_names_and_none(complaint: Callable[..., str]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
+from metarep.reports.chapters import outcomes
 from metarep.reports.chapters.boundaries import chapter, far, heads, near, phases
 from metarep.reports.chapters.boundaries.common import BoundarySize, exact_heads, stable_product
 from metarep.reports.chapters.chapter import Chapter, ReportProfile, Results, Run
@@ -88,6 +89,29 @@ def check_record(tested: Chapter, results: Results) -> dict:
     for name, value in part.items():
         Draft202012Validator(part_schema(name)).validate(value)
     return part
+
+
+def test_the_outcomes_are_counted_and_a_claims_runs_are_its_own():
+    bare = results_of(outcomes.CHAPTER, outcomes.OutcomesSize(3, 60))
+    ends = {"maml-ends-blind": {"converged": 292, "blind": 8}, "fo-maml-far-divergence": {"diverged": 45, "moving": 15}}
+    claims = [measurement(name, {"ends": each, "ends_after": 2500}) for name, each in ends.items()]
+    results = bare.having({("claim", claim.id): claim for claim in claims})
+    records = check_record(outcomes.CHAPTER, results)["outcomes"]
+    assert len(records) == len(outcomes.cells()) == len(check_record(outcomes.CHAPTER, bare)["outcomes"]) + len(claims)
+    assert {record["claim"]: record["outcomes"] for record in records if record["claim"]} == ends
+    made = [record for record in records if not record["claim"]]
+    assert {(sum(record["outcomes"].values()), record["trials"], record["steps"]) for record in made} == {(3, 3, 60)}
+    table = outcomes.headline_table(outcomes.outcomes_of(results))
+    cells = {row[0]: row[1:] for row in table.rows}
+    assert cells["Exact MAML"][0] == "[292 of 300](#claim-maml-ends-blind) 95–99 %; 8 end blind"
+    assert cells["FO-MAML"][1] == "[0 of 60](#claim-fo-maml-far-divergence) 0–6 %; 45 diverge"
+    assert cells["Exact ANIL"][0].startswith("[0 of 3](#outcomes) 0–56 %")  # after 60 steps
+    assert outcomes.headline_table(outcomes.outcomes_of(bare)).rows[2][1] == "—"
+    section = outcomes.outcomes_section(results)
+    assert section is not None
+    assert "end blind 8 of 300 (95 % interval 1.4 to 5.2 %)" in pages.html_page(
+        blocks.Document("t", "s", (), (section,))
+    )
 
 
 def test_the_boundaries_chapter():

@@ -121,9 +121,7 @@ def test_most_mutants_get_their_cause_and_none_a_wrong_one(profile: Profile) -> 
         most = len(LEARNERS) if profile.effort > 1 else 2
         some = frozenset(sorted(mutant.learners)[:most]) or frozenset(LEARNERS)
         found = diagnose(replace(wrong_implementation(mutant), supported=some))
-        # Where it is the mutant only at some sizes, that is said, and of what is wrong there the mutant's own words.
-        there = found.cause is not None and found.cause.id == "special-case" and mutant.what in found.explanation
-        assert found.cause is None or there or found.cause.id == mutant.cause, (mutant.name, found)
+        assert found.cause is None or found.cause.id == mutant.cause, (mutant.name, found)
         assert found.cause is None or mutant.told in found.explanation, (mutant.name, found)
         named[mutant.name] = found.cause is not None
     assert sum(named.values()) >= 0.85 * len(named), [name for name, known in named.items() if not known]

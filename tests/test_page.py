@@ -10,6 +10,7 @@ from metarep.reports.page import blocks as b
 from metarep.reports.page import rendering as pages
 from metarep.reports.page.drawings import FILE_STYLE
 from metarep.reports.page.markup import at_least, at_most, inline_html
+from metarep.reports.page.output import InputError, write_files
 from metarep.reports.page.style import inline_svg, new_figure, rendered, style, width
 from metarep.theory.claims.record import Verdict
 
@@ -147,3 +148,15 @@ def test_symbols_outside_of_formulas_have_scripts():
         assert part in seen
     assert seen.endswith("<code>B_star</code>; see B_star, two_words")
     assert inline_html("x_{<}") == "x<sub>&lt;</sub>"
+
+
+def test_no_file_is_replaced_before_every_new_one_is_written(tmp_path):
+    first, taken = tmp_path / "first.txt", tmp_path / "taken.txt"
+    first.write_text("old")
+    taken.mkdir()
+    with pytest.raises(InputError, match="it is a folder"):
+        write_files({first: "new", taken: "new"})
+    assert first.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"first.txt", "taken.txt"}
+    write_files({first: "new", tmp_path / "in" / "second.txt": b"new"})
+    assert first.read_text() == (tmp_path / "in" / "second.txt").read_text() == "new"

@@ -10,6 +10,7 @@ import pytest
 from metarep.reports.chapters.claims.table import markdown_table
 from metarep.reports.chapters.paper import paper_markdown
 from metarep.reports.cli.app import app, run
+from metarep.reports.report.opening import INSTALL
 from metarep.theory.claims.record import Verdict
 
 ROOT = Path(__file__).parent.parent
@@ -59,7 +60,7 @@ def test_verdicts_are_those_of_the_engine() -> None:
 
 def test_both_commands_are_lines_of_their_own() -> None:
     lines = README.read_text(encoding="utf-8").splitlines()
-    assert "pip install -e . && metarep report --out out" in lines
+    assert INSTALL in lines
     assert "pip install -e '.[test]' && pytest" in lines
 
 

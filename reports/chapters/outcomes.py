@@ -20,12 +20,13 @@ from metarep.sim.shares import Share
 from metarep.sim.trajectories import run
 
 NAME = "outcomes"
+SETTING = get_setting("figure-1", "random", "maml")
+"""The setting, which is the same for all learners."""
 
 Tasks = Literal["fresh", "fixed"]
 Start = Literal["orthonormal", "balanced"]
-
-
 KINDS = tuple((tasks, start) for tasks in get_args(Tasks) for start in get_args(Start))
+"""The table's columns."""
 
 
 class OutcomesSize(NamedTuple):
@@ -79,7 +80,7 @@ def outcome_jobs(profile: ReportProfile, seed: int) -> list[Job]:
 
 def ended(learner: str, tasks: Tasks, start: Start, seed: int, size: OutcomesSize) -> tuple[int, dict[str, int]]:
     """(outer steps, how many trials ended how) of one cell; the same tasks and starts for all learners."""
-    setting = replace(get_setting("figure-1", "random", learner), tasks=tasks, start=start, trials=size.trials)
+    setting = replace(SETTING, tasks=tasks, start=start, trials=size.trials)
     steps = size.steps or setting.steps
     problem = setting_problem(setting, np.random.default_rng((seed, 1)))
     every = enough_records(steps)
@@ -128,8 +129,8 @@ def headline_table(records: tuple[OutcomesRecord, ...]) -> b.Table:
     return b.Table(
         header,
         rows,
-        caption="In Figure 1's setting, with 95 % intervals. Five tasks that are kept are barely diverse: what learns "
-        f"them is on its way when the steps run out ([which tasks and starts](#{NAME})).",
+        caption=f"In Figure 1's setting, with 95 % intervals. {SETTING.n} tasks that are kept are barely diverse: what "
+        f"learns them is on its way when the steps run out ([which tasks and starts](#{NAME})).",
     )
 
 
@@ -147,7 +148,7 @@ def outcomes_section(results: Results) -> b.Section | None:
     records = outcomes_of(results)
     if not records:
         return None
-    s = get_setting("figure-1", "random", "maml")
+    s = SETTING
     rows = tuple(
         (
             LEARNER_TITLES[r.learner],

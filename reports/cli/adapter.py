@@ -1,7 +1,6 @@
 """The command that writes an adapter to start from: adapter."""
 
 import shlex
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from metarep.reports.adapters import shipped
 from metarep.reports.cli.options import out_option
 from metarep.reports.page.output import InputError, check_file, write_file
+from metarep.sim.checks import unknown
 
 
 def adapter(
@@ -34,9 +34,7 @@ def adapter(
     name = library.lower()
     if name not in known:
         spoken_of = [key for key, each in known.items() if name and name in each.words[0].lower()]  # as optax is in jax
-        alike = get_close_matches(name, known, 1) or spoken_of
-        meant = f"; did you mean {alike[0]}?" if alike else ""
-        raise InputError(f"no adapter for {library!r}{meant}; allowed: {', '.join(known)}")
+        raise InputError(str(unknown("library", library, known, meant=spoken_of)))
     check_file(out)
     there = out.exists()
     if there and not force:

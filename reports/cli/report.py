@@ -46,7 +46,7 @@ def bench(
 def report(
     out: OutFolder,
     profile: Annotated[
-        Literal["quick", "full"], typer.Option(help="quick: under 3 minutes; full: under 10.")
+        Literal["quick", "full"], typer.Option(help="quick: some minutes; full: six times the examples.")
     ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,

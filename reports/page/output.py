@@ -84,17 +84,15 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all: beside it first, then moved into place. ``InputError`` if it cannot be
-    written.
-    """
+    """Write a file whole or not at all. ``InputError`` if it cannot be written."""
     write_files({path: content})
 
 
 def write_files(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files, all of them or none: those that there are stay until every new one has been written beside them.
+    """Write files whole; none that is there is replaced before every new one has been written beside it.
 
     Raises:
-        InputError: one cannot be written; the folders are as they were.
+        InputError: one cannot be written.
     """
     beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
     try:

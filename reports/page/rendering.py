@@ -140,7 +140,7 @@ def _cell(text: str) -> str:
 
 def _fenced(kind: str, text: str) -> list[str]:
     """Lines of code of that kind, in a fence that is longer than any in it."""
-    fence = "`" * max(3, *(len(ticks) + 1 for ticks in re.findall("`+", text)), 3)
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
     return [f"{fence}{kind}", text, fence, ""]
 
 

@@ -117,9 +117,6 @@ def _order_words(learner: Learner) -> dict[str, str]:
     return {"adapted": adapted, "how": at if learner.first_order else "through the inner steps"}
 
 
-inner = dict(source=own("from the learner's definition"), each=META_LEARNERS, words=_order_words, any_inner_steps=True)
-
-
 inner = partial(
     inner_claim,
     Verdict.SUPPORTED,
