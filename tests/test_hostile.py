@@ -219,9 +219,10 @@ def test_the_time_limit_is_for_one_call_not_for_a_batch(tmp_path: Path) -> None:
 # --- nothing stays behind, however it ends
 
 CHECK = """
-import sys
+import signal, sys
 from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.foreign.remote import opened
+signal.signal(signal.SIGINT, signal.default_int_handler)  # where tests run in the background it is ignored
 with opened(sys.argv[1]) as callee:
     foreign_implementation(callee)
 """
