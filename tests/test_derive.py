@@ -96,6 +96,18 @@ def test_specs_that_make_no_sense_are_refused() -> None:
         stated_program(SPECS[-1])
 
 
+def test_the_lines_that_are_printed_are_the_update() -> None:
+    """Read as a person would read them: the last two are a step down the mean of the tasks' gradients."""
+    lines = dict(derive(LEARNERS["average-loss"]).lines())
+    assert lines["B⁺"] == "B − β mean_i[r_i wᵀ]"
+    assert lines["w⁺"] == "w − β mean_i[Bᵀ r_i]"
+    for learner in SPECS:
+        for form, arrow, minus in (("text", "⁺", "−"), ("latex", "^+", "-")):
+            printed = dict(derive(learner).lines(form))
+            beta = {"text": "β mean_i[", "latex": r"\beta \frac1n\sum_{i=1}^n "}[form]
+            assert all(printed[x + arrow].startswith(f"{x} {minus} {beta}") for x in "Bw")
+
+
 @pytest.mark.parametrize("learner", LEARNERS.values(), ids=lambda learner: learner.name)
 @pytest.mark.parametrize("form", ["text", "latex"])
 def test_lines_are_compositional(learner: Learner, form: str) -> None:

@@ -55,6 +55,69 @@ def test_worst_margin_is_driven_to_the_edge() -> None:
     assert evidence.nearest["x"] == pytest.approx(10, abs=1e-2)
 
 
+def test_the_search_is_driven_to_where_only_targets_lead() -> None:
+    """A hill that leads to the only violation, one example of 10¹²: chance does not find it, and what drives away from
+    the worst margin does not either.
+    """
+    whole = st.integers(0, 10**6)
+    claim = inequality(
+        lambda at, _: Comparison(1.0 - abs(at["x"] - 654_321) / 1e6, 1.0 - 1e-9, 0.0, "close"),
+        floats=lambda: whole.map(lambda x: {"x": x}),
+        examples=400,
+    )
+    assert verify(claim).status == Verdict.REFUTED
+    assert verify(replace(claim, kind="identity")).status == Verdict.SUPPORTED  # not driven, by chance alone
+
+
+def test_of_equal_margins_the_one_that_uses_most_of_its_tolerance_is_nearest() -> None:
+    claim = inequality(
+        lambda at, _: Comparison(1.0 + 2.0**-20, 1.0, 10.0 ** -at["digits"]),
+        floats=lambda: st.integers(2, 5).map(lambda digits: {"digits": digits}),
+    )
+    (evidence,) = verify(claim).evidence
+    assert evidence.nearest == {"digits": 5}
+    assert evidence.strain == pytest.approx(1e5 * 2.0**-20)
+
+
+@pytest.mark.parametrize("most", [0, 1, 5])
+def test_shrinking_ends_after_as_many_examples_as_allowed(most: int) -> None:
+    tried = []
+
+    def check(at, _):
+        tried.append(at["x"])
+        return Comparison(at["x"], 6.5, 0.0)
+
+    finding = verify(inequality(check), profile=Profile(most_shrinks=most))
+    assert finding.status == Verdict.REFUTED
+    first = next(i for i, x in enumerate(tried) if x > 6.5)
+    assert len(tried) == first + 1 + most
+
+
+def test_the_margin_of_a_counterexample_is_its_own() -> None:
+    """Evidence that refutes is about the example that violates, not about one that was seen before."""
+    finding = verify(inequality(lambda at, _: Comparison(at["x"], 6.5, 0.0, "x itself")))
+    (evidence,) = finding.evidence
+    assert evidence.worst_margin == pytest.approx(1 - 7.0 / 6.5)
+    assert evidence.comparisons["counterexample"].value == 7.0
+    supported, refuted = Evidence("floats", Verdict.SUPPORTED, 5), Evidence("exact", Verdict.REFUTED, 1, why="x = 7")
+    both = Finding(finding.claim, "x", (supported, refuted))
+    assert both.counterexample is refuted
+    assert "found by:  exact after 1 examples: x = 7" in both.failure_message()
+
+
+def test_a_claim_that_fails_at_the_implementations_precision_for_the_reference_is_at_fault() -> None:
+    """An error that the reference brings about only where it computes as coarsely as the implementation does."""
+
+    def check(at, implementation):
+        return Comparison([0.0][implementation.eps > 1e-10], 1.0, 0.0)
+
+    coarse = replace(REFERENCE, name="coarse", eps=2.0**-23)
+    claim = inequality(check, floats=lambda: st.just({"x": 1}))
+    assert verify(claim).status == Verdict.SUPPORTED
+    with pytest.raises(IndexError):
+        verify(claim, coarse)
+
+
 def test_counterexample_shrinks_and_refutes() -> None:
     finding = verify(inequality(lambda at, _: Comparison(at["x"], 6.5, 0.0, "x itself")))
     bad = finding.counterexample

@@ -12,7 +12,7 @@ from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.sampling.gaussian_queries import Draws, first_query, fresh_directions, second_query
-from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, sampling_mode, step_in_law
+from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, Parts, sampling_mode, step_in_law
 from metarep.sim.sampling.runs import EXPLICIT, run_sampled
 from metarep.sim.updates import step
 
@@ -249,6 +249,32 @@ def test_any_sizes_work(name, k, extra, width, n, m_in, m_out, sigma, seed):
     assert np.isfinite(B_next).all()
     assert np.isfinite(w_next).all()
     assert sampling_mode(get_learner(name), d, k, n, m_in, m_out, width).name in (D_FREE, IN_FULL_SPACE)
+
+
+def test_hessian_products_of_many_tasks_add_up_as_independent_ones():
+    """Exact ANIL's part of ∇_B that lies outside because of what second queries do not share with first ones,
+    α mean_i(s_i ξ'_i) wᵀ with independent ξ'_i: one normal vector with √Σs_i². It is too small beside the others for
+    samples to show a plain sum, so the others are put to zero here, and the fresh vector to ones.
+    """
+    rng = np.random.default_rng(27)
+    k, n, d, alpha = 2, 5, 12, 0.3
+    B, w = start(rng, d, k)
+    heads, scales = rng.standard_normal((k, n)), np.array([1.0, 2.0, 2.0, 4.0, 5.0])[:, None]  # Σs² = 50, Σs = 14
+
+    def parts(along_second):
+        return Parts(
+            first_query=lambda draws, u, sigma: first_query(None, u, sigma),
+            second_query=lambda draws, first, u: (u, np.zeros((n, 1)), along_second),
+            fresh_directions=lambda count, inside, outside, batch, rng: np.ones((count, outside)),
+        )
+
+    grams = []
+    for along_second in (scales, 0 * scales):
+        B_next, _ = step_in_law(LEARNERS["anil"], B, w, heads, alpha, 1.0, 3, None, 0.0, d, rng, parts(along_second))
+        grams.append(B_next[k:].T @ B_next[k:])
+    expected = (d - 2 * k) * 50 * (alpha / n) ** 2 * np.outer(w, w)
+    # two Gram matrices, each kept by a QR factorisation to eps × rows × norm²
+    np.testing.assert_allclose(grams[0] - grams[1], expected, rtol=0, atol=2 * d * EPS * np.trace(grams[0]))
 
 
 # --- queries

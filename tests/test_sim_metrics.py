@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from metarep.sim.metrics import principal_angles, principal_sines, subspace_distance
+from metarep.sim.metrics import missing_distance, principal_angles, principal_sines, subspace_distance
 
 EPS = float(np.finfo(float).eps)
 
@@ -99,6 +99,42 @@ def test_rank_deficient_representation_counts_with_its_own_dimensions(width):
     assert angles[0, 0] == pytest.approx(scipy.linalg.subspace_angles(basis, B_star)[0], abs=50 * EPS)
     assert distances[1] == pytest.approx(float(subspace_distance(batch[1], B_star)), abs=20 * EPS)
     assert distances[2] == 0
+
+
+@pytest.mark.parametrize("function", [subspace_distance, missing_distance])
+@pytest.mark.parametrize("relative", [2.0, 0.5])
+def test_what_rounding_cannot_tell_from_zero_is_no_dimension(function, relative):
+    """A second direction outside the truth, just above and just below max(d, k') × eps of the first, inside it."""
+    d = 40
+    B = np.zeros((d, 2))
+    B[0, 0], B[1, 1] = 1.0, relative * d * EPS
+    # the truth is e_1: a second dimension of B is outside of it; or e_2: it is what would reach it
+    if function is subspace_distance:
+        assert function(B, np.eye(d, 1)) == (1.0 if relative > 1 else 0.0)
+    else:
+        assert function(B, np.eye(d, 2)) == (0.0 if relative > 1 else 1.0)
+
+
+def test_a_nearly_dependent_representation_keeps_its_other_directions():
+    """cond(B) from 1e7 to 1e13, where R is inverted as it is, and where it is not: the space is that of the angles."""
+    rng = np.random.default_rng(7)
+    for condition in 10.0 ** np.arange(7, 14):
+        B, B_star = rotated_pair(20, np.array([0.3, 0.1]), rng)
+        basis = np.linalg.qr(B)[0]
+        squeezed = basis @ np.array([[1.0, 1.0], [0.0, 1 / condition]])
+        # the direction that was squeezed is known to eps × condition
+        assert subspace_distance(squeezed, B_star) == pytest.approx(np.sin(0.3), abs=20 * EPS * condition)
+
+
+def test_nothing_is_larger_than_one():
+    """Rounding alone would make some of these 1 + eps: the complement is missed entirely."""
+    rng = np.random.default_rng(8)
+    frames = np.linalg.qr(rng.standard_normal((2000, 7, 4)))[0]
+    outside, B_star = frames[..., 2:] @ rng.standard_normal((2000, 2, 2)), frames[..., :2]
+    for function in (subspace_distance, principal_sines, missing_distance):
+        values = function(outside, B_star)
+        assert values.max() <= 1.0
+        assert values.min() > 1 - 1e-3  # eps × cond(outside), which is below 1e6 in 2000 draws
 
 
 def test_more_columns_than_rows():

@@ -13,7 +13,7 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
 from metarep.theory.calculus.traces import trace
-from metarep.theory.calculus.words import Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.calculus.words import ONE, Poly, Rule, find_letter, gradient, identity, letter, zero
 from metarep.theory.dynamics.structure import moment_words
 
 ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
@@ -64,6 +64,19 @@ def test_different_words_stay_different() -> None:
     assert a.theta * a.w.T != a.B * a.w * a.w.T
 
 
+def test_shape_is_part_of_equality() -> None:
+    assert zero("d", "k") != zero("k", "d")
+    assert identity("k") != identity("d")
+    assert a.w.T * a.w != (a.w.T * a.w) * identity("k")  # the same terms: a number, and that number times I
+
+
+def test_what_cancels_leaves_nothing() -> None:
+    assert not a.B - a.B
+    assert len((a.Q + a.M.T * a.M) * (a.Q - a.M.T * a.M)) == 4
+    assert not (a.w.T * a.B.T * a.theta) * a.w - a.w * (a.theta.T * a.B * a.w)
+    assert not (a.w.T * (a.Q - a.Q.T) * a.w)
+
+
 def test_symmetric_and_skew_letters() -> None:
     assert a.S.T == a.S
     assert a.A.T == -a.A
@@ -107,6 +120,26 @@ def test_gradient_is_the_derivative(word: Poly, seed: int, name: str) -> None:
     )
     expected = (slope.reshape(direction.shape) * direction).sum()
     assert sympy.Rational(expected.numerator, expected.denominator) == linear
+
+
+def test_a_skew_letters_sign_is_kept_by_what_changes_words() -> None:
+    form = a.omega.T * a.A * a.h
+    assert gradient(form, "omega") == a.A * a.h
+    assert gradient(form, "h") == -(a.A * a.omega)  # Aᵀ = −A
+    assert gradient(a.omega.T * a.A * a.A * a.omega, "omega") == a.A * a.A * a.omega * 2
+    # along h in place of ω and w̄ in place of h: hᵀAh = 0, and of (ωᵀAh)², which is product by product, a sign each
+    assert not form.polarise({"omega": "h"})
+    for old, new in (("omega", "w_bar"), ("h", "w_bar")):
+        changed = form.substitute({old: a.w_bar})
+        assert form.polarise({old: new}) == changed
+        assert (form * a.V).polarise({old: new}) == changed * a.V
+        assert (form * form).polarise({old: new}) == form * changed * 2
+
+    core = next(iter((a.V * a.omega * a.omega.T).terms))[2]
+    left, right = core[:2], core[2:]
+    form_inside = bytes([find_letter("h").code + 1, find_letter("A").code, find_letter("omega").code])  # hᵀAω
+    changed = (a.V * a.omega * a.omega.T).map_words(lambda word: (1, ONE, left + form_inside + right))
+    assert changed == (a.V * a.omega * a.omega.T) * (a.h.T * a.A * a.omega)
 
 
 @settings(max_examples=40)
