@@ -59,29 +59,32 @@ def test_every_folder_with_python_is_a_package() -> None:
 
 
 def test_wheel_and_sdist(tmp_path: Path) -> None:
-    pytest.importorskip(
-        "setuptools", minversion="77", reason="building without isolation needs what pyproject asks for"
-    )
+    for name, least in (("setuptools", "77"), ("setuptools_scm", None)):
+        pytest.importorskip(name, minversion=least, reason="building without isolation needs what pyproject asks for")
+    if shutil.which("git") is None:
+        pytest.skip("what belongs into the sdist is told by git, which is not installed")
     tree, site, away = tmp_path / "tree", tmp_path / "site", tmp_path / "away"
     tree.mkdir()
     for path in sources(*FOLDERS):
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tree / path)
-    top = ("pyproject.toml", "README.md", "LICENSE")
-    for name in top:
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CITATION.cff", ".gitignore"):
         shutil.copy(ROOT / name, tree / name)
+    for words in ("init -q", "add -A", "-c user.name=a -c user.email=a@b commit -qm all"):  # the sdist is of a commit
+        subprocess.run(["git", *words.split()], cwd=tree, check=True)
+    tracked = {path.relative_to(tree) for path in tree.rglob("*") if path.is_file() and ".git" not in path.parts}
     run(["-m", "build", "--no-isolation", "--outdir", "dist", "."], tree)  # the wheel is built from the sdist
     (sdist,), (wheel,) = (tree / "dist").glob("*.tar.gz"), (tree / "dist").glob("*.whl")
 
     with tarfile.open(sdist) as archive:
         held = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
-    packaged = {path for path in sources("sim", "theory", "reports") if path.suffix not in (".md", ".svg")}
-    assert {Path(name) for name in top} | packaged <= held
+    assert tracked <= held
 
     with zipfile.ZipFile(wheel) as archive:
         names = [Path(name) for name in archive.namelist()]
         archive.extractall(site)
     assert {path.parts[0] for path in names} == {"metarep", f"metarep-{metarep.__version__}.dist-info"}
+    packaged = {path for path in sources("sim", "theory", "reports") if path.suffix not in (".md", ".svg")}
     assert {path for path in names if path.parts[0] == "metarep"} == {installed(path) for path in packaged}
 
     away.mkdir()
