@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from axe_core_python.base import AXE_SCRIPT
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
@@ -68,6 +69,18 @@ def open_all(driver: webdriver.Chrome) -> None:
     driver.execute_script("for (const e of document.querySelectorAll('details')) e.open = true")
 
 
+def open_some(driver: webdriver.Chrome, *anchors: str) -> None:
+    """Open these, all that is inside them, and of each section the first thing that a reader can open."""
+    driver.execute_script(
+        "const all = (e, s) => [...e.querySelectorAll(s)];"
+        "const firsts = all(document, 'section').map(s => s.querySelector('details')).filter(e => e);"
+        "const named = arguments[0].map(id => document.getElementById(id));"
+        "for (const e of [...firsts, ...named]) for (let p = e; p; p = p.parentElement) p.open = true;"
+        "for (const e of named) for (const inner of all(e, 'details')) inner.open = true;",
+        anchors,
+    )
+
+
 # --- finders
 
 
@@ -82,6 +95,22 @@ def requests(driver: webdriver.Chrome) -> list[str]:
     urls = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     own = driver.current_url.partition("#")[0]
     return [url for url in urls if url != own and not url.startswith(("data:", "about:"))]
+
+
+def axe(driver: webdriver.Chrome) -> list[str]:
+    """What axe-core finds by all its rules: WCAG 2, A and AA, and best practices. What stays closed is taken out of the
+    page first: nobody hears it, and axe would read it for minutes.
+    """
+    driver.set_script_timeout(300)
+    driver.execute_script(
+        "for (const e of document.querySelectorAll('details:not([open]) > :not(summary)')) e.remove();" + AXE_SCRIPT
+    )
+    found = driver.execute_async_script(
+        "const [done] = arguments, options = {resultTypes: ['violations']};"
+        "axe.run(document, options).then(result => done(result.violations), error => done(`${error}`));"
+    )
+    assert isinstance(found, list), found
+    return [f"{rule['id']}: {node['target'][-1]}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
 
 
 def _script(body: str) -> Finder:

@@ -67,6 +67,15 @@ def test_links_headings_and_names(driver, page):
         assert finder(driver) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, b.DESK])
+def test_axe_finds_nothing(driver, page, width, scheme):
+    """With one thing of each section open, and claims of every kind."""
+    b.show(driver, page, width, scheme)
+    b.open_some(driver, "claim-update-maml", "claim-theorem-fo-anil", "claim-fo-anil-large-head", f"claim-{REFUTED}")
+    assert b.axe(driver) == []
+
+
 def test_every_chapter_is_typeset_and_light(page):
     text = page.read_text()
     assert text.count('class="level2') >= 12
@@ -233,6 +242,7 @@ PLANTED = {
     "requests": '<link rel="stylesheet" href="other.css">',
     "heading_jumps": "<h2>two</h2><h4>four</h4>",
     "nameless_pictures": '<svg width="9" height="9"></svg>',
+    "axe": '<p role="nonsense">wrong</p>',
     "faint_text": '<p style="color: #8a8a8a">faint</p>',
     "small_text": '<p style="font-size: 6px">small</p>',
     "clipped_labels": '<svg aria-label="x" width="50" height="30"><text x="40" y="20">clipped</text></svg>',
