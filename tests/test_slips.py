@@ -86,6 +86,16 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
     "beyond alpha 1": (*_slightly("alpha > 1"), "special-case", "only where α > 1: there β is 1.01 times"),
     "few tasks": (*_slightly("targets.shape[1] < len(w)"), "special-case", "only where n < k: there β is 1.01 times"),
     "square": (*_slightly("len(B) == len(w)"), "special-case", "only where d = k: there β is 1.01 times"),
+    "k from 4": (*_slightly("len(w) >= 4"), "special-case", "right up to k = 3, wrong from 4: there β is 1.01 times"),
+    "k is 3": (*_slightly("len(w) == 3"), "special-case", "only where k = 3: there β is 1.01 times"),
+    "tiny head": (
+        *_slightly("np.linalg.norm(w) < 1e-3"), "special-case", "only where ‖w‖ < 0.001: there β is 1.01 times",
+    ),
+    "normalised where d = k": (
+        LAST, "    norm = np.sqrt((grad_B**2).sum() + (grad_w**2).sum())\n"
+        "    beta = beta * 0.5 / norm if len(B) == len(w) else beta\n" + LAST,
+        "special-case", "only where d = k: there the outer step has the right direction",
+    ),
     "clipped gradient": (
         LAST, "    norm = np.sqrt((grad_B**2).sum() + (grad_w**2).sum())\n    beta = beta * min(1, 2 / norm)\n" + LAST,
         "special-case", "only where the gradient's norm > 2: there the outer step has the right direction",
@@ -190,6 +200,9 @@ POINTS = ((3, 5, 2, 0.3, 0.2), (5, 6, 3, 0.2, 0.7), (2, 9, 2, 0.5, 0.1))
         ([1.5, 1.5, 1.5], "1.5"),
         ([1 + 1e-6] * 3, "1 + 1e-06"),
         ([3, 5, 2], "1·n"),
+        ([3 * (1 - 1e-16), 5 * (1 - 2e-16), 2 * (1 - 2e-16)], "1·n"),
+        ([1 - 3e-10, 1 - 5e-10, 1 - 2e-10], "1"),
+        ([1 + 3e-9, 1 - 5e-9, 1 - 2e-9], None),
         ([2 * 3 / 5, 2 * 5 / 6, 2 * 2 / 9], "2·n/d"),
         ([0.3, 0.2, 0.5], "1·α"),
         ([3 / (3 + 1e-6), 5 / (5 + 1e-6), 2 / (2 + 1e-6)], "1 − 1e-06/n"),

@@ -167,7 +167,9 @@ def additions(case: Case) -> Iterator[Match]:
             by = f"{c:.6g}·β" if law == "β" else f"{c:.6g}"
             yield Match("weight-decay", shown(c), f"{name} are also shrunk by {by} times themselves", 27)
             break
-    if all(_in_another_basis(point, reference) for point, reference in both):
+    # Where d = k every invertible matrix has the right column space: such points say nothing.
+    telling = any(point.at.B.shape[-2] > point.at.B.shape[-1] for point in case.points)
+    if telling and all(_in_another_basis(point, reference) for point, reference in both):
         what = "the representation has the right column space in another basis: it is normalised"
         yield Match("retraction", None, what, 48)
 

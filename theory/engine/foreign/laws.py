@@ -84,9 +84,9 @@ def law_of(factors: Sequence[float], quantities: Sequence[Mapping[str, float]], 
     for powers, column in _columns(quantities):
         ratios = values / column
         if np.abs(ratios - ratios.mean()).max() <= loose * abs(ratios.mean()):
-            return Law(float(ratios.mean()), powers)
+            return Law(_told(float(ratios.mean()), loose), powers)
     off = values - 1
-    if not 0 < np.abs(off).max() < NEAR_ONE:
+    if not 10 * loose < np.abs(off).min() <= np.abs(off).max() < NEAR_ONE:  # what it is off by would be noise
         return None
     for powers, column in _columns(quantities):
         ratios = off / column
@@ -94,6 +94,12 @@ def law_of(factors: Sequence[float], quantities: Sequence[Mapping[str, float]], 
         if np.abs(ratios - ratios.mean()).max() <= (loose / np.abs(off).min() + np.abs(off).max()) * abs(ratios.mean()):
             return Law(float(ratios.mean()), powers, beside_one=True)
     return None
+
+
+def _told(number: float, loose: float) -> float:
+    """The number to six digits, if it is that as far as can be told."""
+    short = float(f"{number:.6g}")
+    return short if abs(number - short) <= loose * abs(number) else number
 
 
 def loss_reasons(law: Law) -> str:

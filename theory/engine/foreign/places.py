@@ -108,15 +108,15 @@ def mixed(rng: np.random.Generator, bad: Place, share: float) -> Place:
 
 @dataclass(frozen=True)
 class Relation:
-    """Something that holds at some places."""
+    """Something that holds at some places. ``size``: which one has a certain value, if that is what it says."""
 
     text: str
     holds: Callable[[Place], bool]
+    size: str | None = None
 
 
 def relations(bad: Place) -> tuple[Relation, ...]:
     """Relations that hold at a place: equalities first, and those of fewer places before those of more."""
-    sizes = {"d": "d", "k": "k", "n": "n"}
     known = (
         Relation("α = 0", lambda p: p.alpha == 0),
         Relation("β = 0", lambda p: p.beta == 0),
@@ -143,7 +143,7 @@ def relations(bad: Place) -> tuple[Relation, ...]:
         Relation("B has not full rank", lambda p: p.width < p.k),
         Relation("α < β", lambda p: p.alpha < p.beta),
         Relation("α > β", lambda p: p.alpha > p.beta),
-        *(Relation(f"{text} = {getattr(bad, name)}", lambda p, name=name: getattr(p, name) == getattr(bad, name))
-          for name, text in sizes.items()),
+        *(Relation(f"{name} = {getattr(bad, name)}", lambda p, name=name: getattr(p, name) == getattr(bad, name), name)
+          for name in "dkn"),
     )  # fmt: skip
     return tuple(relation for relation in known if relation.holds(bad))

@@ -90,6 +90,11 @@ class Point:
         """The step at another point, where numbers are as large."""
         return Point(at, found, self.size, self.tolerance)
 
+    @property
+    def finite(self) -> bool:
+        """Whether the implementation's step is."""
+        return all(bool(np.isfinite(part).all()) for part in self.found)
+
     @cached_property
     def right(self) -> bool:
         """Whether the implementation's step is the reference's."""
@@ -148,7 +153,7 @@ class Case:
     @property
     def finite(self) -> bool:
         """Whether the implementation's steps are."""
-        return all(bool(np.isfinite(part).all()) for point in self.points for part in point.found)
+        return all(point.finite for point in self.points)
 
     @property
     def loose(self) -> float:

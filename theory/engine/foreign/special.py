@@ -16,7 +16,7 @@ from metarep.sim.terms import At
 from metarep.theory.claims.record import Claim, Example
 from metarep.theory.engine.foreign.calls import supported
 from metarep.theory.engine.foreign.odd import ODD
-from metarep.theory.engine.foreign.places import Place, made_at, place_of
+from metarep.theory.engine.foreign.places import NUMBERS, Place, made_at, place_of
 from metarep.theory.engine.foreign.points import SEED, Case, Match, point_at
 from metarep.theory.engine.foreign.where import Where, where_wrong
 
@@ -109,13 +109,19 @@ def _wrong(implementation: Implementation, seen: Learner, where: Where) -> tuple
 
 def _match(implementation: Implementation, learner: Learner, where: Where, matches: Matches, several: bool) -> Match:
     rng = np.random.default_rng(SEED)
-    # Few numbers cost less; but with more tasks than these the weight of each would not show.
-    small = sorted(where.places, key=lambda place: (place.n > place.d * place.k, place.d * place.k + place.n))[
-        : 3 * CASES
-    ]
+
+    def order(place: Place) -> tuple[int, bool, int]:
+        """Where a part is zero less is told. Few numbers cost less; but with more tasks than these the weight of each
+        would not show.
+        """
+        zeros = sum(getattr(place, name) == 0 for name in NUMBERS)
+        return zeros, place.n > place.d * place.k, place.d * place.k + place.n
+
+    small = sorted(where.places, key=order)[: 3 * CASES]
     tried = [point_at(implementation, made_at(small[i], learner, rng)) for i in rng.permutation(len(small))]
-    case = Case(learner, tuple(point for point in tried if not point.right)[:CASES], implementation.eps)
-    if not case.finite:
+    wrong = [point for point in tried if not point.right][:CASES]
+    case = Case(learner, tuple(point for point in wrong if point.finite), implementation.eps)
+    if not case.points:
         return Match("special-case", None, f"{where.text}: there the step is NaN or infinite", 15)
     if not (known := matches(implementation, case)):
         return Match("special-case", None, where.text, 15)

@@ -25,6 +25,8 @@ NARROW = 1e-3
 WIDE = 0.05
 """Relative width at which it is told, if no narrower one is found."""
 MOST_HALVINGS = 40
+SMALL = (1e-6, 1e-3)
+"""Neighbours of zero, above what rounding hides."""
 LEAST = 3
 """So many labels of either kind are wanted."""
 
@@ -88,6 +90,15 @@ class _Labels:
         """Whether a condition holds at exactly the places where the step is wrong."""
         return all(holds(place, point) == wrong for place, point, wrong in self.known)
 
+    def encloses(self, relation: Relation) -> bool:
+        """Whether larger sizes than one that is told were tried, and smaller ones: else it may be a border."""
+        size = relation.size
+        if size is None:
+            return True
+        value = getattr(self.of(True)[0][0], size)
+        tried = [getattr(place, size) for place, _ in self.of(False)]
+        return any(each > value for each in tried) and (value == 1 or any(each < value for each in tried))
+
     def of(self, wrong: bool) -> list[tuple[Place, Point]]:
         """The places with that label."""
         return [(place, point) for place, point, label in self.known if label is wrong]
@@ -121,13 +132,16 @@ def where_wrong(implementation: Implementation, learner: Learner, bad: Place) ->
 
 
 def _one_changed(bad: Place, rng: np.random.Generator) -> Iterable[Place]:
-    """The place with one part changed: to neighbours, and to typical values."""
+    """The place with one part changed: to neighbours (of zero, to small numbers), and to typical values; a dimension
+    grows with what has to fit into it.
+    """
     others = [typical(rng) for _ in range(3)]
     for name in (*SIZES, *NUMBERS):
         value = getattr(bad, name)
-        near = (value - 1, value + 1, 2 * value) if name in SIZES else (0.5 * value, 1.5 * value)
-        changed = [*near, *(getattr(other, name) for other in others)]
-        yield from (bad._replace(**{name: each}).possible for each in changed)
+        near = (value - 1, value + 1, 2 * value) if name in SIZES else (0.5 * value, 1.5 * value) if value else SMALL
+        for changed in (*near, *(getattr(other, name) for other in others)):
+            place = bad._replace(**{name: changed})
+            yield place._replace(d=max(place.d, place.k), n=max(place.n, place.rank)).possible
 
 
 def _where(labels: _Labels, text: str, holds: Callable[[Place, Point], bool]) -> Where:
@@ -137,7 +151,7 @@ def _where(labels: _Labels, text: str, holds: Callable[[Place, Point], bool]) ->
 def _conditions(labels: _Labels, bad: Place) -> Iterable[Where]:
     """Conditions that agree with the labels; of a border, after bisection."""
     for relation in relations(bad):
-        if labels.agrees(_at_place(relation)):
+        if labels.agrees(_at_place(relation)) and labels.encloses(relation):
             yield _where(labels, f"only where {relation.text}", _at_place(relation))
     for name, quantity in QUANTITIES.items():
         for sign in (1, -1):
