@@ -95,6 +95,14 @@ def tiny_report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
     return shared(tmp_path_factory, "tiny-report", write_tiny_report)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_lines_of_progress() -> None:
+    """A slow machine makes a command tell how far it is: not in the tests of what it prints."""
+    from metarep.reports.page import output
+
+    output.TELL_EVERY = 1e6
+
+
 @pytest.fixture
 def one_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure of a report is the same empty drawing: for tests that look at everything else."""

@@ -16,8 +16,10 @@ from metarep.reports.chapters.rates.table import RateSetting
 from metarep.reports.chapters.samples.runs import FloorPoint, FloorSizes, RecoverySetting, SamplesSize, recovery_points
 from metarep.reports.chapters.theorem.regions import RegionSize
 from metarep.reports.cli.own_claims import own_claims, own_records
+from metarep.reports.page.output import Progress
 from metarep.reports.report.document import write_report
 from metarep.reports.report.gather import gather
+from metarep.reports.report.kept import Kept
 from metarep.reports.study.study import Settings, example, study
 from metarep.sim.learners import LEARNERS
 from metarep.theory.claims import catalogue
@@ -52,10 +54,11 @@ MADE_UP = {"samples": SamplesSize(recovery=RECOVERY), "mutants": True, "learners
 TINY_CLAIMS = ("update-fo-anil", "right-factor-fo-anil", "head-diversity-lower")
 
 
-def tiny_results() -> Results:
+def tiny_results(told: Progress = lambda done, total: None, kept: Kept | None = None) -> Results:
     """A report of three claims, a few rates and a short Figure 1, made in seconds."""
     rates = RatesSize((RateSetting(10, 2, 10, 0.4, 0.4),), 500, ())
-    return gather(ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS}), 1, jobs=1)
+    profile = ReportProfile("tiny", 0.02, {"figure-1": 40, "rates": rates, "claims": TINY_CLAIMS})
+    return gather(profile, 1, told, jobs=1, kept=kept)
 
 
 def write_tiny_report(folder: Path) -> Results:

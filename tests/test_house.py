@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS: tuple[tuple[str, ...], ...] = (
     ("sim",),
+    ("theory.work",),
     ("theory.calculus",),
     ("theory.dynamics",),
     ("theory.inequalities",),

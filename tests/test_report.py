@@ -203,7 +203,7 @@ def test_an_unexpected_verdict_stands_out(results, one_drawing):
 
 def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch, request):
     """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
-    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda *_: results)
     monkeypatch.chdir(tmp_path)
     assert run(["report", "--out", "out"]) == 0
     assert "3 claims: 3 PROVED" in capsys.readouterr().out
@@ -231,7 +231,7 @@ def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, m
     # An unexpected verdict is exit code 1, and the report is written all the same.
     request.getfixturevalue("one_drawing")
     false = unexpected(results)
-    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: false)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda *_: false)
     assert run(["report", "--out", "other"]) == 1
     assert (tmp_path / "other" / "report.html").is_file()
 

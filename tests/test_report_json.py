@@ -247,7 +247,7 @@ def test_the_data_are_what_is_drawn(out, results):
 @pytest.fixture
 def command(results, monkeypatch, tmp_path, one_drawing):
     """Runs 'metarep report' on what was gathered above, with these words; gives the exit code."""
-    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda profile, seed, told: results)
+    monkeypatch.setattr("metarep.reports.report.gather.gather", lambda *_: results)
     monkeypatch.chdir(tmp_path)
     return lambda *words: run(["report", "--out", "new", *map(str, words)])
 

@@ -65,6 +65,8 @@ class Run:
     """How long it took."""
     jobs: dict[str, NotNegative]
     """Seconds by job."""
+    cached: tuple[str, ...] = ()
+    """Jobs whose results are those of an earlier report."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Results:
     run: Run
     own_claims: str = ""
     """The file of the user's own claims, if one was given."""
+    only: tuple[str, ...] = ()
+    """What a partial report was asked for; empty if it is of everything."""
 
     @property
     def claims(self) -> tuple[ClaimRecord, ...]:

@@ -39,12 +39,14 @@ def _tried(results: Results) -> str:
         for item in claim.evidence:
             if item.kind in counts:
                 counts[item.kind] += item.examples
-    trials = sorted({r.trials for r in summary(results.parts[KEY])})
+    trials = sorted({r.trials for r in summary(results.parts[KEY])}) if KEY in results.parts else []
+    between = " to ".join(map(str, trials[:: max(1, len(trials) - 1)]))
+    curves = f", {between} trials a curve in Figure 1" if trials else ""
     sizes = sizes_sentence(results.claims)
     return (
         f"**What is not proved was tried.** Profile {results.profile.name}, seed {results.seed}: "
-        f"{counts['floats']} examples in floats and {counts['exact']} in fractions for {len(results.claims)} claims, "
-        f"{' to '.join(map(str, trials[:: max(1, len(trials) - 1)]))} trials a curve in Figure 1; what is rarer may "
+        f"{counts['floats']} examples in floats and {counts['exact']} in fractions for {len(results.claims)} claims"
+        f"{curves}; what is rarer may "
         "have gone unseen." + (f" Their sizes ([verdicts](#verdicts)): {sizes}." if sizes else "")
     )
 

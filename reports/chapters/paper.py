@@ -98,7 +98,7 @@ def paper_section(statuses: Mapping[str, str], experiments: Collection[str] = ()
 
 def _section(results: Results) -> b.Section:
     statuses = {claim.id: claim.status for claim in results.claims}
-    shown = {key[1] for key in results.parts if key[0] == "experiment"} | {"figure-1"}
+    shown = {key[-1] for key in results.parts if key[0] in ("experiment", "figure-1")}
     return paper_section(statuses, shown)
 
 

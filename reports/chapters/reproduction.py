@@ -11,6 +11,8 @@ def reproduction_section(results: Results) -> b.Section:
     run = results.run
     slowest = sorted(run.jobs.items(), key=lambda item: -item[1])[:10]
     own = f" --claims {shlex.quote(results.own_claims)}" if results.own_claims else ""
+    own += "".join(f" --only {shlex.quote(each)}" for each in results.only)
+    cached = f" {len(run.cached)} of {len(run.jobs)} results are from cache: an earlier report's." if run.cached else ""
     blocks = (
         b.Code(f"metarep report --profile {results.profile.name} --seed {results.seed} --out out{own}"),
         b.Paragraph(
@@ -19,7 +21,7 @@ def reproduction_section(results: Results) -> b.Section:
             "it again."
         ),
         b.Table(("package", "version"), tuple(results.versions.items())),
-        b.Paragraph(f"Made at {run.at} in {run.seconds:.0f} s."),
+        b.Paragraph(f"Made at {run.at} in {run.seconds:.0f} s.{cached}"),
         b.Details(
             "What took longest",
             (b.Table(("job", "seconds"), tuple((f"`{k}`", f"{v:.1f}") for k, v in slowest), frozenset({1})),),

@@ -11,7 +11,7 @@ import typer
 
 from metarep.reports import package_version
 from metarep.reports.cli import adapter, certify, check, guarantee, report, simulation, study, sweep, theory
-from metarep.reports.page.output import InputError
+from metarep.reports.page.output import InputError, Interrupted, interruptible
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
 # errors by way of the one that it exports.
@@ -30,7 +30,7 @@ for command in (
     *(simulation.simulate, simulation.rates, simulation.experiment, sweep.sweep, sweep.plot),
     *(guarantee.guarantee, certify.certify, study.study, adapter.adapter, check.check, report.bench, report.report),
 ):
-    app.command()(command)
+    app.command()(interruptible()(command))
 
 
 def _print_version(wanted: bool) -> None:
@@ -85,8 +85,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after ``metarep``; those of the process unless given.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = app(args=None if arguments is None else list(arguments), prog_name="metarep", standalone_mode=False)
+        code = app(args=words, prog_name="metarep", standalone_mode=False, obj=words)
         sys.stdout.flush()
     except InputError as error:
         return _complain(str(error))
@@ -94,9 +95,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(_usage_line(error))
     except MemoryError as error:
         return _complain(f"not enough memory for these sizes ({str(error) or 'out of memory'}); allowed: smaller ones")
-    except typer.Abort:
-        print("metarep: interrupted", file=sys.stderr)
+    except typer.Abort:  # before a command has begun
+        print("metarep: interrupted; nothing is kept", file=sys.stderr)
         return 130
+    except Interrupted as stop:
+        print(f"metarep: interrupted; {stop}", file=sys.stderr)
+        return stop.code
     except BrokenPipeError:  # the reader of a pipe left; so that the interpreter's last flush does not complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -8,9 +8,8 @@ from typing import Annotated
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder, option
-from metarep.reports.page.limits import check_limits
-from metarep.reports.page.output import as_json, checking_input, make_folder, progress_bar, write_file
+from metarep.reports.cli.options import Jobs, Json, OutFolder
+from metarep.reports.page.output import as_json, checking_input, interruptible, make_folder, progress_bar, write_file
 
 
 def certify(
@@ -21,7 +20,7 @@ def certify(
             metavar="[CLAIM]...", help="Claims' ids; all that have a proof unless given.", show_default=False
         ),
     ] = None,
-    jobs: Annotated[int | None, option("Compilations at a time; as many as there are processors unless given.")] = None,
+    jobs: Jobs = -1,
     json: Json = False,
 ) -> None:
     """Write PROVED claims as Coq files, and compile them where coqc is installed. Exit code 1 if one does not compile.
@@ -36,13 +35,18 @@ def certify(
     every = catalogue()
     with checking_input():
         named = [get_claim(claim) for claim in claims or ()]
-    if jobs is not None:
-        check_limits("jobs", jobs)
     wanted = named or [claim for claim in every if claim.proof is not None and claim.expected is Verdict.PROVED]
     make_folder(Path(out))
-    started = time.perf_counter()
+    started, done, total = time.perf_counter(), 0, 0
+
+    def told(so_far: int, of: int) -> None:
+        nonlocal done, total
+        done, total = so_far, of
+        shown(done, total)
+
+    kept = lambda: f"{done} of {total} seals are kept in {out}; the same command goes on"  # noqa: E731
     try:
-        with progress_bar("certify") as told:
+        with progress_bar("certify") as shown, interruptible(kept):
             seals = run(wanted, Path(out), write_file, jobs, told)
     except RuntimeError as error:  # this Coq, or its MathComp, is none that the libraries are written for
         typer.echo(str(error), err=True)

@@ -22,6 +22,12 @@ def _seed(value: int) -> int:
     return value
 
 
+def _jobs(value: int) -> int:
+    if value != -1:
+        check_limits("jobs", value, also=", or -1")
+    return value
+
+
 def number(words: str, *, show_default: bool = True) -> Any:
     """An option for a number that is within the limits of its parameter's name, with these words for help."""
     return typer.Option(help=words, callback=_limited, show_default=show_default)
@@ -56,6 +62,7 @@ Alpha = Annotated[float, number("Inner step size α > 0.")]
 Beta = Annotated[float, number("Outer step size β > 0.")]
 Steps = Annotated[int, number("Outer steps.")]
 Seed = Annotated[int, typer.Option(help="Seed of all randomness.", callback=_seed)]
+Jobs = Annotated[int, typer.Option(help="Processes at a time; -1 for as many as there are cores.", callback=_jobs)]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]
 OwnClaims = Annotated[Path | None, option("A Python file with CLAIMS of your own, besides the catalogue's.")]

@@ -1,6 +1,8 @@
 """Claims of a user's own file on the command line: looking them up, verifying them."""
 
 import shlex
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,6 +55,19 @@ def find_claim(claim_id: str, path: Path | None) -> "Claim":
         if path is not None and claim_id not in own and claim_id not in (ids := [claim.id for claim in catalogue()]):
             raise unknown("claim", claim_id, (*own, *ids), f"{LISTED}, and those of {path}")
         return own.get(claim_id) or get_claim(claim_id)
+
+
+def matching(patterns: Sequence[str], claims: "Sequence[Claim]") -> "tuple[Claim, ...]":
+    """The claims whose ids are among these words, or match one as a pattern with ``*``; ``InputError`` if none does."""
+    from metarep.theory.claims import LISTED
+
+    found: set[str] = set()
+    for pattern in patterns:
+        these = {claim.id for claim in claims if fnmatchcase(claim.id, pattern)}
+        if not these:
+            raise InputError(str(unknown("claim", pattern, [claim.id for claim in claims], f"{LISTED}, or a pattern")))
+        found |= these
+    return tuple(claim for claim in claims if claim.id in found)
 
 
 def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":

@@ -1,13 +1,15 @@
 """Commands that measure and tell: bench, report."""
 
+import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, OutFolder, OwnClaims, Seed, option
-from metarep.reports.cli.own_claims import own_claims, own_records
-from metarep.reports.page.output import as_json, make_folder, print_table, progress_bar
+from metarep.reports.cli.options import Jobs, Json, OutFolder, OwnClaims, Seed, option
+from metarep.reports.cli.own_claims import matching, own_claims, own_records
+from metarep.reports.page.output import InputError, as_json, interruptible, make_folder, print_table, progress_bar
 
 CERTIFICATES = "certificates"
 """The folder of seals, in the report's own, where none is named."""
@@ -44,6 +46,7 @@ def bench(
 
 
 def report(
+    context: typer.Context,
     out: OutFolder,
     profile: Annotated[
         Literal["quick", "full"], typer.Option(help="quick: some minutes; full: six times the examples.")
@@ -54,51 +57,89 @@ def report(
     seals: Annotated[
         Path | None, option("What 'metarep certify --out' wrote; the folder 'certificates' in OUT if it is there.")
     ] = None,
+    only: Annotated[
+        list[str] | None, option("A partial report: these claims alone, by id or by a pattern with *; repeatable.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the report that was stopped in OUT.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Take nothing over from what earlier reports in OUT found.")
+    ] = False,
+    jobs: Jobs = -1,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.
 
-    Exit code 1 if a verdict is not the expected one; the report is written all the same.
+    What is found is kept in OUT as it comes in: a report that is stopped goes on with --resume, and the next one takes
+    over what would come out again, which it says ("from cache"). Exit code 1 if a verdict is not the expected one; the
+    report is written all the same.
     """
+    if resume and fresh:
+        raise InputError("resume and fresh are both given; allowed: one of them")
     own = own_claims(claims)
     from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
     from metarep.reports.chapters.claims.records import unexpected
     from metarep.reports.chapters.claims.seals import KEPT, kept_seals
     from metarep.reports.chapters.claims.verdicts import verdict_counts
     from metarep.reports.report.document import write_report
-    from metarep.reports.report.gather import PROFILES, gather
+    from metarep.reports.report.gather import PROFILES, gather, now, partial
+    from metarep.reports.report.kept import kept_in
     from metarep.reports.report.stored import comparable, stored_report
     from metarep.theory.claims import catalogue
 
+    size, selected = PROFILES[profile], tuple(only or ())
+    if selected:
+        chosen = matching(selected, (*catalogue(), *own))
+        own = tuple(claim for claim in own if claim in chosen)
+        size = partial(size, [claim.id for claim in chosen if claim not in own])
     old = None if against is None else stored_report(against)  # before anything is overwritten
     folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
-    kept = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
+    sealed = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
     make_folder(out / "figures")
 
-    with progress_bar("report") as told:
-        size = PROFILES[profile]
+    done, total = 0, 0
+
+    def on_the_way() -> str:
+        again = shlex.join(word for word in context.obj if word not in ("--resume", "--fresh"))
+        return f"{done} of {total} results are kept in {out}; go on with: metarep {again} --resume"
+
+    def told(so_far: int, of: int) -> None:
+        nonlocal done, total
+        done, total = so_far, of
+        shown(done, total)
+
+    with (
+        progress_bar("report") as shown,
+        interruptible(on_the_way),
+        kept_in(out, now(), resume=resume, fresh=fresh) as kept,
+    ):
         # One's own claims first: a mistake in them shows at once, and costs no report.
-        records = [] if claims is None else own_records(own, claims, size.effort, seed, told)
-        results = gather(size, seed, told)
-    if claims is not None:
-        results = results.having({("claim", record.id): record for record in records}, own_claims=str(claims))
-    results = results.having(kept)
-    if old is not None:
-        results = results.having({CHANGES: changes(old, comparable(results))})
-    written = write_report(results, out)
+        records = [] if claims is None else own_records(own, claims, size.effort, seed, shown)
+        results = gather(size, seed, told, jobs, kept)
+        results = results.having({("claim", record.id): record for record in records}, only=selected)
+        results = results.having(sealed, own_claims="" if claims is None else str(claims))
+        if old is not None:
+            now_there = comparable(results)
+            ids = {claim.id for claim in now_there.claims}
+            if selected:  # the others are not gone
+                old = replace(old, claims=tuple(claim for claim in old.claims if claim.id in ids), rates=())
+            results = results.having({CHANGES: changes(old, now_there)})
+        written = write_report(results, out)
+        kept.finish()
     news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
+    cached = sum(job.startswith("claim ") for job in results.run.cached)
     if json:
         summary = {
             "files": [str(path) for path in written],
             "counts": counted,
             "unexpected": [claim.id for claim in news],
             "seconds": results.run.seconds,
+            "from_cache": cached,
             "against": changed,
         }
         typer.echo(as_json(summary))
     else:
         counts = ", ".join(f"{n} {status}" for status, n in counted.items())
-        typer.echo(f"{len(results.claims)} claims: {counts}")
+        typer.echo(f"{len(results.claims)} claims: {counts}{f' ({cached} from cache)' if cached else ''}")
         for claim in news:
             typer.echo(f"  {claim.id}: {claim.status}, expected {claim.expected}")
         if changed is not None:

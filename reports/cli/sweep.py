@@ -6,13 +6,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, Seed, number, option, out_option
-from metarep.reports.page.limits import check_limits, check_memory
+from metarep.reports.cli.options import Jobs, Json, Seed, number, option, out_option
+from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import (
     InputError,
     as_json,
     check_file,
     check_whole,
+    interruptible,
     print_table,
     progress_bar,
     write_file,
@@ -45,7 +46,7 @@ def sweep(
     random: Annotated[int | None, typer.Option(help="Draw so many settings from the axes instead of the grid.")] = None,
     block: Annotated[int, typer.Option(help="Runs that are simulated as one batch.")] = 250,
     seed: Seed = 0,
-    jobs: Annotated[int, typer.Option(help="Processes; -1 for all cores.")] = -1,
+    jobs: Jobs = -1,
     backend: Annotated[Literal["loky", "dask"], typer.Option(help="This machine, or a Dask cluster.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler.")] = None,
     json: Json = False,
@@ -58,8 +59,6 @@ def sweep(
     check_whole("block", block, 1, 10**6)
     if random is not None:
         check_whole("random", random, 1, MOST_SETTINGS)
-    if jobs != -1:
-        check_limits("jobs", jobs, also=", or -1")
     if scheduler is not None and backend != "dask":
         raise InputError("scheduler is given with the loky backend; allowed: with --backend dask")
     check_file(out)
@@ -68,7 +67,15 @@ def sweep(
     settings = design(axes, random, seed)
     for sizes in {(setting.d, setting.k, setting.n) for setting in settings}:
         check_memory(*sizes, min(block, replicates), RECORDS)
-    with progress_bar("sweep") as told:
+    done, total = 0, 0
+
+    def told(so_far: int, of: int) -> None:
+        nonlocal done, total
+        done, total = so_far, of
+        shown(done, total)
+
+    kept = lambda: f"{done} of {total} cells are kept in {out}; the same command goes on"  # noqa: E731
+    with progress_bar("sweep") as shown, interruptible(kept):
         summary = run_sweep(
             out, settings, replicates, seed,
             block=block, jobs=jobs, backend=backend, scheduler=scheduler, progress=told,

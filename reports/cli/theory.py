@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Json, LearnerName, OwnClaims, Seed, number, option
+from metarep.reports.cli.options import Jobs, Json, LearnerName, OwnClaims, Seed, number, option
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
@@ -191,10 +191,11 @@ def verify(
     from metarep.theory.engine import verify as run
 
     profile = Profile(seed=seed)
-    if claims is None:
-        finding = run(record, profile=profile, examples=examples)
-    else:
-        finding = verify_own(record, claims, profile, examples)
+    with progress_bar(f"verify {claim}"):
+        if claims is None:
+            finding = run(record, profile=profile, examples=examples)
+        else:
+            finding = verify_own(record, claims, profile, examples)
     result = claim_data(finding, f"metarep verify {claim} --claims {shlex.quote(str(claims))}" if claims else "")
     if json:
         typer.echo(as_json({"claim": result}))
@@ -248,13 +249,12 @@ def selftest(
         typer.Option("--without", help="Leave this claim out, to see what goes unnoticed; repeatable."),
     ] = None,
     seed: Seed = 0,
+    jobs: Jobs = -1,
     json: Json = False,
 ) -> None:
     """Test the tests: mutants (wrong implementations, formulas, claims and proofs), each to be refuted. Exit code 1 if
     one survives.
     """
-    import os
-
     from metarep.theory.claims import catalogue, get_claim
 
     catalogue()
@@ -264,7 +264,7 @@ def selftest(
     from metarep.theory.engine.mutants.selftest import selftest as run
 
     with progress_bar("selftest") as told:
-        matrix = run(without=left_out, seed=seed, jobs=os.cpu_count() or 1, progress=told)
+        matrix = run(without=left_out, seed=seed, jobs=jobs, progress=told)
     if json:
         typer.echo(as_json(selftest_record(matrix)))
     else:

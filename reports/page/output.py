@@ -6,6 +6,7 @@ import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +22,32 @@ Progress = Callable[[int, int], None]
 
 class InputError(Exception):
     """The input was wrong; the message says what, and what is allowed. Ends the program with exit code 2."""
+
+
+class Interrupted(Exception):
+    """Work that was stopped from outside; the message says what is kept and how to go on.
+
+    Args:
+        kept: the message.
+        code: the exit code.
+    """
+
+    def __init__(self, kept: str, code: int) -> None:
+        super().__init__(kept)
+        self.code = code
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: an interruption that does not come from the keyboard."""
+
+
+@contextmanager
+def interruptible(kept: Callable[[], str] = lambda: "nothing is kept") -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM into ``Interrupted`` with what is said then: what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise Interrupted(kept(), 143 if isinstance(stop, Terminated) else 130) from stop
 
 
 @contextmanager
@@ -168,32 +195,55 @@ def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
 # --- the terminal
 
 
-def _progress_lines(what: str, every: float) -> Progress:
-    """Tells, at most every so many seconds, how far it is and how long the rest will take."""
-    started = told = time.monotonic()
+TELL_EVERY = 30.0
+"""Seconds between lines of progress where there is no terminal."""
+
+
+@contextmanager
+def _progress_lines(what: str, every: float) -> Iterator[Progress]:
+    """Tells every so many seconds how far it is and how long the rest will take; from a thread: a job may be long."""
+    began, over = time.monotonic(), threading.Event()
+    at = (0, 0)
 
     def tell(done: int, total: int) -> None:
-        nonlocal told
-        now = time.monotonic()
-        if now - told >= every and done < total:
-            told = now
-            left = (now - started) / done * (total - done)
-            print(f"{what}: {done} of {total} after {now - started:.0f} s, about {left:.0f} s left", file=sys.stderr)
+        nonlocal at
+        at = done, total
 
-    return tell
+    def lines() -> None:
+        while not over.wait(every):
+            took, (done, total) = time.monotonic() - began, at
+            left = f", about {took / done * (total - done):.0f} s left" if 0 < done < total else ""
+            of = f"{done} of {total} " if total else ""
+            print(f"{what}: {of}after {took:.0f} s{left}", file=sys.stderr, flush=True)
+
+    thread = threading.Thread(target=lines, daemon=True)
+    thread.start()
+    try:
+        yield tell
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager
 def progress_bar(what: str, every: float | None = None) -> Iterator[Progress]:
-    """A progress bar on stderr; where that is not a terminal, a line every so many seconds, or nothing without them."""
+    """A progress bar on stderr; where that is not a terminal, a line every so many seconds."""
     if not sys.stderr.isatty():
-        yield _progress_lines(what, every) if every is not None else lambda done, total: None
+        with _progress_lines(what, TELL_EVERY if every is None else every) as told:
+            yield told
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(TextColumn("{task.description}"), *columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

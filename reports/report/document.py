@@ -20,8 +20,9 @@ def document(results: Results) -> b.Document:
     """The whole report."""
     total = len(results.claims)
     subtitle = (
-        f"{total} claims about representation learning by gradient-based meta-learning, checked. After Collins, "
-        f"Mokhtari, Oh and Shakkottai, ICML 2022. Profile {results.profile.name}, seed {results.seed}."
+        f"{'Partial: ' if results.only else ''}{total} claims about representation learning by gradient-based "
+        "meta-learning, checked. After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile "
+        f"{results.profile.name}, seed {results.seed}."
     )
     sections = tuple(section for chapter in CHAPTERS if (section := chapter.section(results)) is not None)
     return b.Document(TITLE, subtitle, opening(results, sections), sections)
@@ -34,6 +35,7 @@ def report_data(results: Results) -> dict[str, Any]:
             "format": FORMAT,
             "profile": results.profile.name,
             "effort": results.profile.effort,
+            "only": results.only,
             "seed": results.seed,
             "versions": results.versions,
             **{name: function(results) for chapter in CHAPTERS for name, function in chapter.record.items()},

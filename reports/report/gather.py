@@ -1,16 +1,18 @@
 """Everything a report is written from, run on all cores; the same for the same seed."""
 
-import os
-import platform
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from metarep.reports import package_version
 from metarep.reports.chapters.chapter import Job, Key, ReportProfile, Results, Run
+from metarep.reports.chapters.claims.one_by_one import NAME as CLAIMS
+from metarep.reports.chapters.claims.seals import NAME as SEALS
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.page.output import Progress
+from metarep.reports.report.kept import Kept, versions
+from metarep.theory.work.processes import working
 
 
 def _profile(name: str, effort: float) -> ReportProfile:
@@ -21,14 +23,27 @@ PROFILES = {"quick": _profile("quick", 1.0), "full": _profile("full", 6.0)}
 """``quick`` is made for under three minutes on two cores, ``full`` for under ten."""
 
 
-def _timed(job: Job) -> tuple[Key, Any, float]:
-    key, function, arguments = job
+def partial(profile: ReportProfile, claims: Sequence[str]) -> ReportProfile:
+    """The profile of a report of these claims alone."""
+    return replace(profile, sizes={CLAIMS: tuple(claims), SEALS: profile.sizes.get(SEALS)})
+
+
+def now() -> str:
+    """The time, as a report has it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _timed(key: Key, function: Any, arguments: tuple[Any, ...]) -> tuple[Key, Any, float]:
     started = time.perf_counter()
     return key, function(*arguments), time.perf_counter() - started
 
 
 def gather(
-    profile: ReportProfile, seed: int, told: Progress = lambda done, total: None, jobs: int | None = None
+    profile: ReportProfile,
+    seed: int,
+    told: Progress = lambda done, total: None,
+    jobs: int = -1,
+    kept: Kept | None = None,
 ) -> Results:
     """Run the jobs of all chapters.
 
@@ -36,33 +51,27 @@ def gather(
         profile: how much.
         seed: of all randomness.
         told: progress, in jobs done.
-        jobs: processes; one per core, at most one per job, unless given.
+        jobs: processes; -1 for as many as there are cores.
+        kept: where results are kept as they come in, and taken from.
     """
-    from joblib import Parallel, delayed
-
-    started, now = time.perf_counter(), datetime.now(UTC)
+    started, began = time.perf_counter(), kept.report if kept else now()
     # The chapters' long jobs come first and their many short ones, the claims, last: no core waits at the end.
-    work = [job for chapter in CHAPTERS if chapter.name in profile.sizes for job in chapter.jobs(profile, seed)]
-    done: dict[Key, Any] = {}
-    seconds: dict[str, float] = {}
-    told(0, len(work))
-    cores = jobs or min(os.cpu_count() or 1, len(work))
-    pool: Any = Parallel(n_jobs=cores, return_as="generator_unordered")
-    for key, result, took in pool(delayed(_timed)(job) for job in work):
-        done[key] = result
-        seconds[" ".join(key)] = took
-        told(len(done), len(work))
+    work: dict[Key, Job] = {
+        job[0]: job for chapter in CHAPTERS if chapter.name in profile.sizes for job in chapter.jobs(profile, seed)
+    }
+    found = {key: old for key, job in work.items() if (old := kept.of(job))} if kept else {}
+    done: dict[Key, Any] = {key: old.result for key, old in found.items()}
+    seconds = {" ".join(key): old.seconds for key, old in found.items()}
+    left = [job for key, job in work.items() if key not in found]
+    told(len(done), len(work))
+    with working(((_timed, job) for job in left), jobs, len(left)) as results:
+        for key, result, took in results:
+            done[key] = result
+            seconds[" ".join(key)] = took
+            if kept:
+                kept.keep(work[key], result, took)
+            told(len(done), len(work))
     took = round(time.perf_counter() - started, 1)
-    run = Run(now.isoformat(timespec="seconds"), took, dict(sorted(seconds.items())))
-    return Results(profile, seed, {key: done[key] for key, *_ in work}, versions(), run)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    found = {"metarep": package_version(), "python": platform.python_version()}
-    for name in ("numpy", "scipy", "sympy", "hypothesis", "python-flint", "matplotlib"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    cached = tuple(sorted(" ".join(key) for key, old in found.items() if old.report != began))
+    run = Run(began, took, dict(sorted(seconds.items())), cached)
+    return Results(profile, seed, {key: done[key] for key in work}, versions(), run)

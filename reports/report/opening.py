@@ -1,6 +1,7 @@
 """What stands before the chapters: the first screen, then the answer in a few lines, each from the results."""
 
 import re
+import shlex
 
 from metarep.reports.chapters.boundaries.chapter import boundaries_of
 from metarep.reports.chapters.chapter import Results
@@ -18,6 +19,7 @@ from metarep.reports.page.markup import at_least, at_most
 from metarep.reports.report.figure_files import TOP_PREFIX, pictures
 from metarep.sim.learners import META_LEARNERS
 from metarep.sim.outcomes import CONVERGED_BELOW
+from metarep.theory.claims import catalogue
 
 INSTALL = "pip install -e . && metarep report --out out"
 """README's first command, which a test holds it to be."""
@@ -45,7 +47,7 @@ def opening(results: Results, sections: tuple[b.Section, ...]) -> tuple[b.Block,
     )
     answer: tuple[b.Block, ...] = (_answer(results), tally)
     beside = [b.Beside(part, picture) for part, picture in zip((tuple(first), answer), pictures, strict=False)]
-    return (*beside, *(block for part in (tuple(first), answer)[len(beside) :] for block in part))
+    return (*_partial(results), *beside, *(block for part in (tuple(first), answer)[len(beside) :] for block in part))
 
 
 HEADLINE = {
@@ -73,12 +75,33 @@ def _headline(sections: tuple[b.Section, ...]) -> tuple[b.Picture, ...]:
     )
 
 
-def _answer(results: Results) -> b.Items:
-    """The answer in a few lines."""
+def _partial(results: Results) -> tuple[b.Block, ...]:
+    """That a report is not whole, where it is not."""
+    if not results.only:
+        return ()
+    asked = " ".join(f"--only {shlex.quote(each)}" for each in results.only)
+    claims = f"{len(results.claims)} of {len(catalogue())} claims"
+    return (b.Paragraph(f"**A partial report:** {claims} (`{asked}`), and no chapter that runs anything else."),)
+
+
+def _who_learns(results: Results) -> list[str]:
+    """How Figure 1 ended, in two lines."""
     rows = summary(by_panel(results.parts[KEY], "random"))
     meta = [r for r in rows if r.learner in META_LEARNERS]
     falls = [r.median_dist for r in meta if r.median_dist is not None]
     baseline = min(r.smallest_dist or 0.0 for r in rows if r.learner == "average-loss")
+    learned = bool(falls) and max(falls) <= CONVERGED_BELOW
+    return [
+        f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
+        "afresh at every step, the four meta-learners' median distance to the true representation falls to "
+        f"{at_most(max(falls, default=1.0))} or below in the run of [Figure 1](#figure-1).",
+        f"**{'The baseline does not.' if baseline > 0.5 else 'So does the baseline.'}** Minimising "
+        f"the average loss leaves the distance at {at_least(baseline, 3)} or above.",
+    ]
+
+
+def _answer(results: Results) -> b.Items:
+    """The answer in a few lines."""
     rates, boundaries = rates_of(results), boundaries_of(results)
     settled = [
         r.relative_error
@@ -88,14 +111,7 @@ def _answer(results: Results) -> b.Items:
     unstable = sum(r.outcome == "unstable" for _, group in rates.table for r in group)
     news = unexpected(results.claims)
     total = len(results.claims)
-    learned = bool(falls) and max(falls) <= CONVERGED_BELOW
-    lines = [
-        f"**{'They do, here.' if learned else 'Not in this run.'}** In the paper's linear setting, with tasks drawn "
-        "afresh at every step, the four meta-learners' median distance to the true representation falls to "
-        f"{at_most(max(falls, default=1.0))} or below in the run of [Figure 1](#figure-1).",
-        f"**{'The baseline does not.' if baseline > 0.5 else 'So does the baseline.'}** Minimising "
-        f"the average loss leaves the distance at {at_least(baseline, 3)} or above.",
-    ]
+    lines = _who_learns(results) if KEY in results.parts else []
     if settled:
         lines.append(
             r"**The rate is known.** Near the truth, with fixed tasks, the distance shrinks by $1 - "

@@ -15,7 +15,7 @@ from metarep.reports.chapters.chapter import Count
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.theory.claims.record import Verdict
 
-FORMAT = 2
+FORMAT = 3
 """The number of report.json's format; another one whenever a field is added, dropped or changes its meaning."""
 VARYING = ("run",)
 """The fields in which reports of equal seeds, profiles and versions may differ."""
@@ -60,6 +60,7 @@ _OWN: tuple[tuple[str, Any, str], ...] = (
     ("format", Literal[FORMAT], "Number of this format; another one whenever it changes."),
     ("profile", str, "How much was run."),
     ("effort", float, "By how much every claim's examples are multiplied."),
+    ("only", tuple[str, ...], "The claims (ids or patterns) that a partial report is of; empty if it is whole."),
     ("seed", Count, "Of all randomness."),
     ("versions", dict[str, str], "Versions of what the numbers depend on."),
 )

@@ -22,7 +22,7 @@ class _Report:
 
     __pydantic_config__ = ConfigDict(strict=True)
 
-    format: Literal[2]
+    format: Literal[2, 3]
     profile: str
     seed: int
     versions: dict[str, str]

@@ -12,13 +12,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from joblib import Parallel, delayed, parallel_config
 
 from metarep.reports.page.output import InputError, Progress, check_file, make_folder
 from metarep.reports.sweep.designs import MOST_SETTINGS
 from metarep.sim.sweeps import Cell, Replicate, SweepSetting, cells, run_cell
+from metarep.theory.work.processes import working
 
 Backend = Literal["loky", "dask"]
 SCHEMA = """
@@ -120,10 +121,12 @@ def _timed_cell(cell: Cell, seed: int) -> tuple[Cell, list[Replicate], str, floa
 
 
 @contextmanager
-def _workers(backend: Backend, scheduler: str | None) -> Iterator[None]:
+def _working(missing: list[Cell], seed: int, jobs: int, backend: Backend, scheduler: str | None) -> Iterator[Any]:
+    """The results of the cells as they come in."""
     if backend == "loky":
-        with parallel_config(backend="loky", inner_max_num_threads=1):
-            yield
+        tasks = ((_timed_cell, (cell, seed)) for cell in missing)
+        with parallel_config(backend="loky", inner_max_num_threads=1), working(tasks, jobs, len(missing)) as results:
+            yield results
         return
     try:
         from distributed import Client  # pyright: ignore[reportMissingImports]  # an optional extra
@@ -135,8 +138,8 @@ def _workers(backend: Backend, scheduler: str | None) -> Iterator[None]:
     except (OSError, TimeoutError, ValueError) as error:
         what = f"no Dask scheduler at {scheduler} ({type(error).__name__})"
         raise InputError(f"{what}; allowed: ADDRESS:PORT of one") from error
-    with client, parallel_config(backend="dask"):
-        yield
+    with client, parallel_config(backend="dask"):  # which hands results out in order of submission only
+        yield Parallel(n_jobs=jobs, return_as="generator")(delayed(_timed_cell)(cell, seed) for cell in missing)
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,8 @@ def run_sweep(
         missing = [cell for cell in wanted if cell.key not in done]
         there = len(wanted) - len(missing)
         if missing:
-            with _workers(backend, scheduler):
-                # Dask hands results out in order of submission only; each is stored at once either way.
-                order = "generator_unordered" if backend == "loky" else "generator"
-                tasks = (delayed(_timed_cell)(cell, seed) for cell in missing)
-                for finished, result in enumerate(Parallel(n_jobs=jobs, return_as=order)(tasks), start=there + 1):
-                    cell, rows, mode, seconds = result  # type: ignore[misc]
+            with _working(missing, seed, jobs, backend, scheduler) as results:
+                for finished, (cell, rows, mode, seconds) in enumerate(results, start=there + 1):
                     _store(connection, cell, rows, mode, seconds)
                     if progress is not None:
                         progress(finished, len(wanted))

@@ -134,15 +134,24 @@ def coq_version() -> str:
     return said.split()[0]
 
 
+_RUNNING: set[subprocess.Popen[str]] = set()
+"""The compilations under way."""
+
+
 def compiled(file: Path) -> tuple[str, float]:
     """Compile a file in its folder: what is wrong with it ("" if nothing), and the seconds that it took."""
     started = time.perf_counter()
     command = ["coqc", "-q", "-w", "none", "-R", str(file.parent), "", str(file)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)
-    except subprocess.TimeoutExpired:
-        return f"not done after {LONGEST} s", time.perf_counter() - started
-    wrong = "" if done.returncode == 0 else " ".join((done.stderr or done.stdout).split())[-300:] or "coqc failed"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as coqc:
+        _RUNNING.add(coqc)
+        try:
+            said, complaint = coqc.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            coqc.kill()
+            return f"not done after {LONGEST} s", time.perf_counter() - started
+        finally:
+            _RUNNING.discard(coqc)
+    wrong = "" if coqc.returncode == 0 else " ".join((complaint or said).split())[-300:] or "coqc failed"
     return wrong, time.perf_counter() - started
 
 
@@ -181,7 +190,7 @@ def certify(
     claims: Iterable[Claim],
     out: Path,
     write: Write = write_text,
-    jobs: int | None = None,
+    jobs: int = -1,
     told: Callable[[int, int], object] = lambda done, total: None,
 ) -> list[Seal]:
     """Write the claims' certificates into ``out``, compile them where Coq is installed, and keep a seal for each.
@@ -192,7 +201,7 @@ def certify(
         claims: whose.
         out: an existing folder.
         write: writes a text to a path.
-        jobs: compilations at a time; as many as there are processors unless given.
+        jobs: compilations at a time; -1 for as many as there are cores.
         told: progress, (seals done, in all).
 
     Raises:
@@ -203,7 +212,7 @@ def certify(
     certificates = [export(claim) for claim in claims]
     seals: dict[str, Seal] = {}
     waiting: dict[Future[Seal], list[Certificate]] = {}
-    pool = ThreadPoolExecutor(jobs or os.cpu_count() or 1)
+    pool = ThreadPoolExecutor((os.cpu_count() or 1) if jobs == -1 else jobs)
 
     def keep(seal: Seal) -> None:
         seals[seal.claim] = seal
@@ -227,6 +236,10 @@ def certify(
         for done in as_completed(waiting):
             for certificate in waiting[done]:
                 keep(replace(done.result(), claim=certificate.claim))
+    except BaseException:  # an interruption: nothing runs on
+        for coqc in tuple(_RUNNING):
+            coqc.kill()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
     return [seals[certificate.claim] for certificate in certificates]

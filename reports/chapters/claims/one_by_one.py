@@ -30,7 +30,7 @@ LONG_PROOF = 32
 
 def claim_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
     """A job a claim."""
-    ids = profile.sizes[NAME] or tuple(claim.id for claim in catalogue())
+    ids = tuple(claim.id for claim in catalogue()) if profile.sizes[NAME] is None else profile.sizes[NAME]
     return [(("claim", claim), checked, (claim, profile.effort, seed)) for claim in ids]
 
 
@@ -118,6 +118,9 @@ def _summary(name: str, claims: Sequence[ClaimRecord], known: _Known) -> str:
     verdicts = " ".join(f"[[{status}]]" for status in dict.fromkeys(claim.status for claim in claims))
     counted = f"**{name}** {verdicts}" + (f" {len(claims)} learners" if len(claims) > 1 else "")
     news = [claim for claim in claims if not claim.as_expected]
+    cached = sum(f"claim {claim.id}" in known.results.run.cached for claim in claims)
+    if cached:
+        counted += ", from cache" + (f" ({cached})" if cached < len(claims) else "")
     changed = changes_of(known.results)
     was = [item for item in changed.verdicts for claim in claims if item.claim == claim.id] if changed else []
     return (
@@ -149,6 +152,8 @@ def _claim_blocks(claim: ClaimRecord, known: _Known) -> tuple[b.Block, ...]:
         facts.append(("Seal", plain_line(seal)))
     if power := power_line(claim, known.columns.get(claim.id)):
         facts.append(("Power", power))
+    if f"claim {claim.id}" in results.run.cached:
+        facts.append(("From cache", "Found by an earlier report, by the same source, versions, seed and profile."))
     if not claim.as_expected:
         facts.append(("Expected", f"[[{claim.expected}]]"))
     if claim.remark:

@@ -46,6 +46,7 @@ def verdicts_section(results: Results) -> b.Section:
         "Verdicts",
         (
             news,
+            *_cached(results),
             b.Paragraph(
                 "A status is computed from the evidence: the strongest that there is, and a counterexample beats all. "
                 "The worst margin of an inequality is the least (bound − value)/|bound| over its examples: 0 where "
@@ -56,6 +57,14 @@ def verdicts_section(results: Results) -> b.Section:
             *_sizes(claims),
         ),
     )
+
+
+def _cached(results: Results) -> tuple[b.Block, ...]:
+    """How many verdicts an earlier report found; nothing if none."""
+    count = sum(job.startswith("claim ") for job in results.run.cached)
+    if not count:
+        return ()
+    return (b.Paragraph(f"{count} of {len(results.claims)} verdicts are from cache: an earlier report found them."),)
 
 
 def _sizes(claims: tuple[ClaimRecord, ...]) -> tuple[b.Block, ...]:

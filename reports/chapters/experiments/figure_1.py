@@ -32,8 +32,10 @@ def figure_1_jobs(profile: ReportProfile, seed: int) -> list[Job]:
     return [(KEY, run_named, (NAME, seed, profile.sizes[NAME]))]
 
 
-def figure_1_section(results: Results) -> b.Section:
+def figure_1_section(results: Results) -> b.Section | None:
     """The paper's headline experiment."""
+    if KEY not in results.parts:
+        return None
     experiment, curves = get_experiment(NAME), results.parts[KEY]
     rows = summary(curves)
     s = by_panel(curves, "random")[0].curve.setting
@@ -125,7 +127,9 @@ def _why_flat(claims: Sequence[ClaimRecord]) -> b.Section:
 
 def figure_1_whole(results: Results) -> tuple[b.Picture, ...]:
     """Figure 1 with its panels in one file, and the same with tasks that are kept: for the folder of figures alone."""
-    curves = results.parts[KEY]
+    curves = results.parts.get(KEY)
+    if curves is None:
+        return ()
     data = ("figure-1.csv", experiment_csv(curves))
     return tuple(
         b.Picture(

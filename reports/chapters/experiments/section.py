@@ -50,6 +50,8 @@ def experiment_jobs(profile: ReportProfile, seed: int) -> list[Job]:
 def runs_of(results: Results) -> Runs:
     """The experiments that were run, Figure 1 first."""
     parts = results.parts
+    if KEY not in parts:
+        return {}
     return {FIGURE_1: parts[KEY], **{n: parts["experiment", n] for n in EXPERIMENTS if ("experiment", n) in parts}}
 
 
@@ -164,7 +166,7 @@ def _labels(axes: Any) -> tuple[list[Any], list[str]]:
 def experiments_section(results: Results) -> b.Section | None:
     """The chapter, Figure 1's runs judged with the others; None where those were not run."""
     runs = runs_of(results)
-    if len(runs) == 1:
+    if len(runs) <= 1:
         return None
     found = replications(runs)
     rows = []

@@ -115,7 +115,9 @@ def rate_jobs(profile: ReportProfile, seed: int) -> list[Job]:
 
 def rates_of(results: Results) -> RatesResults:
     """What was run."""
-    size: RatesSize = results.profile.sizes[NAME]
+    size: RatesSize | None = results.profile.sizes.get(NAME)
+    if size is None:
+        return RatesResults((), ())
     return RatesResults(
         tuple(
             (setting, [results.parts["rates", learner, str(place)] for learner in LEARNERS])
@@ -267,10 +269,12 @@ def _tightness_panel(axes: Any, kept: Sequence[tuple[float, RateRecord, float]])
 # --- the chapter
 
 
-def rates_section(results: Results) -> b.Section:
+def rates_section(results: Results) -> b.Section | None:
     """The chapter: figures over all settings, then the table of the first ones."""
     found = rates_of(results)
     pairs = found.pairs
+    if not pairs:
+        return None
     records = [record for _, record in pairs]
     unstable = [(LEARNER_TITLES[r.learner], r) for r in records if r.outcome == "unstable"]
     growth = [

@@ -8,8 +8,6 @@ them from explicit data are the two-sample tests of the test suite.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from joblib import Parallel, delayed
-
 from metarep.sim.mutants.careless import CARELESS_MUTANTS
 from metarep.sim.mutants.mutant import Kind, Mutant
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
@@ -23,6 +21,7 @@ from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
 from metarep.theory.engine.power import IDLE, about_progress, tried_on
 from metarep.theory.engine.run import verify
+from metarep.theory.work.processes import working
 
 MUTANTS: dict[str, Mutant] = {
     mutant.name: mutant
@@ -277,7 +276,7 @@ def selftest(
         without: ids of claims to leave out (to see what would then go unnoticed).
         effort: share of each claim's examples.
         seed: fixes all randomness.
-        jobs: processes.
+        jobs: processes; -1 for all cores.
         progress: told (done, total) after each row.
 
     Raises:
@@ -289,9 +288,9 @@ def selftest(
         raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
     tasks = trials(left_out, effort, seed)
     rows: list[Row] = []
-    for row in Parallel(n_jobs=jobs, return_as="generator")(delayed(run)(*given) for _, run, given in tasks):
-        assert isinstance(row, Row)
-        rows.append(row)
-        if progress is not None:
-            progress(len(rows), len(tasks))
+    with working(((run, given) for _, run, given in tasks), jobs, len(tasks), ordered=True) as results:
+        for row in results:
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), len(tasks))
     return Matrix(tuple(rows), used_claims(left_out))

@@ -1,0 +1,71 @@
+"""Processes that work at the same time: joblib's, but that none outlives this one and that only this one is told of an
+interruption.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Task = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function of a module, and its arguments."""
+EVERY = 1.0
+"""Seconds between looks at whether the parent is alive."""
+
+
+@contextmanager
+def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = False) -> Iterator[Iterator[Any]]:
+    """The tasks' results as they come in. What is still running when the context is left ends there.
+
+    Args:
+        tasks: what is to be done.
+        jobs: processes; -1 for as many as there are cores. With 1 it is done in this one.
+        most: no more processes than this: the number of tasks.
+        ordered: the results come in the order of the tasks.
+    """
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    count = max(1, min(effective_n_jobs(jobs), most))
+    order = "generator" if ordered else "generator_unordered"
+    pool: Any = Parallel(n_jobs=count, return_as=order, initializer=end_with, initargs=(os.getpid(),))
+    over = False
+    try:
+        with _deaf_children():
+            results = pool(delayed(function)(*arguments) for function, arguments in tasks)
+        yield results
+        over = True
+    finally:
+        if not over and count > 1:
+            from joblib.externals.loky import get_reusable_executor
+
+            pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
+            pool_of_all.shutdown(wait=True, kill_workers=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes that are started meanwhile ignore Ctrl-C, which a terminal sends to them too, from their first moment:
+    what is ignored here stays so there. Only the main thread can see to that.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def end_with(parent: int) -> None:
+    """See to it that this process ends when its parent has ended, however that did."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(EVERY)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
