@@ -457,6 +457,8 @@ def _advance(
         np.empty((len(together), len(pairs), LANES)),
     )
     for group in range(len(B)):
+        if diverged_at[group].min() >= 0:
+            continue
         b, v, a, be, at = B[group], w[group], alpha[group], beta[group], moments[group if len(heads) == 0 else 0]
         _unpack(at[:, 0], second)
         for done in range(steps):

@@ -84,7 +84,9 @@ class Guard:
         One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
         """
         flat_B, flat_w = as_one_axis(B), as_one_axis(w)
-        if flat_B @ flat_B <= self.least_bound and flat_w @ flat_w < np.inf:
+        # Not BLAS, whose threads would wait for each other longer than this takes.
+        size, length = (np.einsum("i,i->", flat, flat) for flat in (flat_B, flat_w))
+        if size <= self.least_bound and length < np.inf:
             return B, w
         bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
         if not bad.any():
@@ -134,6 +136,21 @@ def chosen_way(learner: Learner, implementation: Implementation, problem: Proble
         return "compiled"
     k, n = heads.shape[-2:]
     return "moments" if n >= pays_from(learner, k, not isinstance(problem.tasks, FixedTasks)) else "tasks"
+
+
+def seconds_by_numpy(steps: int, runs: int) -> float:
+    """What a batch takes by NumPy, roughly."""
+    return steps * (_SECONDS_A_CALL + _SECONDS_A_TRIAL * runs)
+
+
+def _are_small(rows: int, k: int, n: int, way: str) -> bool:
+    """Whether a step's matrices are so small that the trials' axis, if there are many, is the one to run along."""
+    return rows * (max(k, n) if way == "tasks" else k + 1) <= _SMALL
+
+
+def fewest_alike(way: str, rows: int, k: int, n: int) -> int:
+    """Number of runs from which on what becomes of one, to the last bit, does not depend on how many there are."""
+    return 1 if way == "compiled" else ALONG_FROM if _are_small(rows, k, n, way) else 2
 
 
 # --- blocks
@@ -194,6 +211,8 @@ class _Block:
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """The block's (B, w) after a step with each of the heads in turn, from this step on."""
         whole, (alpha, beta), shapes = self.whole, self.sizes, (B.shape, w.shape)
+        if self.guard.all_gone():
+            return B, w
         if whole.along:
             B, w = self._laid_out(B, 2), self._laid_out(w, 1)
         for done, each in enumerate(heads, start=step + 1):
@@ -277,7 +296,7 @@ class Stretches:
         self.implementation, self.learner, self.steps = implementation, learner, steps
         self.B_star, self.sizes = problem.B_star, (alpha, beta)
         self.guard = Guard.over(alpha, self.batch)
-        work = steps * (_SECONDS_A_CALL + _SECONDS_A_TRIAL * math.prod(self.batch))
+        work = seconds_by_numpy(steps, math.prod(self.batch))
         self.way = chosen_way(learner, implementation, problem, heads, work) if way is None else way
         standard = np.array_equal(problem.B_star, np.eye(*problem.B_star.shape))
         self.frame = None if standard else problem.B_star
@@ -294,8 +313,7 @@ class Stretches:
     def _is_along(self, k: int, n: int) -> bool:
         """Whether the trials' axis is the best one to run along: many trials of small matrices, on a line of axes."""
         ours = self.implementation.step is updates.step and self.B_star.dtype == float and self.frame is None
-        columns = max(k, n) if self.way == "tasks" else k + 1
-        return ours and math.prod(self.batch) >= ALONG_FROM and len(self.B_star) * columns <= _SMALL
+        return ours and math.prod(self.batch) >= ALONG_FROM and _are_small(len(self.B_star), k, n, self.way)
 
     def _block_size(self, k: int, n: int) -> int:
         if self.implementation.step is not updates.step or self.B_star.dtype == object:

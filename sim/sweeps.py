@@ -1,26 +1,48 @@
-"""Sweeps over settings: a cell is one setting and one block of replicates, and runs the same whatever was run before
-it.
+"""Sweeps over settings: a run is one replicate of one setting, and the same whatever it is run together with.
 
-The random stream of a cell is derived from the sweep's seed and the cell's own key, so its content does not depend on
-the order of the cells, on who runs them, or on an interruption.
+The random streams are those of a setting's replicates in groups of ``DRAWN_TOGETHER``, derived from the sweep's seed
+and the setting itself; settings of one shape are run as one batch, in which runs do not touch each other. So a run's
+content does not depend on how many replicates there are, on the order, on who runs it, or on an interruption.
 """
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from metarep.sim.checks import check_dimensions, check_sample_size, check_step_size, check_whole
+from metarep.sim.implementations import REFERENCE
 from metarep.sim.learners import get_learner
+from metarep.sim.outcomes import ENOUGH_RECORDS, Outcome
 from metarep.sim.problems import StartKind, make_problem
+from metarep.sim.sampling.in_law import sampling_mode
 from metarep.sim.sampling.runs import run_sampled
+from metarep.sim.streams import streams
+from metarep.sim.stretches import Way, chosen_way, fewest_alike, seconds_by_numpy
 from metarep.sim.trajectories import run
 
+Array = np.ndarray
+
 RECORDS = 100
-"""Distances recorded along a run, evenly spaced; the floor is taken over the last quarter of them."""
+"""Distances recorded along a run on samples, evenly spaced; the floor is taken over the last quarter of them. On the
+population there is none, and fewer do: a distance costs as much as ten steps.
+"""
+DRAWN_TOGETHER = 20
+"""Replicates whose starts, tasks and samples come from one stream, whether all are wanted or not."""
+OUTCOMES = tuple(Outcome)
+"""By number, as ``RUNS`` has them."""
+RUNS = np.dtype([("number", "i8"), ("outcome", "i8"), ("dist_start", "f8"), ("dist_end", "f8"), ("floor", "f8")])
+"""What became of a run: the number of the replicate, its outcome, dist at the start and at the end, and the root mean
+square of dist over the last quarter of its records; NaN where it diverged.
+"""
+_MOST_TOGETHER, _MOST_STEPS_TOGETHER, _MOST_NUMBERS_TOGETHER = 1000, 10**6, 2**23
+"""Runs of a batch at most: from some hundred on more save nothing. Steps of all of them: seconds of work, which an
+interruption loses. Numbers in their heads or representations: 64 MB.
+"""
 
 
 @dataclass(frozen=True)
@@ -66,50 +88,34 @@ class SweepSetting:
         check_whole("steps", self.steps, 1)
 
     @property
+    def shape(self) -> "SweepSetting":
+        """The setting without what may differ within a batch: step sizes and noise."""
+        return replace(self, alpha=1.0, beta=1.0, sigma=0.0)
+
+    @property
     def key(self) -> str:
         """The setting as one canonical line, the same on every machine."""
         return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A setting and the block of its replicates number block·size … block·size + replicates − 1."""
+class Portion:
+    """Replicates number ``first`` to ``stop`` − 1 of a setting, which may all be of one group or of several."""
 
     setting: SweepSetting
-    block: int
-    replicates: int
     first: int
+    stop: int
 
     @property
-    def key(self) -> str:
-        """Canonical name of the cell."""
-        return f"{self.setting.key}#{self.block}x{self.replicates}"
+    def runs(self) -> int:
+        """How many."""
+        return self.stop - self.first
 
-    def generator(self, seed: int) -> np.random.Generator:
-        """The cell's own random stream."""
-        words = np.frombuffer(hashlib.sha256(self.key.encode()).digest(), dtype=np.uint32)
-        return np.random.default_rng([seed, *(int(word) for word in words)])
-
-
-@dataclass(frozen=True)
-class Replicate:
-    """What became of one run: ``floor`` is the root mean square of dist over the last quarter of its records."""
-
-    number: int
-    outcome: str
-    dist_start: float
-    dist_end: float | None
-    floor: float | None
-
-
-def cells(settings: list[SweepSetting], replicates: int, block: int) -> list[Cell]:
-    """All cells of a sweep, blocks of at most ``block`` replicates; a setting named twice counts once."""
-    unique = dict.fromkeys(settings)
-    return [
-        Cell(setting, index, min(block, replicates - first), first)
-        for setting in unique
-        for index, first in enumerate(range(0, replicates, block))
-    ]
+    def generators(self, seed: int) -> list[np.random.Generator]:
+        """The streams of its groups."""
+        words = np.frombuffer(hashlib.sha256(self.setting.key.encode()).digest(), dtype="<u4").tolist()
+        groups = range(self.first // DRAWN_TOGETHER, -(-self.stop // DRAWN_TOGETHER))
+        return [np.random.default_rng([seed, *words, group]) for group in groups]
 
 
 def grid(axes: dict[str, list[Any]]) -> list[SweepSetting]:
@@ -117,27 +123,85 @@ def grid(axes: dict[str, list[Any]]) -> list[SweepSetting]:
     return [SweepSetting(**dict(zip(axes, values, strict=True))) for values in product(*axes.values())]
 
 
-def run_cell(cell: Cell, seed: int) -> tuple[list[Replicate], str]:
-    """Run a cell: its replicates, and how the samples were simulated (``metarep.sim.sampling.in_law`` says why)."""
-    s, rng = cell.setting, cell.generator(seed)
-    learner, trials = get_learner(s.learner), (cell.replicates,)
-    problem = make_problem(s.d, s.k, s.n, s.alpha, rng, s.tasks, s.start, s.dist0, trials)
-    every = max(1, s.steps // RECORDS)
-    if s.m_in is None and s.m_out is None:
-        trajectory = run(learner, problem, s.alpha, s.beta, s.steps, record_every=every)
-        mode = "population"
+def batches(portions: Sequence[Portion]) -> Iterator[list[Portion]]:
+    """The portions cut into batches of one shape, with as many runs as pays."""
+    by_shape: dict[SweepSetting, list[Portion]] = {}
+    for portion in portions:
+        by_shape.setdefault(portion.setting.shape, []).append(portion)
+    for shape, members in by_shape.items():
+        numbers = shape.k * max(2 * shape.k, shape.n)
+        most = min(_MOST_TOGETHER, _MOST_STEPS_TOGETHER // shape.steps, _MOST_NUMBERS_TOGETHER // numbers)
+        # Whole groups: whatever is drawn of a group is drawn once.
+        most = max(1, most // DRAWN_TOGETHER) * DRAWN_TOGETHER
+        batch, runs = [], 0
+        for portion in members:
+            first = portion.first
+            while first < portion.stop:
+                end = (first + most - runs) // DRAWN_TOGETHER * DRAWN_TOGETHER
+                part = Portion(portion.setting, first, min(end, portion.stop))
+                batch.append(part)
+                runs, first = runs + part.runs, part.stop
+                if runs + DRAWN_TOGETHER > most:
+                    yield batch
+                    batch, runs = [], 0
+        if batch:
+            yield batch
+
+
+def mode_of(setting: SweepSetting, runs: int) -> str:
+    """How a setting's runs are computed, where so many of its shape are wanted: the way of their steps
+    (``metarep.sim.stretches``), or on samples the name of the mode (``metarep.sim.sampling.in_law``).
+    """
+    s, learner = setting, get_learner(setting.learner)
+    if s.m_in is not None or s.m_out is not None:
+        return sampling_mode(learner, s.d, s.k, s.n, s.m_in, s.m_out).name
+    problem = make_problem(s.d, s.k, s.n, s.alpha, np.random.default_rng(0), s.tasks)
+    return chosen_way(learner, REFERENCE, problem, problem.tasks(0), seconds_by_numpy(s.steps, runs))
+
+
+def run_batch(batch: Sequence[Portion], seed: int, mode: str) -> Array:
+    """Run portions of one shape: ``RUNS``, those of each portion behind the former's.
+
+    Args:
+        batch: see ``batches``; the result does not depend on which are run together.
+        seed: the sweep's.
+        mode: see ``mode_of``; results by different ways differ in their rounding errors.
+    """
+    s, runs = batch[0].setting, [portion.runs for portion in batch]
+    numbers = np.concatenate([np.arange(portion.first, portion.stop) for portion in batch])
+    learner, generators, kept = get_learner(s.learner), [], []
+    for portion in batch:
+        before = len(generators) - portion.first // DRAWN_TOGETHER
+        kept.append(np.arange(portion.first, portion.stop) + before * DRAWN_TOGETHER)
+        generators += portion.generators(seed)
+    population = s.m_in is None and s.m_out is None
+    # Few runs may be computed in another order; one of them stands in for those that lack.
+    lacking = max(0, (fewest_alike(mode, min(s.d, 2 * s.k), s.k, s.n) if population else 1) - sum(runs))
+    kept = np.concatenate([*kept, np.repeat(kept[-1][-1:], lacking)])
+    total = len(kept)
+    rng = streams(generators, DRAWN_TOGETHER, kept)
+
+    def each(name: str) -> Array:
+        values = np.repeat([getattr(portion.setting, name) for portion in batch], runs)
+        return np.concatenate([values, np.repeat(values[-1:], lacking)])
+
+    alpha, beta = each("alpha"), each("beta")
+    problem = make_problem(s.d, s.k, s.n, alpha, rng, s.tasks, s.start, s.dist0, (total,))
+    every = max(1, s.steps // (ENOUGH_RECORDS if population else RECORDS))
+    if population:
+        seen = run(learner, problem, alpha, beta, s.steps, record_every=every, way=cast(Way, mode))
     else:
-        trajectory = run_sampled(
-            learner, problem.B0, problem.w0, problem.tasks, s.alpha, s.beta, s.m_in, s.m_out, s.sigma, s.d, s.steps,
+        seen = run_sampled(
+            learner, problem.B0, problem.w0, problem.tasks, alpha, beta, s.m_in, s.m_out, each("sigma"), s.d, s.steps,
             rng,
             record_every=every,
         )  # fmt: skip
-        mode = trajectory.mode.name
-    dist, diverged = trajectory.dist, trajectory.diverged
-    last = dist[-max(1, len(dist) // 4) :]
-    floors = np.sqrt(np.square(last).mean(0))
-    rows = []
-    for i in range(cell.replicates):
-        end, floor = (None, None) if diverged[i] else (float(dist[-1, i]), float(floors[i]))
-        rows.append(Replicate(cell.first + i, trajectory.outcome[i].value, float(dist[0, i]), end, floor))
-    return rows, mode
+    last = seen.dist[-max(1, len(seen.dist) // 4) :]
+    found = np.empty(total, RUNS)
+    found["outcome"] = [OUTCOMES.index(outcome) for outcome in seen.outcome]
+    found["dist_start"] = seen.dist[0]
+    found["dist_end"] = np.where(seen.diverged, np.nan, seen.dist[-1])
+    found["floor"] = np.where(seen.diverged, np.nan, np.sqrt(np.square(last).mean(0)))
+    found = found[: len(numbers)]
+    found["number"] = numbers
+    return found

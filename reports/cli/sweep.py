@@ -19,6 +19,11 @@ from metarep.reports.page.output import (
     write_file,
 )
 
+MODES = {
+    "tasks": "population, task by task",
+    "moments": "population, through the tasks' moments",
+    "compiled": "population, compiled",
+}
 AXIS = "One value, several with commas, or low:high:count; with --random also low:high."
 
 
@@ -44,19 +49,19 @@ def sweep(
     steps: Annotated[str, _axis()] = "1000",
     replicates: Annotated[int, number("Runs per setting.")] = 20,
     random: Annotated[int | None, typer.Option(help="Draw so many settings from the axes instead of the grid.")] = None,
-    block: Annotated[int, typer.Option(help="Runs that are simulated as one batch.")] = 250,
     seed: Seed = 0,
     jobs: Jobs = -1,
     backend: Annotated[Literal["loky", "dask"], typer.Option(help="This machine, or a Dask cluster.")] = "loky",
     scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler.")] = None,
     json: Json = False,
 ) -> None:
-    """Run a grid or a random design of settings; results go into one file as they come in. Start again to resume."""
+    """Run a grid or a random design of settings; results go into one file as they come in. Start again to resume, with
+    more replicates or settings to extend it.
+    """
     from metarep.reports.sweep.designs import AXES, MOST_SETTINGS, design
     from metarep.reports.sweep.sweep import run_sweep
-    from metarep.sim.sweeps import RECORDS
+    from metarep.sim.sweeps import RECORDS, Portion, batches
 
-    check_whole("block", block, 1, 10**6)
     if random is not None:
         check_whole("random", random, 1, MOST_SETTINGS)
     if scheduler is not None and backend != "dask":
@@ -65,8 +70,9 @@ def sweep(
 
     axes = {name: context.params[name] for name in AXES}  # learner to steps, as given
     settings = design(axes, random, seed)
-    for sizes in {(setting.d, setting.k, setting.n) for setting in settings}:
-        check_memory(*sizes, min(block, replicates), RECORDS)
+    for shape in {setting.shape for setting in settings}:
+        batch = next(batches([Portion(shape, 0, replicates)]))
+        check_memory(shape.d, shape.k, shape.n, sum(portion.runs for portion in batch), RECORDS)
     done, total = 0, 0
 
     def told(so_far: int, of: int) -> None:
@@ -74,21 +80,20 @@ def sweep(
         done, total = so_far, of
         shown(done, total)
 
-    kept = lambda: f"{done} of {total} cells are kept in {out}; the same command goes on"  # noqa: E731
+    kept = lambda: f"{done} of {total} runs are kept in {out}; the same command goes on"  # noqa: E731
     with progress_bar("sweep") as shown, interruptible(kept):
         summary = run_sweep(
-            out, settings, replicates, seed,
-            block=block, jobs=jobs, backend=backend, scheduler=scheduler, progress=told,
-        )  # fmt: skip
+            out, settings, replicates, seed, jobs=jobs, backend=backend, scheduler=scheduler, progress=told
+        )
     if json:
         typer.echo(as_json(asdict(summary)))
         return
     typer.echo(
-        f"{summary.cells} cells, {summary.already_there} of them there before; {summary.replicates} runs in {out} "
+        f"{summary.runs} runs of {summary.settings} settings in {out}, {summary.already_there} of them there before "
         f"({summary.seconds:.1f} s)"
     )
     print_table(("outcome", "runs"), [(name, str(count)) for name, count in summary.outcomes.items()], (1,))
-    typer.echo("\n".join(f"{count} cells: {mode}" for mode, count in summary.modes.items()))
+    typer.echo("\n".join(f"{count} settings: {MODES.get(mode, mode)}" for mode, count in summary.modes.items()))
 
 
 def plot(
@@ -110,20 +115,20 @@ def plot(
     from metarep.reports.sweep.plots import phase_diagram, slopes
     from metarep.reports.sweep.sweep import read_sweep
 
-    rows = read_sweep(file)
-    if not rows:
-        raise InputError(f"{file} holds no results yet; allowed: a sweep with at least one finished cell")
+    runs = read_sweep(file)
+    if not runs.settings:
+        raise InputError(f"{file} holds no results yet; allowed: a sweep with at least one finished run")
     x, y = x.replace("-", "_"), y and y.replace("-", "_")
     if x == y:
         raise InputError(f"x and y are both {x}; allowed: two axes")
     found = []
     if y is None:
-        figure, found = slopes(rows, x, value or "floor")
+        figure, found = slopes(runs, x, value or "floor")
     else:
-        figure = phase_diagram(rows, x, y, value or "converged")
+        figure = phase_diagram(runs, x, y, value or "converged")
     write_file(out, rendered(figure, out.suffix[1:]))
     if json:
-        typer.echo(as_json({"file": str(out), "runs": len(rows), "slopes": [asdict(slope) for slope in found]}))
+        typer.echo(as_json({"file": str(out), "runs": len(runs.runs), "slopes": [asdict(slope) for slope in found]}))
         return
     for s in found:
         error = "" if s.standard_error is None else f" ± {s.standard_error:.2g}"

@@ -1,6 +1,5 @@
 """Figures from a sweep's file: a phase diagram over two axes, or slopes along one."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,9 +13,12 @@ from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.output import InputError
 from metarep.reports.page.style import COLOURS, DASHES, new_figure, style
 from metarep.reports.sweep.designs import AXES, GEOMETRIC, WORDS
-from metarep.reports.sweep.sweep import SweepRow
+from metarep.reports.sweep.sweep import SweepRuns
 from metarep.sim.checks import unknown
+from metarep.sim.outcomes import Outcome
+from metarep.sim.sweeps import OUTCOMES
 
+Array = np.ndarray
 Value = Literal["converged", "blind", "diverged", "dist", "floor"]
 VALUES: dict[str, str] = {
     "converged": "share of runs that converged",
@@ -51,46 +53,57 @@ class Slope:
     points: int
 
 
-def _numeric_axis(rows: list[SweepRow], name: str) -> None:
+def _numeric_axis(found: SweepRuns, name: str) -> list[Any]:
+    """The axis' values."""
     numeric = [axis for axis in AXES if axis not in WORDS]
     if name not in numeric:
         raise InputError(str(unknown("axis", name, numeric)))
-    values = {getattr(row.setting, name) for row in rows}
+    values = {getattr(setting, name) for setting in found.settings}
     if None in values or len(values) < 2:
         raise InputError(f"{name} takes {len(values)} value(s) in the file; allowed: an axis with two or more numbers")
+    return sorted(values)
 
 
-def _value(rows: list[SweepRow], value: Value) -> float:
-    """One number for the replicates of a point; NaN where none is defined."""
+def _medians(groups: Array, values: Array, count: int) -> Array:
+    """The median of each group's values that are numbers; NaN where none is."""
+    kept = ~np.isnan(values)
+    groups, values = groups[kept], values[kept]
+    order = np.lexsort((values, groups))
+    sizes = np.bincount(groups, minlength=count)
+    middle = np.cumsum(sizes) - sizes + (sizes - 1) / 2
+    ends = [values[order][np.clip(end(middle).astype(int), 0, len(values) - 1)] for end in (np.floor, np.ceil)]
+    return np.where(sizes > 0, np.mean(ends, axis=0), np.nan) if len(values) else np.full(count, np.nan)
+
+
+def _values(found: SweepRuns, axes: tuple[str, ...], value: Value) -> dict[str, dict[tuple[Any, ...], float]]:
+    """By learner, in the order of the others' figures, and by point on the axes: one number for all runs there, NaN
+    where none is defined.
+    """
+    points: dict[tuple[str, tuple[Any, ...]], int] = {}
+    of_setting = [
+        points.setdefault((setting.learner, tuple(getattr(setting, axis) for axis in axes)), len(points))
+        for setting in found.settings
+    ]
+    groups, count = np.array(of_setting, dtype=int)[found.setting], len(points)
     if value in SHARES:
-        return float(np.mean([row.replicate.outcome == value for row in rows]))
-    found = [row.replicate.dist_end if value == "dist" else row.replicate.floor for row in rows]
-    kept = [number for number in found if number is not None]
-    return float(np.median(kept)) if kept else float("nan")
+        so = found.runs["outcome"] == OUTCOMES.index(Outcome(value))
+        numbers = np.bincount(groups, so, count) / np.bincount(groups, minlength=count)
+    else:
+        numbers = _medians(groups, found.runs["dist_end" if value == "dist" else "floor"], count)
+    pooled: dict[str, dict[tuple[Any, ...], float]] = {name: {} for name in COLOURS}
+    for (learner, point), number in zip(points, numbers.tolist(), strict=True):
+        pooled[learner][point] = number
+    return {learner: there for learner, there in pooled.items() if there}
 
 
-def _values(rows: list[SweepRow], axes: tuple[str, ...], value: Value) -> dict[str, dict[tuple[Any, ...], float]]:
-    """By learner, in the order of the others' figures, and by point on the axes: one number for all runs there."""
-    pooled: dict[str, dict[tuple[Any, ...], list[SweepRow]]] = {name: defaultdict(list) for name in COLOURS}
-    for row in rows:
-        pooled[row.setting.learner][tuple(getattr(row.setting, axis) for axis in axes)].append(row)
-    return {
-        learner: {point: _value(there, value) for point, there in points.items()}
-        for learner, points in pooled.items()
-        if points
-    }
-
-
-def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
+def phase_diagram(found: SweepRuns, x: str, y: str, value: Value) -> Figure:
     """A map of ``value`` over two axes, one panel a learner. Cells pool whatever else varies.
 
     Raises:
         InputError: an axis is unknown or takes one value only.
     """
-    for name in (x, y):
-        _numeric_axis(rows, name)
-    values = _values(rows, (x, y), value)
-    xs, ys = (sorted({getattr(row.setting, name) for row in rows}) for name in (x, y))
+    xs, ys = (_numeric_axis(found, name) for name in (x, y))
+    values = _values(found, (x, y), value)
     tables = {
         learner: np.array([[points.get((a, b), np.nan) for a in xs] for b in ys]) for learner, points in values.items()
     }
@@ -124,35 +137,35 @@ def phase_diagram(rows: list[SweepRow], x: str, y: str, value: Value) -> Figure:
     return figure
 
 
-def slopes(rows: list[SweepRow], x: str, value: Value) -> tuple[Figure, list[Slope]]:
+def slopes(found: SweepRuns, x: str, value: Value) -> tuple[Figure, list[Slope]]:
     """``value`` against one axis, both logarithmic, a line a learner, with the fitted slopes.
 
     Raises:
         InputError: the axis is unknown or takes one value only, or the value has no logarithm.
     """
-    _numeric_axis(rows, x)
+    _numeric_axis(found, x)
     if value not in ("dist", "floor"):
         raise InputError(f"value is {value!r}; allowed for slopes: dist, floor")
-    found = []
+    fitted = []
     with style():
         figure = new_figure(6.4, 4.0)
         axes = figure.subplots()
-        for learner, points in _values(rows, (x,), value).items():
+        for learner, points in _values(found, (x,), value).items():
             kept = [(at, there) for (at,), there in sorted(points.items()) if at > 0 and there > 0]
             if len(kept) < 2:
                 continue
             xs, ys = np.array(kept, dtype=float).T
             slope, error = _fit(np.log(xs), np.log(ys))
-            found.append(Slope(learner, slope, error, len(kept)))
+            fitted.append(Slope(learner, slope, error, len(kept)))
             label = f"{LEARNER_TITLES[learner]}: slope {slope:+.2f}"
             axes.plot(xs, ys, marker="o", color=COLOURS[learner], linestyle=DASHES[learner], label=label)
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel(AXIS_LABELS.get(x, x))
         axes.set_ylabel(VALUES[value])
-        if found:
+        if fitted:
             axes.legend()
-    return figure, found
+    return figure, fitted
 
 
 def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float | None]:
