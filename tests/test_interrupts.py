@@ -246,5 +246,5 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
         wait_until(lambda: len(group(ours.pid)) > 3)
         ours.terminate()
         said = ours.communicate(timeout=60)[1]
-    assert said == "metarep: interrupted; 0 of 0 cells are kept in x.db; the same command goes on\n"
+    assert said == "metarep: interrupted; 0 of 500 runs are kept in x.db; the same command goes on\n"
     wait_until(lambda: not group(ours.pid))

@@ -307,6 +307,8 @@ def run_sweep(
         known = _known(connection, path, settings, replicates)
         missing = _missing(connection, {setting: known[setting][0] for setting in settings}, replicates)
         done = there = total - sum(portion.runs for portion in missing)
+        if progress is not None:
+            progress(done, total)
         # By mode, too: one setting of a shape may have been there before the others.
         by_mode: dict[str, list[Portion]] = {}
         for portion in missing:
