@@ -2,6 +2,7 @@
 that rests on it), and one of three claims.
 """
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ from metarep.reports.report.gather import gather
 from metarep.reports.report.kept import Kept
 from metarep.reports.study.study import Settings, example, study
 from metarep.sim.learners import LEARNERS
-from metarep.theory.claims import catalogue
+from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL
-from metarep.theory.engine.mutants.selftest import MUTANTS, Row, trials, tried_on, used_claims
+from metarep.theory.engine.mutants.selftest import MUTANTS, Column, Row, trial, trials, tried_on
 
 QUICK = tuple(claim.id for claim in catalogue() if claim.measure is None)
 RATES = RatesSize(
@@ -109,14 +110,18 @@ def _made_up() -> dict[Key, Any]:
         ("samples", "growth"): growth,
     }
     extra |= {("recovery", name): recovery_points(name, 0, RECOVERY) for name in LEARNERS}
-    used = [claim for claim in catalogue() if claim.id in used_claims(quick=True)]
+    met = Counter[str]()
     for name, run, given in trials(quick=True):
-        mutant = MUTANTS[name]
-        if mutant.kind != "claim":
-            tried = tuple(claim.id for claim in used if tried_on(mutant, claim))
-            extra["mutant", name] = Row(name, mutant.kind, mutant.cause, mutant.what, tried[::2], tried[1::2])
+        if run is trial:  # a mutant is said to be refuted by the first claim that meets it, and by every other one
+            tried = [mutant.name for mutant in MUTANTS.values() if tried_on(mutant, get_claim(name))]
+            met.update(tried)
+            parts = (tuple(mutant for mutant in tried if met[mutant] % 2 == place) for place in (1, 0))
+            extra["mutants", name] = Column(name, *parts)
+        elif MUTANTS[name].kind == "proof":
+            mutant = MUTANTS[name]
+            extra["mutants", name] = Row(name, mutant.kind, mutant.cause, mutant.what)
         elif "contraction" in name or "one-step" in name or "diversity" in name:
-            extra["mutant", name] = run(*given)
+            extra["mutants", name] = run(*given)
     return extra
 
 

@@ -336,10 +336,10 @@ def test_selftest_exits_with_1_if_a_mutant_survives(capsys, monkeypatch, complai
     from metarep.theory.engine.mutants import selftest
 
     def outcome(refuted_by):
-        row = selftest.Row("a-mutant", "implementation", "a cause", "what is wrong", refuted_by, ("update-anil",))
-        return lambda **options: selftest.Matrix((row,))
+        return lambda **options: selftest.Matrix((selftest.Column("update-maml", refuted_by, ()),))
 
-    monkeypatch.setattr(selftest, "selftest", outcome(("update-maml",)))
+    monkeypatch.setattr(selftest, "MUTANTS", {"frozen": selftest.MUTANTS["frozen"]})
+    monkeypatch.setattr(selftest, "selftest", outcome(("frozen",)))
     assert data(capsys, "selftest", "--without", "update-fo-anil")["survivors"] == []
     assert "1 of 1 refuted" in output(capsys, "selftest")
     monkeypatch.setattr(selftest, "selftest", outcome(()))

@@ -215,7 +215,7 @@ def _with_prediction(claim_id: str, predicted: Any) -> Verdict:
     ],
 )
 def test_growth_is_held_to_its_statement(monkeypatch: pytest.MonkeyPatch, error, share, verdict) -> None:
-    def seen(setting: Any, floor: Any, size: float, *at: Any) -> LongRun:
+    def seen(setting: Any, size: float, *at: Any) -> LongRun:
         plain = predicted_floor(*setting.arguments(size), varying_contraction=False)
         return _seen(plain.mean_square_sine / (1 + error(size)))
 
@@ -241,7 +241,7 @@ def test_slopes_are_held_to_their_statement(
         floor = predicted_floor(heads, *at)
         return replace(floor, mean_square_sine=floor.mean_square_sine * heads.shape[1] ** of_prediction)
 
-    def seen(setting: Any, floor: Any, size: float, *at: Any) -> LongRun:
+    def seen(setting: Any, size: float, *at: Any) -> LongRun:
         return _seen(predicted_floor(*setting.arguments(size)).mean_square_sine * setting.n**power)
 
     monkeypatch.setattr(claims, "measured_floor", seen)

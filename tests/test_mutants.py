@@ -179,9 +179,10 @@ def test_every_claim_that_asks_no_implementation_is_refuted_by_a_wrong_formula()
         for claim in catalogue()
         if claim.measure and any(with_wrong_formulas(claim, mutant) for mutant in FORMULA_MUTANTS)
     )
-    rows = [selftest.trial(mutant.name, (*asked, *measured)) for mutant in FORMULA_MUTANTS]
-    assert [row.mutant for row in rows if not row.found] == []
-    assert set(asked) - {claim for row in rows for claim in row.refuted_by} == set()
+    names = [mutant.name for mutant in FORMULA_MUTANTS]
+    columns = [selftest.trial(id_, names) for id_ in dict.fromkeys((*asked, *measured))]
+    assert set(names) - {name for column in columns for name in column.refuted} == set()
+    assert [column.id for column in columns if column.id in asked and not column.refuted] == []
 
 
 # --- wrong claims
@@ -214,8 +215,15 @@ def test_selftest_without_a_claim_shows_what_goes_unnoticed(monkeypatch: pytest.
 def test_report_and_selftest_have_the_same_mutants() -> None:
     """All of the catalogue but the samplers, which the tests of the law are for."""
     names = [name for name, _, _ in trials()]
-    assert names == [mutant.name for mutant in MUTANTS.values() if mutant.kind != "sampler"]
-    assert [key for key, *_ in chapter.jobs(PROFILES["quick"], 0)] == [("mutant", name) for name in names]
+    alone = [mutant.name for mutant in MUTANTS.values() if mutant.kind in ("claim", "proof")]
+    assert names == [*used_claims(), *alone]
+    crossed = {mutant.name for mutant in MUTANTS.values() if mutant.kind in ("implementation", "formula")}
+    assert {*crossed, *alone} == {mutant.name for mutant in MUTANTS.values() if mutant.kind != "sampler"}
+    tried = [given[1] for _, run, given in trials() if run is selftest.trial]
+    assert [frozenset(several) for several in tried if isinstance(several, tuple)] == [crossed] * len(used_claims())
+    quick = [name for _, name in (key for key, *_ in chapter.jobs(PROFILES["quick"], 0))]
+    assert [name for name in names if name in set(quick)] == quick
+    assert set(names) - set(quick) <= set(used_claims()) - set(used_claims(quick=True))
 
 
 def test_no_mutant_is_found_by_refuting_what_is_false() -> None:

@@ -19,7 +19,7 @@ from metarep.theory.claims.theorem.settings import settings as theorem_settings
 from metarep.theory.claims.theorem.theorems import CONSTANTS, VARIANTS
 from metarep.theory.engine import Profile, verify
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
-from metarep.theory.engine.mutants.selftest import trial, tried_on
+from metarep.theory.engine.mutants.selftest import trial, trial_alone, tried_on
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
 from metarep.theory.engine.search import _our_search, _Search
 from metarep.theory.inequalities.catalogue import RULES
@@ -139,14 +139,14 @@ def test_every_rule_is_a_claim_or_says_why_not() -> None:
 
 def test_every_broken_rule_is_refuted() -> None:
     (broken,) = [mutant for mutant in FORMULA_MUTANTS if mutant.name == "broken-rule"]
-    row = trial(broken.name, tuple(claim.id for claim in catalogue() if claim.id.startswith("rule-")))
-    assert row.survived == ()
-    assert row.refuted_by
+    columns = [trial(claim.id, [broken.name]) for claim in catalogue() if claim.id.startswith("rule-")]
+    assert columns
+    assert [column.id for column in columns if not column.refuted] == []
 
 
 @pytest.mark.parametrize("cause", sorted({mutant.cause for mutant in PROOF_MUTANTS}))
 def test_the_core_refuses_every_wrong_proof(cause: str) -> None:
-    rows = [trial(mutant.name, ()) for mutant in PROOF_MUTANTS if mutant.cause == cause]
+    rows = [trial_alone(mutant.name) for mutant in PROOF_MUTANTS if mutant.cause == cause]
     assert [row.what for row in rows if not row.found] == []
 
 

@@ -12,7 +12,8 @@ from metarep.reports.page.drawings import FILE_STYLE, label_width
 from metarep.reports.page.markup import plain_line
 from metarep.reports.page.output import as_csv
 from metarep.theory.claims import get_claim
-from metarep.theory.engine.mutants.selftest import Matrix, Row, trials, used_claims
+from metarep.theory.engine.mutants import selftest
+from metarep.theory.engine.mutants.selftest import Column, Matrix, Row, trials
 from metarep.theory.engine.showing import in_one_line, shown_objects
 
 NAME = "mutants"
@@ -181,14 +182,16 @@ def section(results: Results) -> b.Section | None:
 
 
 def jobs(profile: ReportProfile, seed: int) -> list[Job]:
-    """A job for each mutant: the trials of ``metarep selftest``, on fewer claims and examples if quick."""
-    return [(("mutant", name), run, given) for name, run, given in trials(seed=seed, quick=profile.sizes[NAME])]
+    """A job for each claim, wrong claim and wrong proof: the trials of ``metarep selftest``, on fewer claims and
+    examples if quick.
+    """
+    return [(("mutants", name), run, given) for name, run, given in trials(seed=seed, quick=profile.sizes[NAME])]
 
 
 def matrix_of(results: Results) -> Matrix | None:
     """The matrix, None where it was not run."""
-    rows = tuple(row for key, row in results.parts.items() if key[0] == "mutant")
-    return Matrix(rows, used_claims(quick=results.profile.sizes[NAME])) if rows else None
+    found: list[Column | Row] = [part for key, part in results.parts.items() if key[0] == "mutants"]
+    return selftest.matrix_of(found) if found else None
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def power_of_claims(matrix: Matrix) -> tuple[PowerOfClaim, ...]:
     return tuple(
         PowerOfClaim(
             column.claim.id,
-            len(column.refuted) + len(column.survived),
+            len(column.tried),
             len(column.refuted),
             IDLE if about_progress(column.claim) else (),
             column.defect,
@@ -71,7 +71,7 @@ def power_line(claim: ClaimRecord, column: Column | None) -> str:
         for item in _tried(claim)
         if item.power is not None
     ]
-    if column is not None and (column.refuted or column.survived):
+    if column is not None and column.tried:
         told.append(f"it refutes {column.share} mutants")
     if claim.at_any_pace:
         told.append(f"a learner that does less need not fail it: {claim.at_any_pace}")
@@ -87,7 +87,7 @@ def _share(could: int, tried: int) -> str:
 def power_blocks(claims: Sequence[ClaimRecord], matrix: Matrix) -> tuple[b.Block, ...]:
     """The table of power, by chapter; each claim's own section has its own."""
     columns = {column.claim.id: column for column in matrix.columns}
-    progress = [column for column in matrix.columns if about_progress(column.claim) and "frozen" in _met(column)]
+    progress = [column for column in matrix.columns if about_progress(column.claim) and "frozen" in column.tried]
     falling = [column for column in progress if not column.idle_survivors]
     defects = "; ".join(f"{mention(claims, column.claim.id)}: {column.defect}" for column in matrix.defects)
     by_chapters = []
@@ -97,7 +97,7 @@ def power_blocks(claims: Sequence[ClaimRecord], matrix: Matrix) -> tuple[b.Block
             continue
         examples, independent, tried, could = _sum(known)
         refuted = sum(len(columns[claim.id].refuted) for claim in known if claim.id in columns)
-        met = sum(len(_met(columns[claim.id])) for claim in known if claim.id in columns)
+        met = sum(len(columns[claim.id].tried) for claim in known if claim.id in columns)
         row = (str(len(known)), str(examples), str(independent), _share(could, tried), f"{refuted} of {met}")
         by_chapters.append((chapter, *row))
     slow = tuple(
@@ -140,8 +140,3 @@ def _among(row: Row, kind: Callable[[Claim], bool]) -> str:
     """How many of the claims of a kind that a mutant was tried on refute it."""
     refuted, survived = (sum(kind(get_claim(id_)) for id_ in ids) for ids in (row.refuted_by, row.survived))
     return f"{refuted} of {refuted + survived}"
-
-
-def _met(column: Column) -> tuple[str, ...]:
-    """The mutants that were tried on the claim."""
-    return (*column.refuted, *column.survived)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -89,31 +90,34 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
             sizes[found.cols] = value.shape[-1]
     exact = any(value.dtype == object for value in values.values())
     chains = _Chains(values)
-    unit = _identity(sizes[polynomial.shape[0]], sizes[polynomial.shape[1]], exact)
+    unit, one = (_identity(*size, exact) for size in ((sizes[polynomial.shape[0]], sizes[polynomial.shape[1]]), (1, 1)))
     total: Any = 0 * unit
     behind: dict[bytes, Any] = {}  # by column: the sum of what the columns are multiplied with, transposed
     for (powers, words, core), value in polynomial.terms.items():
         factor: Any = (value if exact else float(value)) * evaluate_powers(powers, scalars)
         for word in words:
             factor = factor * chains.column(word)  # (..., 1, n or 1)
-        cut = next((i + 1 for i, code in enumerate(core) if _ends_in_one(code)), None)
+        cut = _cut(core)
         if cut is None:
             mean = factor.sum(-1, keepdims=True) / factor.shape[-1] if words else factor
             total = total + mean * (chains.matrix(core) if core else unit)
         else:
-            row = chains.row(core[cut:]) if core[cut:] else _identity(1, 1, exact)
+            row = chains.row(core[cut:]) if core[cut:] else one
             behind[core[:cut]] = behind.get(core[:cut], 0) + factor * row
     for word, rows in behind.items():
         column = chains.column(word)
         n = max(column.shape[-1], rows.shape[-1])
-        column, rows = (np.broadcast_to(part, (*part.shape[:-1], n)) for part in (column, rows))
+        if column.shape[-1] != rows.shape[-1]:
+            column, rows = (np.broadcast_to(part, (*part.shape[:-1], n)) for part in (column, rows))
         total = total + column @ np.swapaxes(rows, -1, -2) / n
     return total
 
 
-def _ends_in_one(code: int) -> bool:
-    found, transposed = spell(code)
-    return (found.rows if transposed else found.cols) == "1"
+@lru_cache(maxsize=2**14)
+def _cut(word: bytes) -> int | None:
+    """Where the word's first column ends; None if it has none."""
+    letters = (spell(code) for code in word)
+    return next((i + 1 for i, (x, transposed) in enumerate(letters) if (x.rows if transposed else x.cols) == "1"), None)
 
 
 def _identity(rows: int, cols: int, exact: bool) -> np.ndarray:

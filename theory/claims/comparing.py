@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -74,8 +75,12 @@ def same(
     return close(left, right, 0 if exact else eps * roundings * float(scale), why, objects, size)
 
 
-def _moduli(polynomial: Poly) -> Poly:
-    return Poly(polynomial.shape, {key: abs(value) for key, value in polynomial.terms.items()})
+@cache
+def _moduli(learner: Learner) -> tuple[Poly, ...]:
+    """The gradients' words, every coefficient replaced by its modulus."""
+    return tuple(
+        Poly(part.shape, {key: abs(value) for key, value in part.terms.items()}) for part in derive(learner).words
+    )
 
 
 def step_moduli(learner: Learner, at: StepArrays) -> tuple[np.ndarray, np.ndarray]:
@@ -89,11 +94,19 @@ def step_moduli(learner: Learner, at: StepArrays) -> tuple[np.ndarray, np.ndarra
         samples = whitened_samples(np.abs(at.B_star) @ np.abs(at.heads))
         return inner_steps.step_moduli(learner, at.B, at.w, **samples, alpha=at.alpha, beta=at.beta)
     # |θ| is bounded by |B_*||heads|, which also covers the rounding of the targets themselves.
-    arrays = {"B": np.abs(at.B), "w": np.abs(at.w), "theta_i": np.abs(at.B_star) @ np.abs(at.heads)}
-    scalars = {"alpha": abs(float(at.alpha)), "beta": abs(float(at.beta))}
-    grad_B, grad_w = (evaluate_words(_moduli(part), arrays, scalars) for part in derive(learner).words)
-    step = float(at.beta)
-    return np.abs(at.B) + step * grad_B, np.abs(at.w) + step * grad_w[:, 0]
+    arrays = (np.asarray(array, float) for array in (at.B, at.w, np.abs(at.B_star) @ np.abs(at.heads)))
+    known = ((array.shape, np.abs(array).tobytes()) for array in arrays)
+    return _step_moduli(learner, *known, alpha=abs(float(at.alpha)), beta=float(at.beta))
+
+
+@lru_cache(maxsize=256)  # several claims ask at the same point, and every mutant that is tried there
+def _step_moduli(
+    learner: Learner, *at: tuple[tuple[int, ...], bytes], alpha: float, beta: float
+) -> tuple[np.ndarray, np.ndarray]:
+    B, w, targets = (np.frombuffer(content).reshape(shape) for shape, content in at)
+    arrays, scalars = {"B": B, "w": w, "theta_i": targets}, {"alpha": alpha, "beta": abs(beta)}
+    grad_B, grad_w = (evaluate_words(part, arrays, scalars) for part in _moduli(learner))
+    return B + beta * grad_B, w + beta * grad_w[:, 0]
 
 
 def step_scale(learner: Learner, at: StepArrays) -> float:

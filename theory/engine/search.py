@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
@@ -124,6 +124,45 @@ def _our_search(found: _Search) -> Iterator[None]:
         providers.CONSTANTS_CACHE.cache.clear()
 
 
+def _drive(
+    strategy: SearchStrategy[Example],
+    look: Callable[[Example], None],
+    examples: int,
+    seed: int,
+    found: _Search,
+    *more: Phase,
+) -> None:
+    """Have Hypothesis draw examples, in more phases than the one that generates them, and look at each."""
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=examples,
+        phases=[Phase.generate, *more],
+        database=None,
+        deadline=None,
+        derandomize=False,
+        report_multiple_bugs=False,
+        print_blob=False,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+    )
+    @hypothesis.given(strategy)
+    def one(example: Example) -> None:
+        look(example)
+
+    # There is no database, but its key would be made of the function's source, which takes as long as several draws.
+    one.__dict__["_hypothesis_internal_database_key"] = None
+    with _our_search(found), suppress(EnoughError):
+        one()
+
+
+def drawn(claim: Claim, kind: EvidenceKind, examples: int, seed: int) -> list[Example]:
+    """Examples of one kind, as a search that is driven nowhere draws them."""
+    strategy, found = claim.floats if kind == "floats" else claim.fractions, []
+    if strategy is not None:
+        _drive(strategy(), found.append, examples, seed_of(claim.id, kind, seed), _Search())
+    return found
+
+
 def _run_search(
     found: _Search,
     strategy: SearchStrategy[Example],
@@ -136,21 +175,8 @@ def _run_search(
     until_shown: bool = False,
 ) -> None:
     """Search into ``found``; ``until_shown``: no longer than until it has an example to be shown."""
-    phases = [Phase.generate, *([Phase.target] if target else []), *([Phase.shrink] if profile.shrink else [])]
 
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=examples,
-        phases=phases,
-        database=None,
-        deadline=None,
-        derandomize=False,
-        report_multiple_bugs=False,
-        print_blob=False,
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-    )
-    @hypothesis.given(strategy)
-    def one(example: Example) -> None:
+    def look(example: Example) -> None:
         if found.violation is not None and profile.most_shrinks is not None:
             if found.shrinks >= profile.most_shrinks:
                 raise EnoughError
@@ -173,6 +199,8 @@ def _run_search(
                     found.generic = (shows, example, comparison)
         if not comparison.holds:
             found.violation = (example, comparison)
+            if not profile.shrink:
+                raise EnoughError  # Hypothesis would run the example again, and print it
             raise _ViolatedError(comparison.why)
         # At k = 1 some bounds are equalities, and the search for the worst margin would stay there.
         if target and example.get("k") != 1 and np.isfinite(comparison.margin):
@@ -180,11 +208,9 @@ def _run_search(
         if until_shown and found.can_be_shown:
             raise EnoughError
 
+    more = [*([Phase.target] if target else []), *([Phase.shrink] if profile.shrink else [])]
     try:
-        with _our_search(found):
-            one()
-    except EnoughError:
-        pass
+        _drive(strategy, look, examples, seed, found, *more)
     except (_ViolatedError, Flaky):
         if found.violation is None:
             raise
@@ -219,6 +245,11 @@ def _breaks_down(check: Check, example: Example, eps: float) -> bool:
     except (ValueError, IndexError):
         return True
     return False
+
+
+def fails(claim: Claim, example: Example, implementation: Implementation) -> bool:
+    """Whether the claim's check fails on one example."""
+    return claim.check is not None and not _evaluated(claim, claim.check, example, implementation).holds
 
 
 def searched(
@@ -317,9 +348,6 @@ def besides(
 
 def _power(claim: Claim, found: _Search, profile: Profile) -> Power | None:
     """How many of the examples found could have failed; None if that is not asked, or none are known independent."""
-
-    def fails(wrong: Claim, example: Example, implementation: Implementation) -> bool:
-        return wrong.check is not None and not _evaluated(wrong, wrong.check, example, implementation).holds
 
     asked = profile.power and found.independent and _INTERNALS is not None
     return power_of(claim, found.independent, profile.power, fails) if asked else None

@@ -158,7 +158,7 @@ def _floor_point(setting: FloorSetting, size: float, seed: int, relative_error: 
     arguments = setting.arguments(size)
     floor = predicted_floor(*arguments)
     plain = predicted_floor(*arguments, varying_contraction=False).mean_square_sine
-    seen = measured_floor(setting, floor, size, seed, relative_error)
+    seen = measured_floor(setting, size, seed, relative_error)
     sizes = FloorSizes(**setting._asdict(), beta=setting.beta(size))
     return FloorPoint(
         sizes, size, floor.mean_square_sine, plain, rough_floor(*arguments),

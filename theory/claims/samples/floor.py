@@ -4,7 +4,7 @@ The floor is measured with the simulator in law.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -138,10 +138,10 @@ FULL_EFFORT = 5.0
 """From this effort on the floor is measured in all ten settings, to a standard error of 1 % or less."""
 
 
-def measured_floor(
-    setting: FloorSetting, floor: Floor, size: float, seed: int, relative_error: float, trials: int = 64
-) -> LongRun:
-    """A long run around a predicted floor, after three relaxation times."""
+@lru_cache(maxsize=16, typed=True)  # a long run, the same for every wrong prediction that is held against it
+def measured_floor(setting: FloorSetting, size: float, seed: int, relative_error: float, trials: int = 64) -> LongRun:
+    """A long run around the predicted floor, after three relaxation times."""
+    floor = predicted_floor(*setting.arguments(size))
     # About how many independent states give that standard error: a mean square sine averages (d − k)k squares.
     snapshots = 4 / (relative_error**2 * setting.k * (setting.d - setting.k))
     relaxation = floor.relaxation_steps
@@ -158,10 +158,9 @@ def _predicted_and_seen(
     setting: FloorSetting, size: float, seed: int, relative_error: float, prediction: Callable[..., Floor]
 ) -> tuple[float, float, float]:
     """The floor's mean square sine predicted and seen, and the relative standard error of the latter."""
-    floor = prediction(*setting.arguments(size))
-    seen = measured_floor(setting, floor, size, seed, relative_error)
+    seen = measured_floor(setting, size, seed, relative_error)
     value = float(seen.mean_square_sine)
-    return floor.mean_square_sine, value, float(seen.standard_error) / value
+    return prediction(*setting.arguments(size)).mean_square_sine, value, float(seen.standard_error) / value
 
 
 floor_claim = partial(

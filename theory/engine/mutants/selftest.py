@@ -5,8 +5,10 @@ Mutants of the sampler are in the catalogue and not in the matrix: no claim spea
 them from explicit data are the two-sample tests of the test suite.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from metarep.sim.mutants.careless import CARELESS_MUTANTS
 from metarep.sim.mutants.mutant import Kind, Mutant
@@ -21,6 +23,7 @@ from metarep.theory.engine.mutants.wrong_claims import CLAIM_MUTANTS
 from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
 from metarep.theory.engine.power import IDLE, about_progress, tried_on
 from metarep.theory.engine.run import verify
+from metarep.theory.engine.search import drawn, fails
 from metarep.theory.work.processes import working
 
 MUTANTS: dict[str, Mutant] = {
@@ -37,6 +40,9 @@ MUTANTS: dict[str, Mutant] = {
     for mutant in several
 }
 """Everything that is wrong on purpose, by name."""
+
+CROSSED = ("implementation", "formula")
+"""The kinds of mutants that claims are tried on."""
 
 DEFAULT_EFFORT = 0.1
 """Share of each claim's examples that a wrong implementation must survive; one that matters shows within a few."""
@@ -87,14 +93,24 @@ class Row:
 class Column:
     """One claim, and the names of the mutants that it refutes and that survive it."""
 
-    claim: Claim
+    id: str
     refuted: tuple[str, ...]
     survived: tuple[str, ...]
 
     @property
+    def claim(self) -> Claim:
+        """The claim itself."""
+        return get_claim(self.id)
+
+    @property
+    def tried(self) -> tuple[str, ...]:
+        """The mutants that were tried on it."""
+        return (*self.refuted, *self.survived)
+
+    @property
     def share(self) -> str:
         """How many of the mutants that were tried it refutes."""
-        return f"{len(self.refuted)} of {len(self.refuted) + len(self.survived)}"
+        return f"{len(self.refuted)} of {len(self.tried)}"
 
     @property
     def idle_survivors(self) -> tuple[str, ...]:
@@ -113,45 +129,47 @@ class Column:
 
 @dataclass(frozen=True)
 class Matrix:
-    """The matrix mutant × claim: a row for each mutant; wrong claims and proofs, which meet no claim, come last.
-    ``used``: ids of the claims that mutants were to be tried on.
+    """The matrix mutant × claim: ``columns`` in the catalogue's order; ``alone`` are the rows of wrong claims and
+    proofs, which meet no claim.
     """
 
-    rows: tuple[Row, ...]
-    used: tuple[str, ...] = ()
+    columns: tuple[Column, ...]
+    alone: tuple[Row, ...] = ()
+
+    @cached_property
+    def crossed(self) -> tuple[Row, ...]:
+        """The rows of the wrong implementations and formulas."""
+        return tuple(
+            Row(
+                *(mutant.name, mutant.kind, mutant.cause, mutant.what),
+                tuple(column.id for column in self.columns if mutant.name in column.refuted),
+                tuple(column.id for column in self.columns if mutant.name in column.survived),
+            )
+            for mutant in MUTANTS.values()
+            if mutant.kind in CROSSED
+        )
 
     @property
-    def crossed(self) -> tuple[Row, ...]:
-        """The rows of mutants that claims were tried on."""
-        return tuple(row for row in self.rows if row.kind not in ("claim", "proof"))
+    def rows(self) -> tuple[Row, ...]:
+        """A row for each mutant."""
+        return (*self.crossed, *self.alone)
 
     @property
     def wrong_claims(self) -> tuple[Row, ...]:
         """The rows of wrong claims."""
-        return tuple(row for row in self.rows if row.kind == "claim")
+        return tuple(row for row in self.alone if row.kind == "claim")
 
     @property
     def wrong_proofs(self) -> dict[str, tuple[Row, ...]]:
         """The rows of wrong proofs, by the kind of mistake."""
-        rows = [row for row in self.rows if row.kind == "proof"]
+        rows = [row for row in self.alone if row.kind == "proof"]
         causes = dict.fromkeys(row.cause for row in rows)
         return {cause: tuple(row for row in rows if row.cause == cause) for cause in causes}
 
     @property
-    def columns(self) -> tuple[Column, ...]:
-        """The claims that mutants were, or were to be, tried on, in the catalogue's order."""
-        found: dict[str, tuple[list[str], list[str]]] = {claim: ([], []) for claim in self.used}
-        for row in self.rows:
-            for place, claims in enumerate((row.refuted_by, row.survived)):
-                for claim in claims:
-                    found.setdefault(claim, ([], []))[place].append(row.mutant)
-        columns = ((claim, found[claim.id]) for claim in catalogue() if claim.id in found)
-        return tuple(Column(claim, tuple(refuted), tuple(survived)) for claim, (refuted, survived) in columns)
-
-    @property
     def claims(self) -> tuple[str, ...]:
         """Ids of the claims that some mutant was tried on, in the catalogue's order."""
-        return tuple(column.claim.id for column in self.columns if column.refuted or column.survived)
+        return tuple(column.id for column in self.columns if column.tried)
 
     @property
     def defects(self) -> tuple[Column, ...]:
@@ -191,75 +209,90 @@ def about_progress_among(ids: Iterable[str]) -> tuple[str, ...]:
 
 
 def _examples(mutant: Mutant, claim: Claim, effort: float, quick: bool) -> int:
-    """All of them where it has to fall, or where fewer would measure less well; it ends with the first that fails."""
-    if claim.check is None or (mutant.name in IDLE and about_progress(claim)):
-        return claim.examples
+    """How many examples a mutant must survive."""
     if mutant.kind == "formula":
         return FORMULA_EXAMPLES
     wanted = max(LEAST_EXAMPLES[claim.kind], round(claim.examples * effort))
     return min(wanted, QUICK_EXAMPLES) if quick and "step" in mutant.parts else wanted
 
 
-def _kind(claim: Claim, tried: Claim) -> EvidenceKind:
-    """The one kind of evidence to gather: floats where there are such examples; a measurement where the measurement
-    alone was changed.
-    """
-    if claim.check is None or (tried.measure is not claim.measure and tried.check is claim.check):
-        return "measurement"
-    return "floats" if claim.floats is not None else "exact"
-
-
 def trial(
-    name: str, claim_ids: Sequence[str], effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
-) -> Row:
-    """One mutant against those of the claims that speak of what it changes; a wrong claim or proof stands by itself.
+    claim_id: str, names: Iterable[str], effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
+) -> Column:
+    """One claim against those of the mutants that change what it speaks of, all on the same examples.
 
     Args:
-        name: of the mutant.
-        claim_ids: ids of the claims to try.
-        effort: share of each claim's examples that a wrong implementation must survive.
+        claim_id: of the claim.
+        names: of the mutants.
+        effort: share of the claim's examples that a wrong implementation must survive.
         seed: fixes all randomness.
-        quick: a wrong implementation is tried on ``QUICK_EXAMPLES`` of each claim at most.
+        quick: a wrong implementation is tried on ``QUICK_EXAMPLES`` at most.
     """
+    claim = get_claim(claim_id)
+    trials = {name: found for name in names if (found := tried_on(MUTANTS[name], claim))}
+    wanted = {name: _examples(MUTANTS[name], claim, effort, quick) for name in trials}
+    kind: EvidenceKind = "floats" if claim.floats is not None else "exact"
+    examples = drawn(claim, kind, max(wanted.values()), seed) if claim.check is not None and wanted else []
+
+    def refuted(name: str) -> bool:
+        wrong, implementation = trials[name]
+        if any(fails(wrong, example, implementation) for example in examples[: wanted[name]]):
+            return True
+        # A measurement has no examples; and a mutant that has to fall is searched for with all that there are.
+        measured = wrong.check is None or (wrong.measure is not claim.measure and wrong.check is claim.check)
+        if not measured and not (name in IDLE and about_progress(claim)):
+            return False
+        profile = Profile("selftest", effort, seed, shrink=False, power=0)
+        kinds: tuple[EvidenceKind, ...] = ("measurement",) if measured else (kind,)
+        found = verify(wrong, implementation, profile=profile, examples=claim.examples, kinds=kinds)
+        return found.status == Verdict.REFUTED
+
+    seen = {name: refuted(name) for name in trials}
+    return Column(claim_id, *(tuple(name for name in seen if seen[name] == yes) for yes in (True, False)))
+
+
+def trial_alone(name: str, seed: int = 0) -> Row:
+    """A wrong claim or proof, which stands by itself."""
     mutant = MUTANTS[name]
     if mutant.kind == "proof":
         checked = mutant.parts["control"].refused()
-        refused = None if checked.accepted else Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal)
-        return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=refused)
-    if mutant.kind == "claim":
+        found = None if checked.accepted else Evidence("proof", Verdict.REFUTED, 0, why=checked.refusal)
+    else:
         profile = Profile("selftest", 1.0, seed, most_shrinks=MOST_SHRINKS, power=0)
         found = verify(mutant.parts["claim"], profile=profile).counterexample
-        return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=found)
-    refuted, survived = [], []
-    for claim in catalogue():
-        tried = tried_on(mutant, claim) if claim.id in claim_ids else None
-        if tried is not None:
-            finding = verify(
-                *tried,
-                profile=Profile("selftest", effort, seed, shrink=False, power=0),
-                examples=_examples(mutant, claim, effort, quick),
-                kinds=(_kind(claim, tried[0]),),
-            )
-            (refuted if finding.status == Verdict.REFUTED else survived).append(claim.id)
-    return Row(name, mutant.kind, mutant.cause, mutant.what, tuple(refuted), tuple(survived))
+    return Row(name, mutant.kind, mutant.cause, mutant.what, evidence=found)
 
 
-Trial = tuple[str, Callable[..., Row], tuple[object, ...]]
+Trial = tuple[str, Callable[..., Column | Row], tuple[object, ...]]
 
 
 def trials(
     without: Iterable[str] = (), effort: float = DEFAULT_EFFORT, seed: int = 0, quick: bool = False
 ) -> tuple[Trial, ...]:
-    """The trials that make a matrix: (mutant, function, arguments) each, the wrong claims and proofs last; arguments as
-    ``trial`` and ``used_claims``. A quick matrix, too, tries the ``IDLE`` mutants on every claim about progress.
+    """The trials that make a matrix: (claim or mutant, function, arguments) each, the wrong claims and proofs last;
+    arguments as ``trial`` and ``used_claims``. A quick matrix, too, tries the ``IDLE`` mutants on every claim about
+    progress.
     """
-    used = used_claims(without, quick)
-    with_progress = tuple(dict.fromkeys((*used, *about_progress_among(used_claims(without)))))
-    return tuple(
-        (mutant.name, trial, (mutant.name, with_progress if mutant.name in IDLE else used, effort, seed, quick))
-        for mutant in MUTANTS.values()
-        if mutant.kind != "sampler"
+    used, all_used = used_claims(without, quick), used_claims(without)
+    progress = about_progress_among(all_used)
+    crossed = tuple(mutant.name for mutant in MUTANTS.values() if mutant.kind in CROSSED)
+    idle = tuple(name for name in IDLE if name in MUTANTS)
+    alone = (mutant.name for mutant in MUTANTS.values() if mutant.kind in ("claim", "proof"))
+    return (
+        *(
+            (id_, trial, (id_, crossed if id_ in used else idle, effort, seed, quick))
+            for id_ in all_used
+            if id_ in used or id_ in progress
+        ),
+        *((name, trial_alone, (name, seed)) for name in alone),
     )
+
+
+def matrix_of(found: Iterable[Column | Row]) -> Matrix:
+    """The matrix that the results of ``trials`` make, in their order."""
+    several = tuple(found)
+    columns = tuple(item for item in several if isinstance(item, Column))
+    return Matrix(columns, tuple(item for item in several if isinstance(item, Row)))
 
 
 def selftest(
@@ -277,7 +310,7 @@ def selftest(
         effort: share of each claim's examples.
         seed: fixes all randomness.
         jobs: processes; -1 for all cores.
-        progress: told (done, total) after each row.
+        progress: told (done, total) after each claim, and each wrong claim or proof.
 
     Raises:
         ValueError: ``without`` names an unknown claim.
@@ -287,10 +320,10 @@ def selftest(
     if unknown:
         raise ValueError(f"unknown claim {', '.join(unknown)}; allowed: the ids that `metarep claims` lists")
     tasks = trials(left_out, effort, seed)
-    rows: list[Row] = []
+    found: list[Any] = []
     with working(((run, given) for _, run, given in tasks), jobs, len(tasks), ordered=True) as results:
-        for row in results:
-            rows.append(row)
+        for item in results:
+            found.append(item)
             if progress is not None:
-                progress(len(rows), len(tasks))
-    return Matrix(tuple(rows), used_claims(left_out))
+                progress(len(found), len(tasks))
+    return matrix_of(found)
