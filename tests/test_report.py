@@ -21,7 +21,8 @@ from metarep.reports.page import blocks
 from metarep.reports.page import rendering as pages
 from metarep.reports.page.formulas import breakable, mathml
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, power
-from metarep.reports.page.style import INK, draw_run, inline_svg, middle, rendered
+from metarep.reports.page.style import INK, draw_run, middle, rendered
+from metarep.reports.page.svg import inline_svg
 from metarep.reports.report.document import document, report_data
 from metarep.reports.report.figure_files import figure_files
 from metarep.reports.report.schema import VARYING

@@ -3,6 +3,7 @@
 import html
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record
@@ -57,7 +58,7 @@ def drawing(matrix: Matrix) -> b.Graph:
             f'<text x="{labels - 8}" y="{y + 9}" text-anchor="end"{missed}>{html.escape(row.mutant)}</text>'
             f'<path class="rule" d="M{labels} {y + _ROW - 0.5}H{x:.0f}"/>'
             + "".join(
-                f'<path class="{name}" d="{"".join(f"M{at[c]:.0f} {y + 3}h{size}v{size}h-{size}z" for c in claims)}"/>'
+                f'<path class="{name}" d="{_squares([round(at[c]) for c in claims], y + 3, size)}"/>'
                 for name, claims, size in (("seen", row.refuted_by, 6), ("unseen", row.survived, 5))
                 if claims
             )
@@ -83,6 +84,12 @@ def drawing(matrix: Matrix) -> b.Graph:
     cells = [(row.mutant, claim, said) for row, said, ids in answers for claim in ids]
     data = ("mutants-matrix.csv", as_csv(("mutant", "claim", "refutes it"), cells))
     return b.Graph("mutants-matrix", svg, MATRIX_STYLE, caption, alt, file, data=data)
+
+
+def _squares(places: list[int], y: int, size: int) -> str:
+    """A path of squares in a line."""
+    steps = [f"m{place - before} 0" for before, place in pairwise(places)]
+    return "".join(f"{move}h{size}v{size}h-{size}z" for move in (f"M{places[0]} {y}", *steps))
 
 
 def _refutation(row: Row) -> tuple[str, str, str, str]:

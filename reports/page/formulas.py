@@ -51,25 +51,43 @@ def _name(error: Exception) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__.removesuffix("Error")).lower()
 
 
-def _written(element: Element, a_row: bool = False) -> str:
-    """An element of the converter, whose text has characters as entities. ``a_row``: it is all that is in an element
-    which makes a row of what it has.
+def _written(element: Element, in_row: bool = False, alone: bool = False) -> str:
+    """An element of the converter, whose text has characters as entities. ``in_row``: it is in an element which makes
+    a row of what it has; ``alone``: it is all that is in there.
     """
     text = html.unescape(element.text or "")
-    rows = len(element) == 1 and element.tag in ("math", "mtd", "mstyle", "msqrt")
-    inside = html.escape(text, quote=False) + "".join(
-        _written(child, rows) + html.escape(html.unescape(child.tail or ""), quote=False) for child in element
-    )
+    row, one = element.tag in ("math", "mrow", "mtd", "mstyle", "msqrt"), len(element) == 1
+    inside = html.escape(text, quote=False)
+    for child in element:
+        inside += _written(child, row, row and one and element.tag != "mrow")
+        inside += html.escape(html.unescape(child.tail or ""), quote=False)
+    if element.tag == "mrow" and len(element) > 1 and all(_upright(child) for child in element):
+        return f"<mi>{''.join(child.text or '' for child in element)}</mi>"  # a name is upright by itself
     tag = "mo" if element.tag == "mi" and text in ("⪯", "⪰") else element.tag  # no letters
-    if not ELEMENTS.fullmatch(tag) or (tag == "mrow" and (a_row or len(element) == 1)):
+    if not ELEMENTS.fullmatch(tag) or (tag == "mrow" and (alone or one)):
         return inside  # a row of one is that one
-    # HTML takes the inline display for granted, and a page has thousands of formulas.
+    if tag == "mrow" and not inside and in_row:
+        return ""
+    # What goes without saying is not said: a page has thousands of formulas.
     attributes = "".join(
         f' {name}="{value}"'
         for name, value in element.attrib.items()
-        if ATTRIBUTES.fullmatch(name) and _VALUE.fullmatch(value) and (name, value) != ("display", "inline")
+        if ATTRIBUTES.fullmatch(name) and _VALUE.fullmatch(value) and not _granted(name, value, text)
     )
     return f"<{tag}{attributes}>{inside}</{tag}>" if inside else f"<{tag}{attributes}/>"
+
+
+def _upright(element: Element) -> bool:
+    text = element.text or ""
+    upright = element.tag == "mi" and element.get("mathvariant") == "normal"
+    return upright and text.isascii() and text.isalpha() and not element.tail
+
+
+def _granted(name: str, value: str, text: str) -> bool:
+    """Whether browsers take it for granted of an element with that text."""
+    if text and text in "()[]{}" and (name, value) != ("stretchy", "false"):
+        return name in ("stretchy", "fence", "form")
+    return (name, value) in (("display", "inline"), ("fence", "false"))
 
 
 def _without_unknown(latex: str) -> str:
@@ -139,18 +157,17 @@ def markdown_formula(latex: str) -> str:
 
 
 def value_html(name: str, parts: tuple[str | tuple[tuple[str, ...], ...], ...]) -> str:
-    """LaTeX and the numbers and matrices (rows of text) behind it as one formula. Written by hand: there are many
-    numbers, and the converter takes a millisecond for a few. The style draws the brackets.
+    """LaTeX, and the numbers and matrices (rows of text) behind it: matrices are tables of the page, which take a third
+    of what MathML's take. Written by hand: there are many numbers, and the converter takes a millisecond for a few.
     """
-    shown = "<mo>,</mo>".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
-    return f"<span>{typeset(name).removesuffix('</math>')}{shown}</math></span>"
+    shown = ", ".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
+    return f"<span>{typeset(name)} {shown}</span>"
 
 
 def _matrix(rows: tuple[tuple[str, ...], ...]) -> str:
-    inside = "".join(f"<mtr>{''.join(f'<mtd>{_cell(cell)}</mtd>' for cell in row)}</mtr>" for row in rows)
-    return f"<mtable>{inside}</mtable>"
+    inside = "".join(f"<tr>{''.join(f'<td>{_cell(cell)}' for cell in row)}" for row in rows)
+    return f"<table>{inside}</table>"
 
 
 def _cell(text: str) -> str:
-    tag = "mn" if re.fullmatch(r"-?[0-9./e+-]+", text) else "mtext"
-    return f"<{tag}>{html.escape(text).replace('-', '−')}</{tag}>"
+    return html.escape(text).replace("-", "−") if re.fullmatch(r"-?[0-9./e+-]+", text) else html.escape(text)

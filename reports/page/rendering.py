@@ -17,7 +17,7 @@ from metarep.reports.page import blocks as b
 from metarep.reports.page.drawings import STYLE as DRAWING_STYLE
 from metarep.reports.page.formulas import typeset, value_html
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, plain_markdown
-from metarep.reports.page.style import inline_svg, width
+from metarep.reports.page.svg import inline_svg, width
 
 WIDE = 360
 """Points from which a panel is too wide for a phone, and is scrolled there rather than shrunk."""

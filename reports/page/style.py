@@ -1,8 +1,6 @@
 """How figures look: one colour per learner, one style, and files that are the same for the same data."""
 
-import html
 import io
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -113,49 +111,6 @@ def rendered(figure: Figure, form: str) -> bytes:
         else:
             figure.savefig(buffer, format=form, dpi=160, metadata={"Software": None}, facecolor="white")
     return buffer.getvalue()
-
-
-def _short(path: str) -> str:
-    """A path's coordinates to a hundredth of a point, which nobody sees, and no more spaces than it needs."""
-    rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path)
-    return re.sub(r"\s*\n\s*|(?<=[A-Za-z])\s+", "", rounded)
-
-
-def width(svg: bytes) -> float:
-    """How wide a figure is drawn, in points."""
-    found = re.search(rb'viewBox="[-\d.]+ [-\d.]+ ([\d.]+)', svg)
-    return float(found[1]) if found else 0.0
-
-
-def inline_svg(svg: bytes, name: str, alt: str) -> str:
-    """An SVG file as an element inside a page: no ground of its own, the page's text colour and font, ids that no other
-    figure has and no more of them than it needs.
-    """
-    text = svg.decode()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->\s*", "", text, flags=re.S)
-    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.S)  # the figure's white ground
-    text = re.sub(r'\bd="([^"]+)"', lambda path: f'd="{_short(path[1])}"', text)
-    text = re.sub(r' transform="rotate\(-0[^"]*"', "", text)
-    text = re.sub(r' (?:x|y|transform|width|height)="[^"]*"', lambda place: _short(place[0]), text)
-    text = re.sub(r"font-family: [^;\"]*; ", "", text)
-    text = re.sub(r"<defs>\s*<style[^>]*>\*\{([^}]*)\}</style>\s*</defs>\s*", "", text)
-    text = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), text)  # the page's policy allows no styles
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
-    text = re.sub(r' id="([^"]+)"', lambda i: f' id="{name}-{i[1]}"' if i[1] in used else "", text)
-    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
-    text = text.replace(INK, "currentColor")
-    text = re.sub(r'(<svg\b[^>]*?) width="[^"]*"', r"\1", text, count=1)
-    text = re.sub(r'(<svg\b[^>]*?) height="[^"]*"', r"\1", text, count=1)
-    lines = _attributes("stroke-linejoin: round; stroke-linecap: butt")  # as Matplotlib's own style for everything
-    return text.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"{lines}', 1).strip()
-
-
-def _attributes(style: str) -> str:
-    """Declarations of a style as attributes, which SVG has for all that Matplotlib declares."""
-    declared = (part.partition(":") for part in style.split(";") if part.strip())
-    return "".join(f' {name.strip()}="{value.strip()}"' for name, _, value in declared)
 
 
 def log_axis(axes: Any, lowest: float, highest: float = 1.0) -> None:

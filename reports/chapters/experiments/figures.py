@@ -43,7 +43,7 @@ def experiment_csv(results: list[CurveResult]) -> str:
             r.curve.learner,
             int(step),
             trial,
-            float(f"{r.dist[i, trial]:.10g}"),
+            float(f"{r.dist[i, trial]:.6g}"),
             r.outcomes[trial].value,
         )
         for r in results
@@ -53,7 +53,7 @@ def experiment_csv(results: list[CurveResult]) -> str:
     for r in _with_envelope(results):
         bound = drawn_envelope(r)
         rows += [
-            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.10g}"), "") for _, step in _thinned(r.steps)
+            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.6g}"), "") for _, step in _thinned(r.steps)
         ]
     return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
 
