@@ -106,7 +106,10 @@ def run(
         """Compute the distances that are pending."""
         if pending:
             Bs, gone = (np.stack(parts) for parts in zip(*pending, strict=True))
-            distances.extend(np.where(gone, np.nan, implementation.subspace_distance(Bs, B_star)))
+            found = np.full(gone.shape, np.nan)
+            if not gone.all():
+                found[~gone] = implementation.subspace_distance(Bs[~gone], B_star)
+            distances.extend(found)
             pending.clear()
 
     def record(step: int) -> bool:
