@@ -185,6 +185,6 @@ def test_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     lines = re.findall(r"^(?:      - run: )?(metarep check .*?)(?:  +#.*)?$", SECTION, re.MULTILINE)
     assert len(lines) >= 6
     for line in lines:
-        fewer = [] if "--list" in line else ["--max-examples", "1"]
+        fewer = [] if "--list" in line else ["--examples", "1"]
         assert run([*shlex.split(line)[1:], *fewer]) == 0, line
     assert Path("metarep.xml").is_file()

@@ -227,7 +227,7 @@ def test_command_line(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_junit_and_annotations(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["check", str(wrong_file), "--fail-fast", "--junit", "out/junit.xml", "--annotate"]
-    assert run([*words, "--max-examples", "2"]) == 1
+    assert run([*words, "--examples", "2"]) == 1
     seen = capsys.readouterr()
     assert "NOT_RUN: a claim before it failed" in seen.out
     suite = ElementTree.parse("out/junit.xml").getroot()[0]
@@ -286,7 +286,7 @@ def test_a_slow_adapter_is_told_beforehand_and_on_the_way(
     wrong_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check, "TELL_EVERY", 0.0)
-    assert run(["check", str(wrong_file), "--quick", "--max-examples", "2", "--budget", "1e-9"]) == 1
+    assert run(["check", str(wrong_file), "--quick", "--examples", "2", "--budget", "1e-9"]) == 1
     told = capsys.readouterr().err
     first, *progressed = told.splitlines()
     assert re.fullmatch(r"check: a call takes [\d.e-]+ s; fewer examples within about 0 s .*", first)

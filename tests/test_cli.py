@@ -388,7 +388,7 @@ def test_bench_prints_ratios(capsys, monkeypatch):
         ("sweep --alpha 0.1:1:100000000000 --out x.db", "allowed: 1000000 values at most"),
         ("sweep --alpha 0.1:1:10000 --beta 0.1:1:1000 --out x.db", "these axes have 10000000 combinations; allowed: 1"),
         (
-            "sweep --alpha 0.1:1:1000 --replicates 1000000 --out x.db",
+            "sweep --alpha 0.1:1:1000 --trials 1000000 --out x.db",
             "this is 1000000000 runs; allowed: 100000000 at most",
         ),
         ("verify update-anil --examples 100000000000000", "examples is 100000000000000; allowed: a whole number, 1 to"),

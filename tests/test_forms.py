@@ -223,9 +223,9 @@ def test_a_transposed_layout_is_recognised(tmp_path: Path) -> None:
 
 def test_the_verdict_names_the_conventions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = str(_written(tmp_path, "layout, least_n = 'kd', 2\n", PLAIN, TURNED))
-    assert run(["check", path, "--quick", "--max-examples", "2"]) == 0
+    assert run(["check", path, "--quick", "--examples", "2"]) == 0
     assert capsys.readouterr().out.endswith("conforms with layout kd, least_n 2.\n")
-    assert run(["check", path, "--quick", "--max-examples", "2", "--json"]) == 0
+    assert run(["check", path, "--quick", "--examples", "2", "--json"]) == 0
     own = json.loads(capsys.readouterr().out)["conventions"]
     assert (own["layout"], own["least_n"], own["loss_scale"]) == ("kd", 2, 0.5)
 

@@ -190,7 +190,7 @@ def nuisance():
 def test_a_nuisance_conforms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, "HERE", "nuisance()")
     path.write_text(path.read_text() + NUISANCE)
-    assert run(["check", str(path), "--quick", "--max-examples", "2"]) == 0
+    assert run(["check", str(path), "--quick", "--examples", "2"]) == 0
     seen = capsys.readouterr()
     assert seen.out.endswith("conforms.\n")
     assert seen.err == ""

@@ -240,7 +240,7 @@ def test_no_process_stays_and_one_line_is_said(end: signal.Signals, everyone: bo
 
 @linux
 def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
-    words = ["sweep", "--out", "x.db", "--steps", "1000000", "--replicates", "500", "--jobs", "2"]
+    words = ["sweep", "--out", "x.db", "--steps", "1000000", "--trials", "500", "--jobs", "2"]
     command = [sys.executable, "-m", "metarep", *words]
     with subprocess.Popen(command, cwd=tmp_path, stderr=-1, text=True, start_new_session=True) as ours:
         wait_until(lambda: len(group(ours.pid)) > 3)

@@ -201,13 +201,13 @@ def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: i
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], complaint: Callable[..., str]) -> None:
     file, figure = tmp_path / "s.db", tmp_path / "p.svg"
     base = f"sweep --out {file} --d 20 --k 2 --n 3 --steps 20 --jobs 1".split()
-    assert run([*base, *["--m-in", "5", "--m-out", "10:160:3", "--alpha", "0.05,0.1", "--replicates", "4"]]) == 0
+    assert run([*base, *["--m-in", "5", "--m-out", "10:160:3", "--alpha", "0.05,0.1", "--trials", "4"]]) == 0
     assert "24 runs of 6 settings" in capsys.readouterr().out
     for extra in ("--y alpha", "--y alpha --value dist", ""):
         assert run(f"plot {file} --out {figure} --x m-out {extra}".split()) == 0
         assert figure.read_bytes().startswith(b"<?xml")
     capsys.readouterr()
-    for wrong in ("--seed 1", "--replicates 0", "--scheduler nowhere:1"):
+    for wrong in ("--seed 1", "--trials 0", "--scheduler nowhere:1"):
         assert complaint(*base, *wrong.split())
     assert complaint("sweep", "--out", file / "below")
     for words in (

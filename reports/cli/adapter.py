@@ -7,22 +7,24 @@ from typing import Annotated
 import typer
 
 from metarep.reports.adapters import shipped
-from metarep.reports.cli.options import out_option
+from metarep.reports.cli.options import OUTPUT, option, out_option, refuse
 from metarep.reports.page.output import InputError, check_file, write_file
 from metarep.sim.checks import unknown
 
 
 def adapter(
+    context: typer.Context,
     library: Annotated[
         str | None, typer.Argument(metavar="LIBRARY", help="Which; --list names them.", show_default=False)
     ] = None,
-    out: Annotated[Path, out_option("The file to write (default: metarep_adapter.py).")] = Path("metarep_adapter.py"),
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
-    list_adapters: Annotated[bool, typer.Option("--list", help="List the libraries, and stop.")] = False,
+    out: Annotated[Path, out_option("The file to write.", shown=True)] = Path("metarep_adapter.py"),
+    force: Annotated[bool, option("Overwrite a file that is there.", "--force", group=OUTPUT)] = False,
+    list_adapters: Annotated[bool, option("List the libraries, and stop.", "--list")] = False,
 ) -> None:
     """Write an adapter for 'metarep check' to start from, in the style of a library's own tutorial."""
     known = shipped()
     if list_adapters:
+        refuse(context, "library out force", "--list")
         width = max(map(len, known))
         for name, each in known.items():
             about, install = each.words

@@ -3,14 +3,17 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from metarep.reports import package_version
 from metarep.reports.cli import adapter, certify, check, guarantee, report, simulation, study, sweep, theory
+from metarep.reports.cli.options import option
 from metarep.reports.page.output import InputError, Interrupted, interruptible
 
 # Typer carries its own copy of Click from some version on and uses Click's before that: find the base classes of its
@@ -21,16 +24,34 @@ _ClickException: Any = typer.BadParameter.__mro__[2]
 app = typer.Typer(
     name="metarep",
     help="What is claimed about representation learning by MAML and ANIL: derived, simulated, checked, reported.",
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    *(theory.derive, theory.claims, theory.verify, theory.selftest),
-    *(simulation.simulate, simulation.rates, simulation.experiment, sweep.sweep, sweep.plot),
-    *(guarantee.guarantee, certify.certify, study.study, adapter.adapter, check.check, report.bench, report.report),
-):
-    app.command()(interruptible()(command))
+ASK, CHECK, SHOW = "Ask", "Check", "Simulate and draw"
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    (ASK, report.report, "metarep report --out out --only 'theorem-*'"),
+    (ASK, guarantee.guarantee, "metarep guarantee fo-anil --d 50 --k 3 --n 40 --dist0 0.2"),
+    (ASK, study.study, "metarep study boil --trials 1"),
+    (ASK, theory.derive, "metarep derive fo-maml --format latex"),
+    (ASK, theory.claims, "metarep claims stay --chapter 'theorem 1'"),
+    (CHECK, check.check, "metarep check metarep_adapter.py --quick"),
+    (CHECK, adapter.adapter, "metarep adapter torch --out my_adapter.py"),
+    (CHECK, theory.verify, "metarep verify envelope-fo-anil --examples 500 --seed 1"),
+    (CHECK, theory.selftest, "metarep selftest --without update-maml --jobs 2"),
+    (CHECK, certify.certify, "metarep certify update-maml --out out/certificates"),
+    (SHOW, simulation.simulate, "metarep simulate anil --tasks fixed --dist0 0.5 --steps 2500 --out out/run.svg"),
+    (SHOW, simulation.rates, "metarep rates fo-maml --n 5"),
+    (SHOW, simulation.experiment, "metarep experiment section-6 --out out/figures"),
+    (SHOW, sweep.sweep, "metarep sweep --out out/sweep.db --m-out 10:1000:5 --sigma 0.1 --trials 50"),
+    (SHOW, sweep.plot, "metarep plot out/sweep.db --x m-out --out out/slopes.svg"),
+    (SHOW, report.bench, "metarep bench --no-samples"),
+)
+"""Group, command, and an example of it."""
+for group, command, example in COMMANDS:
+    words = "\n\n".join(" ".join(part.split()) for part in cleandoc(str(command.__doc__)).split("\n\n"))
+    made = app.command(rich_help_panel=group, help=escape(words), epilog=f"Example: {escape(example)}")
+    made(interruptible()(command))
 
 
 def _print_version(wanted: bool) -> None:
@@ -43,7 +64,8 @@ def _print_version(wanted: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        option("Print the version and exit.", "--version", "-V", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

@@ -16,9 +16,7 @@ def certify(
     out: OutFolder,
     claims: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[CLAIM]...", help="Claims' ids; all that have a proof unless given.", show_default=False
-        ),
+        typer.Argument(metavar="CLAIM", help="Claims' ids. \\[default: all that have a proof]", show_default=False),
     ] = None,
     jobs: Jobs = -1,
     json: Json = False,

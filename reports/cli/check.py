@@ -4,14 +4,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from metarep.reports.cli import check_output
-from metarep.reports.cli.options import Json, OwnClaims, out_option
+from metarep.reports.cli.options import OUTPUT, RUN, Json, OwnClaims, Seed, number, option, out_option, refuse
 from metarep.reports.cli.own_claims import own_claims
-from metarep.reports.page.output import InputError, as_json, check_file, check_whole, progress_bar, write_file
+from metarep.reports.page.output import InputError, as_json, check_file, progress_bar, write_file
 
 if TYPE_CHECKING:
     from metarep.sim.implementations import Implementation
@@ -29,31 +29,33 @@ def _seconds(parameter: typer.CallbackParam, value: float) -> float:
     return value
 
 
+def _duration(words: str) -> Any:
+    return option(words, shown=True, group=RUN, callback=_seconds)
+
+
 def check(
+    context: typer.Context,
     target: Annotated[
         str | None,
         typer.Argument(metavar="TARGET", help="The adapter: a .py file, else a dotted module.", show_default=False),
     ] = None,
-    max_examples: Annotated[int, typer.Option(help="Examples of each claim, at most.")] = 12,
+    examples: Annotated[int, number("Examples of each claim, at most.")] = 12,
+    seed: Seed = 0,
     claims: OwnClaims = None,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Only the claims that catch most faults, within seconds.")
-    ] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first claim that fails.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that one call may take.", callback=_seconds)] = 60.0,
-    budget: Annotated[
-        float, typer.Option(help="Seconds for all claims: slow adapters get fewer examples.", callback=_seconds)
-    ] = 45.0,
-    claim_timeout: Annotated[float, typer.Option(help="Seconds that one claim may take.", callback=_seconds)] = 600.0,
+    quick: Annotated[bool, option("Only the claims that catch most faults, within seconds.", "--quick")] = False,
+    fail_fast: Annotated[bool, option("Stop at the first claim that fails.", "--fail-fast", group=RUN)] = False,
+    timeout: Annotated[float, _duration("Seconds that one call may take.")] = 60.0,
+    budget: Annotated[float, _duration("Seconds for all claims: slow adapters get fewer examples.")] = 45.0,
+    claim_timeout: Annotated[float, _duration("Seconds that one claim may take.")] = 600.0,
     show_output: Annotated[
-        bool, typer.Option("--show-output", help="Print what the adapter prints, and its tracebacks, on stderr.")
+        bool, option("Print what the adapter prints, and its tracebacks, on stderr.", "--show-output", group=OUTPUT)
     ] = False,
     json: Json = False,
     junit: Annotated[Path | None, out_option("Write JUnit XML, a test case for each claim.", "junit")] = None,
     annotate: Annotated[
-        bool | None, typer.Option(help="GitHub annotations on stderr (default: in GitHub Actions).", show_default=False)
+        bool | None, option("GitHub annotations on stderr.", shown="in GitHub Actions", group=OUTPUT)
     ] = None,
-    list_claims: Annotated[bool, typer.Option("--list", help="List the claims that would be tried, and stop.")] = False,
+    list_claims: Annotated[bool, option("List the claims that would be tried, and stop.", "--list")] = False,
 ) -> None:
     """Check your own implementation, through an adapter: does its step do what the theory says?
 
@@ -68,9 +70,10 @@ def check(
 
     Exit code 0 if it conforms, 1 if not, 2 if it cannot be used.
     """
-    check_whole("max-examples", max_examples, 1, 10**6)
     if target is None and not list_claims:
         raise InputError("missing argument 'TARGET'; allowed: it must be given")
+    if list_claims:
+        refuse(context, "examples seed fail_fast budget claim_timeout json junit annotate", "--list")
     if junit is not None:
         check_file(junit)
     from metarep.sim.foreign.adapter import AdapterError
@@ -94,7 +97,7 @@ def check(
             if list_claims:
                 _list(every, implementation)
                 return
-            _warn_if_slow(every, implementation, max_examples, budget)
+            _warn_if_slow(every, implementation, examples, budget)
             with progress_bar("check", TELL_EVERY) as progress:
 
                 def told(item: "CheckedClaim", done: int, total: int) -> None:
@@ -104,7 +107,8 @@ def check(
                 result = check_implementation(
                     implementation,
                     every,
-                    max_examples=max_examples,
+                    max_examples=examples,
+                    seed=seed,
                     seconds=claim_timeout,
                     budget=budget,
                     fail_fast=fail_fast,

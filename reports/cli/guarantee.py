@@ -5,7 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from metarep.reports.cli.options import Alpha, Beta, Json, LearnerName, Seed, number, option, out_option
+from metarep.reports.cli.options import (
+    RUN,
+    SETTING,
+    Alpha,
+    Beta,
+    Json,
+    LearnerName,
+    Problem,
+    Seed,
+    number,
+    option,
+    out_option,
+)
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
@@ -28,14 +40,14 @@ FIGURE_FORMATS = (".png", ".svg", ".pdf")
 
 def guarantee(
     learner: LearnerName,
-    d: Annotated[int | None, option("Ambient dimension d [100].")] = None,
-    k: Annotated[int | None, option("Dimension k of the representation [5].")] = None,
-    n: Annotated[int | None, option("Number of tasks n [100], heads N(0, I).")] = None,
+    d: Annotated[int | None, option("Ambient dimension d.", shown="100", group=SETTING)] = None,
+    k: Annotated[int | None, option("Dimension k of the representation.", shown="5", group=SETTING)] = None,
+    n: Annotated[int | None, option("Number of tasks n, heads N(0, I).", shown="100", group=SETTING)] = None,
     alpha: Alpha = 0.1,
     beta: Beta = 0.01,
-    dist0: Annotated[float | None, option("Distance of the balanced start [0.5].")] = None,
-    problem: Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0.")] = None,
-    to: Annotated[float, typer.Option(help="Count the steps to this distance.")] = 1e-6,
+    dist0: Annotated[float | None, option("Distance of the balanced start.", shown="0.5", group=SETTING)] = None,
+    problem: Problem = None,
+    to: Annotated[float, option("Count the steps to this distance.", shown=True, group=RUN)] = 1e-6,
     steps: Annotated[int, number("Outer steps of the run beside it, at most.")] = 30_000,
     seed: Seed = 0,
     out: Annotated[

@@ -8,6 +8,7 @@ import typer
 
 from metarep.reports.page.limits import check_limits
 from metarep.reports.page.output import InputError
+from metarep.sim.learners import LEARNERS
 
 
 def _limited(parameter: typer.CallbackParam, value: float | None) -> float | None:
@@ -28,9 +29,22 @@ def _jobs(value: int) -> int:
     return value
 
 
-def number(words: str, *, show_default: bool = True) -> Any:
+SETTING, RUN, OUTPUT = "The setting", "The run", "Output"
+"""Groups of options in a command's help."""
+
+
+def number(words: str, *, shown: bool | str = True, group: str = RUN) -> Any:
     """An option for a number that is within the limits of its parameter's name, with these words for help."""
-    return typer.Option(help=words, callback=_limited, show_default=show_default)
+    return option(words, shown=shown, group=group, callback=_limited)
+
+
+def refuse(context: typer.Context, names: str, beside: str) -> None:
+    """``InputError`` if one of these options was given: beside that one it would do nothing."""
+    for name in names.split():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            shown = name.removesuffix("_claims").removesuffix("_adapters").replace("_", "-")
+            raise InputError(f"{shown} is given with {beside}, where it does nothing; allowed: one of the two")
 
 
 def output_path(text: str | Path, name: str = "out") -> Path:
@@ -40,29 +54,48 @@ def output_path(text: str | Path, name: str = "out") -> Path:
     return Path(text)
 
 
-def option(words: str, *names: str) -> Any:
-    """An option with these words for help that shows no default; named after its parameter unless given names."""
-    return typer.Option(*names, help=words, show_default=False)
+def option(words: str, *names: str, shown: bool | str = False, group: str | None = None, **more: Any) -> Any:
+    """An option with these words for help; named after its parameter unless given names; ``shown``: its default, as
+    the help says it.
+    """
+    if isinstance(shown, str):
+        words, shown = f"{words} \\[default: {shown}]", False
+    return typer.Option(*names, help=words, show_default=shown, rich_help_panel=group, **more)
 
 
-def out_option(words: str, name: str = "out") -> Any:
+def out_option(words: str, name: str = "out", shown: bool | str = False) -> Any:
     """The option --out, or of another name, with these words for what is written there."""
-    return typer.Option(
-        f"--{name}", help=words, show_default=False, parser=partial(output_path, name=name), metavar="PATH"
-    )
+    parser = partial(output_path, name=name)
+    return option(words, f"--{name}", shown=shown, group=OUTPUT, parser=parser, metavar="PATH")
+
+
+def _complete(typed: str) -> list[str]:
+    return [name for name in LEARNERS if name.startswith(typed)]
 
 
 LearnerName = Annotated[
-    str, typer.Argument(metavar="LEARNER", help="anil, fo-anil, maml, fo-maml or average-loss.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="LEARNER",
+        help="anil, fo-anil, maml, fo-maml or average-loss.",
+        show_default=False,
+        autocompletion=_complete,
+    ),
 ]
-D = Annotated[int, typer.Option(help="Ambient dimension d.")]
-K = Annotated[int, typer.Option(help="Dimension k of the representation, at most d.")]
-N = Annotated[int, typer.Option(help="Tasks a step, n.")]
-Alpha = Annotated[float, number("Inner step size α > 0.")]
-Beta = Annotated[float, number("Outer step size β > 0.")]
+D = Annotated[int, option("Ambient dimension d.", shown=True, group=SETTING)]
+K = Annotated[int, option("Dimension k of the representation, at most d.", shown=True, group=SETTING)]
+N = Annotated[int, option("Tasks a step, n.", shown=True, group=SETTING)]
+Alpha = Annotated[float, number("Inner step size α > 0.", group=SETTING)]
+Beta = Annotated[float, number("Outer step size β > 0.", group=SETTING)]
+Problem = Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0; the rest is drawn.", group=SETTING)]
 Steps = Annotated[int, number("Outer steps.")]
-Seed = Annotated[int, typer.Option(help="Seed of all randomness.", callback=_seed)]
-Jobs = Annotated[int, typer.Option(help="Processes at a time; -1 for as many as there are cores.", callback=_jobs)]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Seed = Annotated[int, option("Seed of all randomness.", shown=True, group=RUN, callback=_seed)]
+Jobs = Annotated[
+    int, option("Processes at a time; -1 for as many as there are cores.", shown=True, group=RUN, callback=_jobs)
+]
+Json = Annotated[bool, option("Print JSON.", "--json", group=OUTPUT)]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]
 OwnClaims = Annotated[Path | None, option("A Python file with CLAIMS of your own, besides the catalogue's.")]
+Only = Annotated[
+    list[str] | None, option("These claims alone, by id or by a pattern with *; repeatable.", metavar="CLAIM")
+]

@@ -7,16 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import Jobs, Json, OutFolder, OwnClaims, Seed, option
+from metarep.reports.cli.options import RUN, Jobs, Json, Only, OutFolder, OwnClaims, Seed, option, refuse
 from metarep.reports.cli.own_claims import matching, own_claims, own_records
-from metarep.reports.page.output import InputError, as_json, interruptible, make_folder, print_table, progress_bar
+from metarep.reports.page.output import as_json, interruptible, make_folder, print_table, progress_bar
 
 CERTIFICATES = "certificates"
 """The folder of seals, in the report's own, where none is named."""
 
 
 def bench(
-    samples: Annotated[bool, typer.Option(help="Compare the ways to simulate finite samples as well.")] = True,
+    samples: Annotated[bool, option("Compare the ways to simulate finite samples as well.", shown=True)] = True,
     json: Json = False,
 ) -> None:
     """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
@@ -49,20 +49,18 @@ def report(
     context: typer.Context,
     out: OutFolder,
     profile: Annotated[
-        Literal["quick", "full"], typer.Option(help="quick: some minutes; full: six times the examples.")
+        Literal["quick", "full"], option("quick: some minutes; full: six times the examples.", shown=True, group=RUN)
     ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,
     against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
     seals: Annotated[
-        Path | None, option("What 'metarep certify --out' wrote; the folder 'certificates' in OUT if it is there.")
+        Path | None, option("What 'metarep certify --out' wrote.", shown="OUT/certificates, if it is there")
     ] = None,
-    only: Annotated[
-        list[str] | None, option("A partial report: these claims alone, by id or by a pattern with *; repeatable.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the report that was stopped in OUT.")] = False,
+    only: Only = None,
+    resume: Annotated[bool, option("Go on with the report that was stopped in OUT.", "--resume", group=RUN)] = False,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Take nothing over from what earlier reports in OUT found.")
+        bool, option("Take nothing over from what earlier reports in OUT found.", "--fresh", group=RUN)
     ] = False,
     jobs: Jobs = -1,
     json: Json = False,
@@ -73,8 +71,8 @@ def report(
     over what would come out again, which it says ("from cache"). Exit code 1 if a verdict is not the expected one; the
     report is written all the same.
     """
-    if resume and fresh:
-        raise InputError("resume and fresh are both given; allowed: one of them")
+    if resume:
+        refuse(context, "fresh", "--resume")
     own = own_claims(claims)
     from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
     from metarep.reports.chapters.claims.records import unexpected
@@ -94,7 +92,6 @@ def report(
     old = None if against is None else stored_report(against)  # before anything is overwritten
     folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
     sealed = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
-    make_folder(out / "figures")
 
     done, total = 0, 0
 
@@ -112,6 +109,7 @@ def report(
         interruptible(on_the_way),
         kept_in(out, now(), resume=resume, fresh=fresh) as kept,
     ):
+        make_folder(out / "figures")
         # One's own claims first: a mistake in them shows at once, and costs no report.
         records = [] if claims is None else own_records(own, claims, size.effort, seed, shown)
         results = gather(size, seed, told, jobs, kept)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from metarep.reports.cli.options import (
+    SETTING,
     Alpha,
     Beta,
     D,
@@ -15,11 +16,13 @@ from metarep.reports.cli.options import (
     LearnerName,
     N,
     OutFolder,
+    Problem,
     Seed,
     Steps,
     number,
     option,
     out_option,
+    refuse,
 )
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import (
@@ -43,23 +46,28 @@ LARGEST_K_OF_RATES = 60
 
 
 def simulate(
+    context: typer.Context,
     learner: LearnerName,
-    d: Annotated[int | None, option("Ambient dimension d [100].")] = None,
-    k: Annotated[int | None, option("Dimension k of the representation [5].")] = None,
-    n: Annotated[int | None, option("Tasks a step, n [5].")] = None,
+    d: Annotated[int | None, option("Ambient dimension d.", shown="100", group=SETTING)] = None,
+    k: Annotated[int | None, option("Dimension k of the representation.", shown="5", group=SETTING)] = None,
+    n: Annotated[int | None, option("Tasks a step, n.", shown="5", group=SETTING)] = None,
     alpha: Alpha = 0.1,
     beta: Beta = 0.1,
     steps: Steps = 1000,
     trials: Annotated[int, number("Runs, each with its own start and tasks.")] = 5,
     seed: Seed = 0,
     tasks: Annotated[
-        Literal["fixed", "fresh"], typer.Option(help="Keep the tasks, or draw them afresh each step.")
+        Literal["fixed", "fresh"],
+        option("Keep the tasks, or draw them afresh each step.", shown=True, group=SETTING),
     ] = "fresh",
     start: Annotated[
-        Literal["balanced", "orthonormal"], typer.Option(help="αB₀ᵀB₀ = I (balanced) or B₀ᵀB₀ = I (orthonormal).")
+        Literal["balanced", "orthonormal"],
+        option("αB₀ᵀB₀ = I (balanced) or B₀ᵀB₀ = I (orthonormal).", shown=True, group=SETTING),
     ] = "orthonormal",
-    dist0: Annotated[float | None, typer.Option(help="Distance of the start, 0 to 1; random unless given.")] = None,
-    problem: Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0.")] = None,
+    dist0: Annotated[
+        float | None, option("Distance of the start, 0 to 1.", shown="a random start", group=SETTING)
+    ] = None,
+    problem: Problem = None,
     out: Annotated[Path | None, out_option("Write the distances: .csv, .npz, .png or .svg.")] = None,
     json: Json = False,
 ) -> None:
@@ -87,6 +95,10 @@ def simulate(
             drawn = make_problem(d, k, n, alpha, rng, **settings)
         else:
             drawn = reduce(load_problem(problem, alpha, rng, d=d, k=k, n=n, **settings))
+            held = set(np.load(problem).files)
+            for names, instead in (({"heads"}, "tasks"), ({"B0"}, "start"), ({"heads", "B0", "w0"}, "trials")):
+                if names <= held:
+                    refuse(context, instead, f"{' and '.join(sorted(names))} in {problem}")
     check_memory(drawn.d, drawn.k, drawn.n, trials, steps)
     with progress_bar(learner) as told:
         trajectory = run(spec, drawn, alpha, beta, steps, progress=lambda done: told(done, steps))
@@ -154,7 +166,7 @@ def _write_run(out: Path, learner: str, steps: Any, dist: Any, ends: Any, diverg
 
 def rates(
     learners: Annotated[
-        list[str] | None, typer.Argument(metavar="[LEARNER ...]", help="All five unless named.", show_default=False)
+        list[str] | None, typer.Argument(metavar="LEARNER", help="Which. \\[default: all five]", show_default=False)
     ] = None,
     d: D = 100,
     k: K = 5,
@@ -162,7 +174,7 @@ def rates(
     alpha: Alpha = 0.1,
     beta: Beta = 0.1,
     seed: Seed = 0,
-    dist0: Annotated[float, typer.Option(help="Distance of the balanced start, 0 to 1.")] = 0.5,
+    dist0: Annotated[float, option("Distance of the balanced start, 0 to 1.", shown=True, group=SETTING)] = 0.5,
     json: Json = False,
 ) -> None:
     """Per-step factors of the distance: by the linearisation, fitted to a run, and the envelope's. Fixed tasks."""

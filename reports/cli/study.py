@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarep.reports.cli.options import Alpha, Beta, D, Json, K, N, Seed, Steps, number, out_option
+from metarep.reports.cli.options import SETTING, Alpha, Beta, D, Json, K, N, Seed, Steps, number, out_option
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import as_json, checking_input, make_folder, print_table, progress_bar, write_file
 
@@ -26,7 +26,7 @@ def study(
     n: N = 8,
     alpha: Alpha = 0.3,
     beta: Beta = 0.3,
-    head_mean: Annotated[float, number("Norm of the heads' mean.")] = 0.25,
+    head_mean: Annotated[float, number("Norm of the heads' mean.", group=SETTING)] = 0.25,
     steps: Steps = 1500,
     trials: Annotated[int, number("Starts at each of four distances.")] = 2,
     seed: Seed = 0,

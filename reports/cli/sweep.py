@@ -6,13 +6,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Jobs, Json, Seed, number, option, out_option
+from metarep.reports.cli.options import RUN, SETTING, Jobs, Json, Seed, number, option, out_option
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import (
     InputError,
     as_json,
     check_file,
-    check_whole,
     interruptible,
     print_table,
     progress_bar,
@@ -24,46 +23,50 @@ MODES = {
     "moments": "population, through the tasks' moments",
     "compiled": "population, compiled",
 }
-AXIS = "One value, several with commas, or low:high:count; with --random also low:high."
 
 
-def _axis(words: str = AXIS) -> Any:
-    return typer.Option(help=words)
+def _axis(words: str) -> Any:
+    return option(words, shown=True, group=SETTING)
 
 
 def sweep(
     context: typer.Context,
     out: Annotated[Path, out_option("SQLite file; grows, and is resumed.")],
-    learner: Annotated[str, _axis("Learners, with commas.")] = "fo-anil",
-    d: Annotated[str, _axis()] = "100",
-    k: Annotated[str, _axis()] = "5",
-    n: Annotated[str, _axis()] = "5",
-    alpha: Annotated[str, _axis()] = "0.1",
-    beta: Annotated[str, _axis()] = "0.1",
-    m_in: Annotated[str, _axis(AXIS + " 'none' is the population.")] = "none",
-    m_out: Annotated[str, _axis(AXIS + " 'none' is the population.")] = "none",
-    sigma: Annotated[str, _axis()] = "0",
-    dist0: Annotated[str, _axis(AXIS + " 'none' is a random start.")] = "none",
-    start: Annotated[str, _axis("balanced, orthonormal or both with a comma.")] = "balanced",
-    tasks: Annotated[str, _axis("fixed, fresh or both with a comma.")] = "fresh",
-    steps: Annotated[str, _axis()] = "1000",
-    replicates: Annotated[int, number("Runs per setting.")] = 20,
-    random: Annotated[int | None, typer.Option(help="Draw so many settings from the axes instead of the grid.")] = None,
+    learner: Annotated[str, _axis("Learners.")] = "fo-anil",
+    d: Annotated[str, _axis("Ambient dimensions d.")] = "100",
+    k: Annotated[str, _axis("Dimensions k.")] = "5",
+    n: Annotated[str, _axis("Tasks a step, n.")] = "5",
+    alpha: Annotated[str, _axis("Inner step sizes α.")] = "0.1",
+    beta: Annotated[str, _axis("Outer step sizes β.")] = "0.1",
+    m_in: Annotated[str, _axis("Inner samples a task; none: the population.")] = "none",
+    m_out: Annotated[str, _axis("Outer samples a task; none: the population.")] = "none",
+    sigma: Annotated[str, _axis("Label noise σ, with samples.")] = "0",
+    dist0: Annotated[str, _axis("Distances of the start; none: a random one.")] = "none",
+    start: Annotated[str, _axis("balanced, orthonormal.")] = "balanced",
+    tasks: Annotated[str, _axis("fixed, fresh.")] = "fresh",
+    steps: Annotated[str, _axis("Outer steps.")] = "1000",
+    trials: Annotated[int, number("Runs per setting.")] = 20,
+    random: Annotated[int | None, number("Draw so many settings from the axes.", shown="their grid")] = None,
     seed: Seed = 0,
     jobs: Jobs = -1,
-    backend: Annotated[Literal["loky", "dask"], typer.Option(help="This machine, or a Dask cluster.")] = "loky",
-    scheduler: Annotated[str | None, typer.Option(help="Address of the Dask scheduler.")] = None,
+    backend: Annotated[
+        Literal["loky", "dask"], option("This machine, or a Dask cluster.", shown=True, group=RUN)
+    ] = "loky",
+    scheduler: Annotated[
+        str | None, option("Address of the Dask scheduler.", shown="one that is started", group=RUN)
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a grid or a random design of settings; results go into one file as they come in. Start again to resume, with
-    more replicates or settings to extend it.
+    more trials or settings to extend it.
+
+    An axis of the setting is one value, several with commas, or low:high:count, so many values between two; with
+    --random also low:high.
     """
-    from metarep.reports.sweep.designs import AXES, MOST_SETTINGS, design
+    from metarep.reports.sweep.designs import AXES, design
     from metarep.reports.sweep.sweep import run_sweep
     from metarep.sim.sweeps import RECORDS, Portion, batches
 
-    if random is not None:
-        check_whole("random", random, 1, MOST_SETTINGS)
     if scheduler is not None and backend != "dask":
         raise InputError("scheduler is given with the loky backend; allowed: with --backend dask")
     check_file(out)
@@ -71,7 +74,7 @@ def sweep(
     axes = {name: context.params[name] for name in AXES}  # learner to steps, as given
     settings = design(axes, random, seed)
     for shape in {setting.shape for setting in settings}:
-        batch = next(batches([Portion(shape, 0, replicates)]))
+        batch = next(batches([Portion(shape, 0, trials)]))
         check_memory(shape.d, shape.k, shape.n, sum(portion.runs for portion in batch), RECORDS)
     done, total = 0, replicates * len(settings)
 
@@ -82,9 +85,7 @@ def sweep(
 
     kept = lambda: f"{done} of {total} runs are kept in {out}; the same command goes on"  # noqa: E731
     with progress_bar("sweep") as shown, interruptible(kept):
-        summary = run_sweep(
-            out, settings, replicates, seed, jobs=jobs, backend=backend, scheduler=scheduler, progress=told
-        )
+        summary = run_sweep(out, settings, trials, seed, jobs=jobs, backend=backend, scheduler=scheduler, progress=told)
     if json:
         typer.echo(as_json(asdict(summary)))
         return
@@ -103,7 +104,7 @@ def plot(
     y: Annotated[str | None, option("A second axis: a phase diagram. Without: slopes.")] = None,
     value: Annotated[
         Literal["converged", "blind", "diverged", "dist", "floor"] | None,
-        option("What is shown [converged; floor for slopes]."),
+        option("What is shown.", shown="converged; of slopes floor"),
     ] = None,
     json: Json = False,
 ) -> None:

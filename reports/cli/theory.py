@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import Jobs, Json, LearnerName, OwnClaims, Seed, number, option
+from metarep.reports.cli.options import OUTPUT, Jobs, Json, LearnerName, OwnClaims, Seed, number, option, refuse
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
@@ -29,7 +29,9 @@ DEFAULT_REPORT = Path("out/report.json")
 
 def derive(
     learner: LearnerName,
-    form: Annotated[Literal["text", "latex"], typer.Option("--format", help="Unicode text or LaTeX.")] = "text",
+    form: Annotated[
+        Literal["text", "latex"], option("Unicode text or LaTeX.", "--format", shown=True, group=OUTPUT)
+    ] = "text",
     json: Json = False,
 ) -> None:
     """Derive a learner's outer update for all dimensions, and print it line by line."""
@@ -90,28 +92,29 @@ def _searched(rows: list[dict[str, Any]], words: Sequence[str], chapter: str | N
 
 
 def claims(
+    context: typer.Context,
     search: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SEARCH]...",
+            metavar="SEARCH",
             help="List the claims with all of these words in id, chapter, statement or source.",
             show_default=False,
         ),
     ] = None,
     chapter: Annotated[str | None, option("List those of the chapters with this in their names.")] = None,
     status: Annotated[str | None, option("List those that the last report found so, e.g. PROVED, NOT_RUN.")] = None,
-    report: Annotated[Path | None, option("The report.json to take statuses from [out/report.json].")] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the ids as a table, without statuses.")] = False,
+    report: Annotated[Path | None, option("The report.json to take statuses from.", shown="out/report.json")] = None,
+    markdown: Annotated[
+        bool, option("Print the ids as a table, without statuses.", "--markdown", group=OUTPUT)
+    ] = False,
     paper: Annotated[
-        bool, typer.Option("--paper", help="List the paper's statements in its order, with the claims of each.")
+        bool, option("List the paper's statements in its order, with the claims of each.", "--paper")
     ] = False,
     json: Json = False,
 ) -> None:
     """List the catalogue with each claim's latest status, as the last report found it."""
     if paper or markdown:
-        for name, given in (("search", search), ("chapter", chapter), ("status", status), ("report", report)):
-            if given:
-                raise InputError(f"{name} is given with a fixed table; allowed: without --paper and --markdown")
+        refuse(context, "search chapter status report", "a fixed table (--paper, --markdown)")
     if paper:
         from metarep.reports.chapters.paper import paper_data, paper_markdown, paper_text
 
@@ -165,8 +168,9 @@ def claims(
 
 
 def verify(
+    context: typer.Context,
     claim: Annotated[str, typer.Argument(metavar="CLAIM", help="A claim's id; 'metarep claims' lists them.")],
-    examples: Annotated[int | None, number("How many to check; the claim's own number unless given.")] = None,
+    examples: Annotated[int | None, number("How many to check.", shown="the claim's own number")] = None,
     seed: Seed = 0,
     claims: OwnClaims = None,
     replay: Annotated[
@@ -182,6 +186,7 @@ def verify(
     catalogue()  # outside of the check: if it is inconsistent, that is a bug and not the reader's input
     record = find_claim(claim, claims)
     if replay is not None:
+        refuse(context, "examples seed", "--replay")
         from metarep.reports.cli.replay import replay_examples
 
         replay_examples(record, replay, json)
@@ -246,7 +251,7 @@ def _why(row: "Row") -> str:
 def selftest(
     without: Annotated[
         list[str] | None,
-        typer.Option("--without", help="Leave this claim out, to see what goes unnoticed; repeatable."),
+        option("Leave this claim out, to see what goes unnoticed; repeatable.", "--without", metavar="CLAIM"),
     ] = None,
     seed: Seed = 0,
     jobs: Jobs = -1,

@@ -14,14 +14,17 @@ does.
 MOST_STEPS = 10**9
 """Outer steps: hours of the smallest problem."""
 MOST_RUNS = 10**7
-"""Runs of a setting (trials, replicates), and examples of a claim."""
+"""Runs of a setting (trials), and examples of a claim."""
+MOST_SETTINGS = 10**6
+"""Settings of a sweep."""
 MOST_JOBS = 1024
 """Processes."""
 LIMITS: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("alpha", "beta"), STEP_SIZES),
     **dict.fromkeys(("m_in", "m_out"), (1, LARGEST_D)),
     "steps": (0, MOST_STEPS),
-    **dict.fromkeys(("trials", "replicates", "examples"), (1, MOST_RUNS)),
+    **dict.fromkeys(("trials", "examples"), (1, MOST_RUNS)),
+    "random": (1, MOST_SETTINGS),
     "jobs": (1, MOST_JOBS),
     "sigma": (0.0, 1e9),
     "head_mean": (0.0, 1e9),

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from metarep.reports import package_version
 from metarep.reports.chapters.chapter import Job
-from metarep.reports.page.output import InputError
+from metarep.reports.page.output import InputError, make_folder
 
 FILE = "kept.sqlite"
 SCHEMA = """
@@ -99,13 +99,19 @@ def kept_in(folder: Path, report: str, *, resume: bool = False, fresh: bool = Fa
         InputError: the file cannot be used, or nothing was stopped there.
     """
     path = folder / FILE
+    nothing = InputError(
+        f"resume: no report was stopped in {folder}; allowed: a folder with a report that was stopped; without "
+        f"--resume what {FILE} there holds is reused"
+    )
+    if resume and not path.is_file():
+        raise nothing
+    make_folder(folder)
     try:
         with closing(sqlite3.connect(path, timeout=60)) as connection:
             connection.executescript(SCHEMA)
             stopped = connection.execute("SELECT report, fresh FROM unfinished").fetchone()
             if resume and stopped is None:
-                allowed = f"a folder with a report that was stopped; without --resume what {FILE} there holds is reused"
-                raise InputError(f"resume: no report was stopped in {folder}; allowed: {allowed}")
+                raise nothing
             report, fresh = stopped if resume else (report, fresh)
             kept = Kept(connection, report, reuse=not fresh)
             with connection:

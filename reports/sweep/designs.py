@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.page.limits import LIMITS, check_limits
+from metarep.reports.page.limits import LIMITS, MOST_SETTINGS, check_limits
 from metarep.reports.page.output import InputError, checking_input
 from metarep.sim.sweeps import SweepSetting, grid
 
@@ -17,9 +17,6 @@ WHOLE = ("d", "k", "n", "m_in", "m_out", "steps")
 """Axes whose values are whole numbers."""
 GEOMETRIC = ("d", "k", "n", "alpha", "beta", "m_in", "m_out", "steps")
 """Axes whose ranges are spread evenly in the logarithm; the others (sigma, dist0) evenly."""
-
-MOST_SETTINGS = 10**6
-"""Settings of a sweep, and blocks of replicates, at most."""
 
 
 @dataclass(frozen=True)
