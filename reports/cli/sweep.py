@@ -76,7 +76,7 @@ def sweep(
     for shape in {setting.shape for setting in settings}:
         batch = next(batches([Portion(shape, 0, trials)]))
         check_memory(shape.d, shape.k, shape.n, sum(portion.runs for portion in batch), RECORDS)
-    done, total = 0, replicates * len(settings)
+    done, total = 0, trials * len(settings)
 
     def told(so_far: int, of: int) -> None:
         nonlocal done, total

@@ -238,7 +238,11 @@ def _working(tasks: list[Task], jobs: int, backend: Backend, scheduler: str | No
         allowed = "pip install 'metarep[dask]', or --backend loky"
         raise InputError(f"the dask backend needs Dask; allowed: {allowed}") from None
     try:
-        client = Client(scheduler, timeout="10s") if scheduler else Client(n_workers=2, threads_per_worker=1)
+        client = (
+            Client(scheduler, timeout="10s")
+            if scheduler
+            else Client(n_workers=2, threads_per_worker=1, dashboard_address=None)
+        )
     except (OSError, TimeoutError, ValueError) as error:
         what = f"no Dask scheduler at {scheduler} ({type(error).__name__})"
         raise InputError(f"{what}; allowed: ADDRESS:PORT of one") from error
