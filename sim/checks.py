@@ -1,18 +1,13 @@
 """What is allowed: whole numbers, dimensions, step sizes, noise, sample sizes; every error is one line that says it."""
 
 import math
-from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 
-Array = np.ndarray
+from metarep.sim.bounds import LARGEST_D
 
-LARGEST_D = 10**12
-"""Largest ambient dimension: beyond it the random parts of a start are no longer told apart from its rounding
-errors.
-"""
+Array = np.ndarray
 
 
 def check_whole(
@@ -23,16 +18,6 @@ def check_whole(
     if not whole or value < least or (most is not None and value > most):
         raise ValueError(f"{name} is {value!r}{context}; allowed: {allowed or f'a whole number, {least} or more'}")
     return int(value)
-
-
-def unknown(what: str, word: str, known: Iterable[str], allowed: str = "", meant: Iterable[str] = ()) -> ValueError:
-    """The error to raise for a word that is none of ``known``: it names those most like it (where none is, those that
-    may be ``meant``), and the rest by ``allowed`` (how to list them), or itself where they are few.
-    """
-    words = {each.lower(): each for each in known}
-    near = [words[each] for each in get_close_matches(word.lower(), words, n=3)] or [*meant]
-    told = f" (did you mean {' or '.join(near)}?)" if near else ""
-    return ValueError(f"unknown {what} {word!r}{told}; allowed: {allowed or ', '.join(words.values())}")
 
 
 def check_dimensions(d: int, k: int, n: int) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metarep.sim.checks import check_whole, unknown
+from metarep.sim.bounds import unknown
+from metarep.sim.checks import check_whole
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.problems import Problem, StartKind, make_problem
 from metarep.sim.trajectories import run

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 
 Adapts = Literal["nothing", "head", "representation", "both"]
 Outer = Literal["gradient", "displacement"]

@@ -108,6 +108,15 @@ def test_importing_the_facade_costs_nothing() -> None:
     assert not {"numpy", "scipy", "sympy", "hypothesis", "metarep.sim"} & set(told)
 
 
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["report", "--help"]])
+def test_help_needs_nothing_that_is_slow_to_import(words: list[str]) -> None:
+    code = f"from metarep.reports.cli.app import run; run({words}); import sys; print(*sys.modules)"
+    loaded = set(run(["-c", code], ROOT).split())
+    assert "typer" in loaded
+    slow = {"numpy", "scipy", "sympy", "hypothesis", "matplotlib", "joblib", "jinja2", "metarep.theory.engine"}
+    assert not slow & loaded
+
+
 def test_its_names_are_there_typed_and_documented() -> None:
     tree = ast.parse(Path(metarep.__file__).read_text(encoding="utf-8"))
     block = next(node for node in tree.body if isinstance(node, ast.If))

@@ -9,7 +9,7 @@ import typer
 from metarep.reports.adapters import shipped
 from metarep.reports.cli.options import OUTPUT, option, out_option, refuse
 from metarep.reports.page.output import InputError, check_file, write_file
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 
 
 def adapter(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metarep.reports.page.output import InputError, Progress, checking_input
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 
 if TYPE_CHECKING:
     from metarep.reports.chapters.claims.records import ClaimRecord

@@ -18,7 +18,7 @@ from metarep.reports.page.output import (
     print_table,
     progress_bar,
 )
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 
 if TYPE_CHECKING:
     from metarep.theory.engine import Finding

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from metarep.reports.page.output import InputError
-from metarep.sim.checks import LARGEST_D
+from metarep.sim.bounds import LARGEST_D
 
 STEP_SIZES = (1e-9, 1e9)
 """Step sizes: ‖B‖² is about 1/α, and beyond these bounds rounding errors times it, not the learner, decide what a run

@@ -14,8 +14,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 Progress = Callable[[int, int], None]
 """Told (done, in all)."""
 
@@ -166,10 +164,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
-    if isinstance(value, np.ndarray):
+    if not isinstance(value, type) and hasattr(value, "tolist"):  # of NumPy, which the command line's help does without
         return plain(value.tolist())
-    if isinstance(value, np.generic):
-        return plain(value.item())
     if isinstance(value, complex):
         return {"re": plain(value.real), "im": plain(value.imag)}
     if isinstance(value, float) and not math.isfinite(value):
@@ -186,7 +182,8 @@ def as_csv(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     """Rows as CSV text; floats with all their digits. No field of ours needs more than quotes around commas."""
 
     def field(value: Any) -> str:
-        text = repr(float(value)) if isinstance(value, (float, np.floating)) else str(value)
+        value = value.tolist() if hasattr(value, "tolist") else value  # NumPy's numbers
+        text = repr(value) if isinstance(value, float) else str(value)
         return f'"{text}"' if "," in text else text
 
     return "\n".join(",".join(map(field, row)) for row in [header, *rows]) + "\n"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from metarep.reports.study.interpreter import INTERPRETER
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 from metarep.sim.fitting import RateFit, fit_rate
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.outcomes import CONVERGED_BELOW, Outcome

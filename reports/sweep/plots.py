@@ -14,7 +14,7 @@ from metarep.reports.page.output import InputError
 from metarep.reports.page.style import COLOURS, DASHES, new_figure, style
 from metarep.reports.sweep.designs import AXES, GEOMETRIC, WORDS
 from metarep.reports.sweep.sweep import SweepRuns
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 from metarep.sim.outcomes import Outcome
 from metarep.sim.sweeps import OUTCOMES
 

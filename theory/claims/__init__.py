@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from types import ModuleType
 
-from metarep.sim.checks import unknown
+from metarep.sim.bounds import unknown
 from metarep.theory.claims.chapter import Chapter
 from metarep.theory.claims.record import Claim
 
