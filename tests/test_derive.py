@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from metarep.sim.learners import LEARNERS, Adapts, Learner
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import gradient
+from metarep.theory.calculus.words import find_letter, gradient
 from metarep.theory.dynamics.derive import (
     MOST_INNER_STEPS,
     adapted_loss,
@@ -57,6 +57,17 @@ def test_sizes_of_the_expansions() -> None:
     two_steps = SPECS[-1]
     assert len(adapted_loss(two_steps)) == 3559
     assert [len(part) for part in task_gradients(two_steps)] == [15622, 9388]
+    assert [len(part) for part in task_gradients(Learner("anil-16", "head", inner_steps=16))] == [2178, 66]
+
+
+def test_a_symbol_of_the_tenth_step_is_in_no_word() -> None:
+    """It is for readers; words have room for few letters."""
+    later = find_letter("r_i10")
+    assert (later.rows, later.text, later.per_task) == ("d", "r_{i,10}", True)
+    with pytest.raises(ValueError, match="stands for an expression"):
+        _ = later.code
+    lines = dict(derive(Learner("anil-16", "head", inner_steps=16)).lines())
+    assert lines["w_{i,10}"] == "w_{i,9} − α Bᵀ r_{i,10}"
 
 
 @given(st.sampled_from(["anil", "maml", "average-loss"]))

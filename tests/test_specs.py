@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metarep.reports.study.interpreter import step
+from metarep.reports.study.interpreter import INTERPRETER, step
 from metarep.reports.study.study import EXAMPLES, example
-from metarep.sim.learners import LEARNERS, Learner
+from metarep.sim.learners import LEARNERS, Adapts, Learner
+from metarep.sim.problems import make_problem
 from metarep.sim.specs import load_spec
+from metarep.sim.trajectories import run
 from metarep.sim.updates import outer_gradients
 from metarep.theory.calculus.resolvent import gradient_with_G, reduce_G
 from metarep.theory.calculus.words import identity
@@ -27,6 +29,11 @@ VARIED = (
     Learner("fo-maml-2", "both", first_order=True, inner_steps=2),
     Learner("boil-reptile", "representation", inner_steps=2, outer="displacement"),
     Learner("reptile", "both", inner_steps=2, outer="displacement"),
+    Learner("anil-16", "head", inner_steps=16, head_step=1 / 16),
+    Learner("fo-anil-16", "head", first_order=True, inner_steps=16, head_step=1 / 16),
+    Learner("ridge-8", "head", ridge=0.5, inner_steps=8, head_step=1 / 8),
+    Learner("body-16", "representation", inner_steps=16, representation_step=1 / 16),
+    Learner("body-reptile-16", "representation", inner_steps=16, representation_step=1 / 16, outer="displacement"),
 )
 
 
@@ -45,7 +52,8 @@ def test_interpreter_program_and_words_agree(learner: Learner) -> None:
         derived(B, w, targets, 0.1, 0.3),
         derived.step_by_words(B, w, targets, 0.1, 0.3),
     ]
-    # values of order 1 to 10, sums of up to a few thousand words: 1e-11 is eps × size × number of words
+    # values of order 1 to 10, sums of up to a few thousand words: 1e-11 is eps × size × number of words (of many inner
+    # steps some cancel, but as these are short their moduli sum up to (1 + α‖B‖²/16)^32, which is below 10)
     for other in steps[1:]:
         for one, two in zip(steps[0], other, strict=True):
             np.testing.assert_allclose(one, np.broadcast_to(two, one.shape), rtol=0, atol=1e-11)
@@ -64,6 +72,20 @@ def test_nothing_of_the_five_is_taken_for_a_variation(learner: Learner) -> None:
     for stated in (stated_program, stated_split):
         with pytest.raises(ValueError, match="one for each of the paper's five"):
             stated(learner)
+
+
+@pytest.mark.parametrize("adapts", ["head", "representation"])
+def test_a_run_of_many_inner_steps_is_the_derived_one(adapts: Adapts) -> None:
+    """Simulated step by step by who differentiates automatically, against the derived program."""
+    learner = Learner("long", adapts, inner_steps=16)
+    problem = make_problem(20, 2, 4, 0.1, np.random.default_rng(1), "fixed", dist0=0.5, trials=(2,))
+    seen = run(learner, problem, 0.1, 0.05, 3, implementation=INTERPRETER)
+    B, w = problem.B0, np.zeros((2, 2))
+    for t in range(3):
+        B, w = derive(learner)(B, w, problem.B_star @ problem.tasks(t), 0.1, 0.05)
+    # some hundred roundings in each of three steps, of numbers up to 10
+    np.testing.assert_allclose(seen.B, B, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(seen.w, w, rtol=0, atol=1e-12)
 
 
 def test_rule_for_G() -> None:

@@ -6,7 +6,7 @@ can be studied); p = d − s the dimension of the complement of col(B_*).
 
 import sympy
 
-from metarep.theory.calculus.words import ALPHABET, Poly, Rule, find_letter, letter, scalar_powers
+from metarep.theory.calculus.words import ALPHABET, Poly, Rule, abbreviate, find_letter, letter, scalar_powers
 
 # the learner's parameters, and one task
 B = letter("B", "d", "k", "B", "B")
@@ -16,7 +16,9 @@ B_star = letter("B_star", "d", "s", "B_*", "B_*")
 w_star = letter("w_star_i", "s", "1", "w_{*,i}", "w_{*,i}", per_task=True)
 B_perp = letter("B_perp", "d", "p", "B_{*⊥}", r"B_{*\perp}")
 
-# intermediates of an outer step (per task), by the paper's order of events; j counts inner steps
+# intermediates of an outer step (per task), by the paper's order of events; j counts inner steps. Proofs are about few
+# of these, where they are letters.
+MOST_STEPS, _MOST_IN_WORDS = 16, 3
 INTERMEDIATES: dict[str, Poly] = {}
 for _name, _rows, _cols in (
     ("r", "d", "1"),
@@ -26,13 +28,15 @@ for _name, _rows, _cols in (
     ("P", "d", "k"),
     ("q", "k", "1"),
 ):
-    for _tag in ("", "1", "2", "3"):
+    for _tag in ("", *map(str, range(1, MOST_STEPS + 1))):
         _sub = f"i,{_tag}" if _tag else "i"
         _written = {"a": ("ρ", r"\rho"), "P": ("Λ", r"\Lambda"), "q": ("λ", r"\lambda")}.get(_name, (_name, _name))
         _braced = f"{{{_sub}}}" if _tag else _sub
-        INTERMEDIATES[f"{_name}_i{_tag}"] = letter(
-            f"{_name}_i{_tag}", _rows, _cols, f"{_written[0]}_{_braced}", f"{_written[1]}_{{{_sub}}}", per_task=True
-        )
+        _symbol = f"{_name}_i{_tag}", _rows, _cols, f"{_written[0]}_{_braced}", f"{_written[1]}_{{{_sub}}}"
+        if int(_tag or 0) > _MOST_IN_WORDS:
+            abbreviate(*_symbol, per_task=True)
+        else:
+            INTERMEDIATES[_symbol[0]] = letter(*_symbol, per_task=True)
 for _name, _rows, _cols in (("v", "d", "1"), ("g", "k", "1"), ("u", "d", "1")):
     INTERMEDIATES[f"{_name}_i"] = letter(f"{_name}_i", _rows, _cols, f"{_name}_i", f"{_name}_i", per_task=True)
 

@@ -58,11 +58,14 @@ class Letter:
 
     @property
     def code(self) -> int:
-        """The byte that stands for this letter, untransposed."""
+        """The byte that stands for this letter, untransposed; ``ValueError`` for an abbreviation."""
+        if self.name in _ABBREVIATIONS:
+            raise ValueError(f"{self.name!r} stands for an expression; no word holds it")
         return _CODES[self.name]
 
 
 ALPHABET: list[Letter] = []
+_ABBREVIATIONS: dict[str, Letter] = {}
 _CODES: dict[str, int] = {}
 _TRANSPOSE = bytearray(range(256))  # letter -> its transpose
 _ENDS_IN_ONE = bytearray(256)  # letter -> 1 if it has one column
@@ -98,6 +101,13 @@ def letter(
     else:
         _TRANSPOSE[code], _TRANSPOSE[code + 1] = code + 1, code
     return letter_poly(code)
+
+
+def abbreviate(name: str, rows: str, cols: str, text: str, latex: str, *, per_task: bool = False) -> None:
+    """Register a matrix symbol that stands for an expression, for SymPy and for readers: no word can hold it, and so
+    there may be any number of them.
+    """
+    _ABBREVIATIONS[name] = Letter(name, rows, cols, text, latex, per_task=per_task)
 
 
 def spell(code: int) -> tuple[Letter, bool]:
@@ -492,7 +502,9 @@ def _translate_core(core: bytes, shape: tuple[str, str], translate: Callable[[by
 
 
 def find_letter(name: str) -> Letter:
-    """The registered letter of that name; ``ValueError`` if there is none."""
+    """The registered letter or abbreviation of that name; ``ValueError`` if there is none."""
+    if name in _ABBREVIATIONS:
+        return _ABBREVIATIONS[name]
     if name not in _CODES:
         raise ValueError(f"unknown letter {name!r}; known: {', '.join(_CODES)}")
     return ALPHABET[_CODES[name] >> 1]
