@@ -149,8 +149,23 @@ def reduce(problem: Problem) -> Problem:
 
 # --- problems from files
 
-_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
 _ALLOWED_SHAPES = {"B_star": "(d, k)", "heads": "(k, n)", "B0": "(d, k)", "w0": "(k,)"}
+
+
+LARGEST_ENTRY = 1e50
+"""Of what a file holds: an update multiplies four of them at most, and the result has to be a float."""
+MOST_BYTES = 2 * 10**9
+"""Of a file's arrays: a small archive may unpack to anything."""
 
 
 def _read_arrays(path: str | Path) -> dict[str, Array]:
@@ -164,6 +179,9 @@ def _read_arrays(path: str | Path) -> dict[str, Array]:
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise ValueError(f"{path} is not an .npz archive; allowed: one with some of {known}")
     with archive:
+        size = sum(part.file_size for part in archive.zip.infolist()) if archive.zip else 0
+        if size > MOST_BYTES:
+            raise ValueError(f"{path} unpacks to {size / 1e9:.3g} GB; allowed: up to {MOST_BYTES / 1e9:g} GB")
         for name in archive.files:
             if name not in _ALLOWED_SHAPES:
                 raise ValueError(f"{path} holds an array {name!r}; allowed: {known}")
@@ -188,6 +206,8 @@ def _checked_array(name: str, array: Any) -> Array:
     array = array.astype(float)
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{name} holds NaN or infinity; allowed: finite numbers {shape}")
+    if name != "B_star" and (largest := np.abs(array).max()) > LARGEST_ENTRY:  # B_star is orthonormal, or refused
+        raise ValueError(f"{name} holds {largest:.3g} in size; allowed: up to {LARGEST_ENTRY:g}, numbers {shape}")
     return array
 
 

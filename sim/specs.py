@@ -47,11 +47,11 @@ def load_spec(path: str | Path) -> Learner:
     if path.suffix != ".toml":
         raise ValueError(f"{path} is neither .toml nor .py; allowed: a spec in one of these")
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark before the text
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ValueError(f"cannot read {path} ({reason}); allowed: a .toml file that exists") from None
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, or not UTF-8, or nested without end
         reason = " ".join(str(error).split())
         raise ValueError(f'{path} is not TOML ({reason}); allowed: lines such as adapts = "head"') from None
     return _learner(entries, path)

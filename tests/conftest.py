@@ -13,7 +13,6 @@ import pytest
 from sharing import shared
 
 if TYPE_CHECKING:  # the process that hands out the tests needs none of it
-    from metarep.sim.implementations import Implementation
     from metarep.theory.engine import Profile
 
 for _library in ("OPENBLAS", "OMP", "MKL"):  # the workers share the cores; NumPy is not imported yet
@@ -33,12 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="default",
         help="default: derandomised; thorough: 20 times the examples, fresh randomness",
     )
-    parser.addoption(
-        "--implementation",
-        metavar="TARGET",
-        default=None,
-        help="check this adapter (a .py file, else a dotted module) against the claims, and run nothing else",
-    )
     parser.addoption("--metarep-seed", type=int, default=None, help="seed of the thorough profile (fresh unless given)")
 
 
@@ -49,12 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.metarep_seed = worker["metarep_seed"] if worker else secrets.randbelow(2**31)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --implementation only the tests of an implementation run, without it all others."""
-    foreign = config.getoption("--implementation") is not None
-    kept = [item for item in items if (item.path.name == "test_implementation.py") == foreign]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
-    items[:] = kept
+def pytest_collection_finish() -> None:
     gc.freeze()  # modules and tests stay: no need to look through them again and again
 
 
@@ -66,15 +54,6 @@ def pytest_configure_node(node) -> None:  # parallel workers must share the seed
 def pytest_report_header(config: pytest.Config) -> str:
     name = config.getoption("--metarep-profile")
     return f"metarep profile: {name}" + (f", --metarep-seed {config.option.metarep_seed}" if name == "thorough" else "")
-
-
-@pytest.fixture(scope="session")
-def implementation(request: pytest.FixtureRequest) -> "Implementation":
-    """The implementation that --implementation names."""
-    from metarep.sim.foreign.adapter import load_adapter
-    from metarep.sim.foreign.implementation import foreign_implementation
-
-    return foreign_implementation(load_adapter(str(request.config.getoption("--implementation"))))
 
 
 @pytest.fixture(scope="session")

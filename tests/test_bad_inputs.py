@@ -1,4 +1,6 @@
-"""A table of bad input: each gives one line that says what is wrong, exit code 2, and nothing is written."""
+"""A table of bad and extreme input: each gives one line that says what is wrong, exit code 2, and nothing is written;
+or it is an answer, and then there is no complaint.
+"""
 
 import shlex
 import tomllib
@@ -6,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from metarep.reports.cli.app import run
@@ -21,16 +24,28 @@ LONGEST = 300
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["words"])
 def test_it_is_one_line(
-    row: dict[str, Any], complaint: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    row: dict[str, Any],
+    complaint: Callable[..., str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    files = row.get("files", {})
+    files, arrays = row.get("files", {}), row.get("arrays", {})
     for name, text in files.items():
         Path(name).write_text(text, encoding="utf-8")
-    line = complaint(*shlex.split(row["words"]))
-    assert row["said"] in line
-    assert len(line) < LONGEST
-    assert {path.name for path in tmp_path.iterdir()} == set(files)
+    for name, held in arrays.items():
+        np.savez(name, **held)
+    if row.get("answer"):
+        assert run(shlex.split(row["words"])) == 0
+        seen = capsys.readouterr()
+        assert row["said"] in seen.out
+        assert seen.err == ""
+    else:
+        line = complaint(*shlex.split(row["words"]))
+        assert row["said"] in line
+        assert len(line) < LONGEST
+    assert {path.name for path in tmp_path.iterdir()} == {*files, *arrays}
 
 
 def test_help_names_every_learner_that_can_be_studied() -> None:

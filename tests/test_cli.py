@@ -184,7 +184,18 @@ def test_as_a_module_into_a_closed_pipe():
     process.stdout.close()
     assert process.stderr.read() == b""
     process.stderr.close()
-    process.wait(timeout=60)
+    assert process.wait(timeout=60) == 141
+
+
+@pytest.mark.parametrize(("closed", "code"), [("1", 2), ("2", 0)])
+def test_closed_from_the_start(closed, code):
+    command = f"{shlex.quote(sys.executable)} -m metarep derive anil {closed}>&-"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code
+    if closed == "1":
+        assert done.stderr == "metarep: stdout is closed; allowed: one that takes what is printed, /dev/null too\n"
+    else:
+        assert "B⁺" in done.stdout
 
 
 @pytest.mark.parametrize("learner", FIVE)

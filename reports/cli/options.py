@@ -54,6 +54,13 @@ def output_path(text: str | Path, name: str = "out") -> Path:
     return Path(text)
 
 
+def input_path(text: str | Path, name: str) -> Path:
+    """A path to read from; ``InputError`` if it is empty, or no path at all."""
+    if not str(text).strip() or "\0" in str(text):
+        raise InputError(f"{name} is {str(text)!r}; allowed: the path of something that is there")
+    return Path(text)
+
+
 def option(words: str, *names: str, shown: bool | str = False, group: str | None = None, **more: Any) -> Any:
     """An option with these words for help; named after its parameter unless given names; ``shown``: its default, as
     the help says it.
@@ -61,6 +68,12 @@ def option(words: str, *names: str, shown: bool | str = False, group: str | None
     if isinstance(shown, str):
         words, shown = f"{words} \\[default: {shown}]", False
     return typer.Option(*names, help=words, show_default=shown, rich_help_panel=group, **more)
+
+
+def file_option(words: str, name: str, *, shown: bool | str = False, group: str | None = None) -> Any:
+    """An option for something that is read, by its name; a path that is empty is refused."""
+    parser = partial(input_path, name=name)
+    return option(words, f"--{name}", shown=shown, group=group, parser=parser, metavar="PATH")
 
 
 def out_option(words: str, name: str = "out", shown: bool | str = False) -> Any:
@@ -87,7 +100,10 @@ K = Annotated[int, option("Dimension k of the representation, at most d.", shown
 N = Annotated[int, option("Tasks a step, n.", shown=True, group=SETTING)]
 Alpha = Annotated[float, number("Inner step size α > 0.", group=SETTING)]
 Beta = Annotated[float, number("Outer step size β > 0.", group=SETTING)]
-Problem = Annotated[Path | None, option("An .npz with any of B_star, heads, B0, w0; the rest is drawn.", group=SETTING)]
+Problem = Annotated[
+    Path | None,
+    file_option("An .npz with any of B_star, heads, B0, w0; the rest is drawn.", "problem", group=SETTING),
+]
 Steps = Annotated[int, number("Outer steps.")]
 Seed = Annotated[int, option("Seed of all randomness.", shown=True, group=RUN, callback=_seed)]
 Jobs = Annotated[
@@ -95,7 +111,9 @@ Jobs = Annotated[
 ]
 Json = Annotated[bool, option("Print JSON.", "--json", group=OUTPUT)]
 OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")]
-OwnClaims = Annotated[Path | None, option("A Python file with CLAIMS of your own, besides the catalogue's.")]
+OwnClaims = Annotated[
+    Path | None, file_option("A Python file with CLAIMS of your own, besides the catalogue's.", "claims")
+]
 Only = Annotated[
     list[str] | None, option("These claims alone, by id or by a pattern with *; repeatable.", metavar="CLAIM")
 ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import RUN, Jobs, Json, Only, OutFolder, OwnClaims, Seed, option, refuse
+from metarep.reports.cli.options import RUN, Jobs, Json, Only, OutFolder, OwnClaims, Seed, file_option, option, refuse
 from metarep.reports.cli.own_claims import matching, own_claims, own_records
 from metarep.reports.page.output import as_json, interruptible, make_folder, print_table, progress_bar
 
@@ -53,9 +53,9 @@ def report(
     ] = "quick",
     seed: Seed = 0,
     claims: OwnClaims = None,
-    against: Annotated[Path | None, option("An older report.json: mark what changed since.")] = None,
+    against: Annotated[Path | None, file_option("An older report.json: mark what changed since.", "against")] = None,
     seals: Annotated[
-        Path | None, option("What 'metarep certify --out' wrote.", shown="OUT/certificates, if it is there")
+        Path | None, file_option("What 'metarep certify --out' wrote.", "seals", shown="OUT/certificates, if there")
     ] = None,
     only: Only = None,
     resume: Annotated[bool, option("Go on with the report that was stopped in OUT.", "--resume", group=RUN)] = False,

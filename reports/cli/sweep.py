@@ -61,9 +61,10 @@ def sweep(
     more trials or settings to extend it.
 
     An axis of the setting is one value, several with commas, or low:high:count, so many values between two; with
-    --random also low:high.
+    --random also low:high. They are spread evenly in the logarithm (sigma, dist0: evenly), or as :linear or :geometric
+    behind them says.
     """
-    from metarep.reports.sweep.designs import AXES, design
+    from metarep.reports.sweep.designs import AXES, Range, design, parse_axis
     from metarep.reports.sweep.sweep import run_sweep
     from metarep.sim.sweeps import RECORDS, Portion, batches
 
@@ -86,9 +87,13 @@ def sweep(
     kept = lambda: f"{done} of {total} runs are kept in {out}; the same command goes on"  # noqa: E731
     with progress_bar("sweep") as shown, interruptible(kept):
         summary = run_sweep(out, settings, trials, seed, jobs=jobs, backend=backend, scheduler=scheduler, progress=told)
+    ranges = {name: axis for name, text in axes.items() if isinstance(axis := parse_axis(name, text), Range)}
     if json:
-        typer.echo(as_json(asdict(summary)))
+        spread = {name: "geometric" if axis.geometric else "linear" for name, axis in ranges.items()}
+        typer.echo(as_json({**asdict(summary), "spread": spread}))
         return
+    for name, axis in ranges.items():
+        typer.echo(f"{name.replace('_', '-')}: {axis}")
     typer.echo(
         f"{summary.runs} runs of {summary.settings} settings in {out}, {summary.already_there} of them there before "
         f"({summary.seconds:.1f} s)"
@@ -115,6 +120,8 @@ def plot(
     from metarep.reports.page.style import rendered
     from metarep.reports.sweep.plots import phase_diagram, slopes
     from metarep.reports.sweep.sweep import read_sweep
+    from metarep.sim.outcomes import Outcome
+    from metarep.sim.sweeps import OUTCOMES
 
     runs = read_sweep(file)
     if not runs.settings:
@@ -128,9 +135,15 @@ def plot(
     else:
         figure = phase_diagram(runs, x, y, value or "converged")
     write_file(out, rendered(figure, out.suffix[1:]))
+    ends = runs.runs["outcome"]
+    moving = int((ends == OUTCOMES.index(Outcome.MOVING)).sum())
     if json:
-        typer.echo(as_json({"file": str(out), "runs": len(runs.runs), "slopes": [asdict(slope) for slope in found]}))
+        slopes_found = [asdict(slope) for slope in found]
+        typer.echo(as_json({"file": out, "runs": len(ends), "still_moving": moving, "slopes": slopes_found}))
         return
+    if moving and (value or ("floor" if y is None else "converged")) in ("floor", "dist"):
+        said = f"{moving} of {len(ends)} runs were still moving when their steps ran out: they had not reached a floor"
+        typer.echo(f"warning: {said}; more --steps show it", err=True)
     for s in found:
         error = "" if s.standard_error is None else f" ± {s.standard_error:.2g}"
         typer.echo(f"{s.learner}: slope {s.slope:+.3f}{error} over {s.points} values of {x}")

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metarep.reports.cli.options import OUTPUT, Jobs, Json, LearnerName, OwnClaims, Seed, number, option, refuse
+from metarep.reports.cli.options import (
+    OUTPUT,
+    Jobs,
+    Json,
+    LearnerName,
+    OwnClaims,
+    Seed,
+    file_option,
+    number,
+    option,
+    refuse,
+)
 from metarep.reports.cli.own_claims import find_claim, verify_own
 from metarep.reports.page.markup import inline_text
 from metarep.reports.page.output import (
@@ -103,7 +114,9 @@ def claims(
     ] = None,
     chapter: Annotated[str | None, option("List those of the chapters with this in their names.")] = None,
     status: Annotated[str | None, option("List those that the last report found so, e.g. PROVED, NOT_RUN.")] = None,
-    report: Annotated[Path | None, option("The report.json to take statuses from.", shown="out/report.json")] = None,
+    report: Annotated[
+        Path | None, file_option("The report.json to take statuses from.", "report", shown="out/report.json")
+    ] = None,
     markdown: Annotated[
         bool, option("Print the ids as a table, without statuses.", "--markdown", group=OUTPUT)
     ] = False,

@@ -16,7 +16,8 @@ WORDS = ("learner", "start", "tasks")
 WHOLE = ("d", "k", "n", "m_in", "m_out", "steps")
 """Axes whose values are whole numbers."""
 GEOMETRIC = ("d", "k", "n", "alpha", "beta", "m_in", "m_out", "steps")
-"""Axes whose ranges are spread evenly in the logarithm; the others (sigma, dist0) evenly."""
+"""Axes whose ranges are spread evenly in the logarithm unless they say otherwise; the others (sigma, dist0) evenly."""
+SPREADS = ("linear", "geometric")
 
 
 @dataclass(frozen=True)
@@ -26,10 +27,18 @@ class Range:
     low: float
     high: float
     count: int | None
+    geometric: bool
+    """Whether values are spread evenly in the logarithm."""
+
+    def __str__(self) -> str:
+        how = "evenly in the logarithm (:linear for evenly)" if self.geometric else "evenly"
+        values = "drawn" if self.count is None else f"{self.count} values"
+        return f"{values} from {self.low:g} to {self.high:g}, spread {how}"
 
 
 def parse_axis(name: str, text: str) -> list[Any] | Range:
-    """An axis of a design: ``0.1``, ``0.1,0.2``, ``0.01:1:5`` (five values), ``0.01:1`` (a range, for random designs).
+    """An axis of a design: ``0.1``, ``0.1,0.2``, ``0.01:1:5`` (five values), ``0.01:1`` (a range, for random designs),
+    and these with ``:linear`` or ``:geometric`` behind them, which say how they are spread.
 
     ``none`` stands for the population (m_in, m_out) or a random start (dist0).
 
@@ -40,8 +49,13 @@ def parse_axis(name: str, text: str) -> list[Any] | Range:
         return [part.strip() for part in text.split(",")]
     if ":" not in text:
         return [_number(name, part.strip()) for part in text.split(",")]
-    wrong = InputError(f"{name} is {text!r}; allowed: low:high or low:high:count with low < high")
-    parts = text.split(":")
+    *parts, last = text.split(":")
+    geometric = name in GEOMETRIC if last not in SPREADS else last == "geometric"
+    parts += [] if last in SPREADS else [last]
+    least = "0 < low" if geometric else "low"
+    wrong = InputError(
+        f"{name} is {text!r}; allowed: low:high or low:high:count with {least} < high, and :linear or :geometric behind"
+    )
     try:
         low, high = (float(part) for part in parts[:2])
         count = int(parts[2]) if len(parts) == 3 else None
@@ -50,10 +64,10 @@ def parse_axis(name: str, text: str) -> list[Any] | Range:
     if count is not None and count > MOST_SETTINGS:
         raise InputError(f"{name} is {text!r}; allowed: {MOST_SETTINGS} values at most")
     _within_limits(name, low, high)
-    positive = name not in GEOMETRIC or low > 0
+    positive = not geometric or low > 0
     if len(parts) > 3 or not low < high or not positive or (count is not None and count < 2):
         raise wrong
-    return Range(low, high, count)
+    return Range(low, high, count, geometric)
 
 
 def _within_limits(name: str, *values: float) -> None:
@@ -79,14 +93,14 @@ def _listed(name: str, axis: list[Any] | Range) -> list[Any]:
         return axis
     if axis.count is None:
         raise InputError(f"{name} is a range without a count; allowed: low:high:count, or a random design")
-    values = (np.geomspace if name in GEOMETRIC else np.linspace)(axis.low, axis.high, axis.count)
+    values = (np.geomspace if axis.geometric else np.linspace)(axis.low, axis.high, axis.count)
     return list(dict.fromkeys(round(value) for value in values)) if name in WHOLE else [float(v) for v in values]
 
 
 def _drawn(name: str, axis: list[Any] | Range, rng: np.random.Generator) -> Any:
     if isinstance(axis, list):
         return axis[int(rng.integers(len(axis)))]
-    if name in GEOMETRIC:
+    if axis.geometric:
         value = float(np.exp(rng.uniform(np.log(axis.low), np.log(axis.high))))
     else:
         value = float(rng.uniform(axis.low, axis.high))

@@ -26,6 +26,7 @@ squared error; ``sample_reduction`` = "mean" or "sum" of the squared errors of a
 Collins et al. 2022, Section 2.
 """
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -215,10 +216,21 @@ def adapter_of(step: Callable[..., Any]) -> Adapter:
     return Adapter(Declared(name, path, shown_path(path), {"step": line}, frozenset(LEARNERS)), {"step": step})
 
 
+_NO_FUNCTIONS: dict[str, Callable[[Any], bool]] = {
+    "a coroutine (async def)": inspect.iscoroutinefunction,
+    "a generator (it has a yield)": lambda function: (
+        inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    ),
+}
+
+
 def _function(code: UserCode, name: str) -> Callable[..., Any] | None:
     function = getattr(code.module, name, None)
     if function is not None and not callable(function):
         raise code.error(f"{name} is of type {type(function).__name__}", "a function", code.line_of(name))
+    for kind, is_one in _NO_FUNCTIONS.items():
+        if is_one(function):
+            raise code.error(f"{name} is {kind}, which returns nothing by itself", "a function", code.line_of(name))
     return function
 
 

@@ -90,7 +90,7 @@ def figure_1_section(results: Results) -> b.Section | None:
             b.Picture(panels, alt, caption, ("figure-1.csv", experiment_csv(curves))),
             b.Details("Where each run ended", (table,)),
             b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
-            b.Code(f"metarep experiment figure-1 --seed {results.seed} --out figures"),
+            b.Code(f"metarep experiment figure-1 --seed {results.seed} --out out/figures"),
         ),
         (_why_flat(results.claims),),
         "Figure 1",

@@ -224,7 +224,7 @@ def _experiment(
             *fresh,
             b.Details("The same with fixed tasks", fixed),
             b.Details("What the paper leaves open, and our choices", (b.Items(experiment.choices),)),
-            b.Code(f"metarep experiment {name} --seed {seed} --out figures"),
+            b.Code(f"metarep experiment {name} --seed {seed} --out out/figures"),
         ),
         short=_short(name),
     )
