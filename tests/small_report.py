@@ -9,7 +9,7 @@ from typing import Any
 
 from metarep.reports.chapters.boundaries.common import BoundarySize
 from metarep.reports.chapters.chapter import Key, ReportProfile, Results
-from metarep.reports.chapters.learners.section import shown
+from metarep.reports.chapters.learners.examples import studied
 from metarep.reports.chapters.learners.widths import width_curves
 from metarep.reports.chapters.outcomes import OutcomesSize
 from metarep.reports.chapters.rates.section import RatesSize
@@ -96,7 +96,6 @@ CLAIMS = (claim("{REFUTED}", still, "update-fo-anil"), claim("{ABOVE}", anything
 
 def _made_up() -> dict[Key, Any]:
     """What the chapters on samples, learners and mutants show; the floor and the matrix are made up."""
-    studies = [study(example(name), Settings(steps=200, trials=1)) for name in ("reptile-1", "ridge-anil")]
     floor = tuple(
         FloorPoint(FloorSizes(**s._asdict(), beta=0.1), SMALL, 1e-3 * i, 1e-3 * i, 2e-3 * i, 1.1e-3 * i, 1e-5)
         for i, s in enumerate(FLOOR_SETTINGS[:5], 1)
@@ -104,7 +103,10 @@ def _made_up() -> dict[Key, Any]:
     sizes = FloorSizes(**GROWTH_SETTING._asdict(), beta=0.1)
     growth = tuple(FloorPoint(sizes, x, x, 1.1 * x, 2 * x, 1.02 * x, x / 100) for x in (0.005, 0.02, 0.08))
     extra: dict[tuple[str, ...], Any] = {
-        ("learners",): shown(studies),
+        **{
+            ("learners", name): studied(study(example(name), Settings(steps=200, trials=1)))
+            for name in ("reptile-1", "ridge-anil")
+        },
         ("widths",): width_curves(),
         ("samples", "floor"): floor,
         ("samples", "growth"): growth,

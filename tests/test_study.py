@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from metarep.reports.chapters.learners.examples import HEADER, draw_examples, draw_study, example_rows
-from metarep.reports.chapters.learners.records import learner_record
+from metarep.reports.chapters.learners.examples import HEADER, draw_examples, draw_study, studied
 from metarep.reports.cli.app import run
 from metarep.reports.page.output import as_json
 from metarep.reports.report.schema import part_schema
@@ -177,10 +176,10 @@ def test_record_table_and_figures(studies: dict[str, Study]) -> None:
         data = record(result)
         assert set(data) >= KEYS
         json.dumps(data, allow_nan=False)
-        Draft202012Validator(part_schema("learners")).validate(json.loads(as_json([learner_record(result)])))
-    rows = example_rows(studies.values())
-    assert all(len(row) == len(HEADER) for row in rows)
-    assert draw_examples(list(studies.values())).axes
+        Draft202012Validator(part_schema("learners")).validate(json.loads(as_json([studied(result).record])))
+    shown = [studied(result) for result in studies.values()]
+    assert all(len(each.row) == len(HEADER) for each in shown)
+    assert draw_examples(shown).axes
     assert draw_study(studies["exact-head"]).axes
 
 

@@ -55,7 +55,7 @@ def gather(
         kept: where results are kept as they come in, and taken from.
     """
     started, began = time.perf_counter(), kept.report if kept else now()
-    # The chapters' long jobs come first and their many short ones, the claims, last: no core waits at the end.
+    # The chapters' long jobs come before the last one's many short ones, the mutants': no core waits at the end.
     work: dict[Key, Job] = {
         job[0]: job for chapter in CHAPTERS if chapter.name in profile.sizes for job in chapter.jobs(profile, seed)
     }

@@ -1,10 +1,12 @@
 """The worked examples for a report: who learns, who does not, how fast. One table, one figure."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from metarep.reports.chapters.learners.records import LearnerRecord, learner_record
 from metarep.reports.page.charts import Chart
 from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, new_figure, style
 from metarep.reports.study.study import STARTS, TITLES, Learns, Study, start_name
@@ -13,32 +15,52 @@ HEADER = ("learner", "learns", "symbolic", "empirical", "relative error", "why")
 """Columns of the table."""
 
 
-def example_rows(studies: Iterable[Study]) -> list[tuple[str, ...]]:
-    """The table's rows, all text."""
-    return [
-        (
-            _title(result),
-            result.learns.value,
-            _number(result.symbolic, ".6f"),
-            _number(result.empirical, ".6f"),
-            _number(result.relative_error, ".1e"),
-            result.reason,
-        )
-        for result in studies
-    ]
+@dataclass(frozen=True, eq=False)
+class Studied:
+    """What the chapter shows of a study: its record, and dist of the nearest run with what became of it. (A study
+    itself is too large to hand around.)
+    """
+
+    record: LearnerRecord
+    steps: np.ndarray
+    dist: np.ndarray
+    outcome: np.ndarray
+
+    @property
+    def title(self) -> str:
+        """How tables and figures call the learner."""
+        return TITLES.get(self.record.learner, self.record.learner)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it learns, and stays."""
+        return self.record.learns == Learns.YES.value
+
+    @property
+    def row(self) -> tuple[str, ...]:
+        """Its row of the table, all text."""
+        at = self.record
+        numbers = _number(at.symbolic, ".6f"), _number(at.empirical, ".6f"), _number(at.relative_error, ".1e")
+        return self.title, at.learns, *numbers, at.reason
 
 
-def examples_chart(studies: list[Study]) -> Chart:
+def studied(result: Study) -> Studied:
+    """What the chapter shows of this study."""
+    seen = result.trajectory
+    return Studied(learner_record(result), seen.steps, seen.dist[:, 0], seen.outcome[:1])
+
+
+def examples_chart(examples: Sequence[Studied]) -> Chart:
     """dist of every example from its nearest start; in the data it is empty once a run has diverged."""
-    learned, others = ([_title(s) for s in studies if (s.learns is Learns.YES) == learns] for learns in (True, False))
+    learned, others = ([each.title for each in examples if each.learns == learns] for learns in (True, False))
     rows = [
-        (s.learner.name, s.learns.value, int(step), float(dist) if np.isfinite(dist) else "")
-        for s in studies
-        for step, dist in zip(s.trajectory.steps, s.trajectory.dist[:, 0], strict=True)
+        (each.record.learner, each.record.learns, int(step), float(dist) if np.isfinite(dist) else "")
+        for each in examples
+        for step, dist in zip(each.steps, each.dist, strict=True)
     ]
     return Chart(
         "who-learns",
-        (("who-learns", draw_examples(studies)),),
+        (("who-learns", draw_examples(examples)),),
         f"Distance to the truth against outer steps: {', '.join(learned)} fall; {', '.join(others)} do not, or do not "
         "stay.",
         "Every worked example from its nearest start, on the same fixed tasks.",
@@ -47,38 +69,32 @@ def examples_chart(studies: list[Study]) -> Chart:
     )
 
 
-def _title(study: Study) -> str:
-    return TITLES.get(study.learner.name, study.learner.name)
-
-
 def _number(value: float | None, form: str) -> str:
     return "none" if value is None else format(value, form)
 
 
-def draw_examples(studies: list[Study]) -> Figure:
+def draw_examples(examples: Sequence[Studied]) -> Figure:
     """dist of every example from its nearest start, one panel for those that learn and one for those that do not."""
     with style():
         figure = new_figure(7.2, 3.6)
         panels = figure.subplots(1, 2, sharey=True)
         for axes, learns, title in zip(panels, (True, False), ("learn", "do not learn, or not stay"), strict=True):
-            shown = [(i, result) for i, result in enumerate(studies) if (result.learns is Learns.YES) == learns]
-            for place, (i, result) in enumerate(shown):
-                dist = result.trajectory.dist[:, 0]
+            shown = [(i, each) for i, each in enumerate(examples) if each.learns == learns]
+            for place, (i, each) in enumerate(shown):
                 axes.plot(
-                    result.trajectory.steps,
-                    np.where(dist > 0, dist, np.nan),
+                    each.steps,
+                    np.where(each.dist > 0, each.dist, np.nan),
                     color=SERIES[i % len(SERIES)],
                     linestyle=("solid", (0, (5, 3)), (0, (1, 1.2)))[place % 3],
                     linewidth=2.6 - 0.25 * place,
-                    label=_title(result),
+                    label=each.title,
                 )
-            for i, result in shown:
-                seen = result.trajectory
-                mark_ends(axes, seen.steps, seen.dist[:, :1], seen.outcome[:1], SERIES[i % len(SERIES)])
+            for i, each in shown:
+                mark_ends(axes, each.steps, each.dist[:, None], each.outcome, SERIES[i % len(SERIES)])
             axes.set_title(f"They {title}")
             axes.set_xlabel("outer step")
             axes.legend(fontsize=7.5)
-        log_axis(panels[0], lowest_shown(*(r.trajectory.dist[:, 0] for r in studies), floor=1e-60))
+        log_axis(panels[0], lowest_shown(*(each.dist for each in examples), floor=1e-60))
         panels[0].set_ylabel("dist")
     return figure
 
@@ -111,5 +127,6 @@ def draw_study(result: Study) -> Figure:
         log_axis(axes, lowest_shown(result.trajectory.dist, floor=1e-300))
         axes.set_xlabel("outer step")
         axes.legend()
-        axes.set_title(f"{_title(result)}: distance to the ground truth")
+        title = TITLES.get(result.learner.name, result.learner.name)
+        axes.set_title(f"{title}: distance to the ground truth")
     return figure
