@@ -78,8 +78,8 @@ class _Search:
         return self.generic is not None and self.generic[0][0]
 
 
-MORE = 4
-"""So many times the exact examples wanted are drawn besides, at most, if all of these have a zero: they are few."""
+MORE = 60
+"""So many exact examples are drawn besides, at most, if all of those wanted have a zero: they are few."""
 
 
 def seed_of(claim_id: str, kind: str, seed: int) -> int:
@@ -278,7 +278,7 @@ def searched(
 
     search(examples, kind, target=inequality and kind == "floats")
     if kind == "exact" and found.violation is None and not found.can_be_shown:
-        search(MORE * examples, "shown", target=False, until_shown=True)
+        search(MORE, "shown", target=False, until_shown=True)
     independent = None if _INTERNALS is None else len(found.independent)
     if found.violation is not None:
         example, comparison = found.violation
