@@ -22,6 +22,9 @@ from metarep.sim.learners import Learner, paper_id
 
 Array = np.ndarray
 
+_ONE_THREAD = 2**17
+"""Multiplications of a product for which OpenBLAS takes no second thread: half as many."""
+
 
 class HeadMoments(NamedTuple):
     """What a learner's step needs of the tasks: means of products of the entries of e, q = p + 1 of them."""
@@ -46,6 +49,18 @@ def _pairs(q: int) -> tuple[Array, Array, Array, Array]:
     return first, second, packing, np.ascontiguousarray(packing.T)
 
 
+def _sum_of_squares(rows: Array) -> Array:
+    """rows rowsᵀ (..., Q, Q), of (..., Q, n), in parts so small that BLAS takes one thread for each: several would wait
+    for one another much longer.
+    """
+    Q, n = rows.shape[-2:]
+    parts = np.array_split(rows, -(-n * Q * Q // _ONE_THREAD), axis=-1)
+    total = parts[0] @ transposed(parts[0])
+    for part in parts[1:]:
+        total += part @ transposed(part)
+    return total
+
+
 def head_moments(learner: Learner, heads: Array) -> HeadMoments:
     """The moments of tasks with the heads h_i, columns (..., p, n) of floats or ``Fraction`` objects."""
     name, n = paper_id(learner, "map through moments"), heads.shape[-1]
@@ -59,7 +74,7 @@ def head_moments(learner: Learner, heads: Array) -> HeadMoments:
     if name == "maml":
         first, other = _pairs(q)[:2]
         products = e[..., first, :] * e[..., other, :]
-        return HeadMoments(second, products @ transposed(products) / count)
+        return HeadMoments(second, _sum_of_squares(products) / count)
     return HeadMoments(second, second)
 
 

@@ -1,80 +1,140 @@
-"""What speed is claimed of the simulator, as ratios: batches, dimensions, finite samples in law, maps by hand."""
+"""What speed is claimed of the simulator, as ratios: to the machine's limit, to others, and how it grows."""
 
+import importlib.util
 from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 
-from metarep.reports.bench.timing import Ratio
+from metarep.reports.bench.flops import flops_of_step, machine_limit
+from metarep.reports.bench.opponents import OPPONENTS, installed
+from metarep.reports.bench.timing import Job, Ratio
 from metarep.reports.study import interpreter
-from metarep.sim import updates
-from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner, get_learner
+from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.problems import Problem, lift, make_problem
 from metarep.sim.sampling.in_law import step_in_law
 from metarep.sim.sampling.runs import CHUNK_BYTES, step_on_drawn_samples
 from metarep.sim.sampling.samples import draw_samples
+from metarep.sim.stretches import Way
 from metarep.sim.trajectories import run
 
 Array = np.ndarray
-Job = Callable[[], Any]
 K = N = 5
+D = 100
 STEP_SIZE = 0.1
-
-
-def _repeated(times: int, function: Callable[..., Any], *arguments: Any) -> Job:
-    def job() -> None:
-        for _ in range(times):
-            function(*arguments)
-
-    return job
+NUMPY, COMPILED, AUTOGRAD = "NumPy", "numba", "autograd, trial by trial"
+IN_LAW, EXPLICIT = "NumPy, in law", "NumPy, explicit data"
+MOST_OF_FLOPS, MOST_OF_OTHERS = 10.0, 1.0
+"""What is claimed of compiled steps: so many times the machine's limit at most, and no more than any other's."""
+MANY_TASKS = {"average-loss": 1.3, "fo-anil": 1.3, "anil": 1.3, "fo-maml": 2.5, "maml": 4.0}
+"""What is claimed of 1000 tasks against five by NumPy: third and fourth moments are more numbers than five tasks."""
 
 
 # --- population tasks
 
 
-def _problem(d: int, trials: tuple[int, ...] = ()) -> Problem:
-    return make_problem(d, K, N, STEP_SIZE, np.random.default_rng(0), "fixed", "balanced", 0.5, trials)
+def _problem(trials: tuple[int, ...], d: int = D, k: int = K, n: int = N) -> Problem:
+    return make_problem(d, k, n, STEP_SIZE, np.random.default_rng(0), "fixed", "balanced", 0.5, trials)
 
 
-def _run(learner: str, problem: Problem, steps: int) -> Job:
-    spec = get_learner(learner)
-    return lambda: run(spec, problem, STEP_SIZE, STEP_SIZE, steps, record_every=steps)
+def ours(learner: str, trials: int, steps: int, way: Way | None = None, *, set_up: bool = False, **sizes: int) -> Job:
+    """A run of metarep's own: d = 100, k = n = 5 unless given. ``set_up``: drawing the problem counts; that is where d
+    could enter.
+    """
+    spec, batch = get_learner(learner), (trials,) if trials > 1 else ()
+    drawn = _problem(batch, **sizes)
+
+    def call() -> None:
+        problem = _problem(batch, **sizes) if set_up else drawn
+        run(spec, problem, STEP_SIZE, STEP_SIZE, steps, record_every=steps, way=way)
+
+    at = {"d": D, "k": K, "n": N, **sizes}
+    words = ", ".join(f"{name} = {size}" for name, size in at.items()) + (", drawn anew" if set_up else "")
+    return Job(f"{learner}: {words}, {trials} trials", COMPILED if way == "compiled" else NUMPY, call, trials * steps)
 
 
-def _set_up_and_run(learner: str, d: int, steps: int) -> Job:
-    """Drawing the problem counts: that is where d could enter."""
-    return lambda: _run(learner, _problem(d, (100,)), steps)()
+def opponents(learner: str, scale: float = 1.0) -> list[Job]:
+    """The same steps by automatic differentiation: vmapped over 1000 trials where a library can, else one by one."""
+    spec, trials, found = get_learner(learner), max(2, round(1000 * scale)), []
+    reduced = _problem((trials,))
+    whole = lift(reduced, np.random.default_rng(1))
+    for name in installed():
+        for where, problem, steps in (("reduced", reduced, 20), ("d = 100", whole, 3)):
+            steps = max(1, round(scale * steps))
+            given = spec, problem.B0, problem.w0, problem.B_star @ problem.tasks(0), STEP_SIZE, STEP_SIZE
+            call = OPPONENTS[name][1](*given, steps)
+            _check_agreement(problem, spec, steps, call())
+            found.append(Job(f"{learner}: {where}, {trials} trials", f"{name}, {where}", call, trials * steps))
+    single, few = lift(_problem(()), np.random.default_rng(1)), 3
+
+    def one_by_one() -> None:
+        targets = single.B_star @ single.tasks(0)
+        for _ in range(few):
+            interpreter.step(spec, single.B0, single.w0, targets, STEP_SIZE, STEP_SIZE)
+
+    return [*found, Job(f"{learner}: d = 100, one trial", AUTOGRAD, one_by_one, few)]
 
 
-def population_ratios(scale: float = 1.0) -> list[Ratio]:
-    """What is measured on population tasks; ``scale`` below 1 shortens the runs, which only tests want."""
-    steps, trials, few = (max(2, round(scale * size)) for size in (1000, 1000, 20))
-    wanted = []
-    for name in ("fo-anil", "maml"):
-        wanted += [
-            Ratio(
-                f"{name}: {trials} trials as a batch / one trial, per trial and step, k = 5",
-                _run(name, _problem(100, (trials,)), steps),
-                _run(name, _problem(100), steps),
-                1 / trials,
-                0.1,
+def _check_agreement(problem: Problem, spec: Learner, steps: int, found: tuple[Array, Array]) -> None:
+    """Whoever computes something else is no opponent."""
+    right = run(spec, problem, STEP_SIZE, STEP_SIZE, steps, record_every=steps, way="tasks")
+    # Of some hundred roundings a step; numbers are up to 10, and their fourth powers occur
+    for mine, other in ((right.B, found[0]), (right.w, found[1])):
+        np.testing.assert_allclose(other, mine, rtol=0, atol=1e7 * np.finfo(float).eps)
+
+
+def population_jobs(scale: float = 1.0) -> dict[str, list[Job]]:
+    """By learner, what one step of one trial costs, k = n = 5: metarep's kernels first, then others'; ``scale`` below 1
+    shortens the runs, which only tests want.
+    """
+    trials, long, short = (max(2, round(scale * size)) for size in (1000, 500, 50))
+    kernels: list[tuple[Way, int]] = [("compiled", long)] if importlib.util.find_spec("numba") else []
+    kernels.append(("tasks", short))
+    return {
+        name: [*(ours(name, trials, steps, way) for way, steps in kernels), *opponents(name, scale)]
+        for name in LEARNERS
+    }
+
+
+def population_ratios(jobs: dict[str, list[Job]], scale: float = 1.0) -> list[Ratio]:
+    """What is claimed on population tasks."""
+    limit, wanted = machine_limit(), []
+    few, many, steps = (max(2, round(scale * size)) for size in (250, 10_000, 20))
+    for name, (best, *others) in jobs.items():
+        flops = flops_of_step(get_learner(name), K, N)
+        claimed = best.kernel == COMPILED
+        what = f"{name}: {best.kernel} by the time of {flops} operations"
+        wanted.append(Ratio(what, best, limit, 1 / flops, MOST_OF_FLOPS if claimed else None))
+        for other in others:
+            least = MOST_OF_OTHERS if claimed or other.kernel == AUTOGRAD else None
+            wanted.append(Ratio(f"{name}: {best.kernel} by {other.kernel}", best, other, limit=least))
+    for name in LEARNERS:
+        small, longer = ours(name, few, steps), ours(name, few, 25 * steps)
+        for what, job, below, limit_here in (
+            ("1000 tasks by 5", ours(name, few, 25 * steps, n=1000), longer, MANY_TASKS[name]),
+            ("k = 10 by k = 5", ours(name, few, steps, k=10), small, None),
+            (f"{many} trials by {few}, a trial", ours(name, many, steps), small, 1.3),
+            (f"{few} trials by one, a trial", longer, ours(name, 1, 10 * steps), 0.1),
+            (
+                "d = 100000 by d = 100, with set-up",
+                ours(name, few, steps, set_up=True, d=100_000),
+                ours(name, few, steps, set_up=True),
+                1.2,
             ),
-            Ratio(
-                f"{name}: d = 100000 / d = 100, 100 trials x {steps} steps, set-up included",
-                _set_up_and_run(name, 100_000, steps),
-                _set_up_and_run(name, 100, steps),
-                limit=1.2,
-            ),
-        ]
-    full = lift(_problem(100), np.random.default_rng(1))
-    for name in META_LEARNERS:
-        at = get_learner(name), full.B0, full.w0, full.B_star @ full.tasks(0), STEP_SIZE, STEP_SIZE
-        by_hand, by_autograd = _repeated(10 * few, updates.step, *at), _repeated(few, interpreter.step, *at)
-        wanted.append(Ratio(f"{name}: one step by hand / by autograd, d = 100", by_hand, by_autograd, 0.1))
+        ):
+            wanted.append(Ratio(f"{name}: {what}", job, below, limit=limit_here))
     return wanted
 
 
 # --- finite samples
+
+
+def _repeated(times: int, function: Callable[..., Any], *arguments: Any) -> Callable[[], None]:
+    def call() -> None:
+        for _ in range(times):
+            function(*arguments)
+
+    return call
 
 
 def _autograd_step(
@@ -127,16 +187,24 @@ def sampling_ratios(
         spec = get_learner(name)
 
         def in_law(m: int, d: int, spec: Learner = spec) -> Job:
-            return _repeated(times, step_in_law, spec, B, w, heads, STEP_SIZE, STEP_SIZE, m, m, sigma, d, rng)
+            given = spec, B, w, heads, STEP_SIZE, STEP_SIZE, m, m, sigma, d, rng
+            words = f"{spec.name}: samples, m = {m}, d = {d}, {trials} trials"
+            return Job(words, IN_LAW, _repeated(times, step_in_law, *given), times * trials)
 
-        explicit = (step_on_drawn_samples, spec, B_data, w_data, heads, STEP_SIZE, STEP_SIZE, m, m, sigma, rng)
-        by_autograd = (_autograd_step, spec, B_data, w_data, heads, m, sigma, rng)
-        per_trial = data_trials / (times * trials)
-        for what, above, below, factor, limit in (
-            (f"in law by explicit data, m = {m}", in_law(m, d), _repeated(1, *explicit), per_trial, 0.01),
-            (f"in law by autograd, m = {m}", in_law(m, d), _repeated(1, *by_autograd), per_trial, None),
-            ("in law, m = 10⁶ by m = 10²", in_law(10**6, d), in_law(10**2, d), 1.0, 1.5),
-            ("in law, d = 10⁶ by d = 10²", in_law(m, 10**6), in_law(m, 10**2), 1.0, 1.5),
+        def on_data(kernel: str, function: Callable[..., Any], *given: Any, name: str = name) -> Job:
+            words = f"{name}: samples, m = {m}, d = {d}, {data_trials} trials"
+            return Job(words, kernel, _repeated(1, function, *given), data_trials)
+
+        explicit = on_data(
+            EXPLICIT, step_on_drawn_samples, spec, B_data, w_data, heads, STEP_SIZE, STEP_SIZE, m, m, sigma, rng
+        )
+        by_autograd = on_data(AUTOGRAD, _autograd_step, spec, B_data, w_data, heads, m, sigma, rng)
+        at_all = in_law(m, d)
+        for what, above, below, limit in (
+            (f"in law by explicit data, m = {m}", at_all, explicit, 0.01),
+            (f"in law by autograd, m = {m}", at_all, by_autograd, None),
+            ("in law, m = 10⁶ by m = 10²", in_law(10**6, d), in_law(10**2, d), 1.5),
+            ("in law, d = 10⁶ by d = 10²", in_law(m, 10**6), in_law(m, 10**2), 1.5),
         ):
-            wanted.append(Ratio(f"{name}, a step on samples: {what}", above, below, factor, limit))
+            wanted.append(Ratio(f"{name}: {what}", above, below, limit=limit))
     return wanted

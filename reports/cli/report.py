@@ -9,7 +9,14 @@ import typer
 
 from metarep.reports.cli.options import RUN, Jobs, Json, Only, OutFolder, OwnClaims, Seed, file_option, option, refuse
 from metarep.reports.cli.own_claims import matching, own_claims, own_records
-from metarep.reports.page.output import as_json, interruptible, make_folder, print_table, progress_bar
+from metarep.reports.page.output import (
+    as_json,
+    interruptible,
+    make_folder,
+    print_table,
+    progress_bar,
+    write_file,
+)
 
 CERTIFICATES = "certificates"
 """The folder of seals, in the report's own, where none is named."""
@@ -17,32 +24,36 @@ CERTIFICATES = "certificates"
 
 def bench(
     samples: Annotated[bool, option("Compare the ways to simulate finite samples as well.", shown=True)] = True,
+    write: Annotated[
+        Path | None,
+        file_option("A Markdown file: what stands between its marks <!-- bench --> is written anew.", "write"),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Measure what speed is claimed of the simulator: ratios, all taken in one run."""
-    from metarep.reports.bench.ratios import population_ratios, sampling_ratios
+    """Measure what speed is claimed of the simulator, beside others that are installed, all in one run.
+
+    Exit code 1 if a limit that is claimed is missed.
+    """
+    from metarep.reports.bench.page import COLUMNS, between, page, rows
+    from metarep.reports.bench.ratios import population_jobs, population_ratios, sampling_ratios
     from metarep.reports.bench.timing import run_bench
 
-    wanted = [*population_ratios(), *(sampling_ratios() if samples else ())]
+    if write is not None:
+        between(write)  # before anything is measured
     with progress_bar("bench") as told:
+        wanted = [*population_ratios(population_jobs()), *(sampling_ratios() if samples else ())]
         result = run_bench(wanted, told)
+    if write is not None:
+        before, after = between(write)
+        write_file(write, f"{before}\n{page(result)}\n{after}")
     if json:
         typer.echo(as_json(result))
-        return
-    print_table(
-        ("ratio", "median", "spread", "limit", "within"),
-        [
-            (
-                item["what"],
-                f"{item['median']:.3g}",
-                f"{item['lowest']:.3g} … {item['highest']:.3g}",
-                "—" if item["limit"] is None else f"{item['limit']:g}",
-                "—" if item["within"] is None else "yes" if item["within"] else "NO",
-            )
-            for item in result["ratios"]
-        ],
-        (1, 2, 3),
-    )
+    else:
+        print_table(COLUMNS, rows(result), (1, 2, 3))
+    if missed := [item["what"] for item in result["ratios"] if item["within"] is False]:
+        if not json:
+            typer.echo(f"over the limit: {'; '.join(missed)}")
+        raise typer.Exit(1)
 
 
 def report(
