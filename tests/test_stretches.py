@@ -70,6 +70,16 @@ def test_a_run_through_moments_is_the_run_through_tasks(name, n) -> None:
         np.testing.assert_allclose(other.dist, one.dist, rtol=0, atol=1e5 * EPS)
 
 
+def test_moments_of_many_tasks_are_their_means() -> None:
+    """Of so many that they are summed in parts."""
+    heads = np.random.default_rng(2).standard_normal((2, 3, 1500))
+    e = np.concatenate([np.ones((2, 1, 1500)), heads], axis=1)
+    pairs = np.stack([e[:, a] * e[:, b] for a in range(4) for b in range(a, 4)], axis=1)
+    # Sums of 1500 products of numbers up to 4, each with four roundings
+    found = moments.head_moments(LEARNERS["maml"], heads).higher
+    np.testing.assert_allclose(found, np.einsum("tin,tjn->tij", pairs, pairs) / 1500, rtol=0, atol=1500 * 4**4 * EPS)
+
+
 @pytest.mark.parametrize("tasks", ["fixed", "fresh"])
 @pytest.mark.parametrize("name", ["fo-anil", "fo-maml"])
 def test_a_compiled_run_is_the_run_through_tasks(name, tasks) -> None:
