@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 from xml.etree import ElementTree
 
@@ -274,6 +276,76 @@ def test_list(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
+OWN = """
+from metarep.sim.learners import LEARNERS
+from metarep.theory.claims.record import Claim, Comparison, Verdict, own
+from metarep.theory.claims.strategies import floats, outer_steps, step_arrays
+
+def still(instance, implementation):
+    at = step_arrays(instance)
+    B, w = implementation.step(LEARNERS["average-loss"], at.B, at.w, at.targets, at.alpha, at.beta)
+    return Comparison(float(abs(B - at.B).max()), 0.0, 0.0, "how far a step moves B")
+
+CLAIMS = (Claim("nothing-moves", "Our own", r"$\\|B^+ - B\\| \\le 0$.", own(), "anything", Verdict.SUPPORTED,
+                kind="inequality", learners=("average-loss",), exercises=frozenset({"step"}),
+                floats=lambda: outer_steps(floats), check=still),)
+"""
+
+
+def test_the_cause_comes_first_and_what_follows_from_a_failure_is_only_named(
+    wrong_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", str(wrong_file), "--examples", "2"]
+    ids = ("update-average-loss", "right-factor-average-loss", "average-loss-one-target")
+    only = [word for claim in ids for word in ("--only", claim)]
+    assert run([*words, *only]) == 1
+    said = capsys.readouterr().out
+    assert said.splitlines()[1].endswith(" does not conform.")
+    assert said.splitlines()[2].startswith("Likely cause: beta-scaled (factor 1.5)")
+    assert said.count("  FAILED  ") == 1
+    assert re.search(
+        "1 more FAILED, which follow from that: (right-factor-average-loss|average-loss-one-target) ", said
+    )
+    found, expected = (re.search(rf"^ +B⁺ {what} = .*$", said, re.MULTILINE) for what in ("found", "expected"))
+    assert found
+    assert expected
+    assert found[0] != expected[0].replace("expected", "found")
+    assert "metarep check 'wrong & 50%,.py' --only update-average-loss\n" in said
+    snippet = re.search(r"^( +from metarep.*?print\(replay.*?)$", said, re.MULTILINE | re.DOTALL)
+    assert snippet
+    exec(dedent(snippet[1]), {})
+    assert "holds" not in capsys.readouterr().out.replace("holds=False", "")
+    assert run([*words, *only, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["roots"] == ["update-average-loss"]
+
+
+def test_a_claim_that_the_reference_fails_too_is_at_fault(
+    wrong_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong_file.write_text(RIGHT)
+    (tmp_path / "own.py").write_text(OWN)
+    words = ["check", str(wrong_file), "--claims", str(tmp_path / "own.py"), "--examples", "2", "--only"]
+    assert run([*words, "nothing-moves", "--only", "update-average-loss"]) == 1
+    said = capsys.readouterr().out
+    assert "CLAIM_AT_FAULT  nothing-moves" in said
+    assert "At fault, as the reference fails them too: nothing-moves.\n" in said
+    assert said.endswith(" conforms.\n")
+    assert f"--claims {tmp_path / 'own.py'} --only nothing-moves" in said
+    assert run([*words, "nothing-moves", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["counts"]["CLAIM_AT_FAULT"] == 1
+
+
+def test_the_traceback_of_an_error_is_shown_on_demand(wrong_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong_file.write_text(RIGHT.replace("    head, body", "    print('here'); raise ValueError('why')\n    head, body"))
+    for words, lines in ((["--quick"], 1), (["--quick", "--traceback"], 6)):
+        assert run(["check", str(wrong_file), *words]) == 2
+        told = capsys.readouterr().err.splitlines()
+        assert len(told) >= lines
+        assert "here" not in told
+        assert (told[0] == "Traceback (most recent call last):") == (lines > 1)
+        assert told[-1].startswith("metarep: ")
+
+
 def test_options_out_of_range(wrong_file: Path, complaint: Callable[..., str]) -> None:
     assert "timeout is 0; allowed: seconds" in complaint("check", wrong_file, "--timeout", 0)
     assert "claim-timeout is nan; allowed: seconds" in complaint("check", wrong_file, "--claim-timeout", "nan")
@@ -285,16 +357,21 @@ def test_options_out_of_range(wrong_file: Path, complaint: Callable[..., str]) -
 def test_a_slow_adapter_is_told_beforehand_and_on_the_way(
     wrong_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(check, "TELL_EVERY", 0.0)
+    monkeypatch.setattr(check, "TELL_EVERY", 0.05)
     assert run(["check", str(wrong_file), "--quick", "--examples", "2", "--budget", "1e-9"]) == 1
     told = capsys.readouterr().err
     first, *progressed = told.splitlines()
     assert re.fullmatch(r"check: a call takes [\d.e-]+ s; fewer examples within about 0 s .*", first)
-    assert all(re.match("check: [12] of 3 after ", line) for line in progressed)
-    with progress_bar("check", 0.0) as progress:
+    assert progressed
+    assert all(re.match("check: ([123] of 3 )?after ", line) for line in progressed)
+    with progress_bar("check", 0.05) as progress:
+        time.sleep(0.08)
         progress(1, 4)
+        time.sleep(0.08)
         progress(4, 4)
-    assert capsys.readouterr().err == "check: 1 of 4 after 0 s, about 0 s left\n"
+        time.sleep(0.08)
+    told = list(dict.fromkeys(capsys.readouterr().err.splitlines()))
+    assert told == ["check: after 0 s", "check: 1 of 4 after 0 s, about 0 s left", "check: 4 of 4 after 0 s"]
 
 
 def _raises(*given: object) -> None:

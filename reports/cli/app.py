@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from inspect import cleandoc
+from traceback import print_exception
 from typing import Annotated, Any
 
 import typer
@@ -118,6 +119,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         code = app(args=words, prog_name="metarep", standalone_mode=False, obj=words)
         sys.stdout.flush()
     except InputError as error:
+        if "--traceback" in words and error.__cause__ is not None:
+            print_exception(error.__cause__)
         return _complain(str(error))
     except _ClickException as error:
         return _complain(_usage_line(error))

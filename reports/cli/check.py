@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,8 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metarep.reports.cli import check_output
-from metarep.reports.cli.options import OUTPUT, RUN, Json, OwnClaims, Seed, number, option, out_option, refuse
-from metarep.reports.cli.own_claims import own_claims
+from metarep.reports.cli.options import (
+    OUTPUT,
+    RUN,
+    Json,
+    Only,
+    OwnClaims,
+    Seed,
+    Traceback,
+    number,
+    option,
+    out_option,
+    refuse,
+)
+from metarep.reports.cli.own_claims import matching, own_claims
 from metarep.reports.page.output import InputError, as_json, check_file, progress_bar, write_file
 
 if TYPE_CHECKING:
@@ -21,6 +34,9 @@ if TYPE_CHECKING:
 TELL_EVERY = 10.0
 """Seconds between lines of progress where there is no terminal."""
 LONGEST = 1e6
+BEGINS = "Traceback (most recent call last)"
+MOST_PARTS = 1000
+"""Of what an adapter prints the last so many parts are kept, to find a traceback in."""
 
 
 def _seconds(parameter: typer.CallbackParam, value: float) -> float:
@@ -43,10 +59,12 @@ def check(
     seed: Seed = 0,
     claims: OwnClaims = None,
     quick: Annotated[bool, option("Only the claims that catch most faults, within seconds.", "--quick")] = False,
+    only: Only = None,
     fail_fast: Annotated[bool, option("Stop at the first claim that fails.", "--fail-fast", group=RUN)] = False,
     timeout: Annotated[float, _duration("Seconds that one call may take.")] = 60.0,
     budget: Annotated[float, _duration("Seconds for all claims: slow adapters get fewer examples.")] = 45.0,
     claim_timeout: Annotated[float, _duration("Seconds that one claim may take.")] = 600.0,
+    traceback: Traceback = False,
     show_output: Annotated[
         bool, option("Print what the adapter prints, and its tracebacks, on stderr.", "--show-output", group=OUTPUT)
     ] = False,
@@ -80,20 +98,24 @@ def check(
     from metarep.sim.foreign.implementation import foreign_implementation
     from metarep.sim.foreign.remote import opened
     from metarep.theory.engine.foreign.calls import every_claim
-    from metarep.theory.engine.foreign.checking import check_implementation
+    from metarep.theory.engine.foreign.checking import Status, check_implementation
     from metarep.theory.engine.foreign.forms import claims_of
     from metarep.theory.engine.foreign.order import QUICK
 
+    if only:
+        refuse(context, "quick", "--only")
     every = (*(claim for claim in every_claim() if claim.id in QUICK or not quick), *own_claims(claims))
     if target is None:
-        _list(every, None)
+        _list(matching(only, every) if only else every, None)
         return
     annotated = os.environ.get("GITHUB_ACTIONS") == "true" if annotate is None else annotate
     tried: list[CheckedClaim] = []
+    said: deque[str] = deque(maxlen=MOST_PARTS)
     try:
-        with opened(target, timeout=timeout, tell=_tell if show_output else None) as callee:
+        with opened(target, timeout=timeout, tell=_tell if show_output else said.append) as callee:
             declared, implementation = callee.declared, foreign_implementation(callee)
             every += claims_of(implementation)
+            every = matching(only, every) if only else every
             if list_claims:
                 _list(every, implementation)
                 return
@@ -119,14 +141,18 @@ def check(
             write_file(junit, check_output.junit(target, tried, error=str(error)))
         if annotated:
             _tell(check_output.annotation_of_error(str(error)) + "\n")
-        raise InputError(str(error)) from error
+        if traceback and "".join(said).find(BEGINS) >= 0:
+            _tell(BEGINS + "".join(said).rpartition(BEGINS)[2].rstrip() + "\n")
+        raise InputError(str(error)) from None
     if junit is not None:
         write_file(junit, check_output.junit(declared.shown, result.claims))
     if annotated:
         _tell("".join(f"{line}\n" for line in check_output.annotations(declared, result)))
-    record, lines = check_output.check_record, check_output.lines
-    typer.echo(as_json(record(declared, result)) if json else "\n".join(lines(declared, result)))
-    if not result.conforming:
+    if json:
+        typer.echo(as_json(check_output.check_record(declared, result)))
+    else:
+        typer.echo("\n".join(check_output.lines(declared, result, claims)))
+    if not result.conforming or result.of(Status.CLAIM_AT_FAULT):
         raise typer.Exit(1)
 
 

@@ -1,8 +1,10 @@
 """What ``metarep check`` says: as lines, as data, as JUnit XML, as annotations of GitHub Actions."""
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -11,10 +13,20 @@ from metarep.reports.page.markup import inline_text
 
 if TYPE_CHECKING:
     from metarep.sim.foreign.adapter import Declared
-    from metarep.theory.engine.foreign.checking import CheckedClaim, CheckResult
+    from metarep.theory.engine.foreign.checking import CheckedClaim, CheckResult, Status
 
 MOST_ANNOTATIONS = 10
 """GitHub shows so many errors of a step."""
+
+
+MOST_IDS = 6
+"""Of claims that are not told of one by one."""
+LONGEST = 2000
+"""Characters of an example in a line of Python."""
+
+
+def _checked_as(result: "CheckResult") -> str:
+    return f"checked as {precision(result)}"
 
 
 def precision(result: "CheckResult") -> str:
@@ -39,6 +51,7 @@ def check_record(declared: "Declared", result: "CheckResult") -> dict[str, Any]:
         "conventions": vars(declared.conventions),
         "conforming": result.conforming,
         "counts": {status.value: len(result.of(status)) for status in Status},
+        "roots": [item.claim.id for item in result.roots],
         "cause": None if cause is None else {"id": cause.id, "learner": cause.learner, "factor": cause.factor},
         "explanation": None if diagnosis is None else diagnosis.explanation,
         "claims": [_claim_record(item) for item in result.claims],
@@ -73,31 +86,64 @@ def _claim_record(item: "CheckedClaim") -> dict[str, Any]:
 # --- as lines
 
 
-def lines(declared: "Declared", result: "CheckResult") -> list[str]:
-    """What a person reads."""
+def lines(declared: "Declared", result: "CheckResult", own: Path | None = None) -> list[str]:
+    """What a person reads: where it does not conform the cause first, and of the failures those alone that do not
+    follow from another. ``own``: the file of claims of one's own, if there is one.
+    """
     from metarep.theory.engine import counted
     from metarep.theory.engine.foreign.checking import Status
 
-    shown = declared.shown
-    found = [f"{shown}: {', '.join(sorted(declared.supported))}; checked as {precision(result)}"]
+    shown, found = declared.shown, [f"{declared.shown}: {', '.join(sorted(declared.supported))}; {_checked_as(result)}"]
+    given = f" with {declared.conventions}" if str(declared.conventions) else ""
+    verdict = f"{shown} {'conforms' if result.conforming else 'does not conform'}{given}."
+    roots = result.roots
+    told = roots if roots else result.of(Status.PASSED)
+    if roots:
+        found += [verdict, *_cause(result)]
     chapter = None
-    for item in result.of(Status.PASSED, Status.FAILED):
+    for item in (*told, *result.of(Status.CLAIM_AT_FAULT)):
         if item.claim.chapter != chapter:
             chapter = item.claim.chapter
             found += ["", chapter]
         found.append(f"  {item.status.value}  {item.claim.id} ({', '.join([counted(item), *_left_out(item)])})")
-        if item.status is Status.FAILED:
+        if item.status is not Status.PASSED:
             found += wrap(inline_text(item.claim.statement), 110, initial_indent=" " * 10, subsequent_indent=" " * 10)
-            found += [f"          {line}" for line in _failure(item)]
-    for status in (Status.NOT_APPLICABLE, Status.NOT_RUN):
+            found += [f"          {line}" for line in (*_failure(item), *_again(declared, item, own))]
+    rest = [item.claim.id for item in result.of(Status.FAILED) if item not in roots]
+    if rest:
+        some = ", ".join(rest[:MOST_IDS]) + (", …" if len(rest) > MOST_IDS else "")
+        found += ["", f"{len(rest)} more FAILED, which follow from that: {some} (--json has all)"]
+    for status in (Status.NOT_RUN,) if roots else (Status.NOT_APPLICABLE, Status.NOT_RUN):
         reasons = Counter(item.why for item in result.of(status))
-        found += ["", *(f"{count} {status.value}: {why}" for why, count in reasons.items())]
-    counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status)
+        found += ["", *(f"{count} {status.value}: {why}" for why, count in reasons.items())] if reasons else []
+    counts = ", ".join(f"{len(result.of(status))} {status.value}" for status in Status if _counted(result, status))
     found += ["", f"{len(result.claims)} claims: {counts}; {result.seconds:.0f} s"]
-    own = f" with {declared.conventions}" if str(declared.conventions) else ""
-    if result.conforming:
-        return [*found, f"{shown} conforms{own}."]
-    return [*found, *_cause(result), f"{shown} does not conform{own}."]
+    if at_fault := result.of(Status.CLAIM_AT_FAULT):
+        found.append(f"At fault, as the reference fails them too: {', '.join(item.claim.id for item in at_fault)}.")
+    return [*found, verdict]
+
+
+def _counted(result: "CheckResult", status: "Status") -> bool:
+    return status.value != "CLAIM_AT_FAULT" or bool(result.of(status))
+
+
+def _again(declared: "Declared", item: "CheckedClaim", own: Path | None) -> Iterator[str]:
+    """Lines that run it again: the claim, and its counterexample alone."""
+    from metarep.theory.claims import catalogue
+    from metarep.theory.engine import encode
+
+    known = item.claim.id in {each.id for each in catalogue()}
+    claims = "" if known or own is None else f" --claims {shlex.quote(str(own))}"
+    yield f"to run it again: metarep check {shlex.quote(declared.target)}{claims} --only {item.claim.id}"
+    drawn = repr(encode(dict(item.counterexample or {})))
+    if item.counterexample is None or len(drawn) > LONGEST or not known:
+        return
+    yield "or, in Python, there alone:"
+    yield "    from metarep.sim.foreign.adapter import load_adapter"
+    yield "    from metarep.sim.foreign.implementation import foreign_implementation"
+    yield "    from metarep.theory.engine import replay"
+    yield f"    mine = foreign_implementation(load_adapter({declared.target!r}))"
+    yield f"    print(replay({item.claim.id!r}, {drawn}, mine))"
 
 
 def _left_out(item: "CheckedClaim") -> Iterator[str]:
@@ -158,7 +204,7 @@ def junit(name: str, items: "Iterable[CheckedClaim]", error: str = "") -> str:
     for item in items:
         of_claim = case(item.claim.chapter, item.claim.id, item.seconds)
         total += item.seconds
-        if item.status is Status.FAILED:
+        if item.status in (Status.FAILED, Status.CLAIM_AT_FAULT):
             outcome(of_claim, "failure", item.why, "\n".join((inline_text(item.claim.statement), *_failure(item))))
         elif item.status is not Status.PASSED:
             outcome(of_claim, "skipped", item.why)

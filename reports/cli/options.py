@@ -114,6 +114,9 @@ OutFolder = Annotated[Path, out_option("Folder to write into; made if missing.")
 OwnClaims = Annotated[
     Path | None, file_option("A Python file with CLAIMS of your own, besides the catalogue's.", "claims")
 ]
+Traceback = Annotated[
+    bool, option("Show the traceback of an error in your own code besides.", "--traceback", group=OUTPUT)
+]
 Only = Annotated[
     list[str] | None, option("These claims alone, by id or by a pattern with *; repeatable.", metavar="CLAIM")
 ]

@@ -7,7 +7,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from metarep.reports.cli.options import RUN, Jobs, Json, Only, OutFolder, OwnClaims, Seed, file_option, option, refuse
+from metarep.reports.cli.options import (
+    RUN,
+    Jobs,
+    Json,
+    Only,
+    OutFolder,
+    OwnClaims,
+    Seed,
+    Traceback,
+    file_option,
+    option,
+    refuse,
+)
 from metarep.reports.cli.own_claims import matching, own_claims, own_records
 from metarep.reports.page.output import (
     as_json,
@@ -74,6 +86,7 @@ def report(
         bool, option("Take nothing over from what earlier reports in OUT found.", "--fresh", group=RUN)
     ] = False,
     jobs: Jobs = -1,
+    traceback: Traceback = False,
     json: Json = False,
 ) -> None:
     """Run the claims and the experiments, and write report.html, report.md, report.json and the figures.

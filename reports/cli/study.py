@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metarep.reports.cli.options import SETTING, Alpha, Beta, D, Json, K, N, Seed, Steps, number, out_option
+from metarep.reports.cli.options import SETTING, Alpha, Beta, D, Json, K, N, Seed, Steps, Traceback, number, out_option
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import as_json, checking_input, make_folder, print_table, progress_bar, write_file
 
@@ -31,6 +31,7 @@ def study(
     trials: Annotated[int, number("Starts at each of four distances.")] = 2,
     seed: Seed = 0,
     out: Annotated[Path | None, out_option("Folder to write study-NAME.json and .svg into.")] = None,
+    traceback: Traceback = False,
     json: Json = False,
 ) -> None:
     """Derive a learner's update, simulate it, and say if it learns the representation, how fast, from where, why not.

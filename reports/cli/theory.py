@@ -15,6 +15,7 @@ from metarep.reports.cli.options import (
     LearnerName,
     OwnClaims,
     Seed,
+    Traceback,
     file_option,
     number,
     option,
@@ -189,6 +190,7 @@ def verify(
     replay: Annotated[
         str | None, option("A report.json, or an example as JSON: check the examples stored there, or this one, again.")
     ] = None,
+    traceback: Traceback = False,
     json: Json = False,
 ) -> None:
     """Check one claim, or check an example again that a report stored. Exit code 1 if the verdict is not the expected

@@ -149,3 +149,15 @@ def sides_text(left: Any, right: Any) -> list[str]:
     """Both sides and what is left between them, in lines."""
     named = (("left side", parts(left)), ("right side", parts(right)), ("difference", difference(left, right)))
     return [line for name, side in named for part in side for line in written(name, part)]
+
+
+def found_and_expected(left: Any, right: Any) -> list[str]:
+    """Two sides in lines; where they are steps (a matrix and a vector each), as what was found and was expected."""
+    if not all(isinstance(side, tuple) and [np.ndim(part) for part in side] == [2, 1] for side in (left, right)):
+        return sides_text(left, right)
+    named = zip(("B⁺", "w⁺"), left, right, strict=True)
+    rows = [(f"{name} {what}", value) for name, *values in named for what, value in zip(_SIDES, values, strict=True)]
+    return [line for name, value in rows for line in written(name, value)]
+
+
+_SIDES = ("found", "expected")

@@ -15,8 +15,9 @@ from enum import StrEnum
 import numpy as np
 
 from metarep.sim.implementations import Implementation
-from metarep.sim.learners import META_LEARNERS
+from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.sim.precisions import reference_at
+from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Claim, Example, Verdict
 from metarep.theory.engine.evidence import Evidence, Profile
 from metarep.theory.engine.foreign.diagnosis import Diagnosis, diagnose
@@ -25,7 +26,7 @@ from metarep.theory.engine.foreign.odd import odd_examples
 from metarep.theory.engine.foreign.order import QUICK, in_order
 from metarep.theory.engine.run import verify
 from metarep.theory.engine.search import besides
-from metarep.theory.engine.showing import objects_text, shown_objects
+from metarep.theory.engine.showing import found_and_expected, objects_text, shown_objects
 
 MAX_EXAMPLES = 12
 """Examples of a claim unless asked for otherwise: a wrong step shows within the first few."""
@@ -44,6 +45,8 @@ class Status(StrEnum):
 
     PASSED = "PASSED"
     FAILED = "FAILED"
+    CLAIM_AT_FAULT = "CLAIM_AT_FAULT"
+    """The reference fails it too: it says nothing of an implementation."""
     NOT_APPLICABLE = "NOT_APPLICABLE"
     NOT_RUN = "NOT_RUN"
 
@@ -77,11 +80,14 @@ class CheckedClaim:
         return None if self.evidence is None else self.evidence.counterexample
 
     def counterexample_lines(self) -> list[str]:
-        """It in the mathematics' own objects, line by line; none where there is none."""
+        """It in the mathematics' own objects, and what was found there against what was expected, line by line; none
+        where there is none.
+        """
         if self.evidence is None or self.evidence.counterexample is None:
             return []
         comparison = self.evidence.comparisons.get("counterexample")
-        return objects_text(shown_objects(self.evidence.counterexample, comparison))
+        shown = objects_text(shown_objects(self.evidence.counterexample, comparison))
+        return [*shown, *(found_and_expected(*comparison.sides) if comparison else ())]
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,27 @@ class CheckResult:
     def conforming(self) -> bool:
         """Whether no claim fails."""
         return not self.of(Status.FAILED)
+
+    @property
+    def roots(self) -> tuple[CheckedClaim, ...]:
+        """The failures that do not follow from another: of the catalogue's claims about a learner whose update is wrong
+        that update alone, and no claim that rests on one that fails. What looks at the code itself, and a claim of
+        one's own, is a root.
+        """
+        failed = self.of(Status.FAILED)
+        ids = {item.claim.id for item in failed}
+        known = {claim.id: claim for claim in catalogue()}
+        wrong = {name for name in LEARNERS if f"update-{name}" in ids}
+
+        def follows(claim: Claim) -> bool:
+            if claim.id not in known or claim.id.startswith("update-"):
+                return False
+            bases = [*claim.rests_on]
+            for base in bases:
+                bases += [more for more in known[base].rests_on if more not in bases]
+            return not ids.isdisjoint(bases) or not wrong.isdisjoint(claim.learners or LEARNERS)
+
+        return tuple(item for item in failed if not follows(item.claim))
 
 
 def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
@@ -181,10 +208,10 @@ def check_claim(
         return CheckedClaim(claim, Status.NOT_APPLICABLE, why, **counts, evidence=evidence, seconds=taken)
     if evidence.verdict != Verdict.REFUTED:
         return CheckedClaim(claim, Status.PASSED, evidence.why, **counts, evidence=evidence, seconds=taken)
-    why = evidence.why
+    status, why = Status.FAILED, evidence.why
     if _reference_fails(claim, evidence, implementation):
-        why += " (the reference fails there too: the claim is at fault)"
-    return CheckedClaim(claim, Status.FAILED, why, **counts, evidence=evidence, seconds=taken)
+        status, why = Status.CLAIM_AT_FAULT, f"{why} (the reference fails it there too)"
+    return CheckedClaim(claim, status, why, **counts, evidence=evidence, seconds=taken)
 
 
 def _reference_fails(claim: Claim, evidence: Evidence, implementation: Implementation) -> bool:
