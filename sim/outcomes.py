@@ -81,7 +81,7 @@ _MESSAGES = {
     "at w = 0, while the distance did not fall: by adapting the representation, as adapting the head alone would leave "
     f"over {IDLE_ABOVE:.0%} of that loss",
     Outcome.COLLAPSED: "lost rank: what is left of the representation lies in the truth's span, but does not fill it",
-    Outcome.DIVERGED: f"diverged: the representation's norm exceeded {DIVERGED_ABOVE:g}/√α",
+    Outcome.DIVERGED: f"ran away: the representation's norm exceeded {DIVERGED_ABOVE:,.0f}/√α",
 }
 
 

@@ -170,7 +170,7 @@ def test_figures_have_their_data(section, page):
     found = list(pictures(section))
     assert len(found) == len(META_LEARNERS)
     for picture in found:
-        assert len(picture.panels) == 4
+        assert len(picture.panels) == 5  # and their key
         assert picture.data is not None
         assert picture.data[0] in picture.caption
         assert picture.data[1].count("\n") == 4 * SIZE.cells**2 + 1

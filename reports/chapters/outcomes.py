@@ -172,7 +172,7 @@ def outcomes_section(results: Results) -> b.Section | None:
                 r"($\mu_*^2$ is tiny), and what learns them comes closer by $1 - \alpha\beta\mu_*^2$ a step, far too "
                 "slowly for so many steps ([rates](#rates))."
             ),
-            b.Items(tuple(f"**{SHORT[outcome]}**: {outcome.message}" for outcome in seen)),
+            b.Items(tuple(f"**{SHORT[outcome]}**: the run {outcome.message}" for outcome in seen)),
             b.Details(
                 f"All counts, with their 95 % intervals ({len(rows)})",
                 (b.Table(("learner", "tasks", "start", "how many", "runs of"), rows),),

@@ -211,7 +211,7 @@ def experiment(
     seed: Seed = 0,
     json: Json = False,
 ) -> None:
-    """Run one of the paper's experiments; writes its figures (SVG) and their data (CSV)."""
+    """Run one of the paper's experiments; writes its figures (SVG, and PDF a column wide) and their data (CSV)."""
     from metarep.sim.experiments import get_experiment, run_experiment
 
     with checking_input():
@@ -222,9 +222,10 @@ def experiment(
     from metarep.reports.chapters.experiments.figures import experiment_csv, experiment_figures, summary
     from metarep.reports.page.style import rendered
 
-    files: dict[str, str | bytes] = {
-        f"{each}.svg": rendered(figure, "svg") for each, figure in experiment_figures(chosen, results)
-    }
+    narrow = experiment_figures(chosen, results, column=True)
+    wide = experiment_figures(chosen, results) if name == "figure-1" else []
+    files: dict[str, str | bytes] = {f"{each}.svg": rendered(figure, "svg") for each, figure in (*wide, *narrow)}
+    files |= {f"{each}.pdf": rendered(figure, "pdf") for each, figure in narrow}
     files[f"{name}.csv"] = experiment_csv(results)
     for file, content in files.items():
         write_file(out / file, content)

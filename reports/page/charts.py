@@ -8,18 +8,21 @@ from typing import Any, Concatenate, ParamSpec
 import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from metarep.reports.page import blocks as b
 from metarep.reports.page.output import as_csv
-from metarep.reports.page.style import new_figure, rendered, style
+from metarep.reports.page.style import INK, column_figure, rendered
 
 Array = np.ndarray
 P = ParamSpec("P")
-PANEL = (3.9, 3.5)
-"""Inches of a panel that pages lay out beside others, or below them on a phone."""
+HEIGHT = 2.95
+"""Inches of a panel, a column wide, that pages lay out beside others, or below them on a phone."""
+KEY = "-key"
+"""How the name of a panel ends that says what colours and dashes mean, for all others."""
 
 GOOD, BAD, OTHER, BOTH, BLIND = "#0072b2", "#d55e00", "#d3d6db", "#f3d64e", "#cc79a7"
 """Fills for what converged or stayed, for what diverged or left, for neither, where some do the one and some the other,
@@ -52,8 +55,7 @@ def as_panel(draw: Callable[Concatenate[Any, P], None]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def figure_of(*arguments: P.args, **options: P.kwargs) -> Figure:
-        with style():
-            figure = new_figure(*PANEL)
+        with column_figure(HEIGHT) as figure:
             draw(figure.subplots(), *arguments, **options)
         return figure
 
@@ -121,6 +123,22 @@ def draw_map(axes: Any, x: Array, y: Array, colours: Array, log_x: bool = False,
     if log_y:
         axes.set_yscale("log")
     draw_cells(axes, edges(x, log_x), edges(y, log_y), colours)
+
+
+def key_panel(name: str, handles: Sequence[Any], columns: int) -> tuple[str, Figure]:
+    """A figure's key as a panel of its own, which says it once for all panels; ``handles`` have labels."""
+    with column_figure(0.1 + 0.17 * -(-len(handles) // columns)) as figure:
+        figure.legend(handles=handles, loc="center", ncols=columns, columnspacing=1.4, handletextpad=0.6)
+    return f"{name}{KEY}", figure
+
+
+def fill_key(
+    name: str, entries: Sequence[tuple[str, str]], lines: Sequence[tuple[Any, str]] = ()
+) -> tuple[str, Figure]:
+    """The key of colours with their names, and of lines by their dashes."""
+    patches: list[Any] = [Patch(facecolor=colour, edgecolor="none", label=label) for colour, label in entries]
+    dashes = [Line2D([], [], color=INK, linestyle=dash, linewidth=1.3, label=label) for dash, label in lines]
+    return key_panel(name, patches + dashes, 2 if lines else len(patches))
 
 
 def fill_legend(axes: Any, entries: Sequence[tuple[str, str]]) -> None:

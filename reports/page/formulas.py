@@ -161,7 +161,7 @@ def value_html(name: str, parts: tuple[str | tuple[tuple[str, ...], ...], ...]) 
     of what MathML's take. Written by hand: there are many numbers, and the converter takes a millisecond for a few.
     """
     shown = ", ".join(_cell(part) if isinstance(part, str) else _matrix(part) for part in parts)
-    return f"<span>{typeset(name)} {shown}</span>"
+    return f"<span>{typeset(name)}{shown}</span>"
 
 
 def _matrix(rows: tuple[tuple[str, ...], ...]) -> str:

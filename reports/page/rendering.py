@@ -14,6 +14,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from metarep.reports.page import blocks as b
+from metarep.reports.page.charts import KEY
 from metarep.reports.page.drawings import STYLE as DRAWING_STYLE
 from metarep.reports.page.formulas import typeset, value_html
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, plain_markdown
@@ -45,6 +46,7 @@ def _template() -> Template:
     environment.filters["plain"] = inline_text
     environment.filters["as_is"] = Markup
     environment.filters["packed"] = _packed
+    environment.tests["key"] = lambda panel: panel[0].endswith(KEY)
     environment.globals["wide"] = lambda svg: width(svg) > WIDE
     environment.globals["prose"] = _prose
     environment.globals["svg"] = lambda name, svg, alt: Markup(inline_svg(svg, name, alt))

@@ -79,15 +79,27 @@ _STYLE: Any = {
     "svg.fonttype": "none",
     "path.simplify": True,
     "path.simplify_threshold": 0.3,
+    "pdf.fonttype": 42,  # journals refuse Type 3
+}
+
+COLUMN = 3.3
+"""Inches of a paper's column."""
+_COLUMN_STYLE: Any = {
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titlepad": 6,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7.5,
+    "lines.linewidth": 1.5,
 }
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """Everything drawn inside looks alike, whatever the reader's own settings are."""
+def style(column: bool = False) -> Iterator[None]:
+    """Everything drawn inside looks alike, whatever the reader's own settings are; ``column``: at a column's width."""
     with mpl.rc_context():
         mpl.rcdefaults()
-        mpl.rcParams.update(_STYLE)
+        mpl.rcParams.update(_STYLE | (_COLUMN_STYLE if column else {}))
         yield
 
 
@@ -98,8 +110,18 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+@contextmanager
+def column_figure(height: float) -> Iterator[Figure]:
+    """A figure that is a column wide, so many inches high, to be drawn into."""
+    with style(column=True):
+        figure = new_figure(COLUMN, height)
+        yield figure
+        for axes in figure.axes:  # their ticks are made when the figure is written
+            axes.tick_params(which="both", labelsize=_COLUMN_STYLE["font.size"])
+
+
 def rendered(figure: Figure, form: str) -> bytes:
-    """The figure as the bytes of an svg or png file; equal figures give equal bytes. Files have a white ground."""
+    """The figure as the bytes of an svg, pdf or png file; equal figures give equal bytes. Files have a white ground."""
     buffer = io.BytesIO()
     with style():
         if form == "svg":  # saving draws a figure twice, first for its layout, which drawing makes besides
@@ -109,7 +131,8 @@ def rendered(figure: Figure, form: str) -> bytes:
             figure.set_facecolor(ground)
             figure.set_canvas(canvas)
         else:
-            figure.savefig(buffer, format=form, dpi=160, metadata={"Software": None}, facecolor="white")
+            unsaid = {"png": "Software", "pdf": "CreationDate"}[form]
+            figure.savefig(buffer, format=form, dpi=160, metadata={unsaid: None}, facecolor="white")
     return buffer.getvalue()
 
 

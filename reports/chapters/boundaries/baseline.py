@@ -100,5 +100,5 @@ def _baseline_panel(axes: Any, runs: BaselineRuns) -> None:
         axes.set_ylim(0, 1)
     axes.set_xlim(0, runs.steps[-1])
     axes.set_xlabel("outer step")
-    axes.set_ylabel("dist(B, B$_*$)")
+    axes.set_ylabel("distance to the truth")
     axes.set_title(f"k = {runs.k}")

@@ -51,8 +51,8 @@ def _constants_panel(axes: Any, name: str, found: dict[str, Any], table: Array) 
             axes.text(j, i, value, ha="center", va="center", fontsize=7.5, color=ON_FILL, zorder=4)
     axes.set_xticks(range(columns), [f"{value:g}" for value in found["alpha_L"]])
     axes.set_yticks(range(rows), [f"{value:g}" for value in found["step"]])
-    axes.set_xlabel("αL$_*$")
-    axes.set_ylabel("αβL$_*^2$")
+    axes.set_xlabel("inner step size αL$_*$")
+    axes.set_ylabel("product of step sizes αβL$_*^2$")
     axes.set_title(LEARNER_TITLES[name])
 
 

@@ -116,7 +116,7 @@ def _towards_one(axes: Any, ticks: tuple[float, ...]) -> None:
     axes.xaxis.set_major_locator(FixedLocator([1 - tick for tick in ticks]))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{1 - value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("dist at the start")
+    axes.set_xlabel("distance at the start")
 
 
 @as_panel

@@ -116,18 +116,18 @@ def _heads_panel(axes: Any, law: HeadLaws) -> None:
         gone = law.diverged[place]
         level = np.where(np.isfinite(law.arrival[place]), law.arrival[place], law.predicted)
         axes.plot(law.values[gone], level[gone], "x", color=colour, markersize=7, markeredgewidth=2)
-    axes.set_ylabel("steps to dist 10$^{-6}$")
+    axes.set_ylabel("steps to distance 10$^{-6}$")
     if law.kind == "diversity":
         axes.set_xscale("log")
         axes.set_yscale("log")
         plain_log(axes.xaxis, [0.25, 0.5, 1.0])
         plain_log(axes.yaxis, [300.0, 1000.0, 3000.0])
-        axes.set_xlabel("μ")
+        axes.set_xlabel("least diversity of the heads, μ")
         axes.set_title("(a) Weight of the least direction")
         axes.legend(loc="upper right")
     else:
         axes.set_ylim(0, 1.6 * float(np.nanmax(law.arrival)))
-        axes.set_xlabel("mean m")
+        axes.set_xlabel("length of the heads' mean, m")
         axes.set_title("(b) Mean of the heads")
 
 

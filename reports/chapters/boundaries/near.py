@@ -232,8 +232,8 @@ def _gaussian_panel(axes: Any, plane: NearPlane) -> None:
     turn = np.linspace(0, 2 * np.pi, 200)
     first, second = GAUSSIAN_DEVIATIONS
     axes.plot(first * np.cos(turn), second * np.sin(turn), color=ON_FILL, linewidth=1.5, zorder=3)
-    axes.set_xlabel("μ$_1$")
-    axes.set_ylabel("μ$_2$")
+    axes.set_xlabel("first entry of the heads' mean, μ$_1$")
+    axes.set_ylabel("second entry, μ$_2$")
     axes.set_title("(a) Means of Gaussian heads")
     fill_legend(axes, _FATES)
 
@@ -245,8 +245,8 @@ def _three_panel(axes: Any, plane: NearPlane) -> None:
     r, s = np.meshgrid(fine, fine)
     m_1, m_2, m_3 = ((1 + r**j + s**j) / 3 for j in (1, 2, 3))
     axes.contour(fine, fine, m_2**2 - m_1 * m_3, [0.0], colors=ON_FILL, linewidths=1.5, zorder=3)
-    axes.set_xlabel("r")
-    axes.set_ylabel("s")
+    axes.set_xlabel("second head, r")
+    axes.set_ylabel("third head, s")
     axes.set_title("(b) Heads 1, r and s")
     fill_legend(axes, _FATES)
 
@@ -262,7 +262,7 @@ def _growth_panel(axes: Any, growth: GrowthLine) -> None:
         )  # fmt: skip
     axes.axhline(1, color=INK, alpha=0.35, linewidth=0.8)
     axes.axvline(1, color=INK, alpha=0.35, linewidth=0.8)
-    axes.set_xlabel("|m|")
+    axes.set_xlabel("length of the heads' mean, |m|")
     axes.set_ylabel("growth a step")
     axes.set_title("(c) Heads from N(m e$_1$, I)")
     axes.legend(loc="lower right")

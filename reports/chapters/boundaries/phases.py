@@ -25,7 +25,7 @@ from metarep.reports.page.charts import (
     Chart,
     as_panel,
     draw_map,
-    fill_legend,
+    fill_key,
     plain_log,
     share_colours,
 )
@@ -178,15 +178,17 @@ _PLANE_WORDS = {
     "spread": (r"$\kappa_*$", r"$\alpha\beta L_*^2$", "kappa", "alpha beta L^2"),
 }
 _AXIS_LABELS = {
-    "steps": ("αL$_*$", "β/α"),
-    "start": ("αβL$_*^2$", "dist at the start"),
-    "spread": ("κ$_*$", "αβL$_*^2$"),
+    "steps": ("inner step size αL$_*$", "ratio of step sizes β/α"),
+    "start": ("product of step sizes αβL$_*^2$", "distance at the start"),
+    "spread": ("spread of the heads κ$_*$", "product of step sizes αβL$_*^2$"),
 }
 _DECADES = {
     "steps": ([0.03, 0.1, 0.3, 1, 3, 10, 30], [1e-3, 1e-2, 0.1, 1, 10, 100, 1000]),
     "start": ([0.01, 0.03, 0.1, 0.3, 1, 3], None),
     "spread": ([1, 2, 5, 10], [0.01, 0.03, 0.1, 0.3, 1, 3]),
 }
+_DASHED: Any = (0, (5, 3))
+_DOTTED: Any = (0, (1, 1.6))
 _DIST_TICKS = (0.2, 0.5, 0.9, 0.99, 0.999)
 
 
@@ -194,6 +196,9 @@ def phase_chart(diagrams: list[PhaseDiagram]) -> Chart:
     """One plane, a panel a learner: shares as colours, the linearisation's limit dashed, the least steps dotted."""
     plane = diagrams[0].plane
     panels = tuple((f"phase-{plane}-{d.learner}", _phase_panel(d)) for d in diagrams)
+    fills = ((GOOD, "converged"), (OTHER, "neither"), (BAD, "diverged"), (BOTH, "both"))
+    lines = ((_DASHED, "limit of the linearisation"), (_DOTTED, "fewest steps that suffice"))
+    panels = (*panels, fill_key(f"phase-{plane}", fills, lines))
     x_name, y_name, x_column, y_column = _PLANE_WORDS[plane]
     first = diagrams[0]
     shares = ", ".join(f"{LEARNER_TITLES[d.learner]} {_promised(d)}" for d in diagrams)
@@ -252,12 +257,11 @@ def _phase_panel(axes: Any, d: PhaseDiagram) -> None:
     axes.set_xlabel(_AXIS_LABELS[d.plane][0])
     axes.set_ylabel(_AXIS_LABELS[d.plane][1])
     axes.set_title(LEARNER_TITLES[d.learner])
-    fill_legend(axes, ((GOOD, "converged"), (OTHER, "neither"), (BAD, "diverged"), (BOTH, "both")))
 
 
 def _phase_lines(axes: Any, d: PhaseDiagram) -> None:
-    dashed: dict[str, Any] = {"color": ON_FILL, "linestyle": (0, (5, 3)), "linewidth": 1.3, "zorder": 3}
-    dotted: dict[str, Any] = {"color": ON_FILL, "linestyle": (0, (1, 1.6)), "linewidth": 1.3, "zorder": 3}
+    dashed: dict[str, Any] = {"color": ON_FILL, "linestyle": _DASHED, "linewidth": 1.3, "zorder": 3}
+    dotted: dict[str, Any] = {"color": ON_FILL, "linestyle": _DOTTED, "linewidth": 1.3, "zorder": 3}
     if d.plane == "steps":
         axes.plot(d.x, d.limit / d.x**2, **dashed)
         axes.plot(d.x, d.enough[0] / d.x**2, **dotted)

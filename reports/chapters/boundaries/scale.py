@@ -9,7 +9,7 @@ import numpy as np
 from metarep.reports.chapters.boundaries.common import Array, BoundarySize, stable_limits, stream
 from metarep.reports.chapters.claims.records import ClaimRecord, measured, mention
 from metarep.reports.page import blocks as b
-from metarep.reports.page.charts import BAD, BLIND, GOOD, OTHER, Chart, as_panel, fill_legend
+from metarep.reports.page.charts import BAD, BLIND, GOOD, ON_FILL, OTHER, Chart, as_panel, fill_key
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.sim.learners import get_learner
 from metarep.sim.outcomes import Outcome, enough_records
@@ -84,7 +84,8 @@ def scale_chart(runs: Sequence[ScaleRuns]) -> Chart:
     caption = (
         rf"Where {first.ends.shape[1]} runs from random subspaces end by the start's scale $\sqrt\alpha\|B_0\|$ ($1$ "
         r"is balanced, $0.32$ orthonormal): $d = 100$, $k = 5$, $n = 10$ fixed tasks with $\Psi_* = I$, $\alpha = "
-        rf"\beta = 0.1$, {first.steps} steps. Blind: {Outcome.BLIND.message}."
+        rf"\beta = 0.1$, {first.steps} steps. Thin lines: 95 % intervals of the share that learns. Blind: "
+        f"{Outcome.BLIND.message}."
         + "".join(
             f" {LEARNER_TITLES[r.learner]}'s truth itself is unstable for {r.unstable} of these draws of heads."
             for r in runs
@@ -100,6 +101,7 @@ def scale_chart(runs: Sequence[ScaleRuns]) -> Chart:
         for r in runs
         for place, scale in enumerate(r.scales)
     ]
+    panels = (*panels, fill_key("scale", [(_END_COLOURS[end], end) for end in ENDS]))
     return Chart("scale", panels, alt, caption, ("learner", "scale", *ENDS), rows)
 
 
@@ -110,12 +112,14 @@ def _scale_panel(axes: Any, runs: ScaleRuns) -> None:
         share = runs.share(end)
         axes.bar(places, share, bottom=below, width=0.82, color=_END_COLOURS[end], linewidth=0)
         below += share
+    learned = [Share.of(row == "learned") for row in runs.ends]
+    ends = np.array([(each.value - each.interval[0], each.interval[1] - each.value) for each in learned]).T
+    axes.errorbar(places, [each.value for each in learned], ends, fmt="none", color=ON_FILL, elinewidth=0.8, capsize=2)
     axes.set_xticks(places, [f"{scale:g}" for scale in runs.scales])
     axes.set_xlabel("scale of the start, √α‖B$_0$‖")
     axes.set_ylabel("share of runs")
     axes.set_ylim(0, 1)
     axes.set_title(LEARNER_TITLES[runs.learner])
-    fill_legend(axes, [(_END_COLOURS[end], end) for end in ENDS])
 
 
 def blind_section(claims: Sequence[ClaimRecord], scale: Sequence[ScaleRuns]) -> b.Section:

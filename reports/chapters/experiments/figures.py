@@ -6,8 +6,10 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from metarep.reports.chapters.chapter import LearnerName, Size, Steps, Trials
+from metarep.reports.page.charts import HEIGHT
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.output import as_csv
 from metarep.reports.page.style import (
@@ -15,6 +17,7 @@ from metarep.reports.page.style import (
     ENVELOPE_COLOUR,
     INK,
     SERIES,
+    column_figure,
     draw_trials,
     log_axis,
     lowest_shown,
@@ -127,13 +130,24 @@ def run_named(name: str, seed: int, steps: int | None = None) -> list[CurveResul
     return run_experiment(experiment, seed)
 
 
-def experiment_figures(experiment: Experiment, results: list[CurveResult]) -> list[Named]:
-    """The figures of an experiment by file name: its headline, and the same with the tasks kept."""
-    draw = {"figure-1": _figure_1, "section-6": _by_curve, "figure-4": _by_curve}[experiment.name]
-    return [
-        (experiment.name, draw(experiment, results, "")),
-        (f"{experiment.name}-fixed", draw(experiment, results, "-fixed")),
-    ]
+def experiment_figures(experiment: Experiment, results: list[CurveResult], column: bool = False) -> list[Named]:
+    """The figures of an experiment by file name, with tasks drawn afresh and with tasks kept. Figure 1 is as wide as a
+    page with its panels in one row, or (``column``) each panel is as wide as a column, as the others' figures are.
+    """
+    kinds = list(dict.fromkeys(_kind(p.name) for p in experiment.panels))
+    found: list[Named] = []
+    for suffix in ("", "-fixed"):
+        if experiment.name == "figure-1":
+            whole = f"figure-1{suffix}"
+            one_row = [] if column else [(whole, _figure_1(experiment, results, suffix))]
+            found += one_row or figure_1_panels(experiment, results, suffix)
+        else:
+            found += [
+                ("-".join(part for part in (experiment.name, kind) if part) + suffix, figure)
+                for kind in kinds
+                for figure in (_by_curve(experiment, results, kind, suffix),)
+            ]
+    return found
 
 
 # --- Figure 1
@@ -172,11 +186,10 @@ def figure_1_panels(experiment: Experiment, results: list[CurveResult], suffix: 
     """The three panels of Figure 1 as figures of their own, for pages that lay them out by the width there is."""
     panels = []
     for name in _FIGURE_1_PANELS:
-        with style():
-            figure = new_figure(3.9, 3.5)
+        with column_figure(HEIGHT) as figure:
             axes = figure.subplots()
             _draw_panel(axes, experiment, results, name, suffix)
-            axes.set_ylabel("dist(B, B$_*$)")
+            axes.set_ylabel("distance to the truth")
         panels.append((f"figure-1-{name}{suffix}", figure))
     return panels
 
@@ -187,7 +200,7 @@ def _figure_1(experiment: Experiment, results: list[CurveResult], suffix: str) -
         row = figure.subplots(1, 3, sharey=True)
         for axes, name in zip(row, _FIGURE_1_PANELS, strict=True):
             _draw_panel(axes, experiment, results, name, suffix)
-        row[0].set_ylabel("dist(B, B$_*$)")
+        row[0].set_ylabel("distance to the truth")
     return figure
 
 
@@ -215,7 +228,13 @@ def _draw_panel(axes: Any, experiment: Experiment, results: list[CurveResult], n
     if name == "envelope":
         bounds = drawn_envelope(group[0])
         axes.plot(range(len(bounds)), bounds, color=ENVELOPE_COLOUR, linestyle=(0, (7, 2, 1.5, 2)), zorder=5)
-        axes.text(0.985 * last, bounds[-1] / 2.2, "envelope", ha="right", va="top")
+        others = ", average loss" if any(r.curve.learner == "average-loss" for r in group) else ""
+        axes.text(0.985 * last, bounds[-1] / 2.2, f"envelope{others}", ha="right", va="top")
+        curve = middle(group[0].dist)
+        if curve[-1] < 1e-3:  # they lie on each other: one label, where they are half way down
+            half = int(np.argmin(np.abs(np.log(curve) - np.log(curve[-1]) / 2)))
+            place, height = group[0].steps[half] + 0.03 * last, curve[half]
+            axes.text(place, height, "the four\nmeta-learners", ha="left", va="bottom")
     if name == "random":
         axes.legend(loc="lower left")
 
@@ -238,38 +257,47 @@ def _panel_title(experiment: Experiment, panel: str) -> str:
 # --- panels of curves
 
 
-def _by_curve(experiment: Experiment, results: list[CurveResult], suffix: str) -> Figure:
-    """A row of panels per kind of panel, a column per learner; curves by their labels, medians over the trials."""
-    kinds = list(dict.fromkeys(_kind(p.name) for p in experiment.panels))
-    with style():
-        figure = new_figure(2.9 * len(META_LEARNERS) + 0.6, 3.0 * len(kinds) + 0.8)
-        grid = figure.subplots(len(kinds), len(META_LEARNERS), sharex=True, sharey=True, squeeze=False)
-        lowest = lowest_shown(*(result.dist for result in results))
-        for row, kind in enumerate(kinds):
-            for column, learner in enumerate(META_LEARNERS):
-                axes = grid[row, column]
-                panel = f"{kind}-{learner}{suffix}" if kind else f"{learner}{suffix}"
-                for place, result in enumerate(by_panel(results, panel)):
-                    colour = SERIES[place % len(SERIES)]
-                    shown = np.where(result.dist > 0, result.dist, np.nan)
-                    axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.6)
-                    axes.plot(result.steps, middle(shown), color=colour, label=result.curve.label)
-                    mark_ends(axes, result.steps, result.dist, result.outcomes, colour)
-                log_axis(axes, lowest)
-                if row == 0:
-                    axes.set_title(LEARNER_TITLES[learner])
-                if row == len(kinds) - 1:
-                    axes.set_xlabel("outer step")
-            grid[row, 0].set_ylabel("dist(B, B$_*$)")
-            keys = {label: line for axes in grid[row, ::-1] for line, label in zip(*_labels(axes), strict=True)}
-            grid[row, -1].legend(
-                keys.values(), keys.keys(), loc="center left", bbox_to_anchor=(1.0, 0.5), title=kind or None
-            )
+def curve_lines(group: list[CurveResult], kind: str) -> list[Line2D]:
+    """How the curves of a panel are drawn, with their labels: starts have one colour for each distance, and dashes for
+    the other scale.
+    """
+    four = kind == "start"
+    return [
+        Line2D(
+            [], [], color=SERIES[place % 4 if four else place % len(SERIES)],
+            linestyle=(0, (3, 2)) if four and place >= 4 else "solid", linewidth=1.5,
+            label=result.curve.label.replace("dist_0 = ", "").replace("e_1", "e$_1$"),
+        )
+        for place, result in enumerate(group)
+    ]  # fmt: skip
+
+
+def _by_curve(experiment: Experiment, results: list[CurveResult], kind: str, suffix: str) -> Figure:
+    """A panel a learner, in two rows that are a column wide; trials, and their medians by the curves' labels."""
+    lowest = lowest_shown(*(result.dist for result in results))
+    groups = [by_panel(results, f"{kind}-{name}{suffix}" if kind else f"{name}{suffix}") for name in META_LEARNERS]
+    keys = curve_lines(groups[0], kind)
+    columns = 2 if kind else 3
+    with column_figure(3.5 + 0.17 * -(-len(keys) // columns)) as figure:
+        grid = figure.subplots(2, 2, sharex=True, sharey=True)
+        for axes, learner, group in zip(grid.flat, META_LEARNERS, groups, strict=True):
+            for line, result in zip(curve_lines(group, kind), group, strict=True):
+                shown = np.where(result.dist > 0, result.dist, np.nan)
+                colour = str(line.get_color())
+                axes.plot(result.steps, shown, color=colour, alpha=0.25, linewidth=0.5)
+                axes.add_line(line)
+                line.set_data(result.steps, middle(shown))
+                mark_ends(axes, result.steps, result.dist, result.outcomes, colour)
+            log_axis(axes, lowest)
+            last = int(group[0].steps[-1])
+            axes.set_xlim(0, last)
+            axes.set_xticks([0, last // 2, last])
+            axes.set_title(LEARNER_TITLES[learner])
+        for axes in grid[-1]:
+            axes.set_xlabel("outer step")
+        figure.supylabel("distance to the truth", fontsize=8)
+        figure.legend(handles=keys, loc="outside lower center", ncols=columns, columnspacing=1.4)
     return figure
-
-
-def _labels(axes: Any) -> tuple[list[Any], list[str]]:
-    return axes.get_legend_handles_labels()
 
 
 def _kind(panel: str) -> str:

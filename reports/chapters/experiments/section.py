@@ -12,12 +12,12 @@ import numpy as np
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.experiments.figure_1 import KEY
 from metarep.reports.chapters.experiments.figure_1 import NAME as FIGURE_1
-from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, run_named, summary
+from metarep.reports.chapters.experiments.figures import CurveSummary, by_panel, curve_lines, run_named, summary
 from metarep.reports.chapters.experiments.replication import CRITERIA, VARIANTS, Replication, Runs, end, replications
 from metarep.reports.page import blocks as b
-from metarep.reports.page.charts import Chart
+from metarep.reports.page.charts import Chart, as_panel, key_panel
 from metarep.reports.page.markup import LEARNER_TITLES, power
-from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, middle, new_figure, style
+from metarep.reports.page.style import log_axis, lowest_shown, mark_ends, middle
 from metarep.sim.experiments import CurveResult, Experiment, get_experiment
 from metarep.sim.learners import META_LEARNERS
 from metarep.sim.outcomes import Outcome
@@ -70,7 +70,8 @@ def curves_chart(experiment: Experiment, results: list[CurveResult], kind: str, 
         for learner in META_LEARNERS
     }
     lowest = lowest_shown(*(middle(r.dist) for group in groups.values() for r in group), floor=1e-16)
-    panels, rows = [], []
+    panels: list[tuple[str, Any]] = []
+    rows = []
     for learner, group in groups.items():
         panels.append((f"{name}-{learner}", _curves_panel(learner, group, lowest, kind)))
         rows += [
@@ -79,6 +80,7 @@ def curves_chart(experiment: Experiment, results: list[CurveResult], kind: str, 
             for i, value in zip(_thin(r), middle(r.dist)[_thin(r)], strict=True)
             if np.isfinite(value)
         ]
+    panels.append(key_panel(name, curve_lines(groups[META_LEARNERS[0]], kind), 2 if kind else 3))
     first = groups[META_LEARNERS[0]][0].curve.setting
     gone, blind = (
         "; ".join(
@@ -119,32 +121,22 @@ def _thin(result: CurveResult) -> np.ndarray:
     return np.unique(np.linspace(0, len(result.steps) - 1, SHOWN_POINTS).round().astype(int))
 
 
-def _curves_panel(learner: str, group: list[CurveResult], lowest: float, kind: str) -> Any:
-    with style():
-        figure = new_figure(3.9, 4.1 if kind else 3.7)
-        axes = figure.subplots()
-        for place, result in enumerate(group):
-            kept = _thin(result)
-            median = middle(result.dist)[kept]
-            # Starts: one colour for each distance, dashes for the other scale.
-            colour = SERIES[place % 4 if kind == "start" else place]
-            dash = (0, (3, 2)) if kind == "start" and place >= 4 else "solid"
-            axes.plot(
-                result.steps[kept], np.where(median > 0, median, np.nan), color=colour, linestyle=dash, linewidth=1.5,
-                label=result.curve.label.replace("dist_0 = ", ""),
-            )  # fmt: skip
-            mark_ends(
-                axes, result.steps[kept], np.where(median > lowest, median, np.nan)[:, None], _ends(result), colour
-            )
-        log_axis(axes, lowest)
-        last = int(group[0].steps[-1])
-        axes.set_xlim(0, last)
-        axes.set_xticks(range(0, last + 1, max(1, last // 4)))
-        axes.set_xlabel("outer step")
-        axes.set_ylabel("dist(B, B$_*$)")
-        axes.set_title(LEARNER_TITLES[learner])
-        figure.legend(*_labels(axes), loc="outside lower center", ncols=2 if kind else 3, fontsize=8, columnspacing=1.2)
-    return figure
+@as_panel
+def _curves_panel(axes: Any, learner: str, group: list[CurveResult], lowest: float, kind: str) -> None:
+    for line, result in zip(curve_lines(group, kind), group, strict=True):
+        kept = _thin(result)
+        median = middle(result.dist)[kept]
+        axes.add_line(line)
+        line.set_data(result.steps[kept], np.where(median > 0, median, np.nan))
+        shown = np.where(median > lowest, median, np.nan)[:, None]
+        mark_ends(axes, result.steps[kept], shown, _ends(result), str(line.get_color()))
+    log_axis(axes, lowest)
+    last = int(group[0].steps[-1])
+    axes.set_xlim(0, last)
+    axes.set_xticks(range(0, last + 1, max(1, last // 4)))
+    axes.set_xlabel("outer step")
+    axes.set_ylabel("distance to the truth")
+    axes.set_title(LEARNER_TITLES[learner])
 
 
 def _ends(result: CurveResult) -> np.ndarray:
@@ -153,11 +145,6 @@ def _ends(result: CurveResult) -> np.ndarray:
     most, count = counts.most_common(1)[0]
     enough = count == result.outcomes.size if most is Outcome.DIVERGED else 2 * count >= result.outcomes.size
     return np.array([most if enough else None])
-
-
-def _labels(axes: Any) -> tuple[list[Any], list[str]]:
-    handles, labels = axes.get_legend_handles_labels()
-    return handles, [label.replace("e_1", "e$_1$") for label in labels]
 
 
 # --- the chapter

@@ -19,7 +19,7 @@ from metarep.reports.chapters.rates.table import (
 )
 from metarep.reports.page import blocks as b
 from metarep.reports.page.charts import Chart, as_panel, plain_log
-from metarep.reports.page.markup import LEARNER_TITLES, at_most, power
+from metarep.reports.page.markup import LEARNER_TITLES, at_most, inline_text, power
 from metarep.reports.page.style import COLOURS, INK
 from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.theory.dynamics.rates import ENVELOPE_C, ENVELOPE_OFFSET
@@ -155,23 +155,26 @@ def comparable(record: RateRecord) -> bool:
 
 
 def agreement_chart(records: Sequence[RateRecord]) -> Chart:
-    """log₁₀(1 − rate), empirical against symbolic, with the identity; and the relative errors."""
+    """How far 1 − rate as fitted to runs is from the symbolic one."""
     kept = [record for record in records if comparable(record)]
     settled = [r for r in kept if r.outcome == "converged" and r.relative_error is not None]
     worst = max((r.relative_error for r in settled if r.relative_error is not None), default=0.0)
     middle = float(np.median([r.relative_error for r in settled if r.relative_error is not None])) if settled else 0.0
+    before = max((r.relative_error or 0.0 for r in kept if r.outcome != "converged"), default=0.0)
     gaps = [1 - r.symbolic for r in kept] or [1.0]
     caption = (
-        rf"{len(kept)} runs: (a) $\log_{{10}}(1 - \mathrm{{rate}})$, as fitted to the run against $1 - "
-        rf"\alpha\beta\mu_*^2$, over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}, with the identity line. "
-        f"(b) Their relative errors: median {power(middle)}, at most {at_most(worst)} among the {len(settled)} runs "
-        f"that settled (full markers; 0 is drawn at {power(_LEAST_ERROR)}); hollow ones ended before."
+        rf"How far $1 - \mathrm{{rate}}$ as fitted to {len(kept)} runs is from the symbolic $\alpha\beta\mu_*^2$, "
+        rf"relative to that, over rates from {1 - max(gaps):.3f} to {1 - min(gaps):.5f}: median {power(middle)}, at "
+        f"most {at_most(worst)} among the {len(settled)} runs that settled (full markers; 0 is drawn at "
+        f"{power(_LEAST_ERROR)})"
+        + (f"; at most {at_most(before)} where a run ended before (hollow)." if before else ".")
     )
     alt = (
-        "Two panels, a marker for each of the four meta-learners. The empirical rates lie on the identity line; their "
-        f"relative errors are {worst:.0e} or less."
+        "A marker for each run of the four meta-learners. The empirical rates are the symbolic ones up to relative "
+        f"errors of {inline_text(at_most(worst))} or less where the run settled"
+        + (f", of {inline_text(at_most(before))} or less where it did not." if before else ".")
     )
-    panels = (("rates-agreement-identity", _identity_panel(kept)), ("rates-agreement-errors", _errors_panel(kept)))
+    panels = (("rates-agreement", _errors_panel(kept)),)
     rows = [
         (
             r.learner, r.d, r.k, r.n, r.alpha, r.beta, r.symbolic, r.empirical,
@@ -195,17 +198,6 @@ def _dots(axes: Any, kept: Sequence[RateRecord], y: Callable[[RateRecord], float
             )  # fmt: skip
 
 
-@as_panel
-def _identity_panel(axes: Any, kept: Sequence[RateRecord]) -> None:
-    ends = [min((np.log10(1 - r.symbolic) for r in kept), default=-3.0) - 0.15, 0.0]
-    axes.plot(ends, ends, color=INK, alpha=0.5, linewidth=0.9, zorder=1)
-    _dots(axes, kept, lambda r: float(np.log10(1 - (r.empirical or 0.0))))
-    axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
-    axes.set_ylabel("empirical log$_{10}$(1 − rate)")
-    axes.set_title("(a) Empirical against symbolic")
-    axes.legend(loc="upper left")
-
-
 _LEAST_ERROR = 1e-16
 
 
@@ -214,9 +206,10 @@ def _errors_panel(axes: Any, kept: Sequence[RateRecord]) -> None:
     _dots(axes, kept, lambda r: max(r.relative_error or 0.0, _LEAST_ERROR))
     axes.set_yscale("log")
     axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
-    axes.set_xlabel("symbolic log$_{10}$(1 − rate)")
+    axes.set_xlabel("predicted log$_{10}$(1 − rate)")
     axes.set_ylabel("relative error of 1 − rate")
-    axes.set_title("(b) How far apart")
+    axes.set_title("Rates, seen against predicted")
+    axes.legend(loc="best")
 
 
 def looseness(record: RateRecord) -> float | None:
@@ -260,7 +253,7 @@ def _tightness_panel(axes: Any, kept: Sequence[tuple[float, RateRecord, float]])
     axes.set_yscale("log")
     axes.set_ylim(1.5, max([*(ratio for *_, ratio in kept), 60.0]) * 1.3)
     plain_log(axes.yaxis, [2.0, 5.0, 10.0, 20.0, 50.0])
-    axes.set_xlabel("dist at the start")
+    axes.set_xlabel("distance at the start")
     axes.set_ylabel("seen exponent / envelope's")
     axes.set_title("Looseness of the envelope")
     axes.legend(loc="upper left")

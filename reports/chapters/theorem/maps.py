@@ -13,7 +13,7 @@ from metarep.reports.page.charts import (
     Chart,
     as_panel,
     draw_map,
-    fill_legend,
+    fill_key,
     plain_log,
 )
 from metarep.reports.page.markup import LEARNER_TITLES
@@ -29,6 +29,7 @@ def region_chart(maps: tuple[RegionMap, ...]) -> Chart:
     first = maps[0]
     title = LEARNER_TITLES[first.learner]
     panels = tuple((f"theorem-{first.learner}-{i}", _region_panel(found)) for i, found in enumerate(maps, 1))
+    panels = (*panels, fill_key(f"theorem-{first.learner}", FILLS))
     caption = (
         rf"{title} over $\alpha L_*$ and $\beta/\alpha$. Dark: proved, by the theorem's conditions. Light: measured, "
         r"all trials keep $\mathrm{dist}_T \le (1 - \frac{1}{2}\alpha\beta E_0\mu_*^2)^{T - 1}$ until that has come "
@@ -106,10 +107,9 @@ def _region_panel(axes: Any, found: RegionMap) -> None:
     axes.set_ylim(low, high)
     plain_log(axes.xaxis, [0.03, 0.1, 0.3, 1.0, 3.0, 10.0])
     plain_log(axes.yaxis, [1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0])
-    axes.set_xlabel("αL$_*$")
-    axes.set_ylabel("β/α")
+    axes.set_xlabel("inner step size αL$_*$")
+    axes.set_ylabel("ratio of step sizes β/α")
     axes.set_title(f"κ$_*$ = {s.kappa:g}, η$_*$ = {_share(s.eta)}, dist$_0$ = {s.dist0:g}")
-    fill_legend(axes, FILLS)
 
 
 def _share(eta: float) -> str:
