@@ -123,7 +123,7 @@ def fit_rate(steps: Any, dist: Any, floor: float = 0.0) -> RateFit:
         steps: (T,) step numbers, ascending.
         dist: (T,) distances; the curve ends at the first that is not positive and finite.
         floor: if known, the level below which rounding or sampling noise rules; points within a factor 100 of it are
-        left out.
+            left out.
 
     Raises:
         ValueError: shapes differ, or fewer than 18 usable points.

@@ -1,7 +1,7 @@
 """What a report is made of: sections of blocks, stated once and written as a page or as Markdown.
 
 Every string is a line of the markup of ``metarep.reports.page.markup``: $LaTeX$, `code`, **bold**, [[VERDICT]],
-[label](link).
+``[label](link)``.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ def mathml(latex: str, display: bool = False) -> str:
 
     Raises:
         ValueError: something was not understood (the converter passes unknown macros through; a surviving backslash
-        shows it), or the formula is not complete.
+            shows it), or the formula is not complete.
     """
     from latex2mathml import exceptions
     from latex2mathml.converter import convert_to_element

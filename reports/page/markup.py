@@ -44,7 +44,7 @@ def at_least(value: float, digits: int) -> str:
 _INLINE = re.compile(
     r"\$(?P<math>[^$]+)\$|`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|\[\[(?P<badge>[A-Z_]+)\]\]|\[(?P<label>[^\]]+)\]\((?P<link>[^)\s]+)\)"
 )
-"""The markup of a line of ours: $LaTeX$, `code`, **bold**, [[VERDICT]], [label](link)."""
+"""The markup of a line of ours: $LaTeX$, `code`, **bold**, [[VERDICT]], ``[label](link)``."""
 LINK = re.compile(r"#[\w.:-]+|https://[^\s\"'<>()]+")
 """Where a link may lead; others are shown as they are written."""
 

@@ -71,8 +71,8 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
     Args:
         polynomial: in letters for which ``arrays`` has an entry.
         arrays: by letter name; a matrix letter (..., rows, cols), a column letter (..., rows), and a per-task column
-        letter with the
-            tasks as columns (..., rows, n). Floats or object arrays of ``Fraction``; leading batch axes broadcast.
+            letter with the tasks as columns (..., rows, n). Floats or object arrays of ``Fraction``; leading batch axes
+            broadcast.
         scalars: α, β, ... by name; scalars only.
 
     Returns:
