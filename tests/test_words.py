@@ -1,5 +1,6 @@
 """The word calculus: its normal form, its derivative, and what goes wrong when they are broken."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -13,7 +14,8 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
 from metarep.theory.calculus.traces import trace
-from metarep.theory.calculus.words import ONE, Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.calculus.written import closed_form, in_words
 from metarep.theory.dynamics.structure import moment_words
 
 ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
@@ -268,3 +270,59 @@ def test_writing_keeps_the_order_and_the_signs() -> None:
 def test_letters_know_how_they_are_written() -> None:
     assert find_letter("theta_i").per_task
     assert find_letter("Psi_star").text == "Ψ_*"
+
+
+# --- closed forms
+
+RESIDUAL = a.B * a.w - a.theta
+ADAPTED = a.w - (a.B.T * RESIDUAL).scaled(alpha=1)
+MADE = (
+    RESIDUAL,
+    -RESIDUAL,
+    -(RESIDUAL - a.theta),
+    RESIDUAL.T,
+    (RESIDUAL * a.w.T).T,
+    (a.B * ADAPTED - a.theta) * ADAPTED.T,
+    -a.B.T * RESIDUAL,
+    RESIDUAL * -a.w.T,
+    a.B + RESIDUAL * -a.w.T,
+    a.w.T * a.w * RESIDUAL,
+    (a.B * a.w).substitute({"w": ADAPTED, "B": a.B - RESIDUAL * a.w.T}),
+    RESIDUAL.substitute({"theta_i": a.B_star * a.w_star}).T * a.B,
+    3 * RESIDUAL.scaled(-2, alpha=2),
+    zero("d", "1") - RESIDUAL,
+    to_words(mul(-1, add(matrix_symbol("B"), mul(2, matrix_symbol("B"))), matrix_symbol("w"))),
+)
+
+
+def read(written: str) -> Poly:
+    """The polynomial that LaTeX stands for."""
+    names = {r"\theta_i": "a.theta", "B_*": "a.B_star", "w_{*,i}": "a.w_star", "B": "a.B", "w": "a.w"}
+    signs = {r"\left(": "(", r"\right)": ")", r"^\top": ".T", "+": "+", "-": "-"}
+    pattern = "|".join(map(re.escape, (*names, *signs)))
+    code, operand = "", False
+    for token in re.findall(rf"{pattern}|\\alpha(?:\^\{{\d+\}})?|\d+|\S", written):
+        power = re.fullmatch(r"\\alpha(?:\^\{(\d+)\})?", token)
+        starts = token in names or token == r"\left(" or power or token.isdigit()
+        scalar = f"alpha({power[1] or 1})" if power else ""
+        code += ("*" if operand and starts else "") + (scalar or names.get(token) or signs.get(token) or token)
+        operand = token not in ("+", "-", r"\left(")
+    return eval(code, {"a": a, "alpha": lambda power: Poly(SCALAR_SHAPE, {(ONE, (), b""): 1}).scaled(alpha=power)})
+
+
+@pytest.mark.parametrize("made", MADE, ids=closed_form)
+def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
+    assert read(closed_form(made)) == made
+    assert not in_words(made) or read(in_words(made)) == made
+
+
+def test_closed_forms_are_as_written() -> None:
+    assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
+    assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"
+
+
+def test_what_nobody_reads_is_not_written() -> None:
+    long = ADAPTED
+    for _ in range(4):
+        long = long.substitute({"w": ADAPTED})
+    assert closed_form(long) == in_words(long) == ""

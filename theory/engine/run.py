@@ -35,12 +35,12 @@ def _derivation_evidence(checked: Checked) -> Evidence:
 def _proof_evidence(proof: Proof | Checked) -> Evidence:
     if isinstance(proof, Checked):
         return _derivation_evidence(proof)
-    steps = tuple(f"{step.what} ({step.words} words)" if step.words else step.what for step in proof.steps)
+    steps = tuple(step.what for step in proof.steps)
     if not proof.holds:
         return Evidence("proof", Verdict.REFUTED, 0, why=proof.remainder or "nothing was compared", steps=steps)
     if proof.complete:
-        return Evidence("proof", Verdict.PROVED, 0, why="nothing remained", steps=steps)
-    why = f"nothing remained in {proof.comparisons} comparisons; by hand: {'; '.join(proof.arguments)}"
+        return Evidence("proof", Verdict.PROVED, 0, why=proof.why, steps=steps)
+    why = f"{proof.why}; by hand: {'; '.join(proof.arguments)}"
     return Evidence("proof", Verdict.SUPPORTED, 0, why=why, steps=steps)
 
 

@@ -67,7 +67,9 @@ def claims_section(results: Results) -> b.Section:
         (
             b.Paragraph(
                 "Each opens into its statement, how it is known, an example worked out, what it rests on, what rests "
-                "on it, and the command that checks it again."
+                "on it, and the command that checks it again. Identities are proved in words: a **word** is a product "
+                r"of matrix symbols, such as $B w w^\top$. Both sides are expanded into sums of words, for all $d$, "
+                "$k$ and $n$; equal sums are equal matrices."
             ),
             finder,
         ),
@@ -163,7 +165,7 @@ def _claim_blocks(claim: ClaimRecord, known: _Known) -> tuple[b.Block, ...]:
     for item in claim.evidence:
         if item.counterexample:
             blocks += counterexample(claim, item.counterexample)
-        derivation = len(item.steps) > LONG_PROOF and any("$" in step for step in item.steps)
+        derivation = len(item.steps) > LONG_PROOF and item.steps[0][:1].isdigit()
         if derivation and any(key[0] == "theorem" for key in results.parts):
             blocks.append(b.Paragraph("The proof, line by line: [The theorem, proved](#theorem)."))
         elif item.steps:
@@ -181,8 +183,13 @@ def _seconds(claim: ClaimRecord, results: Results) -> str:
 
 
 def _step(line: str) -> str:
-    """A proof's step: of a derivation in LaTeX, which there are too many of to be set, or in words."""
-    return plain_line(inline_text(line) if "$" in line else line)
+    """A proof's step, its formulas between dollar signs; a derivation's lines, which begin with their numbers and are
+    too many to be set, as text.
+    """
+    if line[:1].isdigit():
+        return plain_line(inline_text(line))
+    parts = line.split("$")
+    return "".join(f"${part}$" if place % 2 else plain_line(part) for place, part in enumerate(parts))
 
 
 _HOW = {"proof": "Proof", "exact": "Fractions", "floats": "Floats", "measurement": "Measured"}
