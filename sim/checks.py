@@ -61,12 +61,17 @@ def check_noise(sigma: Any) -> Array:
     return sigma
 
 
-def check_sample_size(name: str, m: float | None) -> int | None:
-    """A sample size as an int, or None for the population (None or ``math.inf``).
+def check_sample_size(name: str, m: Any) -> Any:
+    """A sample size as an int, or None for the population (None or ``math.inf``); whole numbers of a batch's runs as
+    they are.
 
     Raises:
         ValueError: it is neither a whole number ≥ 1 nor infinite.
     """
+    if np.ndim(m):
+        for size in np.unique(m):
+            check_sample_size(name, size)
+        return np.asarray(m, int)
     if m is None or (isinstance(m, (float, np.floating)) and m == math.inf):
         return None
     return check_whole(name, m, 1, allowed="a whole number, 1 or more, or None or math.inf for the population")

@@ -15,14 +15,16 @@ class _Streams:
         self._generators, self._rows = generators, rows
         self._kept = None if np.array_equal(kept, np.arange(rows * len(generators))) else kept
         self._runs = len(kept)
+        self._first_of_group = np.unique(kept // rows, return_index=True)[1]
 
-    def _drawn(self, name: str, shape: tuple[int, ...], *before: Any) -> Array:
+    def _drawn(self, name: str, shape: tuple[int, ...], *before: Sequence[Any]) -> Array:
+        """What the generators' functions of that name draw, with arguments of their own before the shape."""
         runs, *rest = shape
         if runs != self._runs:
             raise ValueError(f"shape is {shape}; allowed: {self._runs} along the first axis, the runs")
         drawn = np.empty((len(self._generators), self._rows, *rest))
-        for group, generator in zip(drawn, self._generators, strict=True):
-            group[...] = getattr(generator, name)(*before, group.shape)
+        for group, generator, *own in zip(drawn, self._generators, *before, strict=True):
+            group[...] = getattr(generator, name)(*own, group.shape)
         drawn = drawn.reshape(-1, *rest)
         return drawn if self._kept is None else drawn[self._kept]
 
@@ -31,8 +33,9 @@ class _Streams:
         return self._drawn("standard_normal", size)
 
     def chisquare(self, df: Any, size: tuple[int, ...]) -> Array:
-        """As a generator's."""
-        return self._drawn("chisquare", size, df)
+        """As a generator's; ``df`` may differ from group to group, in an array with as many axes as there are."""
+        each = np.asarray(df)[self._first_of_group] if np.ndim(df) == len(size) else [df] * len(self._generators)
+        return self._drawn("chisquare", size, list(each))
 
     def spawn(self, n_children: int) -> list["_Streams"]:
         """As a generator's: of each one as many children."""

@@ -89,8 +89,9 @@ class SweepSetting:
 
     @property
     def shape(self) -> "SweepSetting":
-        """The setting without what may differ within a batch: step sizes and noise."""
-        return replace(self, alpha=1.0, beta=1.0, sigma=0.0)
+        """The setting without what may differ within a batch: step sizes, noise, numbers of samples where there are."""
+        some_in, some_out = (None if m is None else 1 for m in (self.m_in, self.m_out))
+        return replace(self, alpha=1.0, beta=1.0, sigma=0.0, m_in=some_in, m_out=some_out)
 
     @property
     def key(self) -> str:
@@ -191,9 +192,10 @@ def run_batch(batch: Sequence[Portion], seed: int, mode: str) -> Array:
     if population:
         seen = run(learner, problem, alpha, beta, s.steps, record_every=every, way=cast(Way, mode))
     else:
+        m_in, m_out = (None if getattr(s, name) is None else each(name) for name in ("m_in", "m_out"))
         seen = run_sampled(
-            learner, problem.B0, problem.w0, problem.tasks, alpha, beta, s.m_in, s.m_out, each("sigma"), s.d, s.steps,
-            rng,
+            learner, problem.B0, problem.w0, problem.tasks, alpha, beta, m_in, m_out, each("sigma"), s.d,
+            s.steps, rng,
             record_every=every,
         )  # fmt: skip
     last = seen.dist[-max(1, len(seen.dist) // 4) :]

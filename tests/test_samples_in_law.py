@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
-from metarep.sim.sampling.gaussian_queries import Draws, first_query, fresh_directions, second_query
+from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, second_query
 from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, Parts, sampling_mode, step_in_law
 from metarep.sim.sampling.runs import EXPLICIT, run_sampled
 from metarep.sim.updates import step
@@ -214,6 +214,32 @@ def test_batch_axes_broadcast(learner):
     np.testing.assert_array_equal(w_next[:, 0], np.broadcast_to(w, (5, k)))  # β = 0 in this column only
     assert (np.abs(w_next[:, 1] - w).min(-1) > 0).all()
     assert len(np.unique(B_next[:, 1, 0, 0])) == 5
+
+
+def test_no_degrees_of_freedom_are_nothing():
+    drawn = draw_chi2(np.array([0, 5])[:, None, None], (2, 3, 1), np.random.default_rng(0))
+    assert not drawn[0].any()
+    assert drawn[1].all()
+
+
+@learners
+def test_sample_sizes_of_each_trial_are_its_own(learner):
+    """The same draws as with a number, where it is the same for all; and a trial with another size differs."""
+    rng = np.random.default_rng(8)
+    B, w = start(rng, 20, 2, trials=(6,))
+    heads = rng.standard_normal((6, 2, 3))
+
+    def step_at(m_in, m_out):
+        return step_in_law(learner, B, w, heads, 0.1, 0.1, m_in, m_out, 0.3, 20, np.random.default_rng(1))[0]
+
+    common, sizes = step_at(7, 9), np.full(6, 9)
+    np.testing.assert_array_equal(step_at(np.full(6, 7), sizes), common)
+    sizes[4] = 1000
+    moved = np.abs(step_at(7, sizes) - common).max((-2, -1)) > 0
+    assert moved[4]
+    assert not moved[:4].any()  # those before it are given the same random numbers
+    with pytest.raises(ValueError, match="allowed: a whole number, 1 or more"):
+        step_at(7, np.array([0, 1, 1, 1, 1, 1]))
 
 
 @learners

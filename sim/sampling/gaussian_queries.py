@@ -33,7 +33,7 @@ Array = np.ndarray
 class Draws(NamedTuple):
     """Random numbers behind one data set per task: q (χ²) and ξ of the first query, q' and ξ' of the second."""
 
-    m: int
+    m: int | Array
     first_chi2: Array
     first_normal: Array
     second_chi2: Array | None = None
@@ -60,8 +60,10 @@ def row_dot(left: Array, right: Array) -> Array:
     return np.einsum("...p,...p->...", left, right)[..., None]
 
 
-def draw_chi2(degrees: int, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-    """χ² variables, zero for 0 degrees of freedom."""
+def draw_chi2(degrees: int | Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """χ² variables, zero for 0 degrees of freedom; these as a number, or as an array (*batch, 1, 1)."""
+    if np.ndim(degrees):
+        return np.where(degrees > 0, rng.chisquare(np.maximum(degrees, 1), shape), 0.0)
     return rng.chisquare(degrees, shape) if degrees > 0 else np.zeros(shape)
 
 

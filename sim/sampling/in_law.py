@@ -18,7 +18,7 @@ Own derivation; that the dynamics stay in col(B_0) + col(B_*) in the population 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -57,8 +57,8 @@ class Setting(NamedTuple):
 
     alpha: Array
     sigma: Array
-    m_in: int | None
-    m_out: int | None
+    m_in: int | Array | None
+    m_out: int | Array | None
     tasks: int
     inside: int
     outside: int
@@ -80,7 +80,7 @@ def _root_sum_of_squares(scales: Array) -> Array:
     return np.sqrt(np.square(scales).sum(-2, keepdims=True))
 
 
-def _fresh_count(learner: Learner, tasks: int, m_in: int | None, m_out: int | None) -> int:
+def _fresh_count(learner: Learner, tasks: int, m_in: Any, m_out: Any) -> int:
     """Number of fresh normal directions of a MAML step."""
     return tasks * ((m_out is not None) + (m_in is not None) * (1 if learner.first_order else 2))
 
@@ -109,9 +109,9 @@ class Parts:
 
     data_sets: Callable[[Setting, Array, bool], tuple[Draws | None, Draws | None]] = data_sets
     """Inner and outer data sets from normal directions, see ``data_sets``."""
-    first_chi2: Callable[[int, tuple[int, ...], np.random.Generator], Array] = draw_chi2
+    first_chi2: Callable[[Any, tuple[int, ...], np.random.Generator], Array] = draw_chi2
     """q of a first query, from degrees of freedom, shape and generator."""
-    second_chi2: Callable[[int, tuple[int, ...], np.random.Generator], Array] = draw_chi2
+    second_chi2: Callable[[Any, tuple[int, ...], np.random.Generator], Array] = draw_chi2
     """q' of a second query, likewise."""
     first_query: Callable[[Draws | None, Array, Array | float], FirstAnswer] = first_query
     second_query: Callable[[Draws | None, FirstAnswer, Array], tuple[Array, Array, Array]] = second_query
@@ -215,7 +215,7 @@ def reduced_rows(d: int, k: int, width: int) -> int:
 
 
 def sampling_mode(
-    learner: Learner, d: int, k: int, n: int, m_in: float | None, m_out: float | None, width: int | None = None
+    learner: Learner, d: int, k: int, n: int, m_in: Any, m_out: Any, width: int | None = None
 ) -> SamplingMode:
     """Whether a step in law needs coordinates outside R^(k + k') at all, and whether fewer than there are.
 
@@ -259,8 +259,8 @@ def step_in_law(
     heads: Array,
     alpha: StepSize,
     beta: StepSize,
-    m_in: float | None,
-    m_out: float | None,
+    m_in: float | Array | None,
+    m_out: float | Array | None,
     sigma: float | Array,
     d: int,
     rng: np.random.Generator,
@@ -276,7 +276,8 @@ def step_in_law(
         heads: the tasks' heads w_{*,i} as columns, (..., k, n).
         alpha: inner step size α, a scalar or over the batch axes.
         beta: outer step size β, likewise.
-        m_in: inner samples per task, 1 or more; None or ``math.inf`` for the population. Unused by average loss.
+        m_in: inner samples per task, 1 or more, a number or over the batch axes; None or ``math.inf`` for the
+            population. Unused by average loss.
         m_out: outer samples per task, likewise.
         sigma: standard deviation σ ≥ 0 of the label noise, a scalar or over the batch axes.
         d: dimension of the features; the cost does not depend on it once it is above k + k' + (number of fresh
@@ -307,8 +308,8 @@ def step_in_law(
     s = Setting(
         batch_scalar(alpha, 2),
         batch_scalar(sigma, 2),
-        check_sample_size("m_in", m_in),
-        check_sample_size("m_out", m_out),
+        batch_scalar(check_sample_size("m_in", m_in), 2),
+        batch_scalar(check_sample_size("m_out", m_out), 2),
         n,
         inside,
         d - inside,

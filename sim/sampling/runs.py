@@ -96,8 +96,8 @@ def run_sampled(
     tasks: Tasks,
     alpha: StepSize,
     beta: StepSize,
-    m_in: float | None,
-    m_out: float | None,
+    m_in: float | Array | None,
+    m_out: float | Array | None,
     sigma: float | Array,
     d: int,
     steps: int,
@@ -115,7 +115,8 @@ def run_sampled(
         w0: (..., k').
         tasks: step t (0, 1, ...) -> the heads (..., k, n) of that step's tasks; the same arrays each time for fixed
             tasks.
-        m_in, m_out: samples per task; None or ``math.inf`` for the population (in law only).
+        m_in, m_out: samples per task; None or ``math.inf`` for the population, or whole numbers over the batch axes
+            (in law only).
         steps: number of outer steps, 0 or more.
         record_every: dist is recorded at every so many steps.
         method: ``in-law``, or ``explicit`` for the reference that draws all data.
@@ -145,7 +146,7 @@ def run_sampled(
     w = np.broadcast_to(np.asarray(w0, float), (*batch, width))
     sizes = check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
     if method == "explicit":
-        if None in sizes:
+        if any(m is None or np.ndim(m) for m in sizes):
             raise ValueError(f"m_in is {m_in} and m_out is {m_out}; allowed on explicit data: whole numbers, 1 or more")
         mode = SamplingMode(EXPLICIT, "asked for")
         B = np.concatenate([B, np.zeros((*batch, d - rows, width))], -2)
