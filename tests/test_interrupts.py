@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -129,6 +130,20 @@ def test_where_nothing_can_be_kept_work_goes_on(tmp_path: Path, capsys: pytest.C
         kept.keep(JOB, 2, 0.0)
         kept.keep(JOB, 2, 0.0)
         kept.finish()
+    assert capsys.readouterr().err.count("from here on nothing is kept") == 1
+
+
+def test_a_folder_that_goes_away_costs_no_result(
+    tiny_report: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(done: int, total: int) -> None:
+        if done == 2:
+            shutil.rmtree(tmp_path / "out")
+
+    with kept_in(tmp_path / "out", "one") as kept:
+        results = tiny_results(told, kept)
+        kept.finish()
+    assert content(results) == content(tiny_report[0])
     assert capsys.readouterr().err.count("from here on nothing is kept") == 1
 
 

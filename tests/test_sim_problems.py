@@ -1,4 +1,5 @@
 import re
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from metarep.sim import problems
 from metarep.sim.learners import LEARNERS
 from metarep.sim.metrics import principal_sines, subspace_distance
 from metarep.sim.problems import (
@@ -349,3 +351,18 @@ def test_bad_arguments_are_named_in_one_line(arguments, message):
 def test_impossible_means(n, mean, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         heads_with_spectrum((1.0, 1.0), n, np.random.default_rng(0), mean=mean)
+
+
+def test_what_a_small_archive_unpacks_to_is_bounded(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "bomb.npz", heads=np.zeros((2, 10_000)))
+    assert (tmp_path / "bomb.npz").stat().st_size < 1000
+    with monkeypatch.context() as patched:
+        patched.setattr(problems, "MOST_BYTES", 100_000)
+        with pytest.raises(ValueError, match=r"bomb\.npz unpacks to 0\.00016 GB; allowed: up to 0\.0001 GB"):
+            load_problem(tmp_path / "bomb.npz", 0.1, np.random.default_rng(0), d=5)
+    header = {"descr": "<f8", "fortran_order": False, "shape": (2, 10**12)}
+    with zipfile.ZipFile(tmp_path / "lies.npz", "w") as archive, archive.open("heads.npy", "w") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(b"few bytes")
+    with pytest.raises(ValueError, match="cannot read heads in"):
+        load_problem(tmp_path / "lies.npz", 0.1, np.random.default_rng(0), d=5)

@@ -23,7 +23,7 @@ from metarep.reports.cli.options import (
     out_option,
     refuse,
 )
-from metarep.reports.cli.own_claims import matching, own_claims
+from metarep.reports.cli.own_claims import blaming, matching, own_claims
 from metarep.reports.page.output import InputError, as_json, check_file, progress_bar, write_file
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def check(
                 _list(every, implementation)
                 return
             _warn_if_slow(every, implementation, examples, budget)
-            with progress_bar("check", TELL_EVERY) as progress:
+            with progress_bar("check", TELL_EVERY) as progress, blaming(claims, "a claim of it"):
 
                 def told(item: "CheckedClaim", done: int, total: int) -> None:
                     tried.append(item)

@@ -1,7 +1,8 @@
 """Claims of a user's own file on the command line: looking them up, verifying them."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,22 +71,38 @@ def matching(patterns: Sequence[str], claims: "Sequence[Claim]") -> "tuple[Claim
     return tuple(claim for claim in claims if claim.id in found)
 
 
-def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
-    """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+@contextmanager
+def blaming(path: Path | None, what: str) -> Iterator[None]:
+    """Turn what the functions of claims of the user's file raise into ``InputError``, with the line where they did.
+
+    Args:
+        path: the file; None if there is none, and nothing is to be blamed.
+        what: the claims, in words.
+    """
     from metarep.sim.user_code import line_in, raised
     from metarep.theory.claims.record import ClaimError
-    from metarep.theory.engine import verify
 
     try:
-        return verify(claim, profile=profile, examples=examples)
+        yield
     except ClaimError as error:
-        raise InputError(f"{path}: {error}") from error
+        if path is None:
+            raise
+        told = str(error) if "claim '" in str(error) else f"{what} {error}"
+        raise InputError(f"{path}: {told}") from error
     except Exception as error:
-        line = line_in(str(path), error)
+        line = None if path is None else line_in(str(path), error)
         if line is None:
             raise
-        what = f"{path}:{line}: checking {claim.id!r} raised {raised(error)}"
-        raise InputError(f"{what}; allowed: functions that run on every example") from error
+        told = f"{path}:{line}: checking {what} raised {raised(error)}"
+        raise InputError(f"{told}; allowed: functions that run on every example") from error
+
+
+def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | None = None) -> "Finding":
+    """Verify a claim of the user's file; ``InputError`` with the line where its own functions raised, if they did."""
+    from metarep.theory.engine import verify
+
+    with blaming(path, f"{claim.id!r}"):
+        return verify(claim, profile=profile, examples=examples)
 
 
 def own_records(

@@ -1,9 +1,12 @@
 """Checking an example again: one that a report stored, or one given on the command line."""
 
 import json
+import math
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import typer
 
 from metarep.reports.page.output import InputError, as_json, plain
@@ -29,7 +32,7 @@ def replay_examples(claim: "Claim", source: str, as_data: bool) -> None:
     """
     from metarep.reports.chapters.claims.records import example_record
     from metarep.theory.engine import decode, replay
-    from metarep.theory.engine.showing import objects_text, shown_objects, sides_text
+    from metarep.theory.engine.showing import entries, objects_text, shown_objects, sides_text
 
     given = source.lstrip().startswith("{")
     place = "the example given" if given else source
@@ -42,8 +45,11 @@ def replay_examples(claim: "Claim", source: str, as_data: bool) -> None:
     rows = []
     for what, kind, drawn in found:
         try:
-            comparison = replay(claim, drawn)
-        except (LookupError, TypeError, ValueError) as error:
+            if not all(math.isfinite(entry) for entry in entries(list(decode(drawn).values())) if _is_number(entry)):
+                raise ValueError("it holds NaN or infinity")
+            with np.errstate(all="ignore"):
+                comparison = replay(claim, drawn)
+        except (ArithmeticError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
             # The file may have been edited, or written by another version whose examples had other fields.
             raise InputError(
                 f"the {what} of {claim.id!r} in {place} cannot be checked ({type(error).__name__}: {error}); "
@@ -77,10 +83,14 @@ def replay_examples(claim: "Claim", source: str, as_data: bool) -> None:
         raise typer.Exit(1)
 
 
+def _is_number(entry: Any) -> bool:
+    return isinstance(entry, int | float | Fraction)
+
+
 def _given(source: str) -> dict[str, Any]:
     try:
         return json.loads(source)
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise InputError(
             f"the example given is not JSON: {error}; allowed: an object with the numbers drawn"
         ) from error

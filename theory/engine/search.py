@@ -10,7 +10,7 @@ from unittest.mock import patch
 import hypothesis
 import numpy as np
 from hypothesis import HealthCheck, Phase
-from hypothesis.errors import Flaky
+from hypothesis.errors import FailedHealthCheck, Flaky, InvalidArgument, Unsatisfiable
 from hypothesis.strategies import SearchStrategy
 
 from metarep.sim.foreign.adapter import AdapterError
@@ -147,12 +147,18 @@ def _drive(
     )
     @hypothesis.given(strategy)
     def one(example: Example) -> None:
+        if not isinstance(example, dict):
+            raise ClaimError(f"draws examples of type {type(example).__name__}; allowed: a dict of the numbers drawn")
         look(example)
 
     # There is no database, but its key would be made of the function's source, which takes as long as several draws.
     one.__dict__["_hypothesis_internal_database_key"] = None
-    with _our_search(found), suppress(EnoughError):
-        one()
+    try:
+        with _our_search(found), suppress(EnoughError):
+            one()
+    except (Unsatisfiable, FailedHealthCheck, InvalidArgument) as error:
+        said = str(error).split(". ")[0]
+        raise ClaimError(f"draws no examples ({said}); allowed: a strategy that generates some") from error
 
 
 def drawn(claim: Claim, kind: EvidenceKind, examples: int, seed: int) -> list[Example]:
