@@ -277,8 +277,9 @@ steps_of_any_rank = partial(outer_steps, any_rank=True)
 
 def array(value: Sequence[Any]) -> np.ndarray:
     """Nested lists as an array: floats, or objects where fractions stand inside."""
-    result = np.array(value, dtype=object)
-    return result if any(isinstance(item, Fraction) for item in result.flat) else result.astype(float)
+    result = np.array(value)
+    exact = result.dtype == object and any(isinstance(item, Fraction) for item in result.flat)
+    return result if exact else result.astype(float)
 
 
 def reflected_identity(vectors: Any) -> np.ndarray:

@@ -4,9 +4,11 @@ Everything is exact (``Fraction``); a variable that is declared positive may hav
 sufficient, never necessary: it answers yes only with a reason, and "no" means that no reason was found.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from math import comb, lcm
+from operator import sub
 from typing import Any, Union
 
 from metarep.theory.calculus.rationals import Rational
@@ -192,88 +194,116 @@ def nonnegative(polynomial: Polynomial, box: Box, splits: int = 6) -> bool:
     return _decided(frozenset(polynomial.terms.items()), tuple(used), splits)
 
 
+Dense = dict[tuple[int, ...], int]
+"""A polynomial in t, each t_i in [0, 1] or [0, ∞): coefficients by the exponents of all variables in turn, none of them
+negative. They are whole numbers, as a positive multiple has the same sign.
+"""
+
+
 @lru_cache(maxsize=2**14)  # proofs, and wrong ones the more, ask again and again what others have asked
 def _decided(
     terms: frozenset[tuple[Exponents, Rational]], box: tuple[tuple[str, Fraction | None], ...], splits: int
 ) -> bool:
-    return _nonnegative(_of(dict(sorted(terms))), dict(box), splits, [MOST_NODES])
+    cleared = clear_monomial(_of(dict(terms)))
+    scaled: dict[tuple[int, ...], Fraction] = {}
+    for key, value in cleared.terms.items():
+        powers = dict(key)
+        exponents = tuple(powers.get(name, 0) for name, _ in box)
+        for (_, upper), exponent in zip(box, exponents, strict=True):
+            if upper is not None and exponent:
+                value = value * upper**exponent
+        scaled[exponents] = value
+    common = lcm(*(value.denominator for value in scaled.values()))
+    dense = {key: int(value * common) for key, value in scaled.items() if value}
+    return _nonnegative(dense, tuple(upper is not None for _, upper in box), splits, [MOST_NODES])
 
 
-def _nonnegative(polynomial: Polynomial, box: dict[str, Fraction | None], splits: int, budget: list[int]) -> bool:
+def _nonnegative(p: Dense, bounded: tuple[bool, ...], splits: int, budget: list[int]) -> bool:
     budget[0] -= 1
     if budget[0] < 0:
         return False
-    at_ends = _at_monotone_ends(polynomial, box)
+    at_ends = _at_monotone_ends(p, bounded)
     if at_ends is None:
         return False
-    polynomial = at_ends
-    weights: dict[str, Fraction] = {}
-    total: Fraction = polynomial.terms.get((), Rational(0))
-    if not polynomial.variables():
-        return total >= 0
-    bounded = total >= 0
-    for key, value in polynomial.terms.items():
-        if value < 0 and key:
-            for name, exponent in key:
-                upper = box[name]
-                bounded = bounded and upper is not None
-                value *= (upper or 0) ** exponent
-            for name, _ in key:
-                weights[name] = weights.get(name, 0) - value
-            total += value
-    if bounded and total >= 0:
+    p = at_ends
+    used = [i for i in range(len(bounded)) if any(key[i] for key in p)]
+    if not used:
+        return sum(p.values()) >= 0
+    weights: dict[int, int] = {}
+    total = sum(value for key, value in p.items() if not any(key))
+    outweighed = total >= 0
+    for key, value in p.items():
+        if value < 0 and any(key):
+            free = [i for i in used if key[i] and not bounded[i]]
+            outweighed = outweighed and not free
+            for i in used:
+                if key[i]:
+                    weights[i] = weights.get(i, 0) - (0 if free else value)
+            total += 0 if free else value
+    if outweighed and total >= 0:
         return True
-    if _somewhere_negative(polynomial, box):
+    # p < 0 at the upper corner: then there is no point in looking for a reason.
+    if all(bounded[i] for i in used) and sum(p.values()) < 0:
         return False
     # Every variable left has terms of both signs.
-    name = max(sorted(weights), key=lambda n: (box[n] is None, weights[n]))
-    if _by_partial_sums(polynomial, name, box, budget):
+    chosen = max(sorted(weights), key=lambda i: (not bounded[i], weights[i]))
+    if _by_partial_sums(p, chosen, bounded, budget):
         return True
-    if splits == 0 or box[name] is None:
+    if splits == 0 or not bounded[chosen]:
         return False
-    half = box[name] / 2  # type: ignore[operator]
-    halved = {**box, name: half}
-    upper_half = polynomial.substitute({name: variable(name) + half})
-    return _nonnegative(polynomial, halved, splits - 1, budget) and _nonnegative(upper_half, halved, splits - 1, budget)
+    return all(_nonnegative(half, bounded, splits - 1, budget) for half in _halves(p, chosen))
 
 
-def _at_monotone_ends(polynomial: Polynomial, box: dict[str, Fraction | None]) -> Polynomial | None:
+def _at_monotone_ends(p: Dense, bounded: tuple[bool, ...]) -> Dense | None:
     """Steps 1 and 2 until nothing changes; None if p is unbounded below in some variable."""
-    while True:
-        polynomial = clear_monomial(polynomial)
-        signs: dict[str, set[bool]] = {}
-        for key, value in polynomial.terms.items():
-            for name, _ in key:
-                signs.setdefault(name, set()).add(value > 0)
-        ends = {name: next(iter(found)) for name, found in signs.items() if len(found) == 1}
-        if not ends:
-            return polynomial
-        values = {}
-        for name, increasing in ends.items():
-            upper = box[name]
-            if not increasing and upper is None:
-                return None
-            values[name] = constant(0 if increasing or upper is None else upper)
-        polynomial = polynomial.substitute(values)
+    while p:
+        least = tuple(map(min, zip(*p, strict=True)))
+        if any(least):
+            p = {tuple(map(sub, key, least)): value for key, value in p.items()}
+        rising, falling = (
+            {i for key, value in p.items() if (value > 0) == up for i, exponent in enumerate(key) if exponent}
+            for up in (True, False)
+        )
+        if rising <= falling <= rising:
+            return p
+        to_zero, to_end = rising - falling, falling - rising
+        if not all(bounded[i] for i in to_end):
+            return None
+        ended: Dense = {}
+        for key, value in p.items():
+            if not any(key[i] for i in to_zero):
+                place = tuple([0 if i in to_end else exponent for i, exponent in enumerate(key)])
+                ended[place] = ended.get(place, 0) + value
+        p = {key: value for key, value in ended.items() if value}
+    return p
 
 
-def _by_partial_sums(polynomial: Polynomial, name: str, box: dict[str, Fraction | None], budget: list[int]) -> bool:
-    coefficients = polynomial.coefficients_in(name)
-    upper = box[name]
-    total = Polynomial()
+def _by_partial_sums(p: Dense, chosen: int, bounded: tuple[bool, ...], budget: list[int]) -> bool:
+    coefficients: dict[int, Dense] = {}
+    for key, value in p.items():
+        coefficients.setdefault(key[chosen], {})[*key[:chosen], 0, *key[chosen + 1 :]] = value
+    total: Dense = {}
     for exponent in sorted(coefficients):
         part = coefficients[exponent]
-        total = part if upper is None else total + part * upper**exponent
-        if not _nonnegative(total, box, 0, budget):
+        if bounded[chosen]:
+            part = {key: total.get(key, 0) + part.get(key, 0) for key in {**total, **part}}
+        total = {key: value for key, value in part.items() if value}
+        if not _nonnegative(total, bounded, 0, budget):
             return False
     return True
 
 
-def _somewhere_negative(polynomial: Polynomial, box: dict[str, Fraction | None]) -> bool:
-    """Whether p < 0 at the box's upper corner: then there is no point in looking for a reason."""
-    if any(box[name] is None for name in polynomial.variables()):
-        return False
-    return polynomial.value({name: upper for name, upper in box.items() if upper is not None}) < 0
+def _halves(p: Dense, chosen: int) -> Iterator[Dense]:
+    """p on the lower and on the upper half of a variable's range, at t/2 and at (1 + t)/2, times a power of two."""
+    degree = max(key[chosen] for key in p)
+    scaled = {key: value << (degree - key[chosen]) for key, value in p.items()}
+    yield scaled
+    shifted: Dense = {}
+    for key, value in scaled.items():
+        for exponent in range(key[chosen] + 1):
+            place = (*key[:chosen], exponent, *key[chosen + 1 :])
+            shifted[place] = shifted.get(place, 0) + value * comb(key[chosen], exponent)
+    yield {key: value for key, value in shifted.items() if value}
 
 
 def sum_of(polynomials: Iterable[Polynomial]) -> Polynomial:
