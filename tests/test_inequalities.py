@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from metarep.theory.calculus.words import Poly
+from metarep.theory.engine import Profile
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.controls import controls
@@ -205,12 +206,12 @@ def close_point(context: Context, rng: np.random.Generator) -> tuple[dict, dict]
 
 
 @pytest.mark.parametrize("name", ["fo-anil", "anil", "fo-maml"])
-def test_every_line_is_true_of_numbers(name: str) -> None:
+def test_every_line_is_true_of_numbers(name: str, profile: Profile) -> None:
     checked = THEOREMS[f"theorem-{name}"]()
     constants = theorem_fo_anil.Constants() if name == "fo-anil" else theorem_anil.ExactConstants()
     context = Context(checked.derivation, checked.step)
     rng = np.random.default_rng(0)
-    for _ in range(4):
+    for _ in range(20 if profile.effort > 1 else 2):
         arrays, scalars = close_point(context, rng) if name == "fo-maml" else point(context, constants, rng)
         for number, judgement in enumerate(checked.judgements, 1):
             if judgement.kind in ("kept", "forever", "each"):
