@@ -16,15 +16,19 @@ class ProofStep:
     what: str
 
 
-def _sum(polynomial: Poly) -> str:
+ON_THE_WAY = 4
+"""Words of what a proof comes by; the sides that it compares are shown up to ``FEW``."""
+
+
+def _sum(polynomial: Poly, few: int = ON_THE_WAY) -> str:
     """Its words, or how many there are."""
-    written = in_words(polynomial)
+    written = in_words(polynomial, few)
     return f"${written}$" if written else f"a sum of {len(polynomial)} words"
 
 
 def _compared(left: Poly, right: Poly) -> str:
     """Two sides with the same words: in closed form where a person can read it, and what both expand into."""
-    words = _sum(right)
+    words = _sum(right, FEW)
     forms = [written for side in (left, right) if (written := closed_form(side)) and f"${written}$" != words]
     sides = list(dict.fromkeys(forms))
     if not sides:

@@ -20,9 +20,9 @@ class _TooLongError(Exception):
     """More than a person reads."""
 
 
-def in_words(polynomial: Poly) -> str:
-    """The sum of its words; empty where it is longer than a line."""
-    written = latex(to_sympy(polynomial)) if len(polynomial) <= FEW else ""
+def in_words(polynomial: Poly, few: int = FEW) -> str:
+    """The sum of its words; empty where these are more than a ``few`` or longer than a line."""
+    written = latex(to_sympy(polynomial)) if len(polynomial) <= few else ""
     return written if len(written) <= LONGEST else ""
 
 

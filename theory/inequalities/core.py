@@ -311,7 +311,7 @@ class Context:
             raise NotAccepted(f"unknown kind of statement {says.kind!r}")
         of = matrix(says.of)
         if says.kind == "distance" and not self.equal(of, matrix("B_perp.T*B")):
-            raise NotAccepted("a distance is said of Y = B_perpᵀB")
+            raise NotAccepted("a distance is said of Y = B_{*⊥}ᵀB")
         if says.kind in ("below", "above") and not self.symmetric(of):
             raise NotAccepted(f"{says.of!r} is not symmetric")
         return Judgement(says.kind, of, scalar(says.bound))

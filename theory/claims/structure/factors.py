@@ -117,7 +117,7 @@ def right_factor(example: Example, implementation: Implementation, learner: Lear
         at.B_perp.T @ at.B @ stated_factors(learner, at)[0],
         step_scale(learner, at) * column_sums(at.B_perp),
         implementation.eps,
-        "B_perpᵀB⁺ − B_perpᵀB·N, largest entry",
+        "B_{*⊥}ᵀB⁺ − B_{*⊥}ᵀB·N, largest entry",
         2 * ROUNDINGS_PER_WORD,
         at.objects,
     )
@@ -238,7 +238,7 @@ def right_factor_any_spec(
         at.B_perp.T @ at.B @ factor,
         scale,
         2.0**-52,
-        f"{learner.name}: B_perpᵀB⁺ − B_perpᵀB·N with N from R^(d+1), largest entry",
+        f"{learner.name}: B_{{*⊥}}ᵀB⁺ − B_{{*⊥}}ᵀB·N with N from R^(d+1), largest entry",
         2 * ROUNDINGS_PER_WORD,
         at.objects,
     )

@@ -243,7 +243,7 @@ def step_keeps_small_part(example: Example, implementation: Implementation) -> I
             Y @ stated_factors(learner, at(0 * Y))[0],
             step_scale(learner, at(np.abs(Y), np.abs(X))),
             implementation.eps,
-            f"{learner.name}: B_perpᵀB⁺ − YN over the size {tiny:.0e} of Y, largest entry",
+            f"{learner.name}: B_{{*⊥}}ᵀB⁺ − YN over the size {tiny:.0e} of Y, largest entry",
             2 * ROUNDINGS_PER_WORD,
             at(tiny * Y).objects,
         )
