@@ -255,6 +255,26 @@ def test_no_process_stays_and_one_line_is_said(end: signal.Signals, everyone: bo
 
 
 @linux
+def test_a_worker_that_is_killed_is_one_line() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", SLEEPERS], stdout=-1, stderr=-1, text=True, start_new_session=True
+    ) as ours:
+
+        def workers() -> list[int]:
+            return [pid for pid in group(ours.pid) if b"LokyProcess" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+        wait_until(lambda: len(workers()) == 2)
+        time.sleep(3)
+        os.kill(workers()[0], signal.SIGKILL)
+        said = ours.communicate(timeout=60)[1]
+    assert ours.returncode == 2
+    assert said == (
+        "metarep: a worker process was killed, perhaps for want of memory; nothing is lost; allowed: fewer --jobs\n"
+    )
+    wait_until(lambda: not group(ours.pid))
+
+
+@linux
 def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
     words = ["sweep", "--out", "x.db", "--steps", "1000000", "--trials", "500", "--jobs", "2"]
     command = [sys.executable, "-m", "metarep", *words]

@@ -41,9 +41,15 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def interruptible(kept: Callable[[], str] = lambda: "nothing is kept") -> Iterator[None]:
-    """Turn Ctrl-C and SIGTERM into ``Interrupted`` with what is said then: what is kept, and how to go on."""
+    """Turn Ctrl-C and SIGTERM into ``Interrupted`` with what is said then: what is kept, and how to go on. That is said
+    where a worker process was killed, too.
+    """
+    from metarep.theory.work.processes import LostError
+
     try:
         yield
+    except LostError as lost:
+        raise InputError(f"{lost}; {kept()}; allowed: fewer --jobs") from lost
     except KeyboardInterrupt as stop:
         raise Interrupted(kept(), 143 if isinstance(stop, Terminated) else 130) from stop
 

@@ -16,6 +16,10 @@ EVERY = 1.0
 """Seconds between looks at whether the parent is alive."""
 
 
+class LostError(RuntimeError):
+    """A process was killed by others."""
+
+
 @contextmanager
 def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = False) -> Iterator[Iterator[Any]]:
     """The tasks' results as they come in. What is still running when the context is left ends there.
@@ -25,8 +29,12 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
         jobs: processes; -1 for as many as there are cores. With 1 it is done in this one.
         most: no more processes than this: the number of tasks.
         ordered: the results come in the order of the tasks.
+
+    Raises:
+        LostError: one of the processes was killed.
     """
     from joblib import Parallel, delayed, effective_n_jobs
+    from joblib.externals.loky.process_executor import TerminatedWorkerError
 
     count = max(1, min(effective_n_jobs(jobs), most))
     order = "generator" if ordered else "generator_unordered"
@@ -37,6 +45,8 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
             results = pool(delayed(function)(*arguments) for function, arguments in tasks)
         yield results
         over = True
+    except TerminatedWorkerError as error:
+        raise LostError("a worker process was killed, perhaps for want of memory") from error
     finally:
         if not over and count > 1:
             from joblib.externals.loky import get_reusable_executor
