@@ -50,8 +50,8 @@ def page(result: dict[str, Any]) -> str:
             f"Measured on {on}{versions}: medians of {result['repeats']} rounds in which everything takes its turn, "
             f"each in one thread ({most:.1f} cores at most).",
             "",
-            "Microseconds of a step of one trial, k = n = 5, of 1000 trials together (autograd: one by one). Reduced "
-            "coordinates are metarep's own; d = 100 is how one would write it.",
+            "Microseconds of a processor for a step of one trial, k = n = 5, of 1000 trials together (autograd: one by "
+            "one). Reduced coordinates are metarep's own; d = 100 is how one would write it.",
             "",
             *_table(("learner", *KERNELS), times),
             "",

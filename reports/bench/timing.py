@@ -1,4 +1,7 @@
-"""Times and ratios of times: everything is timed by turns in one run, so that the machine's mood falls on all alike."""
+"""Times and ratios of times: everything is timed by turns in one run, so that the machine's mood falls on all alike.
+
+What counts is the time of the processor: what other programs take meanwhile is none of it, and a second thread is.
+"""
 
 import gc
 import os
@@ -26,7 +29,7 @@ class Job:
     Attributes:
         what: the work, in words.
         kernel: what does it.
-        call: does it; where it was done by another process, returns the seconds that it took there.
+        call: does it; where it was done by another process, returns the processor's seconds that it took there.
         steps: how many steps of a trial (or floating-point operations) that is.
     """
 
@@ -57,7 +60,7 @@ def run_bench(
     "ratios": [{what, median, lowest, highest, limit, within}], "repeats", "machine"}.
 
     Every round does everything once; ratios are taken within rounds, and of them the median, the lowest and the highest
-    over the rounds. The garbage collector is off meanwhile. ``cores``: seconds of processors by seconds.
+    over the rounds. The garbage collector is off meanwhile. ``cores``: seconds of processors by seconds of the clock.
 
     Args:
         wanted: the ratios; their jobs are timed once a round, however many ratios they are part of.
@@ -75,7 +78,7 @@ def run_bench(
                 seconds[job].append(found)
             done += 1
             told(done, total)
-    a_step = {job: np.array([wall for wall, _ in found]) / job.steps for job, found in seconds.items()}
+    a_step = {job: np.array([used for _, used in found]) / job.steps for job, found in seconds.items()}
     return {
         "times": [
             {
@@ -125,7 +128,7 @@ def _processor() -> str:
 
 
 def _seconds(function: Callable[[], Any]) -> tuple[float, float]:
-    """Seconds, and seconds of processors."""
+    """Seconds of the clock, and of processors."""
     collecting = gc.isenabled()
     gc.disable()
     try:
