@@ -7,6 +7,6 @@ from metarep.theory.inequalities.printing import chains
 
 def as_proof(checked: Checked) -> Proof:
     """The lines as steps; what the core refuses is what remains."""
-    steps = [ProofStep(f"{line.number}. ${line.latex}$ ({line.rule})", 0) for line in chains(checked)]
+    steps = [ProofStep(f"{line.number}. ${line.latex}$ ({line.rule})") for line in chains(checked)]
     refusal = "" if checked.accepted else checked.refusal or "refused"
     return Proof(steps=steps, remainder=refusal, comparisons=len(checked.judgements))
