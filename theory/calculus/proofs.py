@@ -16,7 +16,7 @@ class ProofStep:
     what: str
 
 
-ON_THE_WAY = 4
+ON_THE_WAY = 2
 """Words of what a proof comes by; the sides that it compares are shown up to ``FEW``."""
 
 
