@@ -32,6 +32,16 @@ ON_FILL = "#11151c"
 """Lines and words on such fills, whatever the page's own ground is."""
 
 
+CSV_RECORDS = 100
+"""Records of a run in a figure's data."""
+
+
+def thinned(steps: Array) -> list[tuple[int, int]]:
+    """(place, step) of every m-th record of a run and of the last, ``CSV_RECORDS`` of them or few more."""
+    every = -(-len(steps) // CSV_RECORDS)
+    return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
+
+
 @dataclass(frozen=True, eq=False)
 class Chart:
     """A figure of one or more panels (name, figure), its text for those who do not see it, its caption, its data."""

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from metarep.reports.chapters.chapter import LearnerName, Size, Steps, Trials
-from metarep.reports.page.charts import HEIGHT
+from metarep.reports.page.charts import HEIGHT, thinned
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.reports.page.output import as_csv
 from metarep.reports.page.style import (
@@ -32,12 +32,11 @@ from metarep.sim.outcomes import Outcome, counted
 from metarep.theory.dynamics.rates import envelope, initial_margin
 
 Named = tuple[str, Figure]
-CSV_RECORDS = 100
 
 
 def experiment_csv(results: list[CurveResult]) -> str:
     """Recorded distances: panel, curve, learner, step, trial, dist, and each trial's outcome; the envelope where a
-    panel has one, as a curve without learner and trial. At most ``CSV_RECORDS`` of a trial.
+    panel has one, as a curve without learner and trial. At most ``charts.CSV_RECORDS`` of a trial.
     """
     rows: list[tuple[Any, ...]] = [
         (
@@ -51,12 +50,12 @@ def experiment_csv(results: list[CurveResult]) -> str:
         )
         for r in results
         for trial in range(r.dist.shape[1])
-        for i, step in _thinned(r.steps)
+        for i, step in thinned(r.steps)
     ]
     for r in _with_envelope(results):
         bound = drawn_envelope(r)
         rows += [
-            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.6g}"), "") for _, step in _thinned(r.steps)
+            (r.panel, "envelope", "", int(step), "", float(f"{bound[step]:.6g}"), "") for _, step in thinned(r.steps)
         ]
     return as_csv(("panel", "curve", "learner", "step", "trial", "dist", "outcome"), rows)
 
@@ -65,12 +64,6 @@ def _with_envelope(results: list[CurveResult]) -> list[CurveResult]:
     """The first curve of every panel that has an envelope: its curves share the tasks."""
     first = {result.panel: result for result in reversed(results)}
     return [r for r in first.values() if r.diversity is not None and r.curve.setting.dist0 is not None]
-
-
-def _thinned(steps: np.ndarray) -> list[tuple[int, int]]:
-    """(place, step) of every m-th record and of the last."""
-    every = -(-len(steps) // CSV_RECORDS)
-    return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from metarep.reports.chapters.learners.records import LearnerRecord, learner_record
-from metarep.reports.page.charts import Chart
+from metarep.reports.page.charts import Chart, thinned
 from metarep.reports.page.style import SERIES, log_axis, lowest_shown, mark_ends, new_figure, style
 from metarep.reports.study.study import STARTS, TITLES, Learns, Study, start_name
 
@@ -51,12 +51,15 @@ def studied(result: Study) -> Studied:
 
 
 def examples_chart(examples: Sequence[Studied]) -> Chart:
-    """dist of every example from its nearest start; in the data it is empty once a run has diverged."""
+    """dist of every example from its nearest start; the data have some of the steps, to six digits, and nothing once a
+    run has diverged.
+    """
     learned, others = ([each.title for each in examples if each.learns == learns] for learns in (True, False))
     rows = [
-        (each.record.learner, each.record.learns, int(step), float(dist) if np.isfinite(dist) else "")
+        (each.record.learner, each.record.learns, step, float(f"{dist:.6g}") if np.isfinite(dist) else "")
         for each in examples
-        for step, dist in zip(each.steps, each.dist, strict=True)
+        for i, step in thinned(each.steps)
+        for dist in (each.dist[i],)
     ]
     return Chart(
         "who-learns",
