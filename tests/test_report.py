@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from small_report import TINY_CLAIMS, tiny_results
 
+from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.chapters.limits import limits
 from metarep.reports.chapters.rates.table import RateRecord
 from metarep.reports.cli.app import run
@@ -25,6 +26,7 @@ from metarep.reports.page.style import INK, draw_run, middle, rendered
 from metarep.reports.page.svg import inline_svg
 from metarep.reports.report.document import document, report_data
 from metarep.reports.report.figure_files import figure_files
+from metarep.reports.report.gather import PROFILES, partial
 from metarep.reports.report.schema import VARYING
 from metarep.sim.outcomes import Outcome
 from metarep.theory.claims import catalogue
@@ -297,3 +299,16 @@ def test_github_takes_no_sign_of_a_formula_for_emphasis(out):
     shown = cmarkgfm.github_flavored_markdown_to_html(text)
     assert len(re.findall(r"\$<code>[^<]*</code>\$", shown)) == text.count("$`") > 100
     assert "|" not in "".join(re.findall(r"\$`([^`]*)`\$", text))
+
+
+def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report):
+    size = partial(PROFILES["quick"], (), ("rates",))
+    wanted = [chapter for chapter in CHAPTERS if chapter.name in size.sizes]
+    assert {job[0][0] for chapter in wanted for job in chapter.jobs(size, 0)} == {"rates", "rates-grid", "exported"}
+    results, _ = tiny_report
+    parts = {key: part for key, part in results.parts.items() if key[0] in ("rates", "rates-grid")}
+    alone = document(replace(results, parts=parts, only=("rates",)))
+    html = pages.html_page(alone)
+    assert "A partial report:" in html
+    for page in (html, pages.html_page(document(results))):
+        assert "metarep report --only rates --profile " in page

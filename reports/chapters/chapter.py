@@ -96,6 +96,11 @@ class Results:
         return replace(self, parts={**self.parts, **parts}, **changes)
 
 
+def again(results: Results, name: str) -> b.Code:
+    """The command that makes a chapter again, by its name."""
+    return b.Code(f"metarep report --only {name} --profile {results.profile.name} --seed {results.seed} --out out")
+
+
 def nothing_to_run(profile: ReportProfile, seed: int) -> Iterable[Job]:
     """The jobs of a chapter that is about other chapters' results."""
     return ()

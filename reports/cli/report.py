@@ -11,7 +11,6 @@ from metarep.reports.cli.options import (
     RUN,
     Jobs,
     Json,
-    Only,
     OutFolder,
     OwnClaims,
     Seed,
@@ -80,7 +79,10 @@ def report(
     seals: Annotated[
         Path | None, file_option("What 'metarep certify --out' wrote.", "seals", shown="OUT/certificates, if there")
     ] = None,
-    only: Only = None,
+    only: Annotated[
+        list[str] | None,
+        option("These claims (an id, or a pattern with *) and chapters (a name) alone; repeatable.", metavar="CLAIM"),
+    ] = None,
     resume: Annotated[bool, option("Go on with the report that was stopped in OUT.", "--resume", group=RUN)] = False,
     fresh: Annotated[
         bool, option("Take nothing over from what earlier reports in OUT found.", "--fresh", group=RUN)
@@ -99,8 +101,10 @@ def report(
         refuse(context, "fresh", "--resume")
     own = own_claims(claims)
     from metarep.reports.chapters.changes import CHANGES, changed_line, changes, changes_of
+    from metarep.reports.chapters.claims.one_by_one import NAME as CLAIMS
     from metarep.reports.chapters.claims.records import unexpected
     from metarep.reports.chapters.claims.seals import KEPT, kept_seals
+    from metarep.reports.chapters.claims.seals import NAME as SEALS
     from metarep.reports.chapters.claims.verdicts import verdict_counts
     from metarep.reports.report.document import write_report
     from metarep.reports.report.gather import PROFILES, gather, now, partial
@@ -110,9 +114,10 @@ def report(
 
     size, selected = PROFILES[profile], tuple(only or ())
     if selected:
-        chosen = matching(selected, (*catalogue(), *own))
+        chapters = [each for each in selected if each in size.sizes and each not in (CLAIMS, SEALS)]
+        chosen = matching([each for each in selected if each not in chapters], (*catalogue(), *own))
         own = tuple(claim for claim in own if claim in chosen)
-        size = partial(size, [claim.id for claim in chosen if claim not in own])
+        size = partial(size, [claim.id for claim in chosen if claim not in own], chapters)
     old = None if against is None else stored_report(against)  # before anything is overwritten
     folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
     sealed = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
@@ -161,7 +166,8 @@ def report(
         typer.echo(as_json(summary))
     else:
         counts = ", ".join(f"{n} {status}" for status, n in counted.items())
-        typer.echo(f"{len(results.claims)} claims: {counts}{f' ({cached} from cache)' if cached else ''}")
+        said = f"{len(results.claims)} claims: {counts}" if results.claims else "no claims"
+        typer.echo(f"{said}{f' ({cached} from cache)' if cached else ''}")
         for claim in news:
             typer.echo(f"  {claim.id}: {claim.status}, expected {claim.expected}")
         if changed is not None:

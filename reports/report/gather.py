@@ -23,9 +23,10 @@ PROFILES = {"quick": _profile("quick", 1.0), "full": _profile("full", 6.0)}
 """``quick`` is made for under three minutes on two cores, ``full`` for under ten."""
 
 
-def partial(profile: ReportProfile, claims: Sequence[str]) -> ReportProfile:
-    """The profile of a report of these claims alone."""
-    return replace(profile, sizes={CLAIMS: tuple(claims), SEALS: profile.sizes.get(SEALS)})
+def partial(profile: ReportProfile, claims: Sequence[str], chapters: Sequence[str]) -> ReportProfile:
+    """The profile of a report of these claims and chapters alone."""
+    sizes = {name: profile.sizes[name] for name in chapters}
+    return replace(profile, sizes={CLAIMS: tuple(claims), SEALS: profile.sizes.get(SEALS), **sizes})
 
 
 def now() -> str:

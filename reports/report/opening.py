@@ -83,7 +83,7 @@ def _partial(results: Results) -> tuple[b.Block, ...]:
         return ()
     asked = " ".join(f"--only {shlex.quote(each)}" for each in results.only)
     claims = f"{len(results.claims)} of {len(catalogue())} claims"
-    return (b.Paragraph(f"**A partial report:** {claims} (`{asked}`), and no chapter that runs anything else."),)
+    return (b.Paragraph(f"**A partial report:** {claims} (`{asked}`), and no other chapter that runs anything."),)
 
 
 def _who_learns(results: Results) -> list[str]:

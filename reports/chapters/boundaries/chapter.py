@@ -29,6 +29,7 @@ from metarep.reports.chapters.chapter import (
     ReportProfile,
     Results,
     Share,
+    again,
 )
 from metarep.reports.chapters.claims.counts import blind_sentence, diverged_share
 from metarep.reports.chapters.claims.records import ClaimRecord, measured, mention
@@ -135,7 +136,13 @@ def boundaries_section(results: Results) -> b.Section | None:
             ),
         ),
     )
-    return b.Section("boundaries", "Where the theory stops", (_headlines(found, claims),), sections, "Boundaries")
+    return b.Section(
+        "boundaries",
+        "Where the theory stops",
+        (_headlines(found, claims), again(results, NAME)),
+        sections,
+        "Boundaries",
+    )
 
 
 def _headlines(found: BoundariesResults, claims: Sequence[ClaimRecord]) -> b.Items:

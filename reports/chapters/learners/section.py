@@ -1,6 +1,6 @@
 """The chapter on other learners: who learns the representation, who does not, how fast; and wider learners."""
 
-from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results, again
 from metarep.reports.chapters.learners.examples import HEADER, Studied, examples_chart, studied
 from metarep.reports.chapters.learners.records import LearnerRecord
 from metarep.reports.chapters.learners.widths import width_curves, widths_chart
@@ -48,6 +48,7 @@ def learners_section(results: Results) -> b.Section | None:
             examples_chart(examples).picture(),
             b.Code("metarep study boil"),
             widths_chart(results.parts[WIDTHS]).picture(),
+            again(results, NAME),
         ),
         short="Other learners",
     )

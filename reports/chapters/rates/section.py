@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results, again
 from metarep.reports.chapters.rates.table import (
     HEADER,
     MOST_STEPS,
@@ -288,6 +288,7 @@ def rates_section(results: Results) -> b.Section | None:
         b.Items(tuple(f"**{outcome.capitalize()}**: {words}." for outcome, words in OUTCOME_MEANS.items())),
         agreement_chart(records).picture(),
         tightness_chart(pairs).picture(),
+        again(results, NAME),
     ]
     if unstable:
         names = ", ".join(dict.fromkeys(name for name, _ in unstable))

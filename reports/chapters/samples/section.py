@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from metarep.reports.chapters.chapter import Chapter, Results
+from metarep.reports.chapters.chapter import Chapter, Results, again
 from metarep.reports.chapters.samples.runs import (
     NAME,
     SIZES,
@@ -231,6 +231,7 @@ def samples_section(gathered: Results) -> b.Section | None:
             floor.picture(),
             b.Details("The settings", (table,)),
             recovery.picture(),
+            again(gathered, NAME),
         ),
     )
 
