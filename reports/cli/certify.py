@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from metarep.reports.cli.options import Jobs, Json, OutFolder
-from metarep.reports.page.output import as_json, checking_input, interruptible, make_folder, progress_bar, write_file
+from metarep.reports.page.output import (
+    Counted,
+    as_json,
+    checking_input,
+    interruptible,
+    make_folder,
+    progress_bar,
+    write_file,
+)
 
 
 def certify(
@@ -35,16 +43,12 @@ def certify(
         named = [get_claim(claim) for claim in claims or ()]
     wanted = named or [claim for claim in every if claim.proof is not None and claim.expected is Verdict.PROVED]
     make_folder(Path(out))
-    started, done, total = time.perf_counter(), 0, 0
-
-    def told(so_far: int, of: int) -> None:
-        nonlocal done, total
-        done, total = so_far, of
-        shown(done, total)
-
-    kept = lambda: f"{done} of {total} seals are kept in {out}; the same command goes on"  # noqa: E731
+    started, told = time.perf_counter(), Counted()
     try:
-        with progress_bar("certify") as shown, interruptible(kept):
+        with (
+            progress_bar("certify") as told.shown,
+            interruptible(lambda: f"{told} seals are kept in {out}; the same command goes on"),
+        ):
             seals = run(wanted, Path(out), write_file, jobs, told)
     except RuntimeError as error:  # this Coq, or its MathComp, is none that the libraries are written for
         typer.echo(str(error), err=True)

@@ -21,6 +21,7 @@ from metarep.reports.cli.options import (
 )
 from metarep.reports.cli.own_claims import matching, own_claims, own_records
 from metarep.reports.page.output import (
+    Counted,
     as_json,
     interruptible,
     make_folder,
@@ -122,25 +123,20 @@ def report(
     folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
     sealed = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}
 
-    done, total = 0, 0
+    told = Counted()
 
     def on_the_way() -> str:
         again = shlex.join(word for word in context.obj if word not in ("--resume", "--fresh"))
-        return f"{done} of {total} results are kept in {out}; go on with: metarep {again} --resume"
-
-    def told(so_far: int, of: int) -> None:
-        nonlocal done, total
-        done, total = so_far, of
-        shown(done, total)
+        return f"{told} results are kept in {out}; go on with: metarep {again} --resume"
 
     with (
-        progress_bar("report") as shown,
+        progress_bar("report") as told.shown,
         interruptible(on_the_way),
         kept_in(out, now(), resume=resume, fresh=fresh) as kept,
     ):
         make_folder(out / "figures")
         # One's own claims first: a mistake in them shows at once, and costs no report.
-        records = [] if claims is None else own_records(own, claims, size.effort, seed, shown)
+        records = [] if claims is None else own_records(own, claims, size.effort, seed, told.shown)
         results = gather(size, seed, told, jobs, kept)
         results = results.having({("claim", record.id): record for record in records}, only=selected)
         results = results.having(sealed, own_claims="" if claims is None else str(claims))

@@ -9,6 +9,7 @@ import typer
 from metarep.reports.cli.options import RUN, SETTING, Jobs, Json, Seed, number, option, out_option
 from metarep.reports.page.limits import check_memory
 from metarep.reports.page.output import (
+    Counted,
     InputError,
     as_json,
     check_file,
@@ -77,15 +78,11 @@ def sweep(
     for shape in {setting.shape for setting in settings}:
         batch = next(batches([Portion(shape, 0, trials)]))
         check_memory(shape.d, shape.k, shape.n, sum(portion.runs for portion in batch), RECORDS)
-    done, total = 0, trials * len(settings)
-
-    def told(so_far: int, of: int) -> None:
-        nonlocal done, total
-        done, total = so_far, of
-        shown(done, total)
-
-    kept = lambda: f"{done} of {total} runs are kept in {out}; the same command goes on"  # noqa: E731
-    with progress_bar("sweep") as shown, interruptible(kept):
+    told = Counted(trials * len(settings))
+    with (
+        progress_bar("sweep") as told.shown,
+        interruptible(lambda: f"{told} runs are kept in {out}; the same command goes on"),
+    ):
         summary = run_sweep(out, settings, trials, seed, jobs=jobs, backend=backend, scheduler=scheduler, progress=told)
     ranges = {name: axis for name, text in axes.items() if isinstance(axis := parse_axis(name, text), Range)}
     if json:

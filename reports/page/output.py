@@ -251,6 +251,22 @@ def progress_bar(what: str, every: float | None = None) -> Iterator[Progress]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+class Counted:
+    """Progress that goes on to ``shown`` and is remembered: as text "3 of 7", for whoever is interrupted."""
+
+    def __init__(self, total: int = 0) -> None:
+        self.done, self.total = 0, total
+        self.shown: Progress = lambda done, total: None
+
+    def __call__(self, done: int, total: int) -> None:
+        """Remember, and pass on."""
+        self.done, self.total = done, total
+        self.shown(done, total)
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.total}"
+
+
 def print_table(header: tuple[str, ...], rows: list[tuple[str, ...]], numeric: tuple[int, ...] = ()) -> None:
     """A table on stdout, columns in ``numeric`` aligned to the right."""
     from rich import box
