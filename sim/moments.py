@@ -24,6 +24,10 @@ Array = np.ndarray
 
 _ONE_THREAD = 2**17
 """Multiplications of a product for which OpenBLAS takes no second thread: half as many."""
+_PRODUCTS_AT_ONCE = 2**16
+"""Products of the entries of e that are held at a time: of more the memory is mapped anew each time, which takes longer
+than they do.
+"""
 
 
 class HeadMoments(NamedTuple):
@@ -63,7 +67,12 @@ def _sum_of_squares(rows: Array) -> Array:
 
 def head_moments(learner: Learner, heads: Array) -> HeadMoments:
     """The moments of tasks with the heads h_i, columns (..., p, n) of floats or ``Fraction`` objects."""
-    name, n = paper_id(learner, "map through moments"), heads.shape[-1]
+    name, (p, n) = paper_id(learner, "map through moments"), heads.shape[-2:]
+    parts = -(-heads.size * p // _PRODUCTS_AT_ONCE)
+    if parts > 1 and heads.size > p * n:
+        split = np.array_split(heads.reshape(-1, p, n), parts)
+        found = zip(*(head_moments(learner, part) for part in split if len(part)), strict=True)
+        return HeadMoments(*(np.concatenate(each).reshape(*heads.shape[:-2], *each[0].shape[1:]) for each in found))
     count = Fraction(n) if heads.dtype == object else n
     e = np.concatenate([np.ones_like(heads[..., :1, :]), heads], axis=-2)
     q = e.shape[-2]
@@ -73,7 +82,7 @@ def head_moments(learner: Learner, heads: Array) -> HeadMoments:
         return HeadMoments(second, products @ transposed(e) / count)
     if name == "maml":
         first, other = _pairs(q)[:2]
-        products = e[..., first, :] * e[..., other, :]
+        products = np.take(e, first, axis=-2) * np.take(e, other, axis=-2)
         return HeadMoments(second, _sum_of_squares(products) / count)
     return HeadMoments(second, second)
 

@@ -206,16 +206,17 @@ TELL_EVERY = 30.0
 def _progress_lines(what: str, every: float) -> Iterator[Progress]:
     """Tells every so many seconds how far it is and how long the rest will take; from a thread: a job may be long."""
     began, over = time.monotonic(), threading.Event()
-    at = (0, 0)
+    at, before = (0, 0), None
 
     def tell(done: int, total: int) -> None:
-        nonlocal at
-        at = done, total
+        nonlocal at, before
+        at, before = (done, total), done if before is None else before
 
     def lines() -> None:
         while not over.wait(every):
             took, (done, total) = time.monotonic() - began, at
-            left = f", about {took / done * (total - done):.0f} s left" if 0 < done < total else ""
+            new = done - (before or 0)  # what was there when it began took no time now
+            left = f", about {took / new * (total - done):.0f} s left" if new and done < total else ""
             of = f"{done} of {total} " if total else ""
             print(f"{what}: {of}after {took:.0f} s{left}", file=sys.stderr, flush=True)
 
