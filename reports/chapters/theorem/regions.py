@@ -72,11 +72,6 @@ class RegionSetting:
         """0.9 − dist_0²."""
         return ENVELOPE_OFFSET - self.dist0**2
 
-    @property
-    def slowness(self) -> float:
-        """ln(1/f)/(αβL_*²) for small steps, f the envelope's factor per step: 1 − f = ½αβE_0μ_*²."""
-        return 2 * self.kappa**2 / self.E0
-
 
 @dataclass(frozen=True, eq=False)
 class RegionMap:
