@@ -6,7 +6,7 @@ choice of tasks.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -258,6 +258,28 @@ def _joined(problems: list[Problem]) -> Problem:
     return replace(first, tasks=fixed_tasks if fixed else tasks, B0=B0, w0=w0)
 
 
+def batches(experiment: Experiment) -> list[Experiment]:
+    """The experiment in parts that can run apart, to the same numbers: the curves of one learner, of problems of one
+    size and one choice of tasks, which run as one batch.
+    """
+
+    def key(curve: Curve) -> tuple[Any, ...]:
+        s = curve.setting
+        return curve.learner, s.d, s.k, s.n, s.alpha, s.beta, s.steps, s.tasks
+
+    def part(wanted: tuple[Any, ...]) -> Experiment:
+        panels = (replace(p, curves=tuple(c for c in p.curves if key(c) == wanted)) for p in experiment.panels)
+        return replace(experiment, panels=tuple(panel for panel in panels if panel.curves))
+
+    return [part(each) for each in dict.fromkeys(key(curve) for panel in experiment.panels for curve in panel.curves)]
+
+
+def in_order(experiment: Experiment, results: Iterable[CurveResult]) -> list[CurveResult]:
+    """The results of an experiment's curves in the order of its panels."""
+    found = {(result.panel, result.curve): result for result in results}
+    return [found[panel.name, curve] for panel in experiment.panels for curve in panel.curves]
+
+
 def run_experiment(
     experiment: Experiment, seed: int, progress: Callable[[int, int], None] | None = None
 ) -> list[CurveResult]:
@@ -275,18 +297,12 @@ def run_experiment(
         ValueError: a negative seed.
     """
     check_whole("seed", seed, 0)
-    groups: dict[tuple[Any, ...], list[tuple[Panel, Curve]]] = {}
-    for panel in experiment.panels:
-        for curve in panel.curves:
-            s = curve.setting
-            groups.setdefault((curve.learner, s.d, s.k, s.n, s.alpha, s.beta, s.steps, s.tasks), []).append(
-                (panel, curve)
-            )
-    total = sum(members[0][1].setting.steps for members in groups.values())
+    parts = [[(panel, curve) for panel in part.panels for curve in panel.curves] for part in batches(experiment)]
+    total = sum(members[0][1].setting.steps for members in parts)
     done = 0
-    results: dict[tuple[str, Curve], CurveResult] = {}
+    results: list[CurveResult] = []
     diversities: dict[Setting, Array] = {}
-    for members in groups.values():
+    for members in parts:
         problems = [_problem(experiment, curve.setting, seed) for _, curve in members]
         setting = members[0][1].setting
         before = done
@@ -307,16 +323,10 @@ def run_experiment(
             offset = own.stop
             if panel.diversity and curve.setting not in diversities:
                 diversities[curve.setting] = task_diversity(problem, setting.steps)
-            results[panel.name, curve] = CurveResult(
-                panel.name,
-                curve,
-                trajectory.steps,
-                trajectory.dist[:, own],
-                trajectory.outcome[own],
-                trajectory.diverged_at[own],
-                diversities[curve.setting] if panel.diversity else None,
-            )
-    return [results[panel.name, curve] for panel in experiment.panels for curve in panel.curves]
+            found = trajectory.dist[:, own], trajectory.outcome[own], trajectory.diverged_at[own]
+            diversity = diversities[curve.setting] if panel.diversity else None
+            results.append(CurveResult(panel.name, curve, trajectory.steps, *found, diversity))
+    return in_order(experiment, results)
 
 
 def task_diversity(problem: Problem, steps: int) -> Array:

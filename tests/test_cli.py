@@ -250,7 +250,9 @@ def test_a_step_size_too_large_diverges_and_says_so(capsys):
     assert {trial["outcome"] for trial in result["trials"]} == {"diverged"}
     assert all(trial["dist"] is None and trial["diverged_at"] > 0 for trial in result["trials"])
     assert "diverged" in output(capsys, "simulate", "maml", "--alpha", 5, "--beta", 50, "--steps", 200)
-    records = data(capsys, "rates", "anil", "average-loss", "--alpha", 5, "--beta", 50, "--n", 10, "--k", 2)["rates"]
+    words = ("rates", "anil", "average-loss", "--alpha", 5, "--beta", 50, "--n", 10, "--k", 2)
+    records = data(capsys, *words, "--jobs", 1)["rates"]
+    assert data(capsys, *words, "--jobs", 2)["rates"] == records
     assert [record["outcome"] for record in records] == ["unstable", "diverged"]
     assert all(record["relative_error"] is None for record in records)
 
@@ -270,7 +272,7 @@ RATE_FIELDS = [
 
 def test_rates_agree(capsys):
     words = ("rates", "--d", 100, "--k", 2, "--n", 20, "--alpha", 0.3, "--beta", 0.3, "--seed", 0)
-    records = data(capsys, *words)["rates"]
+    records = data(capsys, *words, "--jobs", 1)["rates"]
     assert [record["learner"] for record in records] == FIVE
     assert all(list(record) == RATE_FIELDS for record in records)
     for record in records[:4]:
@@ -368,12 +370,12 @@ def test_experiment(capsys, tmp_path, monkeypatch):
         for panel in chosen.panels
     )
     monkeypatch.setattr(experiments, "get_experiment", lambda name: replace(chosen, panels=panels))
-    result = data(capsys, "experiment", "figure-1", "--out", tmp_path)
+    result = data(capsys, "experiment", "figure-1", "--out", tmp_path, "--jobs", 1)
     assert {(item["panel"], item["curve"]) for item in result["curves"]} == {
         (panel.name, curve.label) for panel in panels for curve in panel.curves
     }
     assert all(Path(file).stat().st_size for file in result["files"])
-    assert panels[0].curves[0].label in output(capsys, "experiment", "figure-1", "--out", tmp_path)
+    assert panels[0].curves[0].label in output(capsys, "experiment", "figure-1", "--out", tmp_path, "--jobs", 1)
 
 
 def test_bench_prints_ratios(capsys, monkeypatch):

@@ -3,7 +3,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from metarep.sim.experiments import EXPERIMENTS, Experiment, get_experiment, run_experiment, task_diversity
+from metarep.sim.experiments import (
+    EXPERIMENTS,
+    Experiment,
+    batches,
+    get_experiment,
+    in_order,
+    run_experiment,
+    task_diversity,
+)
 from metarep.sim.learners import META_LEARNERS
 from metarep.sim.outcomes import Outcome
 from metarep.sim.problems import make_problem
@@ -92,6 +100,18 @@ def test_a_curve_does_not_depend_on_what_else_is_run():
     same = [r for r in whole if r.panel == "heads-maml"]
     for a, b in zip(alone, same, strict=True):
         np.testing.assert_allclose(a.dist, b.dist, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_in_parts_it_is_the_same(name):
+    experiment = shortened(get_experiment(name), 30)
+    parts = batches(experiment)
+    assert len(parts) == len({c.learner for p in experiment.panels for c in p.curves}) * 2  # tasks fresh and fixed
+    apart = in_order(experiment, [result for part in reversed(parts) for result in run_experiment(part, 5)])
+    for a, b in zip(apart, run_experiment(experiment, 5), strict=True):
+        assert (a.panel, a.curve) == (b.panel, b.curve)
+        np.testing.assert_array_equal(a.dist, b.dist)
+        np.testing.assert_array_equal(a.diversity, b.diversity)
 
 
 def test_section_6_smaller_diversity_is_slower():

@@ -11,6 +11,7 @@ from metarep.reports.cli.options import (
     Alpha,
     Beta,
     D,
+    Jobs,
     Json,
     K,
     LearnerName,
@@ -175,6 +176,7 @@ def rates(
     beta: Beta = 0.1,
     seed: Seed = 0,
     dist0: Annotated[float, option("Distance of the balanced start, 0 to 1.", shown=True, group=SETTING)] = 0.5,
+    jobs: Jobs = -1,
     json: Json = False,
 ) -> None:
     """Per-step factors of the distance: by the linearisation, fitted to a run, and the envelope's. Fixed tasks."""
@@ -186,16 +188,17 @@ def rates(
     with checking_input():
         specs = [get_learner(name) for name in names]
     from metarep.reports.chapters.rates.table import HEADER, OUTCOME_MEANS, rate_record, rates_problem, row
+    from metarep.theory.work.processes import working
 
     with checking_input():
         check_dimensions(d, k, n)
         check_memory(d, k, n, 1, 1)
         problem = rates_problem(d, k, n, alpha, beta, seed, dist0)
-    records = []
-    with progress_bar("rates") as told:
-        for done, spec in enumerate(specs):
-            told(done, len(specs))
-            records.append(rate_record(spec, problem, alpha, beta, dist0))
+    records, tasks = [], [(rate_record, (spec, problem, alpha, beta, dist0)) for spec in specs]
+    with progress_bar("rates") as told, working(tasks, jobs, len(tasks), ordered=True) as found:
+        for record in found:
+            records.append(record)
+            told(len(records), len(tasks))
     if json:
         typer.echo(as_json({"rates": records}))
         return
@@ -209,16 +212,22 @@ def experiment(
     name: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="figure-1, section-6 or figure-4.")],
     out: OutFolder,
     seed: Seed = 0,
+    jobs: Jobs = -1,
     json: Json = False,
 ) -> None:
     """Run one of the paper's experiments; writes its figures (SVG, and PDF a column wide) and their data (CSV)."""
-    from metarep.sim.experiments import get_experiment, run_experiment
+    from metarep.sim.experiments import batches, get_experiment, in_order, run_experiment
+    from metarep.theory.work.processes import working
 
     with checking_input():
         chosen = get_experiment(name)
     make_folder(out)
-    with progress_bar(name) as told:
-        results = run_experiment(chosen, seed, told)
+    curves, tasks = [], [(run_experiment, (part, seed)) for part in batches(chosen)]
+    with progress_bar(name) as told, working(tasks, jobs, len(tasks)) as found:
+        for done, part in enumerate(found, start=1):
+            curves += part
+            told(done, len(tasks))
+    results = in_order(chosen, curves)
     from metarep.reports.chapters.experiments.figures import experiment_csv, experiment_figures, summary
     from metarep.reports.page.style import rendered
 
