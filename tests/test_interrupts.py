@@ -19,7 +19,7 @@ from small_report import tiny_results
 
 from metarep.reports.chapters.chapter import Results
 from metarep.reports.cli.app import run
-from metarep.reports.page.output import InputError, Terminated
+from metarep.reports.page.output import InputError, Terminated, finish_replacing, write_files
 from metarep.reports.report.document import report_data
 from metarep.reports.report.kept import FILE, job_key, kept_in
 
@@ -184,6 +184,74 @@ def test_the_command_keeps_resumes_and_leaves_the_older_report_alone(
     assert "3 claims: 3 PROVED (3 from cache)\n" in capsys.readouterr().out
     assert Path("out/report.html").read_text().count("from cache") > 3
     assert len(json.loads(Path("out/report.json").read_text())["run"]["cached"]) == 4
+
+
+# --- files
+
+KILLED = """
+import os, sys
+from metarep.reports.page.output import write_files
+
+places, count = [], int(sys.argv[1])
+replace = os.replace
+
+def replaced(*arguments):
+    if len(places) == count:
+        os.kill(os.getpid(), 9)
+    places.append(arguments)
+    replace(*arguments)
+
+os.replace = replaced
+"""
+
+
+@linux
+@pytest.mark.parametrize("count", range(6))
+def test_files_killed_between_replacements_are_the_older_or_the_newer_ones(count: int, tmp_path: Path) -> None:
+    names = ["in/a", "in/b", "c", "d"]
+    (tmp_path / "in").mkdir()
+    for name in names:
+        (tmp_path / name).write_text("older")
+    (tmp_path / "other").write_text("older")
+    code = f"{KILLED}\nfrom pathlib import Path\nwrite_files(Path('.'), dict.fromkeys({names}, 'newer'))"
+    ended = subprocess.run([sys.executable, "-c", code, str(count)], cwd=tmp_path, check=False).returncode
+    assert ended == (-signal.SIGKILL if count < 5 else 0)
+    assert finish_replacing(tmp_path) == (0 < count < 5)
+    assert {(tmp_path / name).read_text() for name in names} == {"newer" if count else "older"}
+    write_files(tmp_path, {"c": "newest"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "d", "in", "other"]
+    assert [path.read_text() for path in map(tmp_path.joinpath, ("c", "other"))] == ["newest", "older"]
+
+
+@linux
+def test_a_report_killed_between_replacements_is_made_whole_by_the_next_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["report", "--out", "out", "--only", "right-factor-anil", "--jobs", "1"]
+    assert run(words) == 0
+    older = {path: path.read_bytes() for path in Path("out").glob("report*")}
+    code = f"{KILLED}\nfrom metarep.reports.cli.app import run\nrun({[*words, '--seed', '1']})"
+    page = 4 + len(list(Path("out/figures").iterdir()))  # what settles it, two of Markdown and the page are renamed
+    ended = subprocess.run([sys.executable, "-c", code, str(page)], check=False).returncode
+    assert ended == -signal.SIGKILL
+    assert {path.name for path in older if path.read_bytes() != older[path]} == {"report.html"}
+
+    capsys.readouterr()
+    shutil.copytree("out", "copied")
+    assert run(["claims", "right-factor-anil", "--report", "copied/report.json"]) == 0
+    told = "metarep: the report in copied was stopped while it replaced an older one; it is whole now\n"
+    assert capsys.readouterr().err == told
+    assert json.loads(Path("copied/report.json").read_text())["seed"] == 1
+    assert "seed 1." in Path("copied/report.html").read_text()
+
+    assert run([*words, "--seed", "1", "--resume"]) == 0
+    said = capsys.readouterr()
+    assert said.err == told.replace("copied", "out")
+    assert "1 claims: 1 PROVED" in said.out
+    for name in ("report.html", "report.json"):  # the kept results are this report's: it is the same
+        now, then = (re.sub(r"[0-9.]+", "", Path(folder, name).read_text()) for folder in ("out", "copied"))
+        assert now == then
 
 
 # --- processes

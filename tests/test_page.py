@@ -158,8 +158,8 @@ def test_no_file_is_replaced_before_every_new_one_is_written(tmp_path):
     first.write_text("old")
     taken.mkdir()
     with pytest.raises(InputError, match="it is a folder"):
-        write_files({first: "new", taken: "new"})
+        write_files(tmp_path, {"first.txt": "new", "taken.txt": "new"})
     assert first.read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"first.txt", "taken.txt"}
-    write_files({first: "new", tmp_path / "in" / "second.txt": b"new"})
+    write_files(tmp_path, {"first.txt": "new", "in/second.txt": b"new"})
     assert first.read_text() == (tmp_path / "in" / "second.txt").read_text() == "new"

@@ -110,7 +110,7 @@ def report(
     from metarep.reports.report.document import write_report
     from metarep.reports.report.gather import PROFILES, gather, now, partial
     from metarep.reports.report.kept import kept_in
-    from metarep.reports.report.stored import comparable, stored_report
+    from metarep.reports.report.stored import comparable, make_whole, stored_report
     from metarep.theory.claims import catalogue
 
     size, selected = PROFILES[profile], tuple(only or ())
@@ -119,6 +119,7 @@ def report(
         chosen = matching([each for each in selected if each not in chapters], (*catalogue(), *own))
         own = tuple(claim for claim in own if claim in chosen)
         size = partial(size, [claim.id for claim in chosen if claim not in own], chapters)
+    make_whole(out)
     old = None if against is None else stored_report(against)  # before anything is overwritten
     folder = seals or (out / CERTIFICATES if (out / CERTIFICATES).is_dir() else None)
     sealed = {} if folder is None else {KEPT: kept_seals(folder, [claim.id for claim in catalogue()])}

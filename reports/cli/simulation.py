@@ -37,6 +37,7 @@ from metarep.reports.page.output import (
     print_table,
     progress_bar,
     write_file,
+    write_files,
 )
 
 OUT_FORMATS = (".csv", ".npz", ".png", ".svg")
@@ -236,8 +237,7 @@ def experiment(
     files: dict[str, str | bytes] = {f"{each}.svg": rendered(figure, "svg") for each, figure in (*wide, *narrow)}
     files |= {f"{each}.pdf": rendered(figure, "pdf") for each, figure in narrow}
     files[f"{name}.csv"] = experiment_csv(results)
-    for file, content in files.items():
-        write_file(out / file, content)
+    write_files(out, files)
     written = [str(out / file) for file in files]
     rows = summary(results)
     if json:

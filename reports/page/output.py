@@ -5,6 +5,7 @@ line.
 import json
 import math
 import os
+import shutil
 import sys
 import threading
 import time
@@ -116,29 +117,71 @@ def make_folder(path: Path) -> None:
 
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all. ``InputError`` if it cannot be written."""
-    write_files({path: content})
+    make_folder(path.parent)
+    check_file(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with _writing(path):
+            part.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(part, path)
+    finally:
+        with suppress(OSError):  # it is gone when all went well
+            part.unlink()
 
 
-def write_files(contents: Mapping[Path, str | bytes]) -> None:
-    """Write files whole; none that is there is replaced before every new one has been written beside it.
+REPLACING = ".replacing"
+"""Folder of files that are all written and take the places of those of the same names in the folder above it."""
+
+
+def write_files(folder: Path, contents: Mapping[str, str | bytes]) -> None:
+    """Write files that belong together into a folder: all or none of them, wherever this is stopped. They are written
+    beside the older ones; one renaming settles that they replace these, and what does not come to its end after that
+    ``finish_replacing`` does, whoever calls it.
+
+    Args:
+        folder: made if missing.
+        contents: by names, some of them with one folder before them, as "figures/a.svg".
 
     Raises:
         InputError: one cannot be written.
     """
-    beside = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in contents}
+    for name in contents:
+        make_folder((folder / name).parent)
+        check_file(folder / name)
+    new = folder / f".new-{os.getpid()}"
     try:
-        for path, content in contents.items():
+        with _writing(folder):
+            new.mkdir()
+        for name, content in contents.items():
+            with _writing(folder / name):
+                (new / name).parent.mkdir(exist_ok=True)  # none above it: if that is gone, so is what was in it
+                (new / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        finish_replacing(folder)
+        with _writing(folder):
+            os.replace(new, folder / REPLACING)
+    finally:
+        for stopped in folder.glob(".new-*"):  # this one if it failed, and those of processes that were killed
+            shutil.rmtree(stopped, ignore_errors=True)
+    finish_replacing(folder)
+
+
+def finish_replacing(folder: Path) -> bool:
+    """Whether files in the folder were being replaced when that was stopped. They have all been replaced then.
+
+    Raises:
+        InputError: one cannot be replaced.
+    """
+    new = folder / REPLACING
+    if not new.is_dir():
+        return False
+    for part in sorted(new.rglob("*")):
+        if not part.is_dir():
+            path = folder / part.relative_to(new)
             make_folder(path.parent)
-            check_file(path)
-            with _writing(path):
-                beside[path].write_bytes(content.encode() if isinstance(content, str) else content)
-        for path, part in beside.items():
             with _writing(path):
                 os.replace(part, path)
-    finally:
-        for part in beside.values():
-            with suppress(OSError):  # it is gone when all went well
-                part.unlink()
+    shutil.rmtree(new, ignore_errors=True)
+    return True
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, 
 
 def write_report(results: Results, out: Path) -> list[Path]:
     """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of all
-    but the figures. An older report that is there stays whole until the new one is.
+    but the figures. An older report that is there stays whole until the new one is, however this ends.
     """
     page = document(results)
     figures, files = figure_files(page, results)
@@ -62,7 +62,5 @@ def write_report(results: Results, out: Path) -> list[Path]:
         "report.json": as_json({**SCHEMA_LINE, **page_data(page, figures), **report_data(results)}) + "\n",
         SCHEMA_FILE: as_json(report_schema()) + "\n",
     }
-    write_files(
-        {out / FOLDER / name: content for name, content in files.items()} | {out / n: written[n] for n in written}
-    )
+    write_files(out, {f"{FOLDER}/{name}": content for name, content in files.items()} | written)
     return [out / name for name in written]

@@ -1,5 +1,6 @@
 """Reports that were written before: read and checked, or refused in one line."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,7 +12,7 @@ from metarep.reports.chapters.chapter import Results
 from metarep.reports.chapters.claims.records import ClaimRecord
 from metarep.reports.chapters.rates.section import rates_of
 from metarep.reports.chapters.rates.table import RateRecord
-from metarep.reports.page.output import InputError, read_file
+from metarep.reports.page.output import InputError, finish_replacing, read_file
 
 ALLOWED = "a report.json that 'metarep report' wrote"
 
@@ -31,8 +32,20 @@ class _Report:
     rate_grid: tuple[RateRecord, ...]
 
 
+def make_whole(folder: Path) -> None:
+    """Where a report was being replaced when that was stopped, some files are older than others: replace the rest, and
+    say so. ``InputError`` if that cannot be.
+    """
+    if finish_replacing(folder):
+        print(
+            f"metarep: the report in {folder} was stopped while it replaced an older one; it is whole now",
+            file=sys.stderr,
+        )
+
+
 def stored_report(path: Path) -> Stored:
     """What is used of a report.json; ``InputError`` if it cannot be read or is no report in this format."""
+    make_whole(path.parent)
     try:
         report = TypeAdapter(_Report).validate_json(read_file(path))
     except ValidationError as error:
