@@ -35,6 +35,7 @@ def _internals() -> tuple[Any, Any, Any] | None:
         return None
     needed = (
         hasattr(providers, "_get_local_constants"),
+        hasattr(providers, "CONSTANTS_CACHE"),
         hasattr(ConjectureRunner, "optimise_targets"),
         hasattr(ConjectureRunner, "generate_mutations_from"),
     )
@@ -42,6 +43,8 @@ def _internals() -> tuple[Any, Any, Any] | None:
 
 
 _INTERNALS = _internals()
+_CONSTANTS = None if _INTERNALS is None else type(_INTERNALS[0].CONSTANTS_CACHE)(1024)
+"""Which of Hypothesis' own constants a draw may be: in its place in our searches, where no others are among them."""
 INTERNALS_ARE_KNOWN = _INTERNALS is not None
 """Whether this version of Hypothesis has the functions that ``_our_search`` replaces. Without them everything works,
 but a seed gives the same examples only where the same modules are imported, and nobody counts the independent ones.
@@ -112,16 +115,13 @@ def _our_search(found: _Search) -> Iterator[None]:
         finally:
             found.nudging = False
 
-    providers.CONSTANTS_CACHE.cache.clear()
-    try:
-        with (
-            patch.object(providers, "_get_local_constants", Constants),
-            patch.object(Runner, "generate_mutations_from", lambda runner, data: None),
-            patch.object(Runner, "optimise_targets", nudging),
-        ):
-            yield
-    finally:
-        providers.CONSTANTS_CACHE.cache.clear()
+    with (
+        patch.object(providers, "_get_local_constants", Constants),
+        patch.object(providers, "CONSTANTS_CACHE", _CONSTANTS),
+        patch.object(Runner, "generate_mutations_from", lambda runner, data: None),
+        patch.object(Runner, "optimise_targets", nudging),
+    ):
+        yield
 
 
 def _drive(
