@@ -17,7 +17,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_discrete_lyapunov
 
 from metarep.theory.dynamics.moments import gaussian_noise_moment, head_moments, mean_directed_moment, mean_noise_moment
 
@@ -142,6 +141,8 @@ def predicted_floor(
     if varying_contraction:
         T = np.tensordot(np.linalg.solve(np.eye(len(basis)) - one_step, _coordinates(basis, source)), basis, 1)
     else:
+        from scipy.linalg import solve_discrete_lyapunov  # slow to import: most commands need none of it
+
         T = solve_discrete_lyapunov(contraction, source)
     gram = P.T @ P
     return Floor(float(np.trace(np.linalg.solve(gram + T, T)) / k), T, P, w, -1.0 / math.log(radius))

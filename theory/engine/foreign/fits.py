@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from scipy.optimize import least_squares
 
 from metarep.theory.engine.foreign.forms import right_step
 from metarep.theory.engine.foreign.laws import Law, factor_text, law_of, loss_reasons, shown
@@ -17,6 +16,8 @@ _GRID = np.concatenate([sign * np.geomspace(1 / 64, 64, 49) for sign in (1.0, -1
 
 def _fitted_step_sizes(point: Point, beta_too: bool) -> tuple[float, float] | None:
     """(a, b): b times the reference's move at aα agrees with the implementation's; b = 1 unless ``beta_too``."""
+    from scipy.optimize import least_squares  # slow to import, and needed only where something fails
+
     target = flat([point.moved])
 
     def predicted(a: float) -> Array:
