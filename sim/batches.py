@@ -1,5 +1,6 @@
 """Leading batch axes: what they broadcast to, flattening them, and step sizes that vary along them."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ StepSize = Any  # a float, a Fraction, or an array over the batch axes
 
 def transposed(matrix: Array) -> Array:
     """The last two axes exchanged."""
-    return np.swapaxes(matrix, -1, -2)
+    return matrix.mT
 
 
 def along_trials(array: Array) -> Array:
@@ -31,8 +32,11 @@ def product(left: Array, right: Array) -> Array:
     """Product of matrices (..., i, j) and (..., j, k).
 
     Where the trials lie next to each other in memory the loops run along them: NumPy's own product calls BLAS for every
-    trial, which for a matrix of five by five takes longer than to multiply it.
+    trial, which for a matrix of five by five takes longer than to multiply it. Of two single matrices ``dot`` is the
+    product that begins soonest.
     """
+    if left.ndim == 2 and right.ndim == 2:
+        return left.dot(right)
     if _is_along_trials(left) and right.ndim == 3:
         return np.einsum("tij,tjk->tik", left, right)
     return left @ right
@@ -42,19 +46,27 @@ def sum_of_columns(matrix: Array) -> Array:
     """Sum of the columns (..., a, n), as a column; by a product where NumPy would sum along a short axis, slowly."""
     if _is_along_trials(matrix):
         return matrix.sum(-1, keepdims=True)
-    return matrix @ np.ones((matrix.shape[-1], 1), dtype=matrix.dtype)
+    return product(matrix, _ones(matrix.shape[-1], matrix.dtype))
 
 
 def sum_of_rows(matrix: Array) -> Array:
     """Sum of the rows (..., a, n), as a row; likewise."""
     if _is_along_trials(matrix):
         return matrix.sum(-2, keepdims=True)
-    return np.ones((1, matrix.shape[-2]), dtype=matrix.dtype) @ matrix
+    return product(_ones(matrix.shape[-2], matrix.dtype).mT, matrix)
+
+
+@cache
+def _ones(size: int, dtype: np.dtype) -> Array:
+    """A column of ones, which nobody may write to."""
+    ones = np.ones((size, 1), dtype=dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def batch_scalar(step_size: StepSize, trailing: int) -> Any:
     """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
-    if np.ndim(step_size) == 0:
+    if isinstance(step_size, float) or np.ndim(step_size) == 0:  # the first says the same of most, and sooner
         return step_size
     return np.asarray(step_size)[(...,) + (None,) * trailing]
 

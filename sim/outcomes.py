@@ -6,11 +6,13 @@ where α‖w‖² = 1, Bw = 0 and B_*ᵀB = 0 the outer gradient is zero. Such a
 """
 
 from collections import Counter
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
+from metarep.sim.batches import as_one_axis
 from metarep.sim.learners import Learner
 from metarep.sim.updates import residuals_after_adaptation
 
@@ -52,6 +54,59 @@ TAIL_STATES = 8
 """States of the last quarter at which this is looked at: a run on its way passes through, if at all, in fewer steps."""
 ENOUGH_RECORDS = 40
 """Distances recorded along a run of which only the end matters: ten in the quarter that it is judged from."""
+_ONE_THREAD = 2**12
+"""Numbers whose sum of squares OpenBLAS does not share among threads: half as many."""
+
+
+@dataclass(frozen=True)
+class Guard:
+    """Freezes runs that have diverged, and notes when.
+
+    Attributes:
+        bound: of ‖B‖², over the batch.
+        diverged_at: first step at which divergence was seen, −1 until then; over the batch, written to.
+    """
+
+    bound: Array
+    diverged_at: Array
+    least_bound: float
+
+    @classmethod
+    def over(cls, alpha: Any, batch: tuple[int, ...]) -> "Guard":
+        """For runs with these inner step sizes."""
+        with np.errstate(over="ignore"):  # for a tiny α: no number is beyond the bound then, but infinity is
+            bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
+        bound = np.minimum(bound, np.finfo(float).max)
+        return cls(bound, np.full(batch, -1), float(bound.min(initial=np.inf)))
+
+    def part(self, index: tuple[Any, ...]) -> "Guard":
+        """That of a part of the batch; what it notes stands in the whole one."""
+        bound = self.bound[index]
+        return Guard(bound, self.diverged_at[index], float(bound.min(initial=np.inf)))
+
+    def all_gone(self) -> bool:
+        """Whether every run has diverged."""
+        return bool((self.diverged_at >= 0).all())
+
+    def freeze(self, B: Array, w: Array, step: int) -> tuple[Array, Array]:
+        """(B, w) with the runs that have diverged by now set to zero, where every learner stays.
+
+        One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
+        """
+        flat_B, flat_w = as_one_axis(B), as_one_axis(w)
+        size, length = _sum_of_squares(flat_B), _sum_of_squares(flat_w)
+        if size <= self.least_bound and length < np.inf:
+            return B, w
+        bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
+        if not bad.any():
+            return B, w
+        self.diverged_at[bad & (self.diverged_at < 0)] = step
+        return np.where(bad[..., None, None], 0, B), np.where(bad[..., None], 0, w)
+
+
+def _sum_of_squares(numbers: Array) -> Any:
+    """Of (m,). Of many not by BLAS, whose threads would wait for each other longer than this takes."""
+    return numbers.dot(numbers) if numbers.size <= _ONE_THREAD else np.einsum("i,i->", numbers, numbers)
 
 
 class Outcome(Enum):

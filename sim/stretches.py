@@ -7,18 +7,19 @@ of magnitude faster.
 """
 
 import importlib.util
+import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from metarep.sim import moments, updates
-from metarep.sim.batches import along_trials, as_one_axis, common_batch, flattened
+from metarep.sim.batches import along_trials, common_batch, flattened
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner, paper_id
-from metarep.sim.outcomes import DIVERGED_ABOVE
+from metarep.sim.outcomes import Guard
 from metarep.sim.problems import FixedTasks, Problem
 
 Array = np.ndarray
@@ -46,53 +47,6 @@ _MOST_COMPILED = 8
 """Columns of B for which there are compiled steps: their loops are unrolled."""
 _MOST_AHEAD = 64
 """Steps that are asked for at a time of an implementation that offers several."""
-
-
-@dataclass(frozen=True)
-class Guard:
-    """Freezes runs that have diverged, and notes when.
-
-    Attributes:
-        bound: of ‖B‖², over the batch.
-        diverged_at: first step at which divergence was seen, −1 until then; over the batch, written to.
-    """
-
-    bound: Array
-    diverged_at: Array
-    least_bound: float
-
-    @classmethod
-    def over(cls, alpha: Any, batch: tuple[int, ...]) -> "Guard":
-        """For runs with these inner step sizes."""
-        with np.errstate(over="ignore"):  # for a tiny α: no number is beyond the bound then, but infinity is
-            bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, dtype=float), batch)
-        bound = np.minimum(bound, np.finfo(float).max)
-        return cls(bound, np.full(batch, -1), float(bound.min(initial=np.inf)))
-
-    def part(self, index: tuple[Any, ...]) -> "Guard":
-        """That of a part of the batch; what it notes stands in the whole one."""
-        bound = self.bound[index]
-        return Guard(bound, self.diverged_at[index], float(bound.min(initial=np.inf)))
-
-    def all_gone(self) -> bool:
-        """Whether every run has diverged."""
-        return bool((self.diverged_at >= 0).all())
-
-    def freeze(self, B: Array, w: Array, step: int) -> tuple[Array, Array]:
-        """(B, w) with the runs that have diverged by now set to zero, where every learner stays.
-
-        One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
-        """
-        flat_B, flat_w = as_one_axis(B), as_one_axis(w)
-        # Not BLAS, whose threads would wait for each other longer than this takes.
-        size, length = (np.einsum("i,i->", flat, flat) for flat in (flat_B, flat_w))
-        if size <= self.least_bound and length < np.inf:
-            return B, w
-        bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
-        if not bad.any():
-            return B, w
-        self.diverged_at[bad & (self.diverged_at < 0)] = step
-        return np.where(bad[..., None, None], 0, B), np.where(bad[..., None], 0, w)
 
 
 # --- which way
@@ -186,37 +140,55 @@ class _Block:
         self.guard = stretches.guard.part(index)
         self.batch = self.guard.bound.shape
         self.sizes = tuple(part_of(size, 0, index, stretches.batch) for size in stretches.sizes)
-        if stretches.along:
-            bound, diverged_at = self.guard.bound.reshape(-1), self.guard.diverged_at.reshape(-1)
+        self.alone = stretches.ours and math.prod(stretches.batch) == 1
+        if stretches.along or self.alone:
+            shape = () if self.alone else (-1,)
+            bound, diverged_at = self.guard.bound.reshape(shape), self.guard.diverged_at.reshape(shape)
             self.guard = replace(self.guard, bound=bound, diverged_at=diverged_at)
-            self.sizes = tuple(self._laid_out(size, 0) for size in self.sizes)
+            self.sizes = tuple(self._laid_out(np.asarray(size), 0) for size in self.sizes)
         self._heads: Array | None = None
         self._tasks: Any = None
 
-    def _laid_out(self, array: Any, trailing: int) -> Array:
+    def _laid_out(self, array: Array, trailing: int) -> Array:
+        """An array of the block as its steps want it: without batch axes of a single trial, or along the trials."""
+        if self.alone:
+            return array.reshape(array.shape[array.ndim - trailing :])[()]
         return along_trials(flattened(self.batch, (array, trailing))[0])
 
-    def tasks(self, heads: Array) -> Any:
-        """What a step needs of the tasks with these heads: targets, or moments."""
-        if heads is not self._heads:
-            whole, part = self.whole, part_of(heads, 2, self.index, self.whole.batch)
-            through_tasks = whole.way == "tasks"
-            found = (whole.B_star @ part,) if through_tasks else moments.head_moments(whole.learner, part)
-            if whole.along:
-                found = [self._laid_out(array, 2) for array in found]
-            self._tasks = found[0] if through_tasks else moments.HeadMoments(*found)
-            self._heads = heads
-        return self._tasks
+    def _of_tasks(self, heads: Array) -> Any:
+        """What a step needs of the tasks with these heads (..., k, n): targets, or moments."""
+        whole = self.whole
+        return whole.B_star @ heads if whole.way == "tasks" else moments.head_moments(whole.learner, heads)
+
+    def _tasks_laid_out(self, tasks: Any) -> Any:
+        if not (self.whole.along or self.alone):
+            return tasks
+        if self.whole.way == "tasks":
+            return self._laid_out(tasks, 2)
+        return moments.HeadMoments(*(self._laid_out(array, 2) for array in tasks))
+
+    def tasks(self, heads: Sequence[Array]) -> Iterator[Any]:
+        """What each of the steps with these heads needs, of several at a time where the tasks are drawn afresh."""
+        parts = [part_of(each, 2, self.index, self.whole.batch) for each in (heads if self.whole.fresh else heads[:1])]
+        if not self.whole.fresh:
+            if heads[0] is not self._heads:
+                self._heads, self._tasks = heads[0], self._tasks_laid_out(self._of_tasks(parts[0]))
+            yield from itertools.repeat(self._tasks, len(heads))
+            return
+        most = max(1, _BLOCK_BYTES // (8 * max(1, parts[0].size) * -(-len(self.whole.B_star) // parts[0].shape[-2])))
+        for first in range(0, len(parts), most):
+            found = self._of_tasks(np.stack(parts[first : first + most]))
+            steps = found if self.whole.way == "tasks" else map(moments.HeadMoments, *found)
+            yield from map(self._tasks_laid_out, steps)
 
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """The block's (B, w) after a step with each of the heads in turn, from this step on."""
         whole, (alpha, beta), shapes = self.whole, self.sizes, (B.shape, w.shape)
         if self.guard.all_gone():
             return B, w
-        if whole.along:
+        if whole.along or self.alone:
             B, w = self._laid_out(B, 2), self._laid_out(w, 1)
-        for done, each in enumerate(heads, start=step + 1):
-            tasks = self.tasks(each)
+        for done, tasks in enumerate(self.tasks(heads), start=step + 1):
             if whole.way == "tasks":
                 B, w = whole.implementation.step(whole.learner, B, w, tasks, alpha, beta)
             else:
@@ -225,7 +197,7 @@ class _Block:
             B, w = self.guard.freeze(B, w, done)
             if B is not kept and self.guard.all_gone():
                 break
-        return (B.reshape(shapes[0]), w.reshape(shapes[1])) if whole.along else (B, w)
+        return B.reshape(shapes[0]), w.reshape(shapes[1])
 
 
 class _Compiled:
@@ -300,6 +272,7 @@ class Stretches:
         self.way = chosen_way(learner, implementation, problem, heads, work) if way is None else way
         standard = np.array_equal(problem.B_star, np.eye(*problem.B_star.shape))
         self.frame = None if standard else problem.B_star
+        self.ours = implementation.step is updates.step and self.B_star.dtype != object
         self.fresh = not isinstance(problem.tasks, FixedTasks)
         self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if self.fresh else _MOST_AT_ONCE
         k, n = heads.shape[-2:]
@@ -312,11 +285,11 @@ class Stretches:
 
     def _is_along(self, k: int, n: int) -> bool:
         """Whether the trials' axis is the best one to run along: many trials of small matrices, on a line of axes."""
-        ours = self.implementation.step is updates.step and self.B_star.dtype == float and self.frame is None
+        ours = self.ours and self.B_star.dtype == float and self.frame is None
         return ours and math.prod(self.batch) >= ALONG_FROM and _are_small(len(self.B_star), k, n, self.way)
 
     def _block_size(self, k: int, n: int) -> int:
-        if self.implementation.step is not updates.step or self.B_star.dtype == object:
+        if not self.ours:
             return math.prod(self.batch)
         rows, q = len(self.B_star), k + 1
         largest = rows * max(k, n)
@@ -326,12 +299,15 @@ class Stretches:
 
     def _ask(self, count: int) -> list[Array]:
         """The heads of the next so many steps."""
-        while len(self._coming) < count:
-            given = self._tasks(self._asked)
-            if given is not self._given:
-                self._given, self._latest = given, np.asarray(given)
-            self._coming.append(self._latest)
-            self._asked += 1
+        missing = count - len(self._coming)
+        if missing > 0:
+            several = getattr(self._tasks, "several", None)
+            steps = range(self._asked, self._asked + missing)
+            for given in several(self._asked, missing) if several else map(self._tasks, steps):
+                if given is not self._given:
+                    self._given, self._latest = given, np.asarray(given)
+                self._coming.append(self._latest)
+            self._asked += missing
         return self._coming[:count]
 
     def coming(self) -> Array:

@@ -12,7 +12,7 @@ from metarep.sim.checks import check_tasks, per_direction
 Array = np.ndarray
 Tasks = Callable[[int], Array]
 """``tasks(step)`` gives the heads w_{*,i} of that outer step as columns, (..., k, n). Steps are asked for in order,
-from 0.
+from 0. Where it has a method ``several(first, count)``, that gives the heads of so many steps, one after the other.
 """
 
 EPS = float(np.finfo(float).eps)
@@ -119,6 +119,10 @@ class FixedTasks:
         """The heads, whatever the step."""
         return self.heads
 
+    def several(self, first: int, count: int) -> list[Array]:
+        """The same so many times."""
+        return [self.heads] * count
+
 
 class FreshTasks:
     """Tasks drawn afresh at every step: heads i.i.d. N(mean, diag(variances)), (*batch, k, n).
@@ -147,9 +151,13 @@ class FreshTasks:
 
     def __call__(self, step: int) -> Array:
         """The heads of this step."""
-        if step == 0:
+        return self.several(step, 1)[0]
+
+    def several(self, first: int, count: int) -> Array:
+        """The heads of so many steps, (count, ...)."""
+        if first == 0:
             self._rng.bit_generator.state = self._beginning
-        elif step != self._next:
-            raise ValueError(f"step is {step}; allowed: {self._next}, the next one, or 0 to begin again")
-        self._next = step + 1
-        return self._shift + self._deviations * self._rng.standard_normal(self._shape)
+        elif first != self._next:
+            raise ValueError(f"step is {first}; allowed: {self._next}, the next one, or 0 to begin again")
+        self._next = first + count
+        return self._shift + self._deviations * self._rng.standard_normal((count, *self._shape))

@@ -87,17 +87,21 @@ class CyclingTasks:
 
     def __call__(self, step: int) -> np.ndarray:
         """Heads (..., k, n) of this step."""
-        heads = self.sets[..., step % self.sets.shape[-3], :, :]
-        k = heads.shape[-2]
-        turned = step * np.asarray(self.angle, dtype=float)
-        if not turned.any() or k == 1:
+        return self.several(step, 1)[0]
+
+    def several(self, first: int, count: int) -> np.ndarray:
+        """Heads of so many steps, (count, ..., k, n)."""
+        steps = np.arange(first, first + count)
+        heads = np.moveaxis(self.sets[..., steps % self.sets.shape[-3], :, :], -3, 0)
+        turned = np.multiply.outer(steps, np.asarray(self.angle, dtype=float))
+        if not turned.any():
             return heads
         heads = heads.copy()
         cos, sin = np.cos(turned)[..., None], np.sin(turned)[..., None]
-        for j in range(0, k - 1, 2):
-            first, second = heads[..., j, :].copy(), heads[..., j + 1, :].copy()
-            heads[..., j, :] = cos * first - sin * second
-            heads[..., j + 1, :] = sin * first + cos * second
+        for j in range(0, heads.shape[-2] - 1, 2):
+            one, other = heads[..., j, :].copy(), heads[..., j + 1, :].copy()
+            heads[..., j, :] = cos * one - sin * other
+            heads[..., j + 1, :] = sin * one + cos * other
         return heads
 
     @property
