@@ -2,6 +2,7 @@
 interruption.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -42,7 +43,8 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
     over = False
     try:
         with _deaf_children():
-            results = pool(delayed(function)(*arguments) for function, arguments in tasks)
+            ours = (task if count == 1 else (_settled, task) for task in tasks)
+            results = pool(delayed(function)(*arguments) for function, arguments in ours)
         yield results
         over = True
     except TerminatedWorkerError as error:
@@ -53,6 +55,15 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
 
             pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
             pool_of_all.shutdown(wait=True, kill_workers=True)
+
+
+def _settled(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Do a task. Before the first one of a process all that its modules have made is set apart: it stays, and the
+    garbage collector would look through it again and again.
+    """
+    if not gc.get_freeze_count():
+        gc.freeze()
+    return function(*arguments)
 
 
 @contextmanager
