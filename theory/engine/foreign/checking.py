@@ -8,7 +8,7 @@ gets fewer of them, and says so.
 
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -35,7 +35,9 @@ FIRST_EXAMPLES = 3
 STEPS_PER_EXAMPLE = 50
 """A claim may take this many single steps times ``max_examples``, or times ``MAX_EXAMPLES`` if that is more."""
 THOROUGH_SHRINKS, MOST_SHRINKS, FEW_SHRINKS = 5, 150, 20
-"""The first so many failures are shrunk by up to so many trials, all others by a few: they have the same cause."""
+"""The first so many failures are shrunk by up to so many trials, all others by a few, and so is what follows from one
+before it: they have the same cause.
+"""
 SHRINKING_STEPS = 5_000
 """Single steps that shrinking one counterexample may take."""
 
@@ -116,18 +118,19 @@ class CheckResult:
         """
         failed = self.of(Status.FAILED)
         ids = {item.claim.id for item in failed}
-        known = {claim.id: claim for claim in catalogue()}
-        wrong = {name for name in LEARNERS if f"update-{name}" in ids}
+        return tuple(item for item in failed if not _follows(item.claim, ids))
 
-        def follows(claim: Claim) -> bool:
-            if claim.id not in known or claim.id.startswith("update-"):
-                return False
-            bases = [*claim.rests_on]
-            for base in bases:
-                bases += [more for more in known[base].rests_on if more not in bases]
-            return not ids.isdisjoint(bases) or not wrong.isdisjoint(claim.learners or LEARNERS)
 
-        return tuple(item for item in failed if not follows(item.claim))
+def _follows(claim: Claim, failed: Set[str]) -> bool:
+    """Whether a claim's failure follows from that of others: of one that it rests on, or of a learner's update."""
+    known = {claim.id: claim for claim in catalogue()}
+    if claim.id not in known or claim.id.startswith("update-"):
+        return False
+    bases = [*claim.rests_on]
+    for base in bases:
+        bases += [more for more in known[base].rests_on if more not in bases]
+    wrong = {name for name in LEARNERS if f"update-{name}" in failed}
+    return not failed.isdisjoint(bases) or not wrong.isdisjoint(claim.learners or LEARNERS)
 
 
 def not_applicable(claim: Claim, implementation: Implementation) -> str | None:
@@ -256,12 +259,12 @@ def check_implementation(
         claim.id: CheckedClaim(claim, Status.NOT_APPLICABLE, not_applicable(claim, implementation) or "")
         for claim in every
     }
-    failed = 0
+    failed: set[str] = set()
     for done, claim in enumerate(tried, start=1):
         if fail_fast and failed:
             checked[claim.id] = CheckedClaim(claim, Status.NOT_RUN, "a claim before it failed")
             continue
-        shrinks = MOST_SHRINKS if failed < THOROUGH_SHRINKS else FEW_SHRINKS
+        shrinks = MOST_SHRINKS if len(failed) < THOROUGH_SHRINKS and not _follows(claim, failed) else FEW_SHRINKS
         share = None
         if budget is not None and claim.id not in QUICK:
             share = max(0.0, started + budget - time.perf_counter()) / (len(tried) - done + 1)
@@ -269,7 +272,7 @@ def check_implementation(
             claim, implementation, max_examples=max_examples, seed=seed, most_shrinks=shrinks, seconds=seconds,
             share=share,
         )  # fmt: skip
-        failed += item.status is Status.FAILED
+        failed |= {claim.id} if item.status is Status.FAILED else set()
         checked[claim.id] = item
         if told is not None:
             told(item, done, len(tried))
