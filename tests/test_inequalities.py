@@ -3,27 +3,32 @@
 import ast
 import json
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from metarep.theory.calculus.words import Poly
+from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus.words import Poly, find_letter
 from metarep.theory.engine import Profile
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.controls import controls
-from metarep.theory.inequalities.core import Context, Derivation, check
+from metarep.theory.inequalities.core import Context, Derivation, Line, Region, Says, check
 from metarep.theory.inequalities.data import from_data, to_data
 from metarep.theory.inequalities.evaluation import excess, norm_of, third_averages, value_of
 from metarep.theory.inequalities.floors import FLOORS
 from metarep.theory.inequalities.instances import CASES, RuleCase, worst_excess
+from metarep.theory.inequalities.letters import AVERAGES, DEFINITIONS
+from metarep.theory.inequalities.norms import norm_by_words, weight_of
 from metarep.theory.inequalities.one_step import STATEMENTS
-from metarep.theory.inequalities.polynomials import Polynomial, nonnegative, variable
+from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, constant, nonnegative, variable
 from metarep.theory.inequalities.printing import chains, lines, setting
 from metarep.theory.inequalities.records import as_proof
 from metarep.theory.inequalities.search import anil_constants, fo_anil_constants
+from metarep.theory.inequalities.steps import average, stated_step, step_of, unit_alpha
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 from metarep.theory.inequalities.theorems import THEOREMS, learner_step
 
@@ -243,3 +248,279 @@ def test_search_finds_what_the_core_accepts() -> None:
 def test_syntax_refuses(text: str) -> None:
     with pytest.raises(NotAccepted):
         matrix(text)
+
+
+# --- what the core reads, and what it refuses
+
+
+def small(*lines: Line, assumed: tuple[Says, ...] = (), **region: object) -> Derivation:
+    """A derivation with x ≤ 1 and y ≤ 2 of B and w̄_* bounded by them."""
+    ranges = {"ranges": (("x", "1"), ("y", "2"), ("z", "")), "positive": ("z",)}
+    bounds = (Says("norm", "B", "x"), Says("norm", "w_bar", "y"))
+    return Derivation("small", Region(**{**ranges, **region}), (*bounds, *assumed), lines)  # type: ignore[arg-type]
+
+
+B_IS_SMALL = Line("assumption", Says("norm", "B", "x"))
+
+
+def test_what_is_assumed_is_accepted_and_read() -> None:
+    found = check(small(B_IS_SMALL, Line("weaken", Says("norm", "B", "1"), (1,))), None)
+    assert found.accepted
+    assert found.holds
+    assert [(line.kind, line.bound) for line in found.judgements] == [("norm", scalar("x")), ("norm", scalar("1"))]
+    assert found.rules_used == ("assumption", "weaken")
+
+
+@pytest.mark.parametrize(
+    ("good", "bad"),
+    [
+        ({}, {"ranges": (("x", "1"), ("y", "2"), ("z", ""), ("x", "1"))}),
+        ({"positive": ("x", "z")}, {"positive": ("x", "z"), "ranges": (("x", "0"), ("y", "2"), ("z", ""))}),
+        ({}, {"positive": "xz"}),
+        ({}, {"varying": "x"}),
+        ({"varying": ("x",)}, {"varying": ["x"]}),
+        ({"symbols": (("v", "x + y"),)}, {"symbols": (("v", "x + y"), ("v", "x"))}),
+        ({"symbols": (("v", "x + y"),)}, {"symbols": (("v", "x + y"), ("v**2", "x"))}),
+        ({"symbols": (("v**2", "x + y"),)}, {"symbols": (("v**2", "x + y"), ("v**2", "x"))}),
+        ({"symbols": (("v**2", "x + y"),)}, {"symbols": (("v**2", "x + y"), ("v", "x"))}),
+        ({"symbols": (("v", "x"),)}, {"symbols": (("x", "y"),)}),
+        ({"symbols": (("beta", "1 - x"),)}, {"symbols": (("beta", "1 - 2*x"),)}),
+        ({"symbols": (("beta", "x/z"),)}, {"symbols": (("beta", "z/x"),)}),
+        ({"ranges": (("x", "1"), ("u", "1")), "relations": (("u", "1 - x"),)},
+         {"ranges": (("x", "1"), ("u", "1")), "relations": (("u", "1 - 2*x"),)}),
+        ({"ranges": (("x", "1"), ("u", "1")), "relations": (("u", "1 - x"),)},
+         {"ranges": (("x", "1"), ("u", "2")), "relations": (("u", "1 - x"),)}),
+        ({"ranges": (("x", "1"), ("u", "1")), "relations": (("u", "1 - x"),)},
+         {"ranges": (("x", "2"), ("u", "1")), "relations": (("u", "1 - x"),)}),
+        ({"ranges": (("x", "1"), ("u", "1")), "relations": (("u", "1 - x"),)},
+         {"ranges": (("x", "1"), ("u", "1")), "relations": (("x", "1 - x"),)}),
+        ({"ranges": (("x", "1"), ("y", "1"), ("u", "1")), "relations": (("u", "1 - x"),)},
+         {"ranges": (("x", "1"), ("y", "1"), ("u", "1")), "relations": (("u", "1 - x - y"),)}),
+        ({}, {"ranges": (("x", "1.0"), ("y", "2"), ("z", ""))}),
+        ({"ranges": (("x", "1/3"), ("y", "2"), ("z", ""))}, {"ranges": (("x", "1/0"), ("y", "2"), ("z", ""))}),
+    ],
+)  # fmt: skip
+def test_a_region_is_refused(good: dict, bad: dict) -> None:
+    for region, accepted in ((good, True), (bad, False)):
+        found = check(small(B_IS_SMALL, **region), None)
+        assert found.accepted is accepted, found.refusal
+        assert accepted or found.refusal.startswith("the setting: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        Line("weaken", Says("norm", "B", "x/2"), (1,)),
+        Line("weaken", Says("below", "B", "1"), (1,)),
+        Line("weaken", Says("norm", "B.T", "1"), (1,)),
+        Line("weaken", Says("norm", "B", "1"), (2,)),
+        Line("weaken", Says("norm", "B", "1"), (0,)),
+        Line("weaken", Says("norm", "B", "1"), (-1,)),
+        Line("weaken", Says("norm", "B", "1"), (1, 1)),
+        Line("weaken", Says("norm", "B", "v"), (1,)),
+        Line("weaken", Says("norm", "B", "1 + 0*x**-1"), (1,)),
+        Line("assumption", Says("norm", "B", "y")),
+        Line("assumption", Says("norm", "w", "x")),
+        Line("assumption", Says("norm", "B", "x"), (1,)),
+        Line("identity", Says("equal", "B.T*B", "B*B.T")),
+        Line("identity", Says("equal", "B.T*B", "2*B.T*B")),
+        Line("identity", Says("norm", "B", "x")),
+        Line("identity", Says("equal", "B.T*B*G_inv", "I_k")),
+        Line("triangle", Says("norm", "2*B", "x"), (1,), ("2",)),
+        Line("triangle", Says("norm", "2*B", "2*x"), (1,), ("1",)),
+        Line("words", Says("norm", "B.T*B", "x"), (1,)),
+        Line("words", Says("norm", "B*w", ""), (1,)),
+        Line("square", Says("below", "B*B.T*B*B.T", "x**2"), (1,)),
+        Line("square", Says("below", "B*B.T", "x"), (1,)),
+        Line("identity-matrix", Says("above", "2*I_k", "1")),
+        Line("identity-matrix", Says("norm", "I_k", "1")),
+        Line("symmetric", Says("below", "B", "x"), (1,)),
+    ],
+)  # fmt: skip
+def test_a_line_is_refused(line: Line) -> None:
+    found = check(small(B_IS_SMALL, line), None)
+    assert not found.accepted
+    assert found.refusal.startswith("line 2: ")
+    assert len(found.judgements) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        Line("identity", Says("equal", "Delta*B.T*B", "B.T*B*Delta")),
+        Line("triangle", Says("norm", "2*B", "2*x"), (1,), ("2",)),
+        Line("triangle", Says("norm", "-B", "x"), (1,), ("-1",)),
+        Line("words", Says("norm", "B.T*B - 2*B.T*B*B.T*B", "x**2 + 2*x**4"), (1,)),
+        Line("square", Says("below", "B*B.T", "x**2"), (1,)),
+        Line("square", Says("below", "B.T*B", "x**2"), (1,)),
+        Line("identity-matrix", Says("above", "I_k", "1")),
+    ],
+)  # fmt: skip
+def test_a_line_is_accepted(line: Line) -> None:
+    found = check(small(B_IS_SMALL, line), None)
+    assert found.accepted, found.refusal
+
+
+def test_what_is_not_plain_data_is_refused() -> None:
+    class Odd(str):
+        pass
+
+    for line in (
+        Line("assumption", Says("norm", Odd("B"), "x")),
+        Line("assumption", Says("norm", "B", "x"), [1]),  # type: ignore[arg-type]
+        Line("weaken", Says("norm", "B", "1"), (1.0,)),  # type: ignore[arg-type]
+        Line("weaken", Says("norm", "B", "1"), (True,)),
+        Says("norm", "B", "x"),
+        "a line",
+    ):
+        assert not check(small(B_IS_SMALL, line), None).accepted  # type: ignore[arg-type]
+    assert check(small(B_IS_SMALL, Line("weaken", Says("norm", "B", "1"), (1,))), None).accepted
+    assert not check(small(), None).accepted
+
+
+def test_definitions_are_new_letters_and_what_they_are_called() -> None:
+    right = small(Line("identity", Says("equal", "M_right", "B.T*B")))
+    assert check(replace(right, definitions=(("M_right", "B.T*B"),)), None).accepted
+    for definitions in (
+        (),
+        (("M_right", "B.T*B"), ("M_right", "B.T*B")),
+        (("M_right", "B.T*B"), ("Delta", "I_k")),
+        (("M_right", "B.T*B"), ("B", "B")),
+        (("M_right", "B.T*B*Delta*Z_mix"),),
+    ):
+        assert not check(replace(right, definitions=definitions), None).accepted
+    skewed = small(Line("identity", Says("equal", "M_right", "w*w_bar.T*B_star.T*B")))
+    assert not check(replace(skewed, definitions=(("M_right", "w*w_bar.T*B_star.T*B"),)), None).accepted
+
+
+def test_powers_are_read_up_to_eight_and_whole() -> None:
+    assert scalar("x**8") == variable("x", 8)
+    assert scalar("x**0") == constant(1)
+    assert matrix("Delta**8") == matrix("Delta**4") * matrix("Delta**4")
+    assert scalar("-x/2 + 3/4") == variable("x") * Fraction(-1, 2) + Fraction(3, 4)
+    assert scalar("x/y") == variable("x") * variable("y", -1)
+    for bad in ("x**9", "x**-1", "x**y", "2/0", "True", "1.0", "x/(x + y)", "x if x else y", "x < y", "+x"):
+        with pytest.raises(NotAccepted):
+            scalar(bad)
+    for bad in ("B/2", "B.T/B", "B.inv", "B @ w", "sqrt(B)"):
+        with pytest.raises(NotAccepted):
+            matrix(bad)
+    assert matrix("1/2*beta*B") == matrix("B").scaled(Fraction(1, 2), beta=1)
+    with pytest.raises(NotAccepted):
+        scalar(" " * 4001 + "x")
+
+
+def test_norms_of_words_by_their_factors() -> None:
+    x, y, beta = variable("x"), variable("y"), variable("beta")
+    B, w = matrix("B"), matrix("w")
+    assert norm_by_words(matrix("B*w - 3*beta**2*B*B.T*B*w"), [(B, x), (w, y)]) == x * y + beta**2 * x**3 * y * 3
+    assert norm_by_words(matrix("B*w*w.T + B"), [(B, x), (w, y), (B * w, constant(1))]) == x + y  # the longest first
+    assert norm_by_words(matrix("w.T*w*B"), [(B, x), (w.T * w, y)]) == x * y
+    assert weight_of(matrix("-(2/3)*beta**2")) == (Fraction(-2, 3), 2)
+    for wrong in (matrix("beta + 1"), matrix("w.T*w"), B, matrix("beta").scaled(alpha=1), matrix("1").scaled(beta=-1)):
+        with pytest.raises(NotAccepted):
+            weight_of(wrong)
+    for factors in ([(B * 2, x)], [(B + B * B.T * B, x)], [(matrix("beta*B"), x)], [(matrix("w.T*w*B"), x)], []):
+        with pytest.raises(NotAccepted):
+            norm_by_words(B, factors)
+    with pytest.raises(NotAccepted):
+        norm_by_words(B.scaled(alpha=1), [(B, x)])
+
+
+def test_a_monomial_is_cleared_and_what_is_left_decides() -> None:
+    x, y = variable("x"), variable("y")
+    assert clear_monomial(x**2 * y - x * y * 2) == x - 2
+    assert clear_monomial(variable("x", -2) + y) == 1 + x**2 * y
+    assert clear_monomial(x + 1) == x + 1
+    assert not clear_monomial(Polynomial())
+    assert (x**2 * y + x * 3 + 1).coefficients_in("x") == {2: y, 1: constant(3), 0: constant(1)}
+    assert repr(x**2 * y * 2 + 1) == "Polynomial(1 + 2*x^2*y)"
+    assert repr(Polynomial()) == "Polynomial(0)"
+    with pytest.raises(ValueError, match="single monomial"):
+        (x + 1) ** -1
+    with pytest.raises(ValueError, match="no range"):
+        nonnegative(x + y, {"x": Fraction(1)})
+    for text, upper, holds in (
+        ("x", None, True), ("x - x**2", None, False), ("1 - x", None, False), ("x**2 - 2*x + 1", None, False),
+        ("x**2 - x*3/2 + 1", None, False), ("2 - x", Fraction(2), True), ("2 - x", Fraction(201, 100), False),
+        ("x**2 - 2*x + 2", Fraction(5), True), ("-x", Fraction(1), False), ("0*x", None, True),
+        ("1 + x - x**2", Fraction(1), True), ("x**3 - x**2*2 + x + 1/100", Fraction(2), True),
+        ("x**3 - x**2*2 + x - 1/100", Fraction(2), False),
+    ):  # fmt: skip
+        assert nonnegative(scalar(text), {"x": upper}) is holds, text
+
+
+# --- a learner's step in averages
+
+
+def test_averages_of_heads() -> None:
+    head, mean, second = a.w_star, a.w_bar, a.Psi_star
+    assert average(a.B_star * head) == a.B_star * mean
+    assert average(mean.T * head) == mean.T * mean
+    assert average(head * head.T * 3) == second * 3
+    assert average(a.B_star * head * a.w.T + a.B) == a.B_star * mean * a.w.T + a.B
+    assert average((a.w.T * a.B.T * a.B_star * head) * a.w) == (a.w.T * a.B.T * a.B_star * mean) * a.w
+    for heads in ("centred", "symmetric"):
+        assert average(a.B_star * head * a.w.T + a.B, heads) == a.B
+        assert average(head * head.T, heads) == second
+    three = head * head.T * (a.w.T * a.B.T * a.B_star * head)
+    assert not average(three, "symmetric")
+    for heads in ("any", "centred"):
+        with pytest.raises(ValueError, match="heads that are not neighbours"):
+            average(three, heads)
+    with pytest.raises(ValueError, match="not neighbours"):
+        average(head.T * head)
+    with pytest.raises(ValueError, match="other than the heads"):
+        average(a.theta * a.w.T)
+
+
+def test_steps_of_special_heads_are_the_step_without_what_vanishes() -> None:
+    one, other = a.B * a.w - a.B_star * a.w_star, a.w.scaled(1)
+    gradients = (one * a.w.T, a.B.T * one)
+    general = step_of(gradients)
+    nothing = {"w_bar": Poly(("s", "1"))}
+    assert (general.heads, general.at_zero, general.missed) == ("any", False, frozenset())
+    for heads in ("centred", "symmetric"):
+        found = step_of(gradients, heads)
+        assert (found.grad_B, found.grad_w) == (general.grad_B.substitute(nothing), general.grad_w.substitute(nothing))
+        assert found.heads == heads
+    at_zero = step_of(gradients, "centred", True)
+    assert at_zero.at_zero
+    assert not at_zero.grad_B
+    assert not at_zero.grad_w
+    with pytest.raises(ValueError, match="not carried along"):
+        unit_alpha(gradients[0].scaled(alpha=1), "B")
+    with pytest.raises(ValueError, match="not carried along"):
+        unit_alpha(gradients[0].scaled(beta=1), "B")
+    with pytest.raises(ValueError, match="not carried along"):
+        unit_alpha(other, "w")
+
+
+def test_a_stated_step_is_the_learners() -> None:
+    one = a.B * a.w - a.B_star * a.w_star
+    gradients = (one * a.w.T, a.B.T * one)
+    mean = a.B * a.w - a.B_star * a.w_bar
+    stated = (mean * a.w.T, a.B.T * mean)
+    found = stated_step(gradients, stated, AVERAGES)
+    assert (found.grad_B, found.grad_w) == stated
+    assert {"w_bar", "Psi_star"} <= found.missed
+    assert not found.missed & {"t_star", "Bent"}
+    for wrong in ((stated[0] * 2, stated[1]), (stated[0], stated[1] * 2)):
+        with pytest.raises(ValueError, match="is not the learner's"):
+            stated_step(gradients, wrong, AVERAGES)
+    with pytest.raises(ValueError, match="no multiple of one average"):
+        stated_step(gradients, (mean * a.w_bar.T * a.B_star.T * a.B, stated[1]), AVERAGES)
+    with pytest.raises(ValueError, match="no multiple of one average"):
+        stated_step(gradients, (one * a.w.T, stated[1]), AVERAGES)
+
+
+def test_letters_of_the_proofs() -> None:
+    symmetric = {"N_right", "M_right", "Phi", "S_both", "T_span", "Gap", "G_inv", "Third", "T_third"}
+    others = {"A_mix", "C_mix", "D_mix", "Z_mix", "F_mean", "N_any", "N_tilde", "C_mean", "C_third"}
+    assert {name for name in symmetric | others if find_letter(name).symmetry == 1} == symmetric
+    assert all(find_letter(name).symmetry == 0 for name in others)
+    assert not any(find_letter(name).per_task for name in symmetric | others | set(DEFINITIONS) | set(AVERAGES))
+    for name, words in AVERAGES.items():
+        assert words.shape == matrix(name).shape
+    for name, written in DEFINITIONS.items():
+        assert matrix(written).shape == matrix(name).shape

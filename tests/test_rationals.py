@@ -75,3 +75,8 @@ def test_arrays_of_them_stay_of_their_kind() -> None:
     product = np.eye(2, dtype=int).astype(object) @ (matrix @ matrix.T) / 3
     assert (product == plain @ plain.T / 3).all()
     assert {type(entry) for entry in product.flat} == {Rational}
+
+
+def test_whole_powers_stay_of_their_kind() -> None:
+    for power in range(4):
+        assert type(Rational(2, 3) ** power) is Rational

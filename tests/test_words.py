@@ -14,7 +14,19 @@ from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
 from metarep.theory.calculus.traces import trace
-from metarep.theory.calculus.words import ONE, SCALAR_SHAPE, Poly, Rule, find_letter, gradient, identity, letter, zero
+from metarep.theory.calculus.words import (
+    ALPHABET,
+    ONE,
+    SCALAR_SHAPE,
+    Poly,
+    Rule,
+    find_letter,
+    gradient,
+    identity,
+    letter,
+    letter_poly,
+    zero,
+)
 from metarep.theory.calculus.written import closed_form, in_words
 from metarep.theory.dynamics.structure import moment_words
 
@@ -326,3 +338,73 @@ def test_what_nobody_reads_is_not_written() -> None:
     for _ in range(4):
         long = long.substitute({"w": ADAPTED})
     assert closed_form(long) == in_words(long) == ""
+
+
+# --- writing, products, averages
+
+
+def test_expressions_are_written_as_built() -> None:
+    B, w, A, w_i = (matrix_symbol(name) for name in ("B", "w", "A", "w_i"))
+    alpha, beta = sympy.symbols("alpha beta", positive=True)
+    residual = add(mul(B, w), mul(-1, matrix_symbol("theta_i")))
+    written = {
+        Transpose(residual): ("(B w − θ_i)ᵀ", r"\left(B w - \theta_i\right)^\top"),
+        TaskMean(residual): ("mean_i[B w − θ_i]", r"\frac1n\sum_{i=1}^n \left(B w - \theta_i\right)"),
+        TaskMean(mul(B, w_i)): ("mean_i[B w_i]", r"\frac1n\sum_{i=1}^n B w_{i}"),
+        sympy.Inverse(mul(Transpose(B), B)): ("(Bᵀ B)⁻¹", r"\left(B^\top B\right)^{-1}"),
+        sympy.MatPow(A, 3): ("(A)^3", r"\left(A\right)^3"),
+        mul(-1, add(B, B), w): ("−(B + B) w", r"-\left(B + B\right) w"),
+        add(mul(-1, B), B): ("−B + B", "-B + B"),
+        sympy.Trace(A): ("(A)", r"\left(A\right)"),
+        alpha**2 / 3: ("1/3 α²", r"\tfrac{1}{3} \alpha^{2}"),
+        alpha**-12: ("α⁻¹²", r"\alpha^{-12}"),
+        -alpha * beta: ("−α β", r"-\alpha \beta"),
+        alpha - 2: ("−2 + α", r"-2 + \alpha"),
+        2 * alpha * sympy.Trace(A): ("2 α (A)", r"2 \alpha \left(A\right)"),
+    }
+    for expression, (plain, tex) in written.items():
+        assert (text(expression), latex(expression)) == (plain, tex)
+
+
+def test_letters_are_symmetric_skew_or_neither_and_differ_by_task_or_not() -> None:
+    assert {x.symmetry for x in ALPHABET} <= {-1, 0, 1}
+    for found in ALPHABET:
+        word = letter_poly(found.code)
+        assert word.shape == (found.rows, found.cols)
+        assert word.T.shape == (found.cols, found.rows)
+        assert (word * found.symmetry == word.T) is bool(found.symmetry)
+        assert word == word.T.T
+    named = {x.name for x in ALPHABET if x.symmetry == 1}
+    assert {"Psi", "Psi_star", "Delta", "Delta_bar", "Q_head", "G", "dG", "S"} <= named
+    assert not named & {"Q", "U", "V", "M", "A", "Y", "B", "theta_i"}
+    assert {"theta_i", "w_star_i", "r_i", "B_i3", "v_i", "u_i", "X_in", "z_in", "X_out", "z_out"} <= a.PER_TASK
+    assert not a.PER_TASK & {"B", "w", "B_star", "B_perp", "Psi", "Psi_star", "w_bar", "theta_bar", "s_bar", "g_bar"}
+
+
+def test_what_vanishes_in_a_product_leaves_the_rest() -> None:
+    """A term whose words are zero (xᵀAx for a skew A) is passed over; those after it are not."""
+    row = a.omega.T * a.A
+    for sum_ in (a.omega + a.h, a.h + a.omega):
+        assert row * sum_ == row * a.h
+    assert (a.omega.T + a.h.T) * (a.A * a.omega) == a.h.T * a.A * a.omega
+
+
+def test_powers_of_sums_are_products() -> None:
+    Delta = matrix_symbol("Delta")
+    assert to_words(sympy.MatPow(Delta, 3)) == a.Delta * a.Delta * a.Delta
+    for power in (sympy.Integer(0), sympy.Integer(-2), sympy.Symbol("k")):
+        with pytest.raises(ValueError, match="no words for MatPow"):
+            to_words(sympy.MatPow(Delta, power, evaluate=False))
+    with pytest.raises(ValueError, match="no words for"):
+        to_words(sympy.HadamardProduct(Delta, Delta))
+
+
+def test_values_of_rows_are_those_of_columns_turned() -> None:
+    arrays = random_arrays(5, 3, 2, 4)
+    column = a.B.T * a.B * a.w + a.w
+    by_words = evaluate_words(column, arrays, {})
+    np.testing.assert_array_equal(by_words[:, 0], arrays["B"].T @ arrays["B"] @ arrays["w"] + arrays["w"])
+    np.testing.assert_array_equal(evaluate_words(column.T, arrays, {}), by_words.T)
+    mean = evaluate_words(a.w * (a.w_star.T * a.w_star), arrays, {"alpha": 1})
+    heads = arrays["w_star_i"]
+    np.testing.assert_allclose(mean[:, 0], arrays["w"] * np.square(heads).sum(0).mean(), rtol=1e-15)
