@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from metarep.sim.implementations import REFERENCE
-from metarep.sim.mutants.steps import scaled_step_sizes, wrong_implementation
+from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, scaled_step_sizes, wrong_implementation
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import get_claim
+from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
 from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
+from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.selftest import MUTANTS
-from metarep.theory.engine.search import INTERNALS_ARE_KNOWN
+from metarep.theory.engine.power import PANEL, about_progress, is_identity, panel_of, power_of, tried_on
+from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, besides
 
 
 def inequality(check, **changes) -> Claim:
@@ -283,3 +286,106 @@ def test_float32_inside_is_found_by_rounding_alone() -> None:
     assert verify(get_claim("update-anil"), wrong, kinds=("floats",)).status == Verdict.REFUTED
     single = replace(wrong, eps=2.0**-23)
     assert verify(get_claim("update-anil"), single, kinds=("floats",)).status == Verdict.SUPPORTED
+
+
+def test_what_a_measurement_says_is_kept() -> None:
+    found = Measurement(1.5, 0.25, 7, "toy", details={"slope": 2})
+    seen = []
+
+    def measured(implementation: Implementation, seed: int, effort: float) -> Measurement:
+        seen.append((implementation, seed, effort))
+        return found
+
+    claim = inequality(None, floats=None, kind="measurement", measure=measured)
+    (evidence,) = verify(claim, examples=100).evidence
+    assert (evidence.estimate, evidence.uncertainty, evidence.examples, evidence.why) == (1.5, 0.25, 7, "toy")
+    assert evidence.details == {"slope": 2}
+    assert evidence.verdict == Verdict.MEASURED
+    verify(replace(claim, id="other", seeded_as="toy"))
+    verify(replace(claim, id="other"), profile=Profile(seed=1))
+    (first, second, third) = seen
+    assert first[:2] == second[:2]
+    assert third[1] != first[1]
+    assert (first[2], second[2]) == (0.5, 1.0)
+    assert type(first[1]) is int
+    assert 0 <= first[1] < 2**32
+
+
+def test_examples_made_by_hand_are_counted_until_one_fails() -> None:
+    def check(at, _) -> Comparison:
+        return Comparison(at["x"], 2.0, 0.5 if at["x"] == 1 else 0.0, "too large")
+
+    claim = inequality(check)
+    (found,) = verify(replace(claim, check=lambda at, _: Comparison(0.0, 2.0, 0.0)), examples=20).evidence
+    assert found.examples == 20
+    assert found.independent is not None
+    more = besides(claim, check, found, [{"x": 1.0}, {"x": 2.0}], REFERENCE)
+    assert (more.verdict, more.examples, more.independent) == (Verdict.SUPPORTED, 22, found.independent + 2)
+    assert more.worst_margin == found.worst_margin
+    blunt = besides(claim, lambda at, _: Comparison(1.0, 2.0, 10.0), found, [{"x": 1.0}, {"x": 1.0}], REFERENCE)
+    assert blunt.blunt == found.blunt + 2
+    bad = besides(claim, check, replace(found, independent=None), [{"x": 1.0}, {"x": 3.0}, {"x": 4.0}], REFERENCE)
+    assert (bad.verdict, bad.examples, bad.counterexample) == (Verdict.REFUTED, 22, {"x": 3.0})
+    assert bad.independent is None
+    assert bad.comparisons["counterexample"].value == 3.0
+    assert "too large: 3 > 2" in bad.why
+
+
+def test_power_counts_the_examples_that_a_wrong_learner_fails() -> None:
+    claim = get_claim("update-anil")
+    (evidence,) = verify(claim, kinds=("floats",), examples=24).evidence
+    assert evidence.power is not None
+    assert 0 < evidence.power.could_fail <= evidence.power.tried <= 12
+    (without,) = verify(claim, kinds=("floats",), examples=24, profile=Profile(power=0)).evidence
+    assert without.power is None
+    checked = [({"x": float(i)}, Comparison(0.0, 1.0, 0.0)) for i in range(10)]
+    seen: list[float] = []
+
+    def fails(_: Claim, example, __: Implementation) -> bool:
+        seen.append(example["x"])
+        return example["x"] > 4
+
+    assert power_of(claim, checked, 12, fails) == Power(5, 3)
+    assert sorted(set(seen)) == [1.0, 3.0, 5.0, 7.0, 9.0]
+    assert power_of(claim, checked[:2], 12, fails) == Power(2, 0)
+    assert power_of(claim, checked, 4, fails).tried == 4
+    assert power_of(claim, checked[:4], 12, fails).tried == 3
+
+
+def test_an_inequality_that_is_met_as_an_equality_is_an_identity() -> None:
+    claim = replace(get_claim("update-anil"), kind="inequality")
+    assert is_identity(claim, Comparison(1.0, 1.0, 0.0))
+    assert is_identity(claim, Comparison(1.0, 1.5, 0.5))
+    assert is_identity(claim, Comparison(1.5, 1.0, 0.5))
+    assert not is_identity(claim, Comparison(1.0, 1.5, 0.25))
+    assert not is_identity(replace(claim, kind="identity"), Comparison(1.0, 1.0, 0.0))
+    assert not is_identity(inequality(lambda at, _: Comparison(1.0, 1.0, 0.0)), Comparison(1.0, 1.0, 0.0))
+
+
+def test_mutants_are_tried_on_the_claims_that_speak_of_what_they_change() -> None:
+    by_name = {mutant.name: mutant for mutant in IMPLEMENTATION_MUTANTS}
+    update, blind = get_claim("update-anil"), inequality(lambda at, _: Comparison(0.0, 1.0, 0.0))
+    for name in PANEL:
+        found = tried_on(by_name[name], update)
+        by_distance = "subspace_distance" in by_name[name].parts
+        assert (found is not None) == (not by_distance and "anil" in by_name[name].learners)
+        assert tried_on(by_name[name], blind) is None
+        assert found is None or (found[0] is update and found[1].name != REFERENCE.name)
+    assert all(trial[0].check is not None for trial in panel_of(update))
+    assert not about_progress(blind)
+
+
+def test_evidence_is_of_rounded_numbers_or_not() -> None:
+    refuted = Evidence("floats", Verdict.REFUTED, 1)
+    assert refuted.in_floats_only
+    assert replace(refuted, kind="measurement").in_floats_only
+    assert not replace(refuted, kind="exact").in_floats_only
+    assert not replace(refuted, verdict=Verdict.SUPPORTED).in_floats_only
+    assert not replace(refuted, confirmation=Confirmation("fractions", ())).in_floats_only
+
+
+def test_numbers_of_examples_in_words() -> None:
+    evidence = Evidence("floats", Verdict.SUPPORTED, 9)
+    assert counted(evidence) == "9 examples"
+    assert counted(replace(evidence, independent=9)) == "9 independent examples"
+    assert counted(replace(evidence, independent=4)) == "9 examples, 4 independent"

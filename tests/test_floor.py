@@ -10,6 +10,7 @@ import pytest
 
 from metarep.sim.learners import LEARNERS
 from metarep.sim.metrics import principal_sines
+from metarep.sim.sampling.in_law import step_in_law
 from metarep.sim.sampling.samples import sampled_gradients
 from metarep.sim.sampling.stationary import LongRun, long_run, mean_square_sine
 from metarep.theory.claims import get_claim
@@ -246,3 +247,31 @@ def test_slopes_are_held_to_their_statement(
 
     monkeypatch.setattr(claims, "measured_floor", seen)
     assert _with_prediction("noise-floor-slopes", predicted) == verdict
+
+
+def test_a_long_run_averages_the_steps_that_it_records():
+    d, trials, burn_in, steps, every = 8, 3, 4, 7, 2
+    B, w = stationary_start(predicted_floor(*SETTING), d, trials, np.random.default_rng(8))
+    at = (HEADS, 0.4, 0.01, 12, 20, 0.5, d)
+    seen = long_run(FO_ANIL, B, w, *at, burn_in, steps, np.random.default_rng(9), every)
+    rng, recorded = np.random.default_rng(9), []
+    for t in range(burn_in + steps):
+        B, w = step_in_law(FO_ANIL, B, w, *at, rng)
+        if t in (5, 7, 9):  # the second, fourth and sixth after the burn-in
+            recorded.append(mean_square_sine(B, 3))
+    means = np.mean(recorded, 0)
+    np.testing.assert_allclose(seen.mean_square_sine, means.mean(), rtol=1e-14)
+    np.testing.assert_allclose(seen.standard_error, means.std(ddof=1) / np.sqrt(trials), rtol=1e-12)
+    np.testing.assert_array_equal(seen.B, B)
+    np.testing.assert_array_equal(seen.w, w)
+    alone = long_run(FO_ANIL, B[:1], w[:1], *at, 0, 2, np.random.default_rng(9), 1)
+    assert np.isnan(alone.standard_error)
+    assert np.isfinite(alone.mean_square_sine)
+    for bad in ((-1, 5, 1), (0, 5, 0), (0, 1, 2)):
+        with pytest.raises(ValueError, match="allowed: burn_in at least 0"):
+            long_run(FO_ANIL, B, w, *at, *bad[:2], np.random.default_rng(9), bad[2])
+
+
+def test_the_sine_of_a_small_representation_is_no_less_a_number():
+    B = np.random.default_rng(2).standard_normal((4, 6, 3))
+    np.testing.assert_allclose(mean_square_sine(1e-3 * B, 3), mean_square_sine(B, 3), rtol=1e-12)

@@ -16,7 +16,16 @@ from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Claim, Comparison, Verdict, own
 from metarep.theory.engine import decode, encode, replay, verify
 from metarep.theory.engine.evidence import EvidenceKind
-from metarep.theory.engine.showing import COST_OF_A_ZERO, READABLE, genericity, number_text, objects_text, written
+from metarep.theory.engine.showing import (
+    COST_OF_A_ZERO,
+    READABLE,
+    found_and_expected,
+    genericity,
+    number_text,
+    objects_text,
+    sides_text,
+    written,
+)
 
 
 def shown(claim_id: str, kind: EvidenceKind) -> ExampleRecord:
@@ -128,3 +137,14 @@ def test_the_page_sets_matrices_and_markdown_has_them_in_lines() -> None:
     assert "difference = 0" in markdown
     assert "--replay" in html
     assert "--replay report.json" in markdown
+
+
+def test_a_step_is_shown_as_found_and_expected_and_all_else_as_two_sides() -> None:
+    B, w = np.array([[1, 2], [3, 4]]), np.array([5, 6])
+    lines = found_and_expected((B, w), (2 * B, w))
+    assert lines[0].startswith("B⁺ found = [ 1  2 ]")
+    assert lines[2].startswith("B⁺ expected = [ 2  4 ]")
+    assert lines[4:] == ["w⁺ found = (5, 6)", "w⁺ expected = (5, 6)"]
+    for left, right in (((B, B), (B, B)), ((w, B), (w, B)), (w, w)):
+        assert found_and_expected(left, right) == sides_text(left, right)
+    assert sides_text(w, 2 * w)[:2] == ["left side = (5, 6)", "right side = (10, 12)"]
