@@ -389,3 +389,14 @@ def test_numbers_of_examples_in_words() -> None:
     assert counted(evidence) == "9 examples"
     assert counted(replace(evidence, independent=9)) == "9 independent examples"
     assert counted(replace(evidence, independent=4)) == "9 examples, 4 independent"
+
+
+def test_one_example_is_one_of_each_kind() -> None:
+    def check(at, _) -> Comparison:
+        return Comparison(at["x"], at["x"], 0)
+
+    claim = inequality(check, kind="identity", fractions=lambda: st.just({"x": Fraction(3)}), expected=Verdict.EXACT)
+    exact, floats = verify(claim, examples=1).evidence
+    assert (exact.kind, exact.examples, floats.kind, floats.examples) == ("exact", 1, "floats", 1)
+    assert exact.worst_margin is None
+    assert exact.instance == {"x": 3}

@@ -524,3 +524,21 @@ def test_letters_of_the_proofs() -> None:
         assert words.shape == matrix(name).shape
     for name, written in DEFINITIONS.items():
         assert matrix(written).shape == matrix(name).shape
+
+
+@pytest.mark.parametrize("name", [*STATEMENTS, *FLOORS])
+def test_a_line_that_is_given_or_uses_too_much_or_too_little_is_refused(name: str) -> None:
+    checked = {**STATEMENTS, **FLOORS}[name]()
+    proof = checked.derivation
+    for index, line in enumerate(proof.lines):
+        changed = (
+            [replace(line, given=line.given[:-1]), replace(line, given=(*line.given, "I_k"))] if line.given else []
+        )
+        if line.rule != "words":  # it may be told of more than it needs
+            changed += [replace(line, uses=(*line.uses, 1))] if index else []
+            changed += [replace(line, uses=line.uses[:-1])] if line.uses and line.rule != "gram" else []
+        for wrong in changed:
+            lines = (*proof.lines[:index], wrong, *proof.lines[index + 1 :])
+            assert not check(replace(proof, lines=lines), checked.step).accepted, wrong
+    if checked.step is not None:
+        assert not check(proof, None).accepted

@@ -7,8 +7,12 @@ from hypothesis import strategies as st
 
 from metarep.reports.study.interpreter import gradients_on_samples as autograd_gradients
 from metarep.sim.learners import LEARNERS, Learner, get_learner
+from metarep.sim.sampling.inner_steps import step as population_step
+from metarep.sim.sampling.inner_steps import step_on_samples as by_accumulation
 from metarep.sim.sampling.samples import draw_samples, sampled_gradients, step_on_samples
+from metarep.sim.sampling.whitened import whitened_samples
 from metarep.sim.updates import outer_gradients
+from metarep.sim.updates import step as exact_step
 
 EPS = np.finfo(float).eps
 learners = pytest.mark.parametrize("learner", LEARNERS.values(), ids=LEARNERS)
@@ -159,3 +163,22 @@ def test_bad_gradients_are_refused():
         sampled_gradients(LEARNERS["anil"], B, w, X_in[..., :-1], y_in, X_out, y_out, 0.1)
     with pytest.raises(ValueError, match="the outer sample has X"):
         sampled_gradients(LEARNERS["anil"], B, w, X_in, y_in, X_out, y_out[..., :-1], 0.1)
+
+
+@pytest.mark.parametrize("learner", [x for x in LEARNERS.values() if x.plain_key is not None and x.inner_steps == 1])
+@pytest.mark.parametrize("trials", [(), (4,), (2, 4)])
+def test_any_number_of_inner_steps_is_one_step_too(learner, trials):
+    rng = np.random.default_rng(8)
+    d, k, n, m_in, m_out = 5, 3, 2, 4, 6
+    B_star, heads = np.linalg.qr(rng.standard_normal((d, k))).Q, rng.standard_normal((k, n))
+    B, w = 0.7 * rng.standard_normal((*trials, d, k)), rng.standard_normal((*trials, k))
+    data = draw_samples(B_star, heads, m_in, m_out, 0.5, rng, trials)
+    alpha, beta = (0.1 + 0.2 * rng.random(trials[-1:]) for _ in range(2)) if trials else (0.1, 0.3)
+    ours, theirs = (step(learner, B, w, *data, alpha, beta) for step in (by_accumulation, step_on_samples))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=rounding(learner, B, w, data, np.max(alpha)))
+    targets = np.broadcast_to(B_star @ heads, (*trials, d, n))
+    whitened = tuple(whitened_samples(targets).values())
+    ours, theirs = (step(learner, B, w, targets, alpha, beta) for step in (population_step, exact_step))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=rounding(learner, B, w, whitened, np.max(alpha)))

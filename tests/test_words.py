@@ -13,6 +13,7 @@ from sympy.matrices.expressions import Transpose
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
+from metarep.theory.calculus.resolvent import reduce_G
 from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import (
     ALPHABET,
@@ -154,6 +155,8 @@ def test_a_skew_letters_sign_is_kept_by_what_changes_words() -> None:
     form_inside = bytes([find_letter("h").code + 1, find_letter("A").code, find_letter("omega").code])  # hᵀAω
     changed = (a.V * a.omega * a.omega.T).map_words(lambda word: (1, ONE, left + form_inside + right))
     assert changed == (a.V * a.omega * a.omega.T) * (a.h.T * a.A * a.omega)
+    row = (a.omega.T * a.V).map_words(lambda word: (1, ONE, form_inside + word))
+    assert row == (a.h.T * a.A * a.omega) * (a.omega.T * a.V)
 
 
 @settings(max_examples=40)
@@ -296,6 +299,7 @@ MADE = (
     (RESIDUAL * a.w.T).T,
     (a.B * ADAPTED - a.theta) * ADAPTED.T,
     -a.B.T * RESIDUAL,
+    a.B_star.T * (-a.B * a.w),
     RESIDUAL * -a.w.T,
     a.B + RESIDUAL * -a.w.T,
     a.w.T * a.w * RESIDUAL,
@@ -330,6 +334,7 @@ def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
 
 def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
+    assert closed_form(-a.B * a.w) == "-B w"
     assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"
 
 
@@ -355,6 +360,7 @@ def test_expressions_are_written_as_built() -> None:
         sympy.MatPow(A, 3): ("(A)^3", r"\left(A\right)^3"),
         mul(-1, add(B, B), w): ("−(B + B) w", r"-\left(B + B\right) w"),
         add(mul(-1, B), B): ("−B + B", "-B + B"),
+        sympy.MatMul(-1, B, -1, w, evaluate=False): ("B w", "B w"),
         sympy.Trace(A): ("(A)", r"\left(A\right)"),
         alpha**2 / 3: ("1/3 α²", r"\tfrac{1}{3} \alpha^{2}"),
         alpha**-12: ("α⁻¹²", r"\alpha^{-12}"),
@@ -408,3 +414,14 @@ def test_values_of_rows_are_those_of_columns_turned() -> None:
     mean = evaluate_words(a.w * (a.w_star.T * a.w_star), arrays, {"alpha": 1})
     heads = arrays["w_star_i"]
     np.testing.assert_allclose(mean[:, 0], arrays["w"] * np.square(heads).sum(0).mean(), rtol=1e-15)
+
+
+def test_an_inverse_beside_its_matrix_is_reduced_place_by_place() -> None:
+    gram, one = a.B.T * a.B, identity("k")
+    for ridge in (True, False):
+        beside = one - a.G.scaled(ridge=1) if ridge else one
+        assert reduce_G(a.G * gram, ridge) == reduce_G(gram * a.G, ridge) == beside
+        assert reduce_G(a.G * gram * a.Q * a.G * gram, ridge) == beside * a.Q * beside
+        assert reduce_G(a.G * a.Q * gram + a.Q, ridge) == a.G * a.Q * gram + a.Q
+        scalar = a.w.T * a.G * gram * a.w
+        assert reduce_G(scalar * a.B, ridge) == (a.w.T * beside * a.w) * a.B
