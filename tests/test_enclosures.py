@@ -342,3 +342,8 @@ def test_named_settings_are_confirmed() -> None:
     found = confirm()
     assert found is not None
     assert found.decides
+
+
+def test_no_numbers_are_no_balls() -> None:
+    assert balls([]).shape == (0,)
+    assert balls([[1, 2]]).shape == (1, 2)

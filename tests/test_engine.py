@@ -319,6 +319,7 @@ def test_examples_made_by_hand_are_counted_until_one_fails() -> None:
     (found,) = verify(replace(claim, check=lambda at, _: Comparison(0.0, 2.0, 0.0)), examples=20).evidence
     assert found.examples == 20
     assert found.independent is not None
+    assert found.independent < found.examples  # the others were made of these, on the way to the worst margin
     more = besides(claim, check, found, [{"x": 1.0}, {"x": 2.0}], REFERENCE)
     assert (more.verdict, more.examples, more.independent) == (Verdict.SUPPORTED, 22, found.independent + 2)
     assert more.worst_margin == found.worst_margin
@@ -400,3 +401,23 @@ def test_one_example_is_one_of_each_kind() -> None:
     assert (exact.kind, exact.examples, floats.kind, floats.examples) == ("exact", 1, "floats", 1)
     assert exact.worst_margin is None
     assert exact.instance == {"x": 3}
+
+
+def test_a_counterexample_comes_with_its_sizes_and_numbers() -> None:
+    claim = inequality(lambda at, _: Comparison(at["k"], 3.0, 0.0), floats=lambda: st.just({"k": 4, "d": 8}))
+    (bad,) = verify(claim).evidence
+    assert (bad.verdict, bad.examples, bad.strain) == (Verdict.REFUTED, 1, bad.comparisons["counterexample"].strain)
+    assert bad.sizes is not None
+    assert (dict(bad.sizes.k), dict(bad.sizes.d)) == ({"4": 1}, {"8": 1})
+
+
+def test_what_a_wrong_learner_brings_about_in_a_check_is_told_with_the_claim() -> None:
+    def check(at, implementation: Implementation) -> Comparison:
+        if implementation is not REFERENCE:
+            raise IndexError("of a learner that is wrong")
+        return Comparison(0.0, 1.0, 0.0)
+
+    claim = replace(get_claim("update-anil"), check=check)
+    with pytest.raises(IndexError) as raised:
+        verify(claim, kinds=("floats",), examples=5)
+    assert "claim update-anil" in raised.value.__notes__[0]

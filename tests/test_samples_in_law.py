@@ -574,3 +574,27 @@ def test_bad_runs_are_refused(change, message):
     }
     with pytest.raises(ValueError, match=message):
         run_sampled(**(arguments | change))
+
+
+@pytest.mark.parametrize("batch", [(), (4,), (4, 3)])
+def test_the_populations_answers_are_the_queries(batch):
+    u = np.random.default_rng(47).standard_normal((*batch, 5, 2))
+    first = first_query(None, u, 0.5)
+    answer, along, across = second_query(None, first, 2 * u)
+    np.testing.assert_array_equal(first.gradient, u)
+    np.testing.assert_array_equal(answer, 2 * u)
+    assert along.shape == across.shape == (*batch, 5, 1)
+    assert not along.any()
+    assert not across.any()
+
+
+def test_a_large_representation_at_a_small_step_size_has_not_diverged():
+    """Diverged is ‖B‖_F above 10⁶/√α, and not above 10⁶·√α."""
+    rng = np.random.default_rng(48)
+    B0, w0 = start(rng, 9, 2)
+    alpha, beta = 1e-6, 1e-12
+    for scale, expected in ((1e5, False), (1e10, True)):
+        B = scale * B0 / np.linalg.norm(B0)
+        heads = np.ones((2, 2))
+        run = run_sampled(get_learner("fo-anil"), B, 0 * w0, lambda t, h=heads: h, alpha, beta, 5, 5, 0.1, 9, 1, rng)
+        assert run.diverged.all() == run.diverged.any() == expected

@@ -13,6 +13,7 @@ from sympy.matrices.expressions import Transpose
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
+from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.resolvent import reduce_G
 from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import (
@@ -425,3 +426,32 @@ def test_an_inverse_beside_its_matrix_is_reduced_place_by_place() -> None:
         assert reduce_G(a.G * a.Q * gram + a.Q, ridge) == a.G * a.Q * gram + a.Q
         scalar = a.w.T * a.G * gram * a.w
         assert reduce_G(scalar * a.B, ridge) == (a.w.T * beside * a.w) * a.B
+
+
+def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None:
+    proof = Proof()
+    assert (proof.holds, proof.complete, proof.comparisons) == (False, False, 0)
+    proof.equal("I = I", identity("k"), identity("k"))
+    assert (proof.holds, proof.complete, proof.why) == (True, True, "1 identity decided in words")
+    proof.fact("B occurs", True)
+    assert proof.why == "1 identity and 1 further fact decided in words"
+    proof.fact("w occurs", True)
+    proof.vanishes("B − B", a.B - a.B)
+    assert proof.why == "2 identities and 2 further facts decided in words"
+    assert proof.comparisons == 4
+    assert [what for what, _, _ in proof.identities] == ["I = I", "B − B"]
+    assert proof.rewritten(a.B_perp.T * a.B_star, "orthogonal", Rule("B_perp'", "B_star", None)) == zero("p", "s")
+    assert proof.expanded("B", a.B) == proof.substituted("B", a.B) == a.B
+    assert [step.what.split()[0] for step in proof.steps[-3:]] == ["use", "expand", "substitute"]
+    proof.argued("a theorem")
+    assert (proof.holds, proof.complete) == (True, False)
+    proof.fact("M occurs", False)
+    assert (proof.holds, proof.remainder) == (False, "not so: M occurs")
+    proof.equal("B = 2B", a.B, a.B * 2)
+    proof.fact("Q occurs", False)
+    assert proof.remainder == "not so: M occurs"
+    other = Proof()
+    other.equal("B = 2B", a.B, a.B * 2)
+    assert (other.holds, other.remainder) == (False, "B = 2B: left − right = −B")
+    other.equal("w = 2w", a.w, a.w * 2)
+    assert other.remainder.startswith("B = 2B")
