@@ -198,6 +198,9 @@ def test_a_named_average_is_one_too() -> None:
         assert to_words(product)  # as letters of their own they may be multiplied
     B_star = matrix_symbol("B_star")
     assert to_words(mul(B_star, mean), moment_words()) == a.B_star * a.w_star
+    assert to_words(Transpose(mean), moment_words()) == a.w_star.T
+    assert to_words(TaskMean(mean), moment_words()) == a.w_star
+    assert to_words(add(B_star, mul(B_star, second)), moment_words()) == a.B_star + a.B_star * a.w_star * a.w_star.T
 
 
 def test_what_does_not_look_inside_a_trace_raises() -> None:
@@ -415,6 +418,10 @@ def test_values_of_rows_are_those_of_columns_turned() -> None:
     mean = evaluate_words(a.w * (a.w_star.T * a.w_star), arrays, {"alpha": 1})
     heads = arrays["w_star_i"]
     np.testing.assert_allclose(mean[:, 0], arrays["w"] * np.square(heads).sum(0).mean(), rtol=1e-15)
+    batch = {name: np.stack([value, 2 * value, 3 * value]) for name, value in arrays.items()}
+    for word, degree in ((a.w * (a.w_star.T * a.w_star), 3), (a.B * (a.w_star.T * a.w_star), 3), (a.theta * a.w.T, 2)):
+        one, many = (evaluate_words(word, values, {}) for values in (arrays, batch))
+        np.testing.assert_allclose(many, [one * scale**degree for scale in (1, 2, 3)], rtol=1e-14)
 
 
 def test_an_inverse_beside_its_matrix_is_reduced_place_by_place() -> None:
