@@ -83,6 +83,8 @@ SLIPS: dict[str, tuple[str, str, str, str]] = {
         "    return CACHE.setdefault((B.shape, targets.shape), new)\n\nCACHE = {}",
         "state-between-calls", "returns what the first one did",
     ),
+    "zeros": (LAST, "    return 0 * B, 0 * w", "constant", "returns zeros whatever is asked"),
+    "ones": (LAST, "    return 0 * B + 1, 0 * w + 1", "constant", "returns 1 in every entry whatever is asked"),
     "beyond alpha 1": (*_slightly("alpha > 1"), "special-case", "only where α > 1: there β is 1.01 times"),
     "few tasks": (*_slightly("targets.shape[1] < len(w)"), "special-case", "only where n < k: there β is 1.01 times"),
     "square": (*_slightly("len(B) == len(w)"), "special-case", "only where d = k: there β is 1.01 times"),

@@ -83,8 +83,12 @@ def calls(implementation: Implementation, learner: Learner, sizes: tuple[int, in
         return Seen(cause, what, learner, found, expected, scale)
 
     if _same(once, differently) and not _same(right_step(*first), right_step(*other)):
-        what = "a call on other numbers of the same sizes returns what the first one did"
-        yield seen("state-between-calls", what, differently, right_step(*other))
+        cause, what = "state-between-calls", "a call on other numbers of the same sizes returns what the first one did"
+        values = np.unique(np.concatenate([part.ravel() for part in once]))
+        if len(values) == 1:
+            shown = "zeros" if values[0] == 0 else f"{values[0]:g} in every entry"
+            cause, what = "constant", f"returns {shown} whatever is asked"
+        yield seen(cause, what, differently, right_step(*other))
     state = "the same call returns something else"
     yield seen("state-between-calls", f"{state} after one of the same sizes", implementation.step(*first), once)
     implementation.step(*elsewhere)
