@@ -2,6 +2,7 @@
 
 import json
 import resource
+import shutil
 from dataclasses import replace
 from fractions import Fraction
 
@@ -122,6 +123,17 @@ CERTIFIED = ("update-fo-anil", "theorem-fo-anil-centred", "head-diversity-lower"
 
 def certified(folder, claims=CERTIFIED):
     return seals.certify([get_claim(claim) for claim in claims], folder)
+
+
+def test_a_folder_that_is_removed_meanwhile_is_one_line(tmp_path, complaint, monkeypatch):
+    def compiled(path):
+        shutil.rmtree(path.parent)
+        return "Can't open it", 1.0
+
+    monkeypatch.setattr(seals, "coq_version", lambda: "1.0")
+    monkeypatch.setattr(seals, "compiled", compiled)
+    out = tmp_path / "out"
+    assert "out was removed meanwhile" in complaint("certify", "update-fo-anil", "--out", out, "--jobs", "1")
 
 
 def test_what_is_sealed_is_not_compiled_again(tmp_path, compilations, monkeypatch):

@@ -101,6 +101,24 @@ def test_a_result_is_that_of_its_job_its_arguments_and_the_source(
         assert kept.of(JOB) is None
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
+@pytest.mark.parametrize("what", ["kept.sqlite", "", "figures"])
+def test_what_cannot_be_written_is_one_line_and_nothing_is_lost(
+    what: str, tmp_path: Path, complaint: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["report", "--out", str(tmp_path), "--only", "update-anil", "--jobs", "1"]
+    assert run(words) == 0
+    capsys.readouterr()
+    before = {path: path.read_bytes() for path in tmp_path.glob("report*")}
+    mode = (tmp_path / what).stat().st_mode
+    (tmp_path / what).chmod(mode & ~0o222)
+    try:
+        assert str(tmp_path / what) in complaint(*words, "--fresh")
+    finally:
+        (tmp_path / what).chmod(mode)
+    assert {path: path.read_bytes() for path in tmp_path.glob("report*")} == before
+
+
 class Hostile:
     def __reduce__(self) -> tuple[Any, ...]:
         return Path.touch, (Path("touched"),)

@@ -11,6 +11,7 @@ import typer
 from metarep.reports.cli.options import Jobs, Json, OutFolder
 from metarep.reports.page.output import (
     Counted,
+    InputError,
     as_json,
     checking_input,
     interruptible,
@@ -51,6 +52,10 @@ def certify(
         ):
             seals = run(wanted, Path(out), write_file, jobs, told)
     except RuntimeError as error:  # this Coq, or its MathComp, is none that the libraries are written for
+        if not Path(out).is_dir():
+            raise InputError(
+                f"{out} was removed meanwhile; allowed: the same again, with a folder that stays"
+            ) from error
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     seconds = time.perf_counter() - started

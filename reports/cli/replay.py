@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import typer
 
+from metarep.reports.cli.options import input_path
 from metarep.reports.page.output import InputError, as_json, plain
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def replay_examples(claim: "Claim", source: str, as_data: bool) -> None:
 
     given = source.lstrip().startswith("{")
     place = "the example given" if given else source
-    found = [("example", "", _given(source))] if given else _stored(claim, Path(source))
+    found = [("example", "", _given(source))] if given else _stored(claim, input_path(source, "replay"))
     if not found or claim.check is None:
         raise InputError(
             f"{place} has no example of {claim.id!r} that can be checked by itself; allowed: a claim with one "

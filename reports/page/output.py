@@ -192,12 +192,20 @@ def _writing(path: Path) -> Iterator[None]:
         raise _cannot_write(path, _reason(error)) from error
 
 
+LARGEST = 10**8
+"""Bytes of a report.json that is read: some thirty times what one has. A device has no end."""
+
+
 def read_file(path: Path) -> bytes:
     """The content of a file; ``InputError`` if it cannot be read."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"cannot read {path}: {_reason(error)}; allowed: a report.json") from error
+    if len(content) > LARGEST:
+        raise InputError(f"{path} has more than {LARGEST} bytes; allowed: a report.json")
+    return content
 
 
 # --- plain data
