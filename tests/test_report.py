@@ -3,6 +3,7 @@ typeset.
 """
 
 import dataclasses
+import io
 import json
 import re
 import xml.etree.ElementTree as ET
@@ -12,6 +13,7 @@ from html.parser import HTMLParser
 import cmarkgfm
 import numpy as np
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from small_report import TINY_CLAIMS, tiny_results
 
 from metarep.reports.chapters.contents import CHAPTERS
@@ -22,7 +24,7 @@ from metarep.reports.page import blocks
 from metarep.reports.page import rendering as pages
 from metarep.reports.page.formulas import breakable, mathml
 from metarep.reports.page.markup import inline_html, inline_markdown, inline_text, power
-from metarep.reports.page.style import INK, draw_run, middle, rendered
+from metarep.reports.page.style import INK, draw_run, middle, rendered, style
 from metarep.reports.page.svg import inline_svg
 from metarep.reports.report.document import document, report_data
 from metarep.reports.report.figure_files import figure_files
@@ -187,7 +189,7 @@ def test_the_same_seed_gives_the_same_report(results, out):
     again = replace(again, run=results.run)
     page = document(again)
     assert pages.html_page(page) == (out / "report.html").read_text()
-    files = figure_files(page, again)[1]
+    files = figure_files(page)[1]
     written = {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
     assert {name: text if isinstance(text, bytes) else text.encode() for name, text in files.items()} == written
 
@@ -272,6 +274,17 @@ def test_a_table_cell_may_hold_a_norm():
     lines = pages.markdown_page(blocks.Document("t", "s", (table,), ())).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert [len(re.findall(r"(?<!\\)\|", row)) for row in rows] == [2, 2, 2]
+
+
+def test_a_figure_is_drawn_as_matplotlib_draws_it():
+    figure = draw_run("maml", np.arange(5), np.geomspace(1, 1e-3, 5)[:, None], np.array([Outcome.BLIND]))
+    figure.axes[0].set_xlabel(r"$\frac{1}{c E_0}$")
+    ours = [rendered(figure, "svg") for _ in range(2)]
+    with style():
+        figure.set_facecolor("white")
+        theirs = io.BytesIO()
+        FigureCanvasSVG(figure).print_svg(theirs, metadata={"Date": None, "Creator": None})
+    assert ours == [theirs.getvalue()] * 2
 
 
 def test_equal_figures_give_equal_bytes_and_ids_of_their_own():

@@ -147,7 +147,7 @@ def report(
             if selected:  # the others are not gone
                 old = replace(old, claims=tuple(claim for claim in old.claims if claim.id in ids), rates=())
             results = results.having({CHANGES: changes(old, now_there)})
-        written = write_report(results, out)
+        written = write_report(results, out, jobs)
         kept.finish()
     news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     cached = sum(job.startswith("claim ") for job in results.run.cached)

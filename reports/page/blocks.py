@@ -136,9 +136,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Document:
-    """A report: a title, a line below it, blocks before the first section, sections."""
+    """A report: a title, a line below it, blocks before the first section, sections; and the figures that stand in the
+    folder of figures alone, each with the name of its chapter.
+    """
 
     title: str
     subtitle: str
     opening: tuple[Block, ...]
     sections: tuple[Section, ...]
+    files: tuple[tuple[str, Picture], ...] = ()

@@ -3,13 +3,17 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.backends.backend_svg import FigureCanvasSVG, RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.mathtext import MathTextParser
+from matplotlib.textpath import TextToPath
 
 from metarep.reports.page.markup import LEARNER_TITLES
 from metarep.sim.outcomes import Outcome
@@ -54,6 +58,7 @@ _STYLE: Any = {
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
     "axes.titlepad": 8,
+    "axes.titley": 1.0,
     "axes.labelsize": 9.5,
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
@@ -122,29 +127,80 @@ def column_figure(height: float) -> Iterator[Figure]:
 
 def rendered(figure: Figure, form: str) -> bytes:
     """The figure as the bytes of an svg, pdf or png file; equal figures give equal bytes. Files have a white ground."""
-    buffer = io.BytesIO()
     with style():
         if form == "svg":  # saving draws a figure twice, first for its layout, which drawing makes besides
             canvas, ground = figure.canvas, figure.get_facecolor()
             figure.set_facecolor("white")
-            FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+            content = _Canvas(figure).svg()
             figure.set_facecolor(ground)
             figure.set_canvas(canvas)
-        else:
-            unsaid = {"png": "Software", "pdf": "CreationDate"}[form]
-            figure.savefig(buffer, format=form, dpi=160, metadata={unsaid: None}, facecolor="white")
-    return buffer.getvalue()
+            return content.encode()
+        buffer = io.BytesIO()
+        unsaid = {"png": "Software", "pdf": "CreationDate"}[form]
+        figure.savefig(buffer, format=form, dpi=160, metadata={unsaid: None}, facecolor="white")
+        return buffer.getvalue()
+
+
+class _Canvas(FigureCanvasSVG):
+    """A figure's canvas for SVG files. Layouts measure by one renderer, which knows what texts of earlier figures took:
+    most labels are those of many figures, and to read a formula takes longer than to draw the rest.
+    """
+
+    def get_renderer(self) -> RendererSVG:
+        """What layouts measure by."""
+        return _measuring()
+
+    def svg(self) -> str:
+        """The figure as a file."""
+        file, figure = io.StringIO(), self.figure
+        figure.dpi = 72  # points are the files' unit
+        width, height = (72 * inches for inches in figure.get_size_inches())
+        renderer = _Renderer(width, height, file)
+        figure.draw(renderer)
+        renderer.finalize()
+        return file.getvalue()
+
+
+class _Renderer(RendererSVG):
+    """Matplotlib's, with formulas that are known."""
+
+    def __init__(self, width: float, height: float, file: io.StringIO) -> None:
+        super().__init__(width, height, file, metadata={"Date": None, "Creator": None})
+        self._text2path = _TEXTS
+
+
+@cache
+def _measuring() -> RendererSVG:
+    return _Renderer(1, 1, io.StringIO())
+
+
+class _Formulas(MathTextParser):
+    """Formulas as they are drawn, each read once."""
+
+    def __init__(self) -> None:
+        super().__init__("path")
+        self._known: dict[tuple[str, float, int], Any] = {}
+
+    def parse(self, s: str, dpi: float = 72, prop: FontProperties | None = None, *, antialiased: Any = None) -> Any:
+        key = s, dpi, hash(prop)
+        if key not in self._known:
+            self._known[key] = super().parse(s, dpi, prop, antialiased=antialiased)
+        return self._known[key]
+
+
+_TEXTS = TextToPath()
+_TEXTS.mathtext_parser = _Formulas()
 
 
 def log_axis(axes: Any, lowest: float, highest: float = 1.0) -> None:
     """dist on a logarithmic axis of whole decades."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     axes.set_yscale("log")
     decades = max(1, int(np.ceil(np.log10(highest / lowest))))
     axes.set_ylim(lowest, highest * 10 ** (0.04 * decades))
     axes.yaxis.set_major_locator(LogLocator(10, numticks=8))
-    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(axis="y", color=INK, alpha=0.1, linewidth=0.6)
 
 

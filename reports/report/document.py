@@ -12,20 +12,31 @@ from metarep.reports.page.rendering import html_page, markdown_pages
 from metarep.reports.report.figure_files import FOLDER, figure_files
 from metarep.reports.report.opening import opening
 from metarep.reports.report.schema import FORMAT, SCHEMA_FILE, SCHEMA_LINE, ChapterRecord, FigureRecord, report_schema
+from metarep.theory.work.processes import working
 
 TITLE = "Do MAML and ANIL learn the representation?"
 
 
-def document(results: Results) -> b.Document:
-    """The whole report."""
+def _written(place: int, results: Results) -> tuple[int, b.Section | None, tuple[b.Picture, ...]]:
+    """What the chapter at this place says, and its figures beside."""
+    chapter = CHAPTERS[place]
+    return place, chapter.section(results), chapter.files(results)
+
+
+def document(results: Results, jobs: int = 1) -> b.Document:
+    """The whole report, its chapters written by so many processes; -1 for as many as there are cores."""
     total = len(results.claims)
     subtitle = (
         f"{'Partial: ' if results.only else ''}{total} claims about representation learning by gradient-based "
         "meta-learning, checked. After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile "
         f"{results.profile.name}, seed {results.seed}."
     )
-    sections = tuple(section for chapter in CHAPTERS if (section := chapter.section(results)) is not None)
-    return b.Document(TITLE, subtitle, opening(results, sections), sections)
+    longest_first = sorted(range(len(CHAPTERS)), key=lambda place: -CHAPTERS[place].figures)
+    with working(((_written, (place, results)) for place in longest_first), jobs, len(CHAPTERS)) as chapters:
+        written = sorted(chapters, key=lambda chapter: chapter[0])
+    sections = tuple(section for _, section, _ in written if section is not None)
+    files = tuple((CHAPTERS[place].name, picture) for place, _, pictures in written for picture in pictures)
+    return b.Document(TITLE, subtitle, opening(results, sections), sections, files)
 
 
 def report_data(results: Results) -> dict[str, Any]:
@@ -50,12 +61,13 @@ def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, 
     return {"title": page.title, "answer": [*map(inline_markdown, lines)], "chapters": chapters, "figures": figures}
 
 
-def write_report(results: Results, out: Path) -> list[Path]:
+def write_report(results: Results, out: Path, jobs: int = 1) -> list[Path]:
     """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of all
-    but the figures. An older report that is there stays whole until the new one is, however this ends.
+    but the figures. An older report that is there stays whole until the new one is, however this ends. ``jobs``: as in
+    ``document``.
     """
-    page = document(results)
-    figures, files = figure_files(page, results)
+    page = document(results, jobs)
+    figures, files = figure_files(page)
     written = {
         "report.html": html_page(page),
         **markdown_pages(page),

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from metarep.reports.chapters.chapter import Results
-from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import inline_markdown
 from metarep.reports.report.schema import FigureRecord
@@ -13,7 +11,7 @@ TOP, TOP_PREFIX = "top", "top-"
 """Anchor of what stands before the chapters; its panels are those of chapters once more, under names with a prefix."""
 
 
-def figure_files(page: b.Document, results: Results) -> tuple[tuple[FigureRecord, ...], dict[str, str | bytes]]:
+def figure_files(page: b.Document) -> tuple[tuple[FigureRecord, ...], dict[str, str | bytes]]:
     """All figures of a report, and every file of theirs by name.
 
     Raises:
@@ -40,9 +38,8 @@ def figure_files(page: b.Document, results: Results) -> tuple[tuple[FigureRecord
         for block in blocks_of(section):
             if isinstance(block, b.Picture | b.Graph):
                 add(section.anchor, block)
-    for chapter in CHAPTERS:
-        for picture in chapter.files(results):
-            add(chapter.name, picture)
+    for name, picture in page.files:
+        add(name, picture)
     for block in flat(page.opening):
         if isinstance(block, b.Picture):
             add(TOP, block)

@@ -313,4 +313,5 @@ CHAPTER = Chapter(
     sizes=SIZES,
     jobs=boundary_jobs,
     record={"boundaries": boundaries_record},
+    figures=34,
 )

@@ -147,4 +147,5 @@ CHAPTER = Chapter(
     sizes=dict.fromkeys(("quick", "full")),
     jobs=figure_1_jobs,
     files=figure_1_whole,
+    figures=5,
 )

@@ -187,4 +187,5 @@ CHAPTER = Chapter(
     sizes=SIZES,
     jobs=theorem_jobs,
     record={"theorems": theorems_of, "theorem_regions": regions_of},
+    figures=20,
 )
