@@ -81,8 +81,11 @@ def common_batch(**arrays: tuple[Any, int]) -> tuple[int, ...]:
         ValueError: they do not broadcast; it names them.
     """
     shapes = {name: np.shape(array)[: np.ndim(array) - trailing] for name, (array, trailing) in arrays.items()}
+    different = set(shapes.values()) - {()}
+    if len(different) <= 1:
+        return different.pop() if different else ()
     try:
-        return np.broadcast_shapes(*shapes.values())
+        return np.broadcast_shapes(*different)
     except ValueError:
         listing = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"the batch axes differ: {listing}; allowed: axes that broadcast") from None

@@ -54,8 +54,8 @@ class RateFit:
 
 
 def _slope(x: Array, y: Array) -> float:
-    x = x - x.mean()
-    return float(x @ (y - y.mean()) / (x @ x))
+    x, y = (values - np.add.reduce(values) / len(values) for values in (x, y))  # so begins sooner than mean()
+    return float(x @ y / (x @ x))
 
 
 _PLACES = np.arange(BLOCKS) - (BLOCKS - 1) / 2

@@ -1,6 +1,7 @@
 """What a judgement says, on numbers: for tests of the rules and of whole derivations. The core uses none of it."""
 
 from collections.abc import Mapping
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from metarep.theory.inequalities.steps import Step
 from metarep.theory.inequalities.syntax import matrix
 
 Arrays = Mapping[str, np.ndarray]
+
+_EXPANDED: WeakKeyDictionary[Context, dict[object, Poly]] = WeakKeyDictionary()
+"""By context: what it has expanded, which is asked for again with every matrix that is drawn."""
 
 
 def random_state(rng: np.random.Generator, d: int, k: int, *, spread: float = 1.0, balanced: float = 0.3) -> dict:
@@ -52,7 +56,10 @@ def third_averages(B: np.ndarray, w: np.ndarray, B_star: np.ndarray, heads: np.n
 def value_of(words: Poly, context: Context, arrays: Arrays, beta: float) -> np.ndarray:
     """The matrix that a word polynomial stands for."""
     letters = {name: array for name, array in arrays.items() if name != "heads"}
-    return evaluate_words(context.expand(words), letters, {"beta": beta})
+    known, key = _EXPANDED.setdefault(context, {}), (words.shape, frozenset(words.terms.items()))
+    if key not in known:
+        known[key] = context.expand(words)
+    return evaluate_words(known[key], letters, {"beta": beta})
 
 
 def norm_of(array: np.ndarray) -> float:

@@ -8,11 +8,12 @@ the matrices. The broken rule drops a hypothesis or shrinks a constant; some ins
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 
 from metarep.theory.inequalities.catalogue import RULES
-from metarep.theory.inequalities.core import Apply, Context, Derivation, Judgement, Line, Region, Says, check
+from metarep.theory.inequalities.core import Apply, Checked, Context, Derivation, Judgement, Line, Region, Says, check
 from metarep.theory.inequalities.evaluation import context_of, excess, random_state, tight
 from metarep.theory.inequalities.polynomials import Polynomial, constant
 from metarep.theory.inequalities.syntax import matrix, scalar
@@ -62,14 +63,7 @@ def worst_excess(case: RuleCase, rng: np.random.Generator, draws: int, k: int, d
     Raises:
         ValueError: the core refuses the case itself.
     """
-    table = {name: rule.apply for name, rule in RULES.items()}
-    if broken:
-        table[case.rule] = case.broken
-    derivation = case.derivation(broken)
-    checked = check(derivation, None, table)
-    if not checked.accepted:
-        raise ValueError(f"the case of {case.rule!r} is refused: {checked.refusal}")
-    context = context_of(derivation, None)
+    checked, context = _accepted(case, broken)
     worst = -np.inf
     for _ in range(draws):
         arrays = random_state(rng, d, k, spread=float(rng.uniform(0.2, 2)), balanced=case.balanced)
@@ -89,6 +83,19 @@ def worst_excess(case: RuleCase, rng: np.random.Generator, draws: int, k: int, d
                 size += abs(float(judgement.bound.value(scalars)))  # type: ignore[arg-type]
             worst = max(worst, excess(judgement, context, arrays, scalars) / size)
     return float(worst)
+
+
+@cache
+def _accepted(case: RuleCase, broken: bool) -> tuple[Checked, Context]:
+    """What the core says of a case, and how it reads it."""
+    table = {name: rule.apply for name, rule in RULES.items()}
+    if broken:
+        table[case.rule] = case.broken
+    derivation = case.derivation(broken)
+    checked = check(derivation, None, table)
+    if not checked.accepted:
+        raise ValueError(f"the case of {case.rule!r} is refused: {checked.refusal}")
+    return checked, context_of(derivation, None)
 
 
 def concludes(kind: str, of: str, bound: Callable[[list[Judgement]], Polynomial]) -> Apply:
