@@ -9,6 +9,7 @@ import numpy as np
 from metarep.sim.checks import check_run
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import Learner
+from metarep.sim.metrics import least_distance, subspace_distance
 from metarep.sim.outcomes import CONVERGED_BELOW, Tail, outcomes
 from metarep.sim.problems import Problem
 from metarep.sim.stretches import SeveralAhead, Stretches, Way
@@ -112,12 +113,18 @@ def run(
             distances.extend(found)
             pending.clear()
 
+    def surely_above(bound: float) -> bool:
+        """Whether some run's distance is, which costs less to say than the distances."""
+        known = implementation.subspace_distance is subspace_distance
+        return known and bool((least_distance(B, B_star) > bound).any())
+
     def record(step: int) -> bool:
         """Record this step; say whether every run is finished."""
         gone = diverged_at >= 0
         recorded_steps.append(step)
         pending.append((B, gone))
-        if stop_below is not None or len(pending) * B.size >= _MOST_PENDING:
+        far = stop_below is not None and surely_above(2 * stop_below)  # the factor is for rounding errors
+        if (stop_below is not None and not far) or len(pending) * B.size >= _MOST_PENDING:
             settle()
         for name, function in observe.items():
             value = np.asarray(function(B, w, step))
@@ -125,7 +132,9 @@ def run(
                 value = value.astype(float)
                 value[gone] = np.nan
             observed[name].append(value)
-        return bool(gone.all()) or (stop_below is not None and bool(np.all(gone | (distances[-1] <= stop_below))))
+        return bool(gone.all()) or (
+            stop_below is not None and not far and bool(np.all(gone | (distances[-1] <= stop_below)))
+        )
 
     with np.errstate(all="ignore"):
         B, w = guard.freeze(B, w, 0)

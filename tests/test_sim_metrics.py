@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from metarep.sim.metrics import missing_distance, principal_angles, principal_sines, subspace_distance
+from metarep.sim.metrics import least_distance, missing_distance, principal_angles, principal_sines, subspace_distance
 
 EPS = float(np.finfo(float).eps)
 
@@ -33,6 +33,17 @@ def test_angles_agree_with_scipy(d, k, width):
     np.testing.assert_allclose(np.sin(angles), principal_sines(B, B_star), atol=1e3 * d * EPS)
     np.testing.assert_allclose(subspace_distance(B, B_star), principal_sines(B, B_star)[..., 0], atol=1e3 * EPS)
     assert np.all(angles[..., : width - common] == np.pi / 2)
+
+
+@pytest.mark.parametrize(("d", "k", "width"), [(10, 5, 5), (6, 2, 4), (6, 4, 2), (3, 1, 1)])
+def test_least_distance_is_a_lower_bound(d, k, width):
+    rng = np.random.default_rng(0)
+    B, B_star = rng.standard_normal((50, d, width)), np.eye(d, k)
+    if width <= k:  # of full rank all the same
+        B[25:, k:] *= 1e-200  # far below what a square can be
+    least, distance = least_distance(B, B_star), subspace_distance(B, B_star)
+    assert np.all(least <= distance * (1 + 100 * EPS))
+    assert np.all(least > 1e-3 * distance)  # and of its size
 
 
 @pytest.mark.parametrize("angle", [1e-14, 1e-10, 1e-6, 0.3, 1.0, np.pi / 2 - 1e-10])
