@@ -1,11 +1,11 @@
-"""Specs: nonsense is refused in one line, files are read, and the interpreter agrees with what is derived."""
+"""Specs: nonsense is refused in one line, files are read, and two interpreters agree with what is derived."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from metarep.reports.study.interpreter import INTERPRETER, step
+from metarep.reports.study import interpreter, reverse
 from metarep.reports.study.study import EXAMPLES, example
 from metarep.sim.learners import LEARNERS, Adapts, Learner
 from metarep.sim.problems import make_problem
@@ -43,12 +43,13 @@ def a_point(d: int = 5, k: int = 3, n: int = 4) -> tuple[np.ndarray, np.ndarray,
 
 
 @pytest.mark.parametrize("learner", [*LEARNERS.values(), *VARIED], ids=lambda learner: learner.name)
-def test_interpreter_program_and_words_agree(learner: Learner) -> None:
-    """Three ways to the same step, of which the interpreter knows the task loss only: this tests G's derivative too."""
+def test_interpreters_program_and_words_agree(learner: Learner) -> None:
+    """Four ways to the same step, of which the interpreter knows the task loss only: this tests G's derivative too."""
     B, w, targets = a_point()
     derived = derive(learner)
     steps = [
-        step(learner, B, w, targets, 0.1, 0.3),
+        interpreter.step(learner, B, w, targets, 0.1, 0.3),
+        reverse.step(learner, B, w, targets, 0.1, 0.3),
         derived(B, w, targets, 0.1, 0.3),
         derived.step_by_words(B, w, targets, 0.1, 0.3),
     ]
@@ -76,10 +77,10 @@ def test_nothing_of_the_five_is_taken_for_a_variation(learner: Learner) -> None:
 
 @pytest.mark.parametrize("adapts", ["head", "representation"])
 def test_a_run_of_many_inner_steps_is_the_derived_one(adapts: Adapts) -> None:
-    """Simulated step by step by who differentiates automatically, against the derived program."""
+    """Simulated step by step by the reverse pass, against the derived program."""
     learner = Learner("long", adapts, inner_steps=16)
     problem = make_problem(20, 2, 4, 0.1, np.random.default_rng(1), "fixed", dist0=0.5, trials=(2,))
-    seen = run(learner, problem, 0.1, 0.05, 3, implementation=INTERPRETER)
+    seen = run(learner, problem, 0.1, 0.05, 3, implementation=reverse.BY_REVERSE)
     B, w = problem.B0, np.zeros((2, 2))
     for t in range(3):
         B, w = derive(learner)(B, w, problem.B_star @ problem.tasks(t), 0.1, 0.05)

@@ -2,7 +2,8 @@
 
 The inner steps are gradients of the inner loss by autograd; the outer gradient is autograd's, through them or not. All
 trials and tasks at once: losses are summed over independent trials, so that one gradient holds every trial's own. It is
-the yardstick of the derived and the hand-written maps, for what they give and for how fast.
+the yardstick of the derived and the hand-written maps and of the reverse pass by hand (``metarep.reports.study.
+reverse``), for what they give and for how fast.
 """
 
 from collections.abc import Callable
@@ -12,7 +13,6 @@ import autograd.numpy
 import numpy as np
 from autograd import grad as _grad
 
-from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 
 Array = np.ndarray
@@ -144,7 +144,3 @@ def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any, beta:
     grad_B, grad_w = outer_gradients(learner, B, w, targets, alpha)
     beta = np.asarray(beta, dtype=float)
     return B - beta[..., None, None] * grad_B, w - beta[..., None] * grad_w
-
-
-INTERPRETER = Implementation("interpreter by automatic differentiation", step=step, exact=False)
-"""For ``metarep.sim.trajectories.run``: it takes any spec, not only those that ``supported`` names."""

@@ -1,4 +1,4 @@
-"""A study of any learner: what is derived, what the interpreter's runs do, and the verdict that follows from both."""
+"""A study of any learner: what is derived, what runs of its spec do, and the verdict that follows from both."""
 
 import time
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from metarep.reports.study.interpreter import INTERPRETER
+from metarep.reports.study.reverse import BY_REVERSE
 from metarep.sim.bounds import unknown
 from metarep.sim.fitting import RateFit, fit_rate
 from metarep.sim.learners import LEARNERS, Learner
@@ -185,7 +185,7 @@ def study(learner: Learner, settings: Settings | None = None, progress: Any = No
     found = derived(learner)
     trajectory = run(
         learner, problem, settings.alpha, settings.beta, settings.steps,
-        implementation=INTERPRETER, stop_below=_STOP_BELOW, progress=progress,
+        implementation=BY_REVERSE, stop_below=_STOP_BELOW, progress=progress,
         observe={"size": lambda B, w, step: np.sqrt(np.square(B).sum((-2, -1)))},
     )  # fmt: skip
     kept = np.flatnonzero(~trajectory.diverged[: settings.trials])  # of the runs from the nearest starts
