@@ -25,7 +25,7 @@ class _Streams:
         drawn = np.empty((len(self._generators), self._rows, *rest))
         for group, generator, *own in zip(drawn, self._generators, *before, strict=True):
             group[...] = getattr(generator, name)(*own, group.shape)
-        drawn = drawn.reshape(-1, *rest)
+        drawn = drawn.reshape(len(drawn) * self._rows, *rest)  # there may be nothing in a row
         return drawn if self._kept is None else drawn[self._kept]
 
     def standard_normal(self, size: tuple[int, ...]) -> Array:

@@ -19,6 +19,7 @@ from metarep.reports.chapters.experiments import section as experiments
 from metarep.reports.chapters.experiments.replication import CRITERIA, VARIANTS, replications
 from metarep.reports.chapters.rates import section as rates
 from metarep.reports.chapters.rates.table import RateSetting
+from metarep.reports.chapters.samples.runs import RecoverySetting, recovery_points
 from metarep.reports.page import blocks, charts
 from metarep.reports.page import rendering as pages
 from metarep.reports.page.output import plain
@@ -248,6 +249,16 @@ def test_the_experiments_chapter():
 
 
 # --- what the boundaries rest on
+
+
+@pytest.mark.parametrize("learner", ["maml", "average-loss"])
+def test_trials_on_samples_do_not_depend_on_the_other_sizes(learner):
+    setting = RecoverySetting(d=10, steps=20, trials=2, sizes=(5, 20, 80), other=20)
+    points = {(p.m_in, p.m_out): p for p in recovery_points(learner, 0, setting)}
+    assert list(points) == [(5, 20), (20, 20), (80, 20), (20, 5), (20, 80)]
+    alone = recovery_points(learner, 0, replace(setting, sizes=(20,)))
+    assert alone == (points[20, 20],)
+    assert points[20, 5].dist != points[20, 20].dist
 
 
 def test_exact_heads_have_gaussian_moments():

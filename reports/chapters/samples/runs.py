@@ -30,6 +30,7 @@ from metarep.reports.chapters.chapter import (
 from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import make_problem
 from metarep.sim.sampling.runs import run_sampled
+from metarep.sim.streams import streams
 from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL, FloorSetting, measured_floor
 from metarep.theory.dynamics.floor import predicted_floor, rough_floor
 
@@ -184,22 +185,25 @@ def growth_points(seed: int, relative_error: float) -> tuple[FloorPoint, ...]:
 def recovery_points(learner: str, seed: int, setting: RecoverySetting) -> tuple[RecoveryPoint, ...]:
     """Final distances of one learner: m_in varied at the other size of m_out, and the reverse."""
     s = setting
-    pairs = dict.fromkeys([*((m, s.other) for m in s.sizes), *((s.other, m) for m in s.sizes)])
-    points = []
-    for m_in, m_out in pairs:
-        # All learners and sizes have the same starts and tasks; the samples are their own.
-        problem = make_problem(
-            s.d, s.k, s.n, s.alpha, np.random.default_rng(_seed(seed, "problem")), "fresh", dist0=s.dist0,
-            trials=(s.trials,),
-        )  # fmt: skip
-        rng = np.random.default_rng(_seed(seed, "recovery", learner, m_in, m_out))
-        run = run_sampled(
-            LEARNERS[learner], problem.B0, problem.w0, problem.tasks, s.alpha, s.beta, m_in, m_out, s.sigma, s.d,
-            s.steps, rng, record_every=s.steps,
-        )  # fmt: skip
-        final = run.dist[-1][~run.diverged]
-        points.append(RecoveryPoint(learner, m_in, m_out, tuple(map(float, final)), int(run.diverged.sum())))
-    return tuple(points)
+    pairs = list(dict.fromkeys([*((m, s.other) for m in s.sizes), *((s.other, m) for m in s.sizes)]))
+    # All learners and sizes have the same starts and tasks; the samples are their own. All sizes are one batch.
+    drawn = np.random.default_rng(_seed(seed, "problem"))
+    problem = make_problem(s.d, s.k, s.n, s.alpha, drawn, "fresh", dist0=s.dist0, trials=(s.trials,))
+    own = [np.random.default_rng(_seed(seed, "recovery", learner, *pair)) for pair in pairs]
+    m_in, m_out = np.repeat(pairs, s.trials, axis=0).T
+
+    def of_all(array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array] * len(pairs))
+
+    run = run_sampled(
+        LEARNERS[learner], of_all(problem.B0), of_all(problem.w0), lambda step: of_all(problem.tasks(step)), s.alpha,
+        s.beta, m_in, m_out, s.sigma, s.d, s.steps, streams(own, s.trials, np.arange(len(m_in))),
+        record_every=s.steps,
+    )  # fmt: skip
+    ends = zip(pairs, run.dist[-1].reshape(len(pairs), -1), run.diverged.reshape(len(pairs), -1), strict=True)
+    return tuple(
+        RecoveryPoint(learner, *pair, tuple(map(float, dist[~gone])), int(gone.sum())) for pair, dist, gone in ends
+    )
 
 
 def samples_jobs(profile: ReportProfile, seed: int) -> list[Job]:
