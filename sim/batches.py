@@ -25,7 +25,7 @@ def _is_along_trials(array: Array) -> bool:
 
 def as_one_axis(array: Array) -> Array:
     """All numbers of a contiguous array, or of one from ``along_trials``, in any order, without a copy."""
-    return (array if array.flags.c_contiguous else np.moveaxis(array, 0, -1)).reshape(-1)
+    return array.reshape(-1) if array.flags.c_contiguous else array.ravel(order="K")
 
 
 def product(left: Array, right: Array) -> Array:

@@ -42,13 +42,13 @@ class HeadMoments(NamedTuple):
 
 
 @cache
-def _pairs(q: int) -> tuple[Array, Array, Array, Array]:
+def _pairs(q: int, kind: type) -> tuple[Array, Array, Array, Array]:
     """The pairs a ≤ b of q entries, those with 0 first; and two matrices of zeros and ones between matrices (q × q) as
     vectors and pairs: X -> what each pair multiplies in eᵀXe (q², Q), pairs -> the symmetric matrix with these entries
-    (Q, q²).
+    (Q, q²). These are floats, or whole numbers, which fractions stay exact with.
     """
     first, second = np.triu_indices(q)
-    packing = np.zeros((q * q, len(first)), dtype=int)
+    packing = np.zeros((q * q, len(first)), dtype=kind)
     packing[first * q + second, np.arange(len(first))] = packing[second * q + first, np.arange(len(first))] = 1
     return first, second, packing, np.ascontiguousarray(packing.T)
 
@@ -81,10 +81,18 @@ def head_moments(learner: Learner, heads: Array) -> HeadMoments:
         products = (e[..., :, None, :] * e[..., None, :, :]).reshape(*e.shape[:-2], q * q, n)
         return HeadMoments(second, products @ transposed(e) / count)
     if name == "maml":
-        first, other = _pairs(q)[:2]
+        first, other = _pairs(q, int)[:2]
         products = np.take(e, first, axis=-2) * np.take(e, other, axis=-2)
         return HeadMoments(second, _sum_of_squares(products) / count)
     return HeadMoments(second, second)
+
+
+@cache
+def _unit(size: int) -> Array:
+    """The unit matrix, of whole numbers, which nobody may write to."""
+    unit = np.eye(size, dtype=int)
+    unit.flags.writeable = False
+    return unit
 
 
 def _mv(matrix: Array, vector: Array) -> Array:
@@ -136,7 +144,7 @@ class _At(NamedTuple):
 
     def gram(self) -> Array:
         """FᵀF, (..., p, p)."""
-        return np.eye(self.p, dtype=int) if self.frame is None else product(transposed(self.frame), self.frame)
+        return _unit(self.p) if self.frame is None else product(transposed(self.frame), self.frame)
 
     def minus_spread(self, rows: Array, C: Array) -> Array:
         """``rows`` − F C[1:], for (..., d, j) and (..., q, j)."""
@@ -216,7 +224,7 @@ def _maml(at: _At) -> tuple[Array, Array]:
     inner, w, q = _inner(at), at.w, at.p + 1
     a1, a2 = batch_scalar(at.alpha, 1), batch_scalar(at.alpha, 2)
     (second, fourth), row = at.moments, w[..., None, :]
-    packing, unpacking = _pairs(q)[2:]
+    packing, unpacking = _pairs(q, int if at.B.dtype == object else float)[2:]
     s = _mv(transposed(inner.W), w)
     third = _as_square(_mapped(_mv(fourth[..., :q], s), unpacking), q)
     Z = inner.Z()
