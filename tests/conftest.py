@@ -86,6 +86,14 @@ def no_lines_of_progress() -> None:
 
 
 @pytest.fixture
+def without_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are drawn, but no room is made for their labels first, which takes as long again: for tests that look at
+    everything else.
+    """
+    monkeypatch.setattr("matplotlib.layout_engine.ConstrainedLayoutEngine.execute", lambda engine, figure: None)
+
+
+@pytest.fixture
 def one_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every figure of a report is the same empty drawing: for tests that look at everything else."""
     drawing = b'<svg viewBox="0 0 300 200" width="300pt" height="200pt"></svg>'

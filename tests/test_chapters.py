@@ -115,7 +115,7 @@ def test_the_outcomes_are_counted_and_a_claims_runs_are_its_own():
     )
 
 
-def test_the_boundaries_chapter():
+def test_the_boundaries_chapter(without_layout, request):
     bare = results_of(chapter.CHAPTER, TINY)
     region = {
         "alpha_L": [0.1, 1.0],
@@ -149,6 +149,7 @@ def test_the_boundaries_chapter():
     assert page.count("2 of 3 (") == 2
     assert 'href="#claim-fo-maml-operator"' not in page  # a claim that was not run has no section to link to
     check_record(chapter.CHAPTER, bare)
+    request.getfixturevalue("one_drawing")
     assert "constants" not in {name.split("-")[0] for name in _panel_names(chapter.CHAPTER.section(bare))}
 
 
@@ -158,7 +159,7 @@ def _panel_names(section: blocks.Section | None) -> Iterator[str]:
         yield from (name for name, _ in picture.panels)
 
 
-def test_the_rates_chapter():
+def test_the_rates_chapter(without_layout):
     settings = (RateSetting(20, 1, 10, 0.4, 0.4, 0.3), RateSetting(20, 2, 20, 0.4, 0.4, 0.8))
     results = results_of(rates.CHAPTER, rates.RatesSize(settings[:1], 400, settings, 400), 1)
     check_section(rates.CHAPTER.section(results))
@@ -234,7 +235,7 @@ def test_divergence_is_no_replication():
     assert CRITERIA["section-6"][0](gone, "").verdict == "does not replicate"
 
 
-def test_the_experiments_chapter():
+def test_the_experiments_chapter(without_layout):
     runs = {name: made_up(name, as_the_paper_says) for name in CRITERIA}
     profile = ReportProfile("tiny", 1.0, {"experiments": None})
     parts = {("figure-1",) if name == "figure-1" else ("experiment", name): curves for name, curves in runs.items()}

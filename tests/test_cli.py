@@ -360,7 +360,7 @@ def test_selftest_exits_with_1_if_a_mutant_survives(capsys, monkeypatch, complai
     assert "no-such-claim" in complaint("selftest", "--without", "no-such-claim")
 
 
-def test_experiment(capsys, tmp_path, monkeypatch):
+def test_experiment(capsys, tmp_path, monkeypatch, without_layout):
     """All its curves, cut short."""
     from metarep.sim import experiments
 
@@ -375,6 +375,7 @@ def test_experiment(capsys, tmp_path, monkeypatch):
         (panel.name, curve.label) for panel in panels for curve in panel.curves
     }
     assert all(Path(file).stat().st_size for file in result["files"])
+    monkeypatch.setattr("metarep.reports.page.style.rendered", lambda figure, form: b"")
     assert panels[0].curves[0].label in output(capsys, "experiment", "figure-1", "--out", tmp_path, "--jobs", 1)
 
 

@@ -206,7 +206,7 @@ def test_an_unexpected_verdict_stands_out(results, one_drawing):
     assert "refuted" in page
 
 
-def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch, request):
+def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, monkeypatch, one_drawing):
     """``report`` with what was gathered above for the whole catalogue; then ``claims`` and a replay of it."""
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda *_: results)
     monkeypatch.chdir(tmp_path)
@@ -234,7 +234,6 @@ def test_the_command_writes_a_report_and_replays_it(results, tmp_path, capsys, m
     assert run(["verify", "right-factor-fo-anil", "--replay", "bad.json"]) == 2
     assert capsys.readouterr().err.startswith("metarep: ")
     # An unexpected verdict is exit code 1, and the report is written all the same.
-    request.getfixturevalue("one_drawing")
     false = unexpected(results)
     monkeypatch.setattr("metarep.reports.report.gather.gather", lambda *_: false)
     assert run(["report", "--out", "other"]) == 1
@@ -314,7 +313,7 @@ def test_github_takes_no_sign_of_a_formula_for_emphasis(out):
     assert "|" not in "".join(re.findall(r"\$`([^`]*)`\$", text))
 
 
-def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report):
+def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report, one_drawing):
     size = partial(PROFILES["quick"], (), ("rates",))
     wanted = [chapter for chapter in CHAPTERS if chapter.name in size.sizes]
     assert {job[0][0] for chapter in wanted for job in chapter.jobs(size, 0)} == {"rates", "rates-grid", "exported"}

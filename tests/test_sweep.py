@@ -211,6 +211,7 @@ def test_designs_that_make_no_sense_are_one_line(axes: dict[str, str], random: i
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("without_layout")
 def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], complaint: Callable[..., str]) -> None:
     file, figure = tmp_path / "s.db", tmp_path / "p.svg"
     base = f"sweep --out {file} --d 20 --k 2 --n 3 --steps 20 --jobs 1".split()

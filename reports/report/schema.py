@@ -6,6 +6,7 @@ the claim (an example, a measurement's details) is open.
 
 import inspect
 from dataclasses import dataclass, make_dataclass
+from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, Field, TypeAdapter
@@ -88,8 +89,9 @@ class _Untitled(GenerateJsonSchema):
         return False
 
 
+@cache
 def report_schema() -> Schema:
-    """The schema."""
+    """The schema; not to be changed."""
     found = TypeAdapter(_report_type()).json_schema(mode="serialization", schema_generator=_Untitled)
     found["$defs"]["Verdict"] = {
         "description": "How strongly a claim is known; computed from the evidence, a counterexample beats all.",
