@@ -129,7 +129,11 @@ class Process:
         unsent = self._send(memoryview(request))
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            self._receive(min(end - time.monotonic(), 0.01) if unsent else end - time.monotonic())
+            if unsent:  # more of it is sent as soon as there is room
+                self._poll.register(self._pipes["requests"], select.POLLOUT)
+            self._receive(end - time.monotonic())
+            if unsent:
+                self._poll.unregister(self._pipes["requests"])
             unsent = self._send(unsent)
             over = self._status is not None or "replies" not in self._pipes
             if over:
@@ -169,6 +173,8 @@ class Process:
         """Take what comes through the pipes, waiting for the first of it."""
         for pipe, _ in self._poll.poll(1000 * seconds):
             name = self._names[pipe]
+            if name == "requests":
+                continue
             part = os.read(pipe, _CHUNK)
             if name == "replies":
                 self._replies += part
