@@ -275,14 +275,14 @@ def test_a_report_killed_between_replacements_is_made_whole_by_the_next_command(
 # --- processes
 
 SLEEPERS = """
-import sys, time
 from metarep.reports.cli import app, entry
 from metarep.reports.page.output import interruptible
 from metarep.theory.work.processes import working
 
 def run():
     print("begun", flush=True)
-    with app.interruptible(lambda: "nothing is lost"), working([(time.sleep, (60,))] * 4, 2, 4) as results:
+    asleep = exec, ("print('asleep', flush=True); import time; time.sleep(60)",)
+    with app.interruptible(lambda: "nothing is lost"), working([asleep] * 4, 2, 4) as results:
         print("working", flush=True)
         list(results)
 
@@ -313,23 +313,24 @@ def wait_until(done: Callable[[], bool]) -> None:
 
 @linux
 @pytest.mark.parametrize(
-    ("end", "everyone", "after"),
+    ("end", "everyone", "asleep"),
     [
-        (signal.SIGINT, True, 0.0),
-        (signal.SIGINT, True, 4.0),
-        (signal.SIGTERM, False, 4.0),
-        (signal.SIGKILL, False, 0.0),
-        (signal.SIGKILL, False, 4.0),
+        (signal.SIGINT, True, 0),
+        (signal.SIGINT, True, 2),
+        (signal.SIGTERM, False, 2),
+        (signal.SIGKILL, False, 0),
+        (signal.SIGKILL, False, 2),
     ],
 )
-def test_no_process_stays_and_one_line_is_said(end: signal.Signals, everyone: bool, after: float) -> None:
-    """As Ctrl-C does it (to all of the terminal's processes) or ``kill``; while the workers start, and later."""
+def test_no_process_stays_and_one_line_is_said(end: signal.Signals, everyone: bool, asleep: int) -> None:
+    """As Ctrl-C does it (to all of the terminal's processes) or ``kill``; while the workers start, and at work."""
     command = [sys.executable, "-c", "import signal; signal.signal(2, signal.default_int_handler)\n" + SLEEPERS]
     with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as ours:
         assert ours.stdout
         assert ours.stdout.readline() == "begun\n"
         assert ours.stdout.readline() == "working\n"
-        time.sleep(after)
+        for _ in range(asleep):
+            assert ours.stdout.readline() == "asleep\n"
         os.killpg(ours.pid, end) if everyone else ours.send_signal(end)
         said = ours.communicate(timeout=60)[1]
     wait_until(lambda: not group(ours.pid))
@@ -349,8 +350,8 @@ def test_a_worker_that_is_killed_is_one_line() -> None:
         def workers() -> list[int]:
             return [pid for pid in group(ours.pid) if b"LokyProcess" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
-        wait_until(lambda: len(workers()) == 2)
-        time.sleep(3)
+        assert ours.stdout
+        assert sorted(ours.stdout.readline() for _ in range(4)) == ["asleep\n", "asleep\n", "begun\n", "working\n"]
         os.kill(workers()[0], signal.SIGKILL)
         said = ours.communicate(timeout=60)[1]
     assert ours.returncode == 2
