@@ -22,6 +22,7 @@ from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.selftest import MUTANTS
 from metarep.theory.engine.power import PANEL, about_progress, is_identity, panel_of, power_of, tried_on
 from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, besides
+from metarep.theory.inequalities.core import Derivation, Line, Region, Says, check
 
 
 def inequality(check, **changes) -> Claim:
@@ -187,6 +188,17 @@ def test_steps_by_hand_support_and_do_not_prove() -> None:
     assert evidence.verdict == Verdict.SUPPORTED
     assert "by hand: the rest is in a book" in evidence.why
     assert evidence.steps[-1] == "by hand: the rest is in a book"
+
+
+def test_a_derivation_that_the_core_refuses_refutes() -> None:
+    region, line = Region((("x", "1"),)), Line("assumption", Says("norm", "B", "x"))
+    for assumed, verdict in (((line.says,), Verdict.PROVED), ((), Verdict.REFUTED)):
+        checked = check(Derivation("toy", region, assumed, (line,)), None)
+        claim = inequality(None, floats=None, proof=lambda found=checked: found)
+        (evidence,) = verify(claim).evidence
+        assert (evidence.kind, evidence.verdict, evidence.examples) == ("proof", verdict, 0)
+        assert ("line 1: " in evidence.why) is (verdict == Verdict.REFUTED)
+    assert verify(inequality(None, floats=None, proof=lambda: checked), kinds=("floats",)).evidence == ()
 
 
 def test_an_estimate_that_is_no_number_refutes() -> None:
@@ -372,7 +384,9 @@ def test_mutants_are_tried_on_the_claims_that_speak_of_what_they_change() -> Non
         assert (found is not None) == (not by_distance and "anil" in by_name[name].learners)
         assert tried_on(by_name[name], blind) is None
         assert found is None or (found[0] is update and found[1].name != REFERENCE.name)
-    assert all(trial[0].check is not None for trial in panel_of(update))
+    panel = panel_of(update)
+    assert panel
+    assert all(trial[0].check is not None for trial in panel)
     assert not about_progress(blind)
 
 

@@ -542,3 +542,21 @@ def test_a_line_that_is_given_or_uses_too_much_or_too_little_is_refused(name: st
             assert not check(replace(proof, lines=lines), checked.step).accepted, wrong
     if checked.step is not None:
         assert not check(proof, None).accepted
+
+
+def test_what_is_the_same_by_its_letters_definitions_counts_as_the_same() -> None:
+    gram = "Y.T*B_perp.T*B"  # YᵀY, as Y = B_{*⊥}ᵀB; in words of these letters it is not its own transpose
+    bound = Says("norm", gram, "x")
+    below = Line("symmetric", Says("below", gram, "x"), (1,))
+    for root, accepted in (
+        (Line("root", Says("norm", "Y", "1 + x"), (2,)), True),
+        (Line("root", Says("norm", "Y.T", "1 + x"), (2,)), True),
+        (Line("root", Says("norm", "Y", "x"), (2,)), False),
+        (Line("root", Says("norm", "Y", "x - 2"), (2,)), False),
+        (Line("root", Says("norm", "B", "1 + x"), (2,)), False),
+    ):
+        assert check(small(Line("assumption", bound), below, root, assumed=(bound,)), None).accepted is accepted
+    for wrong in ("B_perp.T*B", "Y.T*B_perp.T*B*w*w_bar.T*A_mix.T"):
+        said = Says("norm", wrong, "x")
+        line = Line("symmetric", Says("below", wrong, "x"), (1,))
+        assert not check(small(Line("assumption", said), line, assumed=(said,)), None).accepted

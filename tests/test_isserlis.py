@@ -203,3 +203,11 @@ def test_moments_agree_with_each_other():
     assert noise_moment() == noise_moment().T
     assert directed_moment() == directed_moment().T
     assert adapted_head()[0].shape == ("k", "1")
+
+
+def test_traces_of_identities_have_their_dimensions_for_values():
+    dimension = trace(identity("k"))
+    values = trace_values(dimension * BB, {"B": np.ones((2, 3, 2))}, {"k": 7, "d": 9})
+    (name,) = dimension.letters()
+    np.testing.assert_array_equal(values[name], [7])
+    np.testing.assert_array_equal(values[next(iter(BB.letters()))], [[6], [6]])

@@ -19,6 +19,7 @@ from metarep.theory.engine.evidence import EvidenceKind
 from metarep.theory.engine.showing import (
     COST_OF_A_ZERO,
     READABLE,
+    difference,
     found_and_expected,
     genericity,
     number_text,
@@ -148,3 +149,14 @@ def test_a_step_is_shown_as_found_and_expected_and_all_else_as_two_sides() -> No
     for left, right in (((B, B), (B, B)), ((w, B), (w, B)), (w, w)):
         assert found_and_expected(left, right) == sides_text(left, right)
     assert sides_text(w, 2 * w)[:2] == ["left side = (5, 6)", "right side = (10, 12)"]
+
+
+def test_the_difference_is_part_by_part_and_one_zero_where_there_is_none() -> None:
+    B, w = np.array([[1, 2], [3, 4]]), np.array([5, 6])
+    assert difference((B, w), (B, w)) == (0,)
+    first, second = difference((B, w), (B, 2 * w))
+    assert not first.any()
+    assert second.tolist() == [-5, -6]
+    assert difference(3, 1) == (2,)
+    with pytest.raises(ValueError, match="shorter"):
+        difference((B, w), (B,))

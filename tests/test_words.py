@@ -364,6 +364,7 @@ def test_expressions_are_written_as_built() -> None:
         sympy.MatPow(A, 3): ("(A)^3", r"\left(A\right)^3"),
         mul(-1, add(B, B), w): ("−(B + B) w", r"-\left(B + B\right) w"),
         add(mul(-1, B), B): ("−B + B", "-B + B"),
+        mul(A, A): ("A A", "A A"),
         sympy.MatMul(-1, B, -1, w, evaluate=False): ("B w", "B w"),
         sympy.Trace(A): ("(A)", r"\left(A\right)"),
         alpha**2 / 3: ("1/3 α²", r"\tfrac{1}{3} \alpha^{2}"),
