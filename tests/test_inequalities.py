@@ -16,7 +16,7 @@ from metarep.theory.engine import Profile
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
 from metarep.theory.inequalities.catalogue import RULES
 from metarep.theory.inequalities.controls import controls
-from metarep.theory.inequalities.core import Context, Derivation, Line, Region, Says, check
+from metarep.theory.inequalities.core import Context, Derivation, Line, Region, Says, State, check
 from metarep.theory.inequalities.data import from_data, to_data
 from metarep.theory.inequalities.evaluation import excess, norm_of, third_averages, value_of
 from metarep.theory.inequalities.floors import FLOORS
@@ -28,7 +28,7 @@ from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, 
 from metarep.theory.inequalities.printing import chains, lines, setting
 from metarep.theory.inequalities.records import as_proof
 from metarep.theory.inequalities.search import anil_constants, fo_anil_constants
-from metarep.theory.inequalities.steps import average, stated_step, step_of, unit_alpha
+from metarep.theory.inequalities.steps import Step, average, stated_step, step_of, unit_alpha
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 from metarep.theory.inequalities.theorems import THEOREMS, learner_step
 
@@ -560,3 +560,97 @@ def test_what_is_the_same_by_its_letters_definitions_counts_as_the_same() -> Non
         said = Says("norm", wrong, "x")
         line = Line("symmetric", Says("below", wrong, "x"), (1,))
         assert not check(small(Line("assumption", said), line, assumed=(said,)), None).accepted
+
+
+# --- induction, on a learner that stays where it is
+
+
+RESTS = Step(Poly(("d", "k")), Poly(("k", "1")))
+RANGES = (("s", "1"), ("x", "1"), ("beta", "1"), ("u", "1"))
+LINES = (
+    Line("assumption", Says("norm", "w", "s")),
+    Line("identity", Says("equal", "w", "w_next")),
+    Line("replace", Says("norm", "w_next", "s"), (1, 2)),
+    Line("induction", Says("kept", "1"), (3,)),
+)
+KEPT = Derivation(
+    "rests", Region(RANGES), (Says("norm", "w_bar", "x"),), LINES, kept=(Says("norm", "w", "s"),),
+    start=(Says("norm", "w", "1/2"),), state=(State("s", "1/2", "s"),),
+)  # fmt: skip
+
+
+def lines_with(place: int, line: Line) -> dict:
+    return {"lines": (*LINES[: place - 1], line, *LINES[place:])}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"state": (State("s", "1", "s"),)},
+        {"state": (State("s", "1", "1/2*s"),), "kept": (Says("norm", "w", "1"),),
+         "lines": (Line("assumption", Says("norm", "w", "1")), LINES[1],
+                   replace(LINES[2], says=Says("norm", "w_next", "1")), LINES[3])},
+        {"state": (State("s", "1/2", "s"), State("u", "1/2", "u"))},
+        {"assumed": (Says("norm", "w_bar", "x"), Says("below", "Psi_star", "x"), Says("each", "w_star_i", "x"))},
+        {"region": Region(RANGES, varying=("x",))},
+        {"region": Region(RANGES, positive=("x",))},
+    ],
+)  # fmt: skip
+def test_an_induction_is_accepted(changes: dict) -> None:
+    found = check(replace(KEPT, **changes), RESTS)
+    assert found.accepted, found.refusal
+    assert found.judgements[-1].kind == "kept"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start": (Says("norm", "w", "1"),)},
+        {"start": (Says("below", "w", "1/2"),)},
+        {"start": (Says("norm", "B", "1/2"),)},
+        {"start": ()},
+        {"start": (Says("norm", "w", "1/2"), Says("norm", "w", "1/2"))},
+        {"kept": ()},
+        {"kept": (), "start": (), **lines_with(4, replace(LINES[3], uses=()))},
+        {"state": ()},
+        {"state": (State("s", "3/2", "s"),)},
+        {"state": (State("s", "-1/2", "s"),)},
+        {"state": (State("s", "x", "s"),), "region": Region((("s", "1"), ("x", "2"), ("beta", "1")))},
+        {"state": (State("s", "1/2", "2*s"),)},
+        {"state": (State("s", "1/2", "-s"),)},
+        {"state": (State("s", "1/2", "1/2*s"),)},
+        {"state": (State("s", "1/2 + 0*s + s - 1/2*s", "s"),)},
+        {"state": (State("s", "1/2", "s"), State("s", "1/2", "s"))},
+        {"state": (State("s", "3/4", "s"), State("u", "3/4", "u"))},
+        {"state": (State("s", "1/2", "s + u"), State("u", "1/2", "u"))},
+        {"state": (State("s", "1/2", "s"), State("beta", "1/2", "beta"))},
+        {"region": Region((("s", "2"), *RANGES[1:]))},
+        {"region": Region((("s", ""), *RANGES[1:]))},
+        {"region": Region(RANGES, varying=("s",))},
+        {"region": Region(RANGES, positive=("s",))},
+        {"region": Region(RANGES, relations=(("s", "1 - x"),))},
+        {"region": Region(RANGES, relations=(("x", "1 - s"),))},
+        {"region": Region((("s", "1"), ("x", "1")), symbols=(("beta", "s"),))},
+        {"region": Region((*RANGES, ("v", "")), symbols=(("v**2", "s"),))},
+        {"assumed": (Says("norm", "w_bar", "s"),)},
+        {"assumed": (Says("norm", "B", "x"),)},
+        {"assumed": (Says("norm", "I_k", "x"),)},
+        {"assumed": (Says("equal", "w_bar", "w_bar"),)},
+        {"kept": (Says("norm", "w", "s"), Says("norm", "w", "s")), "start": (Says("norm", "w", "1/2"),) * 2},
+        {**lines_with(4, replace(LINES[3], uses=(2,)))},
+        {**lines_with(4, replace(LINES[3], uses=(3, 3)))},
+        {"kept": (Says("norm", "w", "s*x"),), "start": (Says("norm", "w", "1/2*x"),),
+         "region": Region(RANGES, varying=("x",)),
+         "lines": (Line("assumption", Says("norm", "w", "s*x")), LINES[1],
+                   replace(LINES[2], says=Says("norm", "w_next", "s*x")), LINES[3])},
+        {"kept": (Says("norm", "w_bar", "s"),), "start": (Says("norm", "w_bar", "1/2"),),
+         "lines": (Line("assumption", Says("norm", "w_bar", "s")), replace(LINES[3], uses=(1,)))},
+    ],
+)  # fmt: skip
+def test_an_induction_is_refused(changes: dict) -> None:
+    found = check(replace(KEPT, **changes), RESTS)
+    assert not found.accepted
+    assert found.refusal.startswith("line ")
+    moves = Step(Poly(("d", "k")), a.w)
+    assert not check(KEPT, moves).accepted

@@ -211,3 +211,18 @@ def test_traces_of_identities_have_their_dimensions_for_values():
     (name,) = dimension.letters()
     np.testing.assert_array_equal(values[name], [7])
     np.testing.assert_array_equal(values[next(iter(BB.letters()))], [[6], [6]])
+
+
+def test_second_moments_of_each_gaussian_letter():
+    samples = {"in": identity("1").scaled(m_in=1), "out": identity("1").scaled(m_out=1)}
+    for part, m in samples.items():
+        X, z = getattr(a, f"X_{part}"), getattr(a, f"z_{part}")
+        assert expectation(X.T * X) == identity("d") * m
+        assert expectation(z.T * z) == m.scaled(sigma=2)
+        assert expectation((z.T * z) * a.w, f"X_{part}") == (z.T * z) * a.w  # held fixed
+        assert expectation(X.T * z) == a.theta * 0
+        assert expectation(X.T * z * z.T * X) == identity("d") * m.scaled(sigma=2)
+        assert expectation((z.T * z) * (z.T * z)) == m * m.scaled(sigma=4) + m.scaled(2, sigma=4)
+    assert expectation(a.X_in.T * a.z_in * a.z_out.T * a.X_out) == a.U * 0
+    with pytest.raises(ValueError, match="'B' is not Gaussian"):
+        expectation(a.B, "B")
