@@ -361,6 +361,35 @@ def test_a_line_is_accepted(line: Line) -> None:
     assert found.accepted, found.refusal
 
 
+@pytest.mark.parametrize(
+    ("lines", "follows"),
+    [
+        ([Line("identity-matrix", Says("below", "I_d", "1")),
+          Line("congruence", Says("below", "B.T*B"), (2, 1))], "x**2"),
+        ([Line("identity-matrix", Says("above", "I_k", "1")), Line("gram", Says("above", "B.T*B"), (), ("B.T",)),
+          Line("sum", Says("above", "I_k + 2*beta*B.T*B"), (2, 3), ("1", "2*beta"))], "1"),
+        ([Line("square", Says("below", "B.T*B"), (1,)), Line("identity-matrix", Says("below", "I_k", "1")),
+          Line("sum", Says("below", "3*B.T*B + I_k"), (2, 3), ("3", "1"))], "3*x**2 + 1"),
+        ([Line("square", Says("below", "B.T*B"), (1,)),
+          Line("sum", Says("above", "-2*beta*B.T*B"), (2,), ("-2*beta",))], "-2*beta*x**2"),
+        ([Line("words", Says("norm", "B.T*B"), (1,)), Line("symmetric", Says("above", "B.T*B"), (2,))], "-x**2"),
+        ([Line("words", Says("norm", "B.T*B"), (1,)), Line("symmetric", Says("below", "B.T*B"), (2,))], "x**2"),
+        ([Line("identity-matrix", Says("above", "I_k", "1")), Line("identity-matrix", Says("below", "I_k", "1")),
+          Line("between", Says("norm", "I_k"), (2, 3))], "1"),
+        ([Line("identity-matrix", Says("above", "I_k", "1")), Line("identity-matrix", Says("below", "I_k", "1")),
+          Line("contraction", Says("norm", "I_k - beta*I_k"), (2, 3))], "1 - beta"),
+        ([Line("identity-matrix", Says("above", "I_s", "1")), Line("identity-matrix", Says("above", "I_s", "1")),
+          Line("sandwich", Says("above", "I_s"), (2, 3), ("I_s",))], "1"),
+    ],
+)  # fmt: skip
+def test_exactly_this_bound_follows(lines: list[Line], follows: str) -> None:
+    region = {"ranges": (("x", "1"), ("y", "2"), ("beta", "1"))}
+    for bound, accepted in ((follows, True), (f"{follows} + x**3", False), (f"{follows} - x**3", False)):
+        last = replace(lines[-1], says=replace(lines[-1].says, bound=bound))
+        found = check(small(B_IS_SMALL, *lines[:-1], last, **region), None)
+        assert found.accepted is accepted, found.refusal
+
+
 def test_what_is_not_plain_data_is_refused() -> None:
     class Odd(str):
         pass

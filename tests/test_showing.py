@@ -19,6 +19,7 @@ from metarep.theory.engine.evidence import EvidenceKind
 from metarep.theory.engine.showing import (
     COST_OF_A_ZERO,
     READABLE,
+    cells,
     difference,
     found_and_expected,
     genericity,
@@ -160,3 +161,11 @@ def test_the_difference_is_part_by_part_and_one_zero_where_there_is_none() -> No
     assert difference(3, 1) == (2,)
     with pytest.raises(ValueError, match="shorter"):
         difference((B, w), (B,))
+
+
+def test_of_a_large_array_the_size_and_the_range_of_its_numbers() -> None:
+    many = np.arange(400).reshape(20, 20)
+    assert cells(many) == [["20 × 20 numbers from 0 to 399"]]
+    assert cells(many.astype(str)) == [["20 × 20 numbers"]]
+    assert cells(many[0, :2]) == [["0", "1"]]
+    assert cells(many[:2, :2]) == [["0", "1"], ["20", "21"]]

@@ -200,6 +200,10 @@ def test_a_named_average_is_one_too() -> None:
     assert to_words(mul(B_star, mean), moment_words()) == a.B_star * a.w_star
     assert to_words(Transpose(mean), moment_words()) == a.w_star.T
     assert to_words(TaskMean(mean), moment_words()) == a.w_star
+    adapted = matrix_symbol("B_i")
+    assert to_words(sympy.Inverse(mul(Transpose(adapted), adapted)), {"B_i": a.B}) == a.G
+    with pytest.raises(ValueError, match="no letter stands for this inverse"):
+        to_words(sympy.Inverse(mul(Transpose(adapted), adapted)))
     assert to_words(add(B_star, mul(B_star, second)), moment_words()) == a.B_star + a.B_star * a.w_star * a.w_star.T
 
 
@@ -460,6 +464,7 @@ def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None
     assert proof.remainder == "not so: M occurs"
     other = Proof()
     other.equal("B = 2B", a.B, a.B * 2)
+    assert [step.what for step in proof.steps if "occurs" in step.what] == [f"{x} occurs" for x in "BwMQ"]
     assert (other.holds, other.remainder) == (False, "B = 2B: left − right = −B")
     other.equal("w = 2w", a.w, a.w * 2)
     assert other.remainder.startswith("B = 2B")
