@@ -36,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="default: a third of each claim's examples, derandomised; thorough: 20 times as many, fresh ones",
     )
     parser.addoption("--metarep-seed", type=int, default=None, help="seed of the thorough profile (fresh unless given)")
+    parser.addoption("--mutants", type=int, default=120, help="mutants of the source that `-m mutation` draws")
+    parser.addoption("--mutants-seed", type=int, default=0, help="which of them it draws")
 
 
 def pytest_configure(config: pytest.Config) -> None:
