@@ -383,10 +383,10 @@ def test_a_line_is_accepted(line: Line) -> None:
     ],
 )  # fmt: skip
 def test_exactly_this_bound_follows(lines: list[Line], follows: str) -> None:
-    region = {"ranges": (("x", "1"), ("y", "2"), ("beta", "1"))}
+    ranges = (("x", "1"), ("y", "2"), ("beta", "1"))
     for bound, accepted in ((follows, True), (f"{follows} + x**3", False), (f"{follows} - x**3", False)):
         last = replace(lines[-1], says=replace(lines[-1].says, bound=bound))
-        found = check(small(B_IS_SMALL, *lines[:-1], last, **region), None)
+        found = check(small(B_IS_SMALL, *lines[:-1], last, ranges=ranges), None)
         assert found.accepted is accepted, found.refusal
 
 
