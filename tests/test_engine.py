@@ -245,6 +245,8 @@ def test_a_measurement_may_name_the_setting_that_breaks_it() -> None:
     assert "metarep verify toy" in message
     assert "replay" not in message, "without a check there is nothing to replay"
     assert verify(measured(consistent=True)).evidence[0].counterexample is None
+    assert verify(measured(consistent=True, compared=True)).evidence[0].comparisons == {}
+    assert verify(measured(consistent=False)).evidence[0].comparisons == {}
     with pytest.raises(ValueError, match="'toy' is measured, not checked on examples; allowed"):
         replay(measured(consistent=True), {"k": 1})
 

@@ -23,6 +23,7 @@ from metarep.theory.engine.showing import (
     difference,
     found_and_expected,
     genericity,
+    in_one_line,
     number_text,
     objects_text,
     sides_text,
@@ -169,3 +170,8 @@ def test_of_a_large_array_the_size_and_the_range_of_its_numbers() -> None:
     assert cells(many.astype(str)) == [["20 × 20 numbers"]]
     assert cells(many[0, :2]) == [["0", "1"]]
     assert cells(many[:2, :2]) == [["0", "1"], ["20", "21"]]
+
+
+def test_numbers_in_one_line() -> None:
+    assert in_one_line([1, (Fraction(1, 3), np.array([2, 3]))]) == "[1, [1/3, [2, 3]]]"
+    assert in_one_line(0.5) == "0.5"

@@ -343,6 +343,8 @@ def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
 def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
     assert closed_form(-a.B * a.w) == "-B w"
+    assert closed_form(3 * RESIDUAL) == r"3 \left(B w - \theta_i\right)"
+    assert closed_form(RESIDUAL * Fraction(-1, 2)) == r"\tfrac{-1}{2} \left(B w - \theta_i\right)"
     assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"
 
 
