@@ -1,11 +1,17 @@
 """Claims of a user's own file: mistakes in it get one line that says where, before any work is done."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from metarep.reports.cli import own_claims as module
 from metarep.reports.cli.app import run
+from metarep.reports.cli.own_claims import own_claims, own_records, verify_own
+from metarep.reports.report.kept import kept_in
+from metarep.theory.claims.record import Claim
 
 RIGHT = """
 from metarep.theory.claims.record import Claim, Comparison, Verdict, own
@@ -128,3 +134,36 @@ def test_a_formula_that_cannot_be_typeset_costs_no_report(formula, said, complai
     Path("mine.py").write_text(text if "$ and" not in formula else RIGHT.replace('.",', ' $x.",', 1))
     assert said in complaint("report", "--out", "made", "--claims", "mine.py")
     assert not Path("made").exists()
+
+
+def test_records_are_kept_for_the_report_that_goes_on_with_the_same_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("beside.py").write_text("LEAST = 0")
+    Path("mine.py").write_text(f"from beside import LEAST\n{RIGHT}")
+    verified: list[str] = []
+
+    def counted(claim: Claim, *arguments: Any) -> Any:
+        verified.append(claim.id)
+        return verify_own(claim, *arguments)
+
+    monkeypatch.setattr(module, "verify_own", counted)
+
+    def times(resume: bool, seed: int = 0) -> int:
+        verified.clear()
+        with kept_in(Path("out"), "now", resume=resume) as kept:
+            records = own_records(own_claims(Path("mine.py")), Path("mine.py"), 1.0, seed, kept=kept)
+        assert [record.status for record in records] == ["SUPPORTED"]
+        return len(verified)
+
+    assert times(resume=False) == 1
+    assert times(resume=True) == 0
+    assert times(resume=True, seed=1) == 1
+    Path("beside.py").write_text("LEAST = 0  # and more")
+    assert times(resume=True) == 1
+    assert times(resume=True) == 0
+    with kept_in(Path("out"), "later") as kept:
+        verified.clear()
+        own_records(own_claims(Path("mine.py")), Path("mine.py"), 1.0, 0, kept=kept)
+    assert verified == ["mine"]
+    del sys.modules["beside"]

@@ -1,6 +1,9 @@
 """Claims of a user's own file on the command line: looking them up, verifying them."""
 
+import hashlib
 import shlex
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -12,6 +15,7 @@ from metarep.sim.bounds import unknown
 
 if TYPE_CHECKING:
     from metarep.reports.chapters.claims.records import ClaimRecord
+    from metarep.reports.report.kept import Kept
     from metarep.theory.claims.record import Claim
     from metarep.theory.engine import Finding, Profile
 
@@ -106,16 +110,49 @@ def verify_own(claim: "Claim", path: Path, profile: "Profile", examples: int | N
 
 
 def own_records(
-    claims: "tuple[Claim, ...]", path: Path, effort: float, seed: int, told: Progress = lambda done, total: None
+    claims: "tuple[Claim, ...]",
+    path: Path,
+    effort: float,
+    seed: int,
+    told: Progress = lambda done, total: None,
+    kept: "Kept | None" = None,
 ) -> "list[ClaimRecord]":
-    """The user's claims verified as a report of that effort and seed does, as its records."""
+    """The user's claims verified as a report of that effort and seed does, as its records. They are kept for a report
+    that is stopped and goes on while their source is the same; not for the next one, as nobody knows what else they
+    depend on: data that a check reads, what it imports by then, versions.
+    """
+    source, records = "" if kept is None else source_of(path), []
+    for done, claim in enumerate(claims, start=1):
+        job = (("own claim", claim.id), own_record, (claim.id, str(path), effort, seed, source))
+        old, began = kept and kept.of(job, resumed=True), time.perf_counter()
+        record = old.result if old else own_record(claim, path, effort, seed)
+        if kept and not old:
+            kept.keep(job, record, time.perf_counter() - began)
+        records.append(record)
+        told(done, len(claims))
+    return records
+
+
+def own_record(claim: "Claim", path: Path, effort: float, seed: int) -> "ClaimRecord":
+    """One of them."""
     from metarep.reports.chapters.claims.records import claim_record
     from metarep.theory.engine import Profile
 
-    records = []
-    for done, claim in enumerate(claims, start=1):
-        examples = max(1, round(claim.examples * effort))
-        command = f"metarep verify {claim.id} --claims {shlex.quote(str(path))} --examples {examples} --seed {seed}"
-        records.append(claim_record(verify_own(claim, path, Profile("report", effort, seed)), command))
-        told(done, len(claims))
-    return records
+    examples = max(1, round(claim.examples * effort))
+    command = f"metarep verify {claim.id} --claims {shlex.quote(str(path))} --examples {examples} --seed {seed}"
+    return claim_record(verify_own(claim, path, Profile("report", effort, seed)), command)
+
+
+def source_of(path: Path) -> str:
+    """A user's file that has been loaded, and what it imported from its folder and from the one that this runs in, as a
+    hash.
+    """
+    folders = (path.resolve().parent, Path.cwd().resolve())
+    files = {Path(file).resolve() for module in [*sys.modules.values()] if (file := getattr(module, "__file__", None))}
+    local = {path.resolve(), *(file for file in files if any(file.is_relative_to(folder) for folder in folders))}
+    found = hashlib.sha256()
+    for file in sorted(local):
+        if file.suffix == ".py" and file.is_file():
+            content = file.read_bytes()
+            found.update(f"{file} {len(content)} ".encode() + content)
+    return found.hexdigest()

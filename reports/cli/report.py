@@ -137,7 +137,7 @@ def report(
     ):
         make_folder(out / "figures")
         # One's own claims first: a mistake in them shows at once, and costs no report.
-        records = [] if claims is None else own_records(own, claims, size.effort, seed, told.shown)
+        records = [] if claims is None else own_records(own, claims, size.effort, seed, told.shown, kept)
         results = gather(size, seed, told, jobs, kept)
         results = results.having({("claim", record.id): record for record in records}, only=selected)
         results = results.having(sealed, own_claims="" if claims is None else str(claims))

@@ -55,11 +55,11 @@ class Kept:
         self._connection, self.report, self._reuse = connection, report, reuse
         self._works = True
 
-    def of(self, job: Job) -> Found | None:
-        """What is kept of a job; None if nothing is that can be used."""
+    def of(self, job: Job, *, resumed: bool = False) -> Found | None:
+        """What is kept of a job; None if nothing is that can be used. ``resumed``: of the same report alone."""
         columns = "SELECT pickled, seconds, report FROM result WHERE key = ?"
         row = self._connection.execute(columns, (job_key(job),)).fetchone()
-        if row is None or not (self._reuse or row[2] == self.report):
+        if row is None or not ((self._reuse and not resumed) or row[2] == self.report):
             return None
         try:
             return Found(_PlainData(io.BytesIO(row[0])).load(), *row[1:])
