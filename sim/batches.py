@@ -66,9 +66,10 @@ def _ones(size: int, dtype: np.dtype) -> Array:
 
 def batch_scalar(step_size: StepSize, trailing: int) -> Any:
     """A step size that broadcasts against arrays with ``trailing`` axes behind the batch axes."""
-    if isinstance(step_size, float) or np.ndim(step_size) == 0:  # the first says the same of most, and sooner
+    if isinstance(step_size, float):  # most are, and this is soonest said
         return step_size
-    return np.asarray(step_size)[(...,) + (None,) * trailing]
+    sizes = np.asarray(step_size)
+    return sizes[(..., *(None,) * trailing)] if sizes.ndim else step_size
 
 
 def common_batch(**arrays: tuple[Any, int]) -> tuple[int, ...]:
