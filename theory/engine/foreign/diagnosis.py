@@ -8,16 +8,15 @@ where it is wrong (``where``), and the same candidates are tried there.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Adapts, Learner
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, wrong_implementation
+from metarep.sim.sampling import inner_steps
 from metarep.sim.sampling.whitened import whitened_samples
 from metarep.theory.claims.record import Claim, Example
-from metarep.theory.dynamics.derive import derive
 from metarep.theory.engine.foreign.calls import NAN_CLAIM, nan_replaced, not_a_function, supported
 from metarep.theory.engine.foreign.declaring import undeclared
 from metarep.theory.engine.foreign.distances import wrong_distance
@@ -78,14 +77,6 @@ SPECS: tuple[tuple[Adapts, int], ...] = (
 _WHAT = {"nothing": "nothing", "head": "the head", "representation": "the representation", "both": "B and w"}
 
 
-def _derived_step(
-    other: Learner, learner: Learner, B: Array, w: Array, targets: Array, alpha: float, beta: float
-) -> Pair:
-    """The step of ``other``."""
-    stepped = [derive(other)(*each, alpha, beta) for each in zip(B, w, targets, strict=True)]
-    return np.stack([pair[0] for pair in stepped]), np.stack([pair[1] for pair in stepped])
-
-
 def other_specs(case: Case) -> Iterator[Match]:
     """Is it the right step of another learner?"""
     learner = case.learner
@@ -94,7 +85,7 @@ def other_specs(case: Case) -> Iterator[Match]:
             if (adapts, steps, first_order) == (learner.adapts, learner.inner_steps, learner.first_order):
                 continue
             other = Learner(f"{adapts}-{steps}-{first_order}", adapts, first_order, steps)
-            if not case.agree_by(partial(_derived_step, other)):
+            if not case.agree_by(lambda _, *at, other=other: inner_steps.step(other, *at)):
                 continue
             order = "first-order" if first_order else "exact"
             what = f"this is the step of a learner that adapts {_WHAT[adapts]} in {steps} inner step(s)"
