@@ -27,18 +27,17 @@ def _fitted_step_sizes(point: Point, beta_too: bool) -> tuple[float, float] | No
         b = float(parameters[1]) if beta_too else 1.0
         return (b * predicted(float(parameters[0])) - target) / point.tolerance
 
-    starts = []
-    for a in _GRID:
-        move = predicted(float(a))
-        b = float(move @ target) / max(float(move @ move), 1e-300) if beta_too else 1.0
-        starts.append((float(np.linalg.norm(b * move - target)), float(a), b))
-    for _, a, b in sorted(starts)[:3]:
-        start = [a, b] if beta_too else [a]
+    tried = point.reference(_GRID.reshape(-1, *[1] * (point.at.B.ndim - 2)))
+    moves = np.concatenate([part.reshape(len(_GRID), -1) for part in tried], axis=1)
+    b = moves @ target / np.maximum(np.square(moves).sum(1), 1e-300) if beta_too else np.ones(len(_GRID))
+    misses = np.linalg.norm(b[:, None] * moves - target, axis=1)
+    for best in np.argsort(misses, kind="stable")[:3]:
+        start = [_GRID[best], b[best]] if beta_too else [_GRID[best]]
         scale = np.maximum(np.abs(start), np.finfo(float).eps)  # b = 0 is the best start if nothing moves
         fit = least_squares(residual, start, xtol=1e-15, ftol=1e-15, gtol=1e-15, x_scale=scale, max_nfev=60)
-        a, b = float(fit.x[0]), float(fit.x[1]) if beta_too else 1.0
-        if point.misses(scaled(point.reference(a), b)) <= 1:
-            return a, b
+        alpha_by, beta_by = float(fit.x[0]), float(fit.x[1]) if beta_too else 1.0
+        if point.misses(scaled(point.reference(alpha_by), beta_by)) <= 1:
+            return alpha_by, beta_by
     return None
 
 

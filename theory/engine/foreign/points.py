@@ -82,8 +82,8 @@ class Point:
         """The move of a step that takes the learner first."""
         return self.move(step(*self.at))
 
-    def reference(self, alpha_factor: float = 1.0) -> Pair:
-        """(β∇_B, β∇_w) as they should be, α times a factor."""
+    def reference(self, alpha_factor: float | Array = 1.0) -> Pair:
+        """(β∇_B, β∇_w) as they should be, α times a factor, or along a first axis times each of several."""
         return self.move(right_step(*self.at._replace(alpha=alpha_factor * self.at.alpha)))
 
     def of(self, at: At, found: Pair) -> "Point":
