@@ -142,7 +142,7 @@ def written(folder: Path, old: str, new: str) -> Path:
 
 def seconds(code: str, said: str) -> float:
     """A time limit that is never reached by what does not hang; what keeps a processor busy gets a short one."""
-    return 60 if "not returned" not in said else 0.4 if "while" in code else 1.5
+    return 60 if "not returned" not in said else 0.4 if "while" in code else 3.0
 
 
 def unusable(path: Path, timeout: float) -> str:
