@@ -160,4 +160,5 @@ class FreshTasks:
         elif first != self._next:
             raise ValueError(f"step is {first}; allowed: {self._next}, the next one, or 0 to begin again")
         self._next = first + count
-        return self._shift + self._deviations * self._rng.standard_normal((count, *self._shape))
+        draws = [self._rng.standard_normal(self._shape) for _ in range(count)]  # one by one, as ``_rng`` may be streams
+        return self._shift + self._deviations * np.stack(draws)

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,7 +41,7 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
     count = max(1, min(effective_n_jobs(jobs), most))
     order = "generator" if ordered else "generator_unordered"
     pool: Any = Parallel(n_jobs=count, return_as=order, initializer=end_with, initargs=(os.getpid(),))
-    over = False
+    over, results = False, None
     try:
         with _deaf_children():
             ours = (task if count == 1 else (_settled, task) for task in tasks)
@@ -53,6 +54,10 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
         if not over and count > 1:
             from joblib.externals.loky import get_reusable_executor
 
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # that tasks are cancelled; our own line says it
+                if results is not None:
+                    results.close()
             pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
             pool_of_all.shutdown(wait=True, kill_workers=True)
 
