@@ -220,6 +220,7 @@ def test_failing_proof_and_contradicting_measurement_refute() -> None:
     finding = verify(nothing)
     assert finding.status == Verdict.REFUTED
     assert "left − right = −I" in finding.evidence[0].why
+    assert finding.evidence[0].examples == 0
     empty = inequality(None, floats=None, proof=Proof, kind="identity")
     assert verify(empty).status == Verdict.REFUTED, "a proof that compares nothing proves nothing"
     measured = inequality(

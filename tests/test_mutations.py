@@ -41,7 +41,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["numpy", "scipy.stats", "sympy", "hypothesis.extra.numpy", "pytest", "flint", "mpmath", "autograd.numpy"]
 )
-MOST_SECONDS = 6.0
+MOST_SECONDS = 10.0
 """What the tests that a mutant is given may take on the code as it is."""
 
 
@@ -164,7 +164,7 @@ def is_killed(mutant: Mutant, unbroken: Ran) -> bool:
         if total > MOST_SECONDS:
             break
         chosen.append(test)
-    return bool(chosen) and run_tests(chosen, mutant, 10 + 3 * MOST_SECONDS)[0] not in (0, 5)
+    return bool(chosen) and run_tests(chosen, mutant, 10 + 2 * MOST_SECONDS)[0] not in (0, 5)
 
 
 def loses_text(node: "libcst.CSTNode", new: "libcst.CSTNode") -> bool:

@@ -237,6 +237,8 @@ def test_substitution_is_simultaneous_and_checks_shapes() -> None:
         a.w.substitute({"w": a.theta})
     with pytest.raises(ValueError, match="unknown letter"):
         a.w.substitute({"nonsense": a.w})
+    number = a.w.T * a.w
+    assert (number * identity("k")).substitute({"w": a.s_bar}) == (a.s_bar.T * a.s_bar) * identity("k")
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
