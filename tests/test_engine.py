@@ -21,7 +21,7 @@ from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, re
 from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.selftest import MUTANTS
 from metarep.theory.engine.power import PANEL, about_progress, is_identity, panel_of, power_of, tried_on
-from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, besides
+from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, besides, drawn
 from metarep.theory.inequalities.core import Derivation, Line, Region, Says, check
 
 
@@ -440,3 +440,25 @@ def test_what_a_wrong_learner_brings_about_in_a_check_is_told_with_the_claim() -
     with pytest.raises(IndexError) as raised:
         verify(claim, kinds=("floats",), examples=5)
     assert "claim update-anil" in raised.value.__notes__[0]
+
+
+def test_an_offset_is_tried_where_nothing_else_tells_and_no_progress_is_meant() -> None:
+    checked = [({"x": float(i)}, Comparison(0.0, 1.0, 0.0)) for i in range(6)]
+    name = wrong_implementation(MUTANTS["offset"]).name
+
+    def fails(_: Claim, __: object, implementation: Implementation) -> bool:
+        return implementation.name == name
+
+    claim = get_claim("update-anil")
+    assert power_of(claim, checked, 12, fails) == Power(3, 3)
+    progress = replace(claim, kind="inequality")
+    assert about_progress(progress)
+    assert power_of(progress, checked, 12, fails) == Power(3, 0)
+
+
+def test_draws_are_those_of_their_seed() -> None:
+    claim = inequality(lambda at, _: Comparison(0.0, 1.0, 0.0))
+    first, again, other = (drawn(claim, "floats", 8, seed) for seed in (1, 1, 2))
+    assert len(first) == 8
+    assert first == again
+    assert first != other

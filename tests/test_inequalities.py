@@ -683,3 +683,20 @@ def test_an_induction_is_refused(changes: dict) -> None:
     assert found.refusal.startswith("line ")
     moves = Step(Poly(("d", "k")), a.w)
     assert not check(KEPT, moves).accepted
+
+
+def test_a_square_stands_for_every_second_power() -> None:
+    ranges = (("x", "1"), ("v", "1"), ("beta", "1"))
+    context = Context(small(B_IS_SMALL, ranges=ranges, symbols=(("v**2", "x/4"), ("u", "v + x"))), None)
+    x, v = variable("x"), variable("v")
+    quarter = x * Fraction(1, 4)
+    for power, expected in enumerate((constant(1), v, quarter, quarter * v, quarter * quarter)):
+        assert context.normal(v**power) == expected
+    assert context.normal(variable("u") * v) == x * Fraction(1, 4) + x * v
+    assert context.depends_on(variable("u")) == {"v", "x"}
+    assert context.depends_on(constant(1)) == set()
+    assert context.at_most(v**2, x)
+    assert not context.at_most(v, x)
+    for wrong in (variable("w"), variable("x", -1)):
+        with pytest.raises(NotAccepted):
+            context.normal(wrong)

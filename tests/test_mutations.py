@@ -160,11 +160,11 @@ def is_killed(mutant: Mutant, unbroken: Ran) -> bool:
     known = [test for test in known if test.split("::")[0] in TESTS[mutant.file]]
     chosen, total = [], 0.0
     for test in sorted(known, key=unbroken.seconds.__getitem__):
-        total += unbroken.seconds[test]
-        if total > MOST_SECONDS:
+        if total + unbroken.seconds[test] > MOST_SECONDS:
             break
         chosen.append(test)
-    return bool(chosen) and run_tests(chosen, mutant, 10 + 2 * MOST_SECONDS)[0] not in (0, 5)
+        total += unbroken.seconds[test]
+    return bool(chosen) and run_tests(chosen, mutant, 10 + 3 * total)[0] not in (0, 5)
 
 
 def loses_text(node: "libcst.CSTNode", new: "libcst.CSTNode") -> bool:

@@ -219,6 +219,7 @@ def test_what_does_not_look_inside_a_trace_raises() -> None:
         with pytest.raises(ValueError, match=r"B stands inside tr\(BBᵀ\), where this does not look"):
             blind()
     assert squared.substitute({"w": a.w * 2}) == squared * 2
+    assert squared.rewrite((Rule("B'", "theta_i", None),)) == squared  # no θ is inside
     assert gradient(a.w.T * squared, "w") == squared * 2
 
 
