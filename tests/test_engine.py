@@ -426,6 +426,7 @@ def test_a_counterexample_comes_with_its_sizes_and_numbers() -> None:
     claim = inequality(lambda at, _: Comparison(at["k"], 3.0, 0.0), floats=lambda: st.just({"k": 4, "d": 8}))
     (bad,) = verify(claim).evidence
     assert (bad.verdict, bad.examples, bad.strain) == (Verdict.REFUTED, 1, bad.comparisons["counterexample"].strain)
+    assert bad.confirmation is None  # found in floats
     assert bad.sizes is not None
     assert (dict(bad.sizes.k), dict(bad.sizes.d)) == ({"4": 1}, {"8": 1})
 

@@ -24,6 +24,7 @@ from metarep.theory.engine.showing import (
     found_and_expected,
     genericity,
     in_one_line,
+    note_on,
     number_text,
     objects_text,
     sides_text,
@@ -175,3 +176,9 @@ def test_of_a_large_array_the_size_and_the_range_of_its_numbers() -> None:
 def test_numbers_in_one_line() -> None:
     assert in_one_line([1, (Fraction(1, 3), np.array([2, 3]))]) == "[1, [1/3, [2, 3]]]"
     assert in_one_line(0.5) == "0.5"
+
+
+def test_rows_that_are_not_shown_are_told_of() -> None:
+    for rows, told in ((2, True), (3, False)):
+        assert bool(note_on({"d": 3, "B_0": np.ones((rows, 1))})) is told
+    assert not note_on({"d": 3})
