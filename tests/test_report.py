@@ -319,7 +319,12 @@ def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report, one_drawin
     assert {job[0][0] for chapter in wanted for job in chapter.jobs(size, 0)} == {"rates", "rates-grid", "exported"}
     results, _ = tiny_report
     parts = {key: part for key, part in results.parts.items() if key[0] in ("rates", "rates-grid")}
-    alone = document(replace(results, parts=parts, only=("rates",)))
+    alone = document(replace(results, parts=parts, only=("rates",)), pdf=True)
+    _, files = figure_files(alone)
+    assert {name for name, content in files.items() if content[:4] == b"%PDF"} == {
+        name.replace(".svg", ".pdf") for name in files if name.startswith("rates-") and name.endswith(".svg")
+    }
+    assert not any(name.endswith(".pdf") for name in figure_files(document(results))[1])
     html = pages.html_page(alone)
     assert "A partial report:" in html
     for page in (html, pages.html_page(document(results))):

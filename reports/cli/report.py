@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from metarep.reports.cli.options import (
+    OUTPUT,
     RUN,
     Jobs,
     Json,
@@ -88,6 +89,7 @@ def report(
     fresh: Annotated[
         bool, option("Take nothing over from what earlier reports in OUT found.", "--fresh", group=RUN)
     ] = False,
+    pdf: Annotated[bool, option("Write the charts' panels as PDF too, a column wide.", "--pdf", group=OUTPUT)] = False,
     jobs: Jobs = -1,
     traceback: Traceback = False,
     json: Json = False,
@@ -147,7 +149,7 @@ def report(
             if selected:  # the others are not gone
                 old = replace(old, claims=tuple(claim for claim in old.claims if claim.id in ids), rates=())
             results = results.having({CHANGES: changes(old, now_there)})
-        written = write_report(results, out, jobs)
+        written = write_report(results, out, jobs, pdf)
         kept.finish()
     news, changed, counted = unexpected(results.claims), changes_of(results), verdict_counts(results)
     cached = sum(job.startswith("claim ") for job in results.run.cached)

@@ -65,13 +65,14 @@ class Code:
 @dataclass(frozen=True)
 class Picture:
     """A figure: files of one or more panels (name, svg), one text for those who do not see it, a caption, and a file of
-    what is drawn (name, CSV text) beside them.
+    what is drawn (name, CSV text) beside them; ``pdf``: the panels as such files (name, pdf), where they are wanted.
     """
 
     panels: tuple[tuple[str, bytes], ...]
     alt: str
     caption: str = ""
     data: tuple[str, str] | None = None
+    pdf: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True)

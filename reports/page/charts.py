@@ -1,6 +1,7 @@
 """Charts of the report's chapters: figures with what is said of them and what they show as data; drawing cells."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
@@ -42,6 +43,10 @@ def thinned(steps: Array) -> list[tuple[int, int]]:
     return [(i, int(step)) for i, step in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
 
 
+PDF = ContextVar("PDF", default=False)
+"""Whether charts' panels are made as PDF files besides, for a paper."""
+
+
 @dataclass(frozen=True, eq=False)
 class Chart:
     """A figure of one or more panels (name, figure), its text for those who do not see it, its caption, its data."""
@@ -56,8 +61,9 @@ class Chart:
     def picture(self) -> b.Picture:
         """The block; the caption says where the data are."""
         panels = tuple((name, rendered(figure, "svg")) for name, figure in self.panels)
+        pdf = tuple((name, rendered(figure, "pdf")) for name, figure in self.panels if PDF.get())
         data = (f"{self.name}.csv", as_csv(self.header, self.rows))
-        return b.Picture(panels, self.alt, f"{self.caption} Data: `figures/{data[0]}`.", data)
+        return b.Picture(panels, self.alt, f"{self.caption} Data: `figures/{data[0]}`.", data, pdf)
 
 
 def as_panel(draw: Callable[Concatenate[Any, P], None]) -> Callable[P, Figure]:

@@ -6,6 +6,7 @@ from typing import Any
 from metarep.reports.chapters.chapter import Results
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.page import blocks as b
+from metarep.reports.page.charts import PDF
 from metarep.reports.page.markup import inline_markdown
 from metarep.reports.page.output import as_json, plain, write_files
 from metarep.reports.page.rendering import html_page, markdown_pages
@@ -17,14 +18,19 @@ from metarep.theory.work.processes import working
 TITLE = "Do MAML and ANIL learn the representation?"
 
 
-def _written(place: int, results: Results) -> tuple[int, b.Section | None, tuple[b.Picture, ...]]:
+def _written(place: int, results: Results, pdf: bool) -> tuple[int, b.Section | None, tuple[b.Picture, ...]]:
     """What the chapter at this place says, and its figures beside."""
-    chapter = CHAPTERS[place]
-    return place, chapter.section(results), chapter.files(results)
+    chapter, before = CHAPTERS[place], PDF.set(pdf)
+    try:
+        return place, chapter.section(results), chapter.files(results)
+    finally:
+        PDF.reset(before)
 
 
-def document(results: Results, jobs: int = 1) -> b.Document:
-    """The whole report, its chapters written by so many processes; -1 for as many as there are cores."""
+def document(results: Results, jobs: int = 1, pdf: bool = False) -> b.Document:
+    """The whole report, its chapters written by so many processes; -1 for as many as there are cores. ``pdf``: its
+    charts have PDF files too.
+    """
     total = len(results.claims)
     subtitle = (
         f"{'Partial: ' if results.only else ''}{total} claims about representation learning by gradient-based "
@@ -32,7 +38,7 @@ def document(results: Results, jobs: int = 1) -> b.Document:
         f"{results.profile.name}, seed {results.seed}."
     )
     longest_first = sorted(range(len(CHAPTERS)), key=lambda place: -CHAPTERS[place].figures)
-    with working(((_written, (place, results)) for place in longest_first), jobs, len(CHAPTERS)) as chapters:
+    with working(((_written, (place, results, pdf)) for place in longest_first), jobs, len(CHAPTERS)) as chapters:
         written = sorted(chapters, key=lambda chapter: chapter[0])
     sections = tuple(section for _, section, _ in written if section is not None)
     files = tuple((CHAPTERS[place].name, picture) for place, _, pictures in written for picture in pictures)
@@ -61,12 +67,12 @@ def page_data(page: b.Document, figures: tuple[FigureRecord, ...]) -> dict[str, 
     return {"title": page.title, "answer": [*map(inline_markdown, lines)], "chapters": chapters, "figures": figures}
 
 
-def write_report(results: Results, out: Path, jobs: int = 1) -> list[Path]:
+def write_report(results: Results, out: Path, jobs: int = 1, pdf: bool = False) -> list[Path]:
     """Write report.html, report.md, report.json with its schema, and figures/ into the folder; returns the paths of all
-    but the figures. An older report that is there stays whole until the new one is, however this ends. ``jobs``: as in
-    ``document``.
+    but the figures. An older report that is there stays whole until the new one is, however this ends. ``jobs``,
+    ``pdf``: as in ``document``.
     """
-    page = document(results, jobs)
+    page = document(results, jobs, pdf)
     figures, files = figure_files(page)
     written = {
         "report.html": html_page(page),

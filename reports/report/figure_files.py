@@ -30,6 +30,8 @@ def figure_files(page: b.Document) -> tuple[tuple[FigureRecord, ...], dict[str, 
         if missing := [name for name, _ in panels if name.removeprefix(TOP_PREFIX) not in source]:
             raise ValueError(f"the figure {missing[0]!r} has no data; allowed: a picture with data")
         files.update((f"{name}.svg", content) for name, content in panels)
+        if isinstance(figure, b.Picture):
+            files.update((f"{name}.pdf", content) for name, content in figure.pdf)
         data = dict.fromkeys(f"{FOLDER}/{source[name.removeprefix(TOP_PREFIX)]}" for name, _ in panels)
         svg = tuple(f"{FOLDER}/{name}.svg" for name, _ in panels)
         shown.append(FigureRecord(chapter, svg, tuple(data), figure.alt, inline_markdown(figure.caption)))
