@@ -321,7 +321,7 @@ def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report, one_drawin
     parts = {key: part for key, part in results.parts.items() if key[0] in ("rates", "rates-grid")}
     alone = document(replace(results, parts=parts, only=("rates",)), pdf=True)
     _, files = figure_files(alone)
-    assert {name for name, content in files.items() if content[:4] == b"%PDF"} == {
+    assert {name for name in files if name.endswith(".pdf")} == {
         name.replace(".svg", ".pdf") for name in files if name.startswith("rates-") and name.endswith(".svg")
     }
     assert not any(name.endswith(".pdf") for name in figure_files(document(results))[1])
