@@ -299,10 +299,10 @@ def searched(
         raise ClaimError(f"the check of claim {claim.id!r} has a tolerance for fractions; allowed: 0")
     verdict = Verdict.EXACT if kind == "exact" else Verdict.SUPPORTED
     if found.worst is None or found.generic is None:
-        return Evidence(kind, Verdict.NOT_RUN, why="no example was generated")
+        return Evidence(kind, Verdict.NOT_RUN, 0, why="no example was generated")
     if found.blunt == found.examples:
         why = "the tolerance is as large as what is compared in every example"
-        return Evidence(kind, Verdict.NOT_RUN, why=why, blunt=found.blunt)
+        return Evidence(kind, Verdict.NOT_RUN, 0, why=why, blunt=found.blunt)
     margin, strain, nearest, worst = found.worst
     _, instance, comparison = found.generic
     return Evidence(
