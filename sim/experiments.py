@@ -16,6 +16,7 @@ from metarep.sim.bounds import unknown
 from metarep.sim.checks import check_whole
 from metarep.sim.learners import LEARNERS, META_LEARNERS, get_learner
 from metarep.sim.problems import Problem, StartKind, make_problem
+from metarep.sim.tasks import FixedTasks
 from metarep.sim.trajectories import run
 
 Array = np.ndarray
@@ -242,20 +243,27 @@ def _problem(experiment: Experiment, setting: Setting, seed: int) -> Problem:
     return setting_problem(setting, np.random.default_rng([seed, zlib.crc32(experiment.name.encode())]))
 
 
+@dataclass(frozen=True)
+class _SideBySide:
+    """Tasks that can be asked for several steps, (..., k, n) each, as one batch."""
+
+    parts: tuple[Any, ...]
+
+    def __call__(self, step: int) -> Array:
+        return self.several(step, 1)[0]
+
+    def several(self, first: int, count: int) -> Array:
+        return np.concatenate([part.several(first, count) for part in self.parts], axis=1)
+
+
 def _joined(problems: list[Problem]) -> Problem:
     """Problems in the same coordinates side by side, as one batch."""
     first = problems[0]
 
-    def tasks(step: int) -> Array:
-        return np.concatenate([problem.tasks(step) for problem in problems])
-
-    def fixed_tasks(step: int) -> Array:
-        return kept
-
     fixed = all(problem.tasks(0) is problem.tasks(0) for problem in problems)
-    kept = tasks(0)
+    side_by_side = _SideBySide(tuple(problem.tasks for problem in problems))
     B0, w0 = (np.concatenate([getattr(problem, name) for problem in problems]) for name in ("B0", "w0"))
-    return replace(first, tasks=fixed_tasks if fixed else tasks, B0=B0, w0=w0)
+    return replace(first, tasks=FixedTasks(side_by_side(0)) if fixed else side_by_side, B0=B0, w0=w0)
 
 
 def batches(experiment: Experiment) -> list[Experiment]:
