@@ -50,12 +50,15 @@ class RemoteAdapter:
         target: what it is called by.
         timeout: seconds that a call, and importing it, may take.
 
+    Attributes:
+        timeout: seconds that a call may take from now on.
+
     Raises:
         AdapterError: it cannot be loaded.
     """
 
     def __init__(self, process: Process, target: str, timeout: float) -> None:
-        self._process, self._timeout = process, timeout
+        self._process, self.timeout = process, timeout
 
         def wrong(what: str, allowed: str) -> AdapterError:
             path = os.path.abspath(target)
@@ -99,10 +102,11 @@ class RemoteAdapter:
         none.
         """
         try:
-            reply = self._process.ask(data, arrays, self._timeout, most)
+            reply = self._process.ask(data, arrays, self.timeout, most)
             if "error" in reply.data:
                 raise AdapterError(str(reply.data["error"]))
             if "broken" in reply.data:
+                self._process.close()  # it answered, so it is in no line of the adapter's any more
                 raise LostError(f"breaks what calls it ({reply.data['broken']})")
             try:
                 return read(reply)
@@ -110,7 +114,7 @@ class RemoteAdapter:
                 raise LostError("wrote to the pipe that its answers go through") from error
         except (LostError, TimeoutError) as error:
             late = isinstance(error, TimeoutError)
-            what = f"has not returned after {self._timeout:g} s" if late else str(error)
+            what = f"has not returned after {self.timeout:g} s" if late else str(error)
             failure = wrong(what, "one that returns within the time limit (timeout)" if late else _LEFT_ALONE)
             self._process.close()
             raise failure from error
