@@ -93,6 +93,7 @@ def _section(text: str) -> b.Section:
         b.Graph("graph", "", "", text, text, ""),
         b.Details(text, (), text, (("status", text),)),
         b.Beside((b.Paragraph(text),), b.Picture((("third", SVG),), text, text)),
+        b.Long(text, (b.Paragraph(text),), ("long.csv", text)),
         b.Finder((("status", text, ((text, text),)),)),
     )
     return b.Section("a", text, blocks, (b.Section("b", text, blocks),), text)

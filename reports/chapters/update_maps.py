@@ -2,18 +2,23 @@
 linearisation.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from metarep.reports.chapters.chapter import Chapter, Results
+from metarep.reports.chapters.claims.table import stem_and_learner
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES
+from metarep.reports.page.output import as_csv
 from metarep.sim.learners import LEARNERS, META_LEARNERS, Learner
 from metarep.theory.calculus.alphabet import matrix_symbol
-from metarep.theory.calculus.expressions import latex, text
-from metarep.theory.dynamics.derive import derive
+from metarep.theory.calculus.expressions import latex, latex_terms, text
+from metarep.theory.calculus.words import Poly
+from metarep.theory.calculus.written import in_words
+from metarep.theory.dynamics.derive import derive, task_gradients
 from metarep.theory.dynamics.linearise import stated_linearisation
-from metarep.theory.dynamics.structure import stated_split
+from metarep.theory.dynamics.structure import split_update, stated_split
 
 FormName = Literal["text", "latex"]
 
@@ -72,6 +77,54 @@ def derived_lines(learner: Learner, form: FormName = "text") -> tuple[Lines, ...
     return tuple(parts)
 
 
+# --- all the words
+
+_ABOUT = {"update-": (r"\nabla_B", r"\nabla_w"), "right-factor-": ("N",), "span-part-": ("N", "C")}
+"""Which of the sums the claims of these families are about."""
+
+
+def long_sums(learner: Learner) -> dict[str, Poly]:
+    """By their names in LaTeX those of the derived gradients of one task, and of both parts of the averaged step, that
+    have more words than a line shows.
+    """
+    sums = (*task_gradients(learner), *split_update(learner))
+    named = zip((r"\nabla_B", r"\nabla_w", "N", "C"), sums, strict=True)
+    return {letter: words for letter, words in named if not in_words(words)}
+
+
+def words_of(claim_id: str) -> str:
+    """Where all words that a claim compares are to be found, as a link; empty of a claim that shows or has none."""
+    stem, name = stem_and_learner(claim_id)
+    if not name or stem not in _ABOUT:
+        return ""
+    sums = long_sums(LEARNERS[name])
+    counted = " and ".join(f"the {len(sums[letter])} of ${letter}$" for letter in _ABOUT[stem] if letter in sums)
+    return f"All words, [with their coefficients](#words-{name}): {counted}." if counted else ""
+
+
+def words_sections(name: str) -> Iterator[b.Section]:
+    """A learner's sums of many words: a page counts them, Markdown lists them."""
+    if sums := long_sums(LEARNERS[name]):
+        counted = ", ".join(f"{len(words)} words in ${letter}$" for letter, words in sums.items())
+        data = (f"words-{name}.csv", _csv(sums))
+        line = f"{counted}: listed in the report's `maps.md`."
+        yield b.Section(f"words-{name}", "In words", (b.Long(line, tuple(_tables(sums)), data),))
+
+
+def _tables(sums: dict[str, Poly]) -> Iterator[b.Block]:
+    yield b.Paragraph(
+        r"$\nabla_B$ and $\nabla_w$ are those of one task, $N$ and $C$ the averages over the tasks of what is written."
+    )
+    for letter, words in sums.items():
+        rows = tuple(tuple(f"${part}$" for part in term) for term in latex_terms(words))
+        yield b.Table(("Coefficient", f"Word of ${letter}$"), rows, frozenset({0}))
+
+
+def _csv(sums: dict[str, Poly]) -> str:
+    rows = [(letter, *term) for letter, words in sums.items() for term in latex_terms(words)]
+    return as_csv(("of", "coefficient", "word"), rows)
+
+
 # --- the chapter
 
 
@@ -92,7 +145,14 @@ def maps_section(results: Results) -> b.Section:
             )
             for place, part in enumerate(parts_of)
         )
-        sections.append(b.Section(f"map-{name}", LEARNER_TITLES[name], (b.Code(f"metarep derive {name}"),), parts))
+        sections.append(
+            b.Section(
+                f"map-{name}",
+                LEARNER_TITLES[name],
+                (b.Code(f"metarep derive {name}"),),
+                (*parts, *words_sections(name)),
+            )
+        )
     return b.Section(
         "maps",
         "The derived updates",

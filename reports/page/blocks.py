@@ -111,13 +111,24 @@ class Beside:
 
 
 @dataclass(frozen=True)
+class Long:
+    """Blocks that are too long for a page, which has a line instead, and the same as ``data`` (name, CSV text)."""
+
+    line: str
+    blocks: tuple["Block", ...]
+    data: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Finder:
     """Where a reader looks for entries by text and by choices: (name, words shown, [(value, words shown), ...])."""
 
     choices: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...]
 
 
-Block = Paragraph | Items | Facts | Equations | Table | Values | Code | Picture | Graph | Details | Beside | Finder
+Block = (
+    Paragraph | Items | Facts | Equations | Table | Values | Code | Picture | Graph | Details | Beside | Long | Finder
+)
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,8 @@ def _markdown_blocks(blocks: tuple[b.Block, ...]) -> list[str]:
                 lines += [title, "", *_markdown_blocks(inner)]
             case b.Beside(inner, picture):
                 lines += _markdown_blocks((*inner, picture))
+            case b.Long(_, inner):
+                lines += _markdown_blocks(inner)
             case b.Finder():
                 pass  # there is nothing to look for it with
     return lines

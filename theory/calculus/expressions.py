@@ -198,6 +198,18 @@ def to_sympy(polynomial: Poly) -> Any:
     return add(*terms) if polynomial.shape != SCALAR_SHAPE else sympy.Add(*terms)
 
 
+def latex_terms(polynomial: Poly) -> list[tuple[str, str]]:
+    """(coefficient, word) of each term in LaTeX, in reading order; numbers and step sizes are in the coefficient."""
+    none = (0,) * len(SCALARS)
+    return [
+        (
+            latex(to_sympy(Poly(SCALAR_SHAPE, {(powers, (), b""): value}))),
+            latex(to_sympy(Poly(polynomial.shape, {(none, scalars, core): 1}))),
+        )
+        for (powers, scalars, core), value in sorted(polynomial.terms.items(), key=_reading_order)
+    ]
+
+
 def _size(name: str) -> Any:
     return sympy.Integer(1) if name == "1" else sympy.Symbol(name, integer=True, positive=True)
 

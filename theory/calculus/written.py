@@ -1,10 +1,13 @@
 """Polynomials in LaTeX: in closed form, as their maker wrote them, or as the sum of their words."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
+from typing import Any
+
+from sympy.matrices.expressions import MatrixSymbol
 
 from metarep.theory.calculus.expressions import latex, to_sympy
-from metarep.theory.calculus.words import SCALAR_SHAPE, Poly, spell
+from metarep.theory.calculus.words import SCALAR_SHAPE, Poly, find_letter, spell
 
 FEW = 12
 """A sum of more words than this is counted, not printed."""
@@ -32,6 +35,19 @@ def closed_form(polynomial: Poly) -> str:
         return _write(polynomial, {})[0]
     except _TooLongError:
         return ""
+
+
+def definitions_of(*expressions: Any, named: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    """(letter, what it stands for) in LaTeX of those ``named``, (name, SymPy expression) in order, that the expressions
+    are made of, directly or by way of others.
+    """
+    used = {find_letter(str(symbol.name)).name for each in expressions for symbol in each.atoms(MatrixSymbol)}
+    found = []
+    for name, value in reversed(list(named)):
+        if name in used:
+            found.append((find_letter(name).latex, latex(value)))
+            used |= {find_letter(str(symbol.name)).name for symbol in value.atoms(MatrixSymbol)}
+    return found[::-1]
 
 
 def _write(polynomial: Poly, at: _Place) -> tuple[str, int]:

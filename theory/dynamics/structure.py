@@ -62,13 +62,16 @@ class StatedSplit:
     N: MatrixExpr
     C: MatrixExpr
 
+    def named(self, learner: Learner) -> tuple[tuple[str, MatrixExpr], ...]:
+        """All definitions in order: θ_i, the per-task intermediates of the learner's program, the averages."""
+        theta = mul(matrix_symbol("B_star"), matrix_symbol("w_star_i"))
+        return (("theta_i", theta), *derive(learner).program.definitions, *self.definitions)
+
     def expand(self, learner: Learner) -> tuple[Poly, Poly]:
         """(N, C) in words, with θ_i = B_*w_{*,i}; the per-task intermediates are those of the learner's program."""
         known: dict[str, Poly] = {}
-        for name, expression in derive(learner).program.definitions:
-            known[name] = to_words(expression, known).substitute(TRUTH)
-        for name, expression in self.definitions:
-            known[name] = to_words(expression, known).substitute(TRUTH)
+        for name, expression in self.named(learner):
+            known[name] = to_words(expression, known)
         return to_words(self.N, known), to_words(self.C, known)
 
     def evaluate(
@@ -90,11 +93,10 @@ class StatedSplit:
             "B": B[..., None, :, :],
             "w": w[..., None, :, None],
             "B_star": B_star[..., None, :, :],
-            "theta_i": np.moveaxis(B_star @ heads, -1, -2)[..., None],
             "w_star_i": np.moveaxis(heads, -1, -2)[..., None],
         }
         scalars = {"alpha": alpha, "beta": beta}
-        for name, expression in (*derive(learner).program.definitions, *self.definitions):
+        for name, expression in self.named(learner):
             arrays[name] = evaluate_expression(expression, arrays, scalars)
         N, C = (evaluate_expression(expression, arrays, scalars) for expression in (self.N, self.C))
         return N[..., 0, :, :], C[..., 0, :, :]

@@ -14,6 +14,7 @@ from metarep.reports.chapters.claims.verdicts import by_chapter, slug, verdict_c
 from metarep.reports.chapters.claims.worked import counterexample, worked_example
 from metarep.reports.chapters.mutants import matrix_of
 from metarep.reports.chapters.power import power_line
+from metarep.reports.chapters.update_maps import words_of
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, inline_text, plain_line
 from metarep.sim.learners import LEARNERS
@@ -169,7 +170,9 @@ def _claim_blocks(claim: ClaimRecord, known: _Known) -> tuple[b.Block, ...]:
         if derivation and any(key[0] == "theorem" for key in results.parts):
             blocks.append(b.Paragraph("The proof, line by line: [The theorem, proved](#theorem)."))
         elif item.steps:
-            blocks.append(b.Details("Steps of the proof", (b.Items(tuple(map(_step, item.steps))),)))
+            steps: list[b.Block] = [b.Items(tuple(map(_step, item.steps)))]
+            steps += [b.Paragraph(words)] if (words := words_of(claim.id)) else []
+            blocks.append(b.Details("Steps of the proof", tuple(steps)))
     blocks += worked_example(claim)
     if len(above := ancestors(results.claims)[claim.id]) > len(claim.rests_on):
         blocks.append(b.Details(f"All that it rests on ({len(above)})", (b.Paragraph(claim_links(above)),)))

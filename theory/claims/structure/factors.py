@@ -14,6 +14,7 @@ from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import latex, to_words
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly, find_letter
+from metarep.theory.calculus.written import definitions_of
 from metarep.theory.claims.comparing import ROUNDINGS_PER_WORD, same, same_step, step_scale
 from metarep.theory.claims.record import Comparison, Example, Verdict, own, paper
 from metarep.theory.claims.strategies import ANY_STEP, Numbers, StepArrays, step_arrays, steps_of_any_rank
@@ -76,21 +77,26 @@ _AVERAGED = {
 def _split_words(learner: Learner, *parts: str) -> dict[str, str]:
     """The stated N and C, and ', where ...' with the definitions that the parts of these names mention."""
     split = stated_split(learner)
-    symbols = [symbol for part in parts for symbol in getattr(split, part).atoms(type(a.matrix_symbol("B")))]
-    used = {str(symbol.name) for symbol in symbols}
-    named = [
-        f"${find_letter(name).latex} = {latex(expression)}${_AVERAGED[name]}"
-        for name, expression in split.definitions
-        if name in used
-    ]
+    averages = definitions_of(*(getattr(split, part) for part in parts), named=split.definitions)
+    meant = {find_letter(name).latex: _AVERAGED[name] for name, _ in split.definitions}
+    named = [f"${letter} = {value}${meant[letter]}" for letter, value in averages]
     return {"N": latex(split.N), "C": latex(split.C), "where": f", where {', '.join(named)}" if named else ""}
+
+
+def _made_of(learner: Learner, *parts: str) -> str:
+    """', with ...' and the definitions, down to the problem's letters, of what the statement leaves to the update."""
+    split = stated_split(learner)
+    expressions = [getattr(split, part) for part in parts]
+    said = definitions_of(*expressions, named=split.definitions)
+    rest = [item for item in definitions_of(*expressions, named=split.named(learner)) if item not in said]
+    return f", with {', '.join(f'${letter} = {value}$' for letter, value in rest)}" if rest else ""
 
 
 def _right_factor_proof(proof: Proof, learner: Learner) -> None:
     proof.expanded("∇_B of one task", task_gradients(learner)[0])
     after = proof.substituted("θ_i = B_*w_{*,i} into B⁺ = B − β∇_B", next_representation(learner))
     off = proof.rewritten(a.B_perp.T * after, "B_{*⊥}ᵀB_* = 0 in B_{*⊥}ᵀB⁺", *PERPENDICULAR)
-    factor = proof.expanded("the stated N", stated_split(learner).expand(learner)[0])
+    factor = proof.expanded(f"the stated N{_made_of(learner, 'N')}", stated_split(learner).expand(learner)[0])
     stated = proof.rewritten(a.B_perp.T * a.B * factor, "B_*ᵀB_* = I in B_{*⊥}ᵀB N", *PERPENDICULAR)
     proof.equal("B_{*⊥}ᵀB⁺ and B_{*⊥}ᵀB N", off, stated)
 
@@ -126,7 +132,7 @@ def right_factor(example: Example, implementation: Implementation, learner: Lear
 def _span_proof(proof: Proof, learner: Learner) -> None:
     after = proof.substituted("θ_i = B_*w_{*,i} into B⁺ = B − β∇_B", next_representation(learner))
     factor, inflow = stated_split(learner).expand(learner)
-    proof.expanded("the stated N", factor)
+    proof.expanded(f"the stated N{_made_of(learner, 'N', 'C')}", factor)
     proof.expanded("the stated C", inflow)
     proof.equal("B⁺ and B N + β B_*C", after, a.B * factor + (a.B_star * inflow).scaled(beta=1))
 
