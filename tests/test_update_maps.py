@@ -1,18 +1,29 @@
-"""Symbolic map = NumPy map = automatic differentiation, and the same in rational arithmetic with tolerance zero."""
+"""Symbolic map = NumPy map = automatic differentiation, and the same in rational arithmetic with tolerance zero; what a
+report shows of it is what is proved.
+"""
 
+import re
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import read
 
+from metarep.reports.chapters.update_maps import words_of, words_sections
+from metarep.reports.page import blocks as b
 from metarep.reports.study.interpreter import step as autograd_step
 from metarep.sim.learners import LEARNERS, Learner
 from metarep.sim.updates import loss_after_adaptation, residuals_after_adaptation, step
+from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
+from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import Poly
-from metarep.theory.dynamics.derive import derive
+from metarep.theory.calculus.written import in_words
+from metarep.theory.claims import get_claim
+from metarep.theory.dynamics.derive import derive, task_gradients
+from metarep.theory.dynamics.structure import PERPENDICULAR, split_update
 
 EPS = float(np.finfo(float).eps)
 NAMES = sorted(LEARNERS)
@@ -146,3 +157,70 @@ def test_what_the_head_alone_adapts_to():
     np.testing.assert_array_equal(alone, residuals_after_adaptation(LEARNERS["anil"], B, w, targets, 0.1))
     with pytest.raises(ValueError, match="exact_head is true; allowed: inner steps by gradients"):
         residuals_after_adaptation(Learner("exact", "head", exact_head=True), B, w, targets, 0.1)
+
+
+# --- what a report shows of them
+
+
+def defined(line: str) -> dict[str, Poly]:
+    """What the letters stand for that a line defines, '$letter = ...$', in order."""
+    known: dict[str, Poly] = {}
+    for symbol, value in re.findall(r"\$([^$=]+) = ([^$]+)\$", line):
+        known[symbol] = read(value, known)
+    return known
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_what_a_claim_states_expands_to_what_its_proof_compares(name: str) -> None:
+    update, factor, span = (get_claim(f"{stem}-{name}") for stem in ("update", "right-factor", "span-part"))
+    proofs = [claim.proof() for claim in (update, factor, span) if claim.proof]
+    assert all(isinstance(proof, Proof) and proof.complete for proof in proofs)
+    gradients, off, step = (proof.identities for proof in proofs if isinstance(proof, Proof))
+
+    stated, definitions = update.statement.split("with")
+    known = defined(definitions)
+    by_B, by_w = re.findall(r"\\nabla_[Bw] = ([^$]+)\$", stated)
+    assert [read(by_B, known), read(by_w, known)] == [left for _, left, _ in gradients]
+
+    # N and C: the step says what the letters of the statement's definitions stand for
+    for claim, proof, (_, left, _) in zip((factor, span), proofs[1:], (*off, *step), strict=True):
+        assert isinstance(proof, Proof)
+        stated = re.sub(r"\$(B_\{\*\\perp\}\^\\top )?\s*B\^\+[^$]*\$", "", claim.statement)
+        steps = next(each.what for each in proof.steps if "stated N" in each.what)
+        where = stated.partition("where")[2]
+        known = defined(steps.split(": ")[0] + where)
+        parts = dict(re.findall(r"\$([NC]) = ([^$]+)\$", stated))
+        N = read(parts["N"], known)
+        if claim is factor:
+            assert (a.B_perp.T * a.B * N).rewrite(PERPENDICULAR) == left
+        else:
+            assert a.B * N + (a.B_star * read(parts["C"], known)).scaled(beta=1) == left
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_the_words_that_a_report_lists_are_all_that_is_proved(name: str) -> None:
+    learner = LEARNERS[name]
+    both = (*task_gradients(learner), *split_update(learner))
+    sums: dict[str, Poly] = dict(zip((r"\nabla_B", r"\nabla_w", "N", "C"), both, strict=True))
+    for section in words_sections(name):
+        (block,) = section.blocks
+        assert isinstance(block, b.Long)
+        tables = [each for each in block.blocks if isinstance(each, b.Table)]
+        assert block.data[1].count("\n") == 1 + sum(len(table.rows) for table in tables)
+        for table in tables:
+            symbol = table.header[1].removeprefix("Word of ").strip("$")
+            words = sums.pop(symbol)
+            total = Poly(words.shape)
+            for number, word in table.rows:
+                total = total + read(number.strip("$")) * read(word.strip("$"))
+            assert total == words
+            assert f"{len(words)} words in ${symbol}$" in block.line
+    assert all(in_words(words) for words in sums.values())  # those that a line shows
+
+
+def test_claims_of_long_sums_say_where_their_words_are() -> None:
+    assert words_of("right-factor-maml") == "All words, [with their coefficients](#words-maml): the 42 of $N$."
+    assert words_of("update-maml").endswith(r"the 68 of $\nabla_B$ and the 58 of $\nabla_w$.")
+    assert (
+        words_of("right-factor-average-loss") == words_of("right-factor-any-spec") == words_of("local-rate-maml") == ""
+    )

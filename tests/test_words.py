@@ -1,7 +1,5 @@
 """The word calculus: its normal form, its derivative, and what goes wrong when they are broken."""
 
-import re
-from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -9,11 +7,9 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from reading import read
 from sympy.matrices.expressions import Transpose
 
-from metarep.reports.chapters.update_maps import words_of, words_sections
-from metarep.reports.page import blocks as b
-from metarep.sim.learners import LEARNERS
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
@@ -23,7 +19,6 @@ from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import (
     ALPHABET,
     ONE,
-    SCALAR_SHAPE,
     Poly,
     Rule,
     find_letter,
@@ -34,9 +29,7 @@ from metarep.theory.calculus.words import (
     zero,
 )
 from metarep.theory.calculus.written import closed_form, in_words
-from metarep.theory.claims import get_claim
-from metarep.theory.dynamics.derive import task_gradients
-from metarep.theory.dynamics.structure import PERPENDICULAR, moment_words, split_update
+from metarep.theory.dynamics.structure import moment_words
 
 ATOMS = {"B": a.B, "w": a.w, "theta_i": a.theta, "B_star": a.B_star, "w_star_i": a.w_star}
 
@@ -328,28 +321,6 @@ MADE = (
 )
 
 
-LETTERS = {r"\theta_i": a.theta, "B_*": a.B_star, "w_{*,i}": a.w_star, "B": a.B, "w": a.w, "I": identity("k")}
-
-
-def read(written: str, known: Mapping[str, Poly] | None = None) -> Poly:
-    """The polynomial that LaTeX stands for, under one average over the tasks; ``known``: what letters stand for."""
-    letters = LETTERS | dict(known or {})
-    signs = {r"\left(": "(", r"\right)": ")", r"^\top": ".T", "+": "+", "-": "-"}
-    pattern = "|".join(map(re.escape, sorted((*letters, *signs), key=len, reverse=True)))
-    code, operand = "", False
-    scalar_power = r"(\\left\([^()]*\\right\))\^\{(\d)\}"
-    written = re.sub(scalar_power, lambda found: " ".join([found[1]] * int(found[2])), written)
-    written = written.replace(r"\frac1n\sum_{i=1}^n", "")
-    for token in re.findall(rf"{pattern}|\\(?:alpha|beta)(?:\^\{{\d+\}})?|\d+|\S", written):
-        power = re.fullmatch(r"\\(alpha|beta)(?:\^\{(\d+)\})?", token)
-        starts = token in letters or token == r"\left(" or power or token.isdigit()
-        scalar = f"one.scaled({power[1]}={power[2] or 1})" if power else ""
-        name = f"letters[{token!r}]" if token in letters else ""
-        code += ("*" if operand and starts else "") + (scalar or name or signs.get(token) or token)
-        operand = token not in ("+", "-", r"\left(")
-    return eval(code, {"letters": letters, "one": Poly(SCALAR_SHAPE, {(ONE, (), b""): 1})})
-
-
 @pytest.mark.parametrize("made", MADE, ids=closed_form)
 def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
     assert read(closed_form(made)) == made
@@ -362,70 +333,6 @@ def test_closed_forms_are_as_written() -> None:
     assert closed_form(3 * RESIDUAL) == r"3 \left(B w - \theta_i\right)"
     assert closed_form(RESIDUAL * Fraction(-1, 2)) == r"\tfrac{-1}{2} \left(B w - \theta_i\right)"
     assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"
-
-
-def defined(line: str) -> dict[str, Poly]:
-    """What the letters stand for that a line defines, '$letter = ...$', in order."""
-    known: dict[str, Poly] = {}
-    for symbol, value in re.findall(r"\$([^$=]+) = ([^$]+)\$", line):
-        known[symbol] = read(value, known)
-    return known
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_what_a_claim_states_expands_to_what_its_proof_compares(name: str) -> None:
-    update, factor, span = (get_claim(f"{stem}-{name}") for stem in ("update", "right-factor", "span-part"))
-    proofs = [claim.proof() for claim in (update, factor, span) if claim.proof]
-    assert all(isinstance(proof, Proof) and proof.complete for proof in proofs)
-    gradients, off, step = (proof.identities for proof in proofs if isinstance(proof, Proof))
-
-    stated, definitions = update.statement.split("with")
-    known = defined(definitions)
-    by_B, by_w = re.findall(r"\\nabla_[Bw] = ([^$]+)\$", stated)
-    assert [read(by_B, known), read(by_w, known)] == [left for _, left, _ in gradients]
-
-    # N and C: the step says what the letters of the statement's definitions stand for
-    for claim, proof, (_, left, _) in zip((factor, span), proofs[1:], (*off, *step), strict=True):
-        assert isinstance(proof, Proof)
-        stated = re.sub(r"\$(B_\{\*\\perp\}\^\\top )?\s*B\^\+[^$]*\$", "", claim.statement)
-        steps = next(each.what for each in proof.steps if "stated N" in each.what)
-        where = stated.partition("where")[2]
-        known = defined(steps.split(": ")[0] + where)
-        parts = dict(re.findall(r"\$([NC]) = ([^$]+)\$", stated))
-        N = read(parts["N"], known)
-        if claim is factor:
-            assert (a.B_perp.T * a.B * N).rewrite(PERPENDICULAR) == left
-        else:
-            assert a.B * N + (a.B_star * read(parts["C"], known)).scaled(beta=1) == left
-
-
-@pytest.mark.parametrize("name", LEARNERS)
-def test_the_words_that_a_report_lists_are_all_that_is_proved(name: str) -> None:
-    learner = LEARNERS[name]
-    both = (*task_gradients(learner), *split_update(learner))
-    sums: dict[str, Poly] = dict(zip((r"\nabla_B", r"\nabla_w", "N", "C"), both, strict=True))
-    for section in words_sections(name):
-        (block,) = section.blocks
-        assert isinstance(block, b.Long)
-        tables = [each for each in block.blocks if isinstance(each, b.Table)]
-        assert block.data[1].count("\n") == 1 + sum(len(table.rows) for table in tables)
-        for table in tables:
-            symbol = table.header[1].removeprefix("Word of ").strip("$")
-            words = sums.pop(symbol)
-            total = Poly(words.shape)
-            for number, word in table.rows:
-                total = total + read(number.strip("$")) * read(word.strip("$"))
-            assert total == words
-            assert f"{len(words)} words in ${symbol}$" in block.line
-    assert all(in_words(words) for words in sums.values())  # those that a line shows
-
-
-def test_claims_of_long_sums_say_where_their_words_are() -> None:
-    assert words_of("right-factor-maml") == "All words, [with their coefficients](#words-maml): the 42 of $N$."
-    assert words_of("update-maml").endswith(r"the 68 of $\nabla_B$ and the 58 of $\nabla_w$.")
-    assert (
-        words_of("right-factor-average-loss") == words_of("right-factor-any-spec") == words_of("local-rate-maml") == ""
-    )
 
 
 def test_what_nobody_reads_is_not_written() -> None:
