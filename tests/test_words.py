@@ -12,7 +12,17 @@ from sympy.matrices.expressions import Transpose
 
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.evaluation import evaluate_words
-from metarep.theory.calculus.expressions import TaskMean, add, latex, matrix_symbol, mul, text, to_sympy, to_words
+from metarep.theory.calculus.expressions import (
+    TaskMean,
+    add,
+    latex,
+    latex_terms,
+    matrix_symbol,
+    mul,
+    text,
+    to_sympy,
+    to_words,
+)
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.resolvent import reduce_G
 from metarep.theory.calculus.traces import trace
@@ -333,6 +343,12 @@ def test_closed_forms_are_as_written() -> None:
     assert closed_form(3 * RESIDUAL) == r"3 \left(B w - \theta_i\right)"
     assert closed_form(RESIDUAL * Fraction(-1, 2)) == r"\tfrac{-1}{2} \left(B w - \theta_i\right)"
     assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"
+
+
+def test_terms_are_listed_in_reading_order() -> None:
+    """Low powers first, then short words."""
+    terms = [("1", "w"), (r"\alpha", r"B^\top \theta_i"), (r"-\alpha", r"B^\top B w")]
+    assert latex_terms(ADAPTED) == latex_terms((a.B.T * -RESIDUAL).scaled(alpha=1) + a.w) == terms
 
 
 def test_what_nobody_reads_is_not_written() -> None:
