@@ -155,31 +155,35 @@ class _Block:
             return array.reshape(array.shape[array.ndim - trailing :])[()]
         return along_trials(flattened(self.batch, (array, trailing))[0])
 
-    def _of_tasks(self, heads: Array) -> Any:
-        """What a step needs of the tasks with these heads (..., k, n): targets, or moments."""
+    def _of_tasks(self, heads: Array) -> Iterator[Any]:
+        """What steps need of the tasks with their heads (steps, ..., k, n), laid out: targets, or moments."""
         whole = self.whole
-        return whole.B_star @ heads if whole.way == "tasks" else moments.head_moments(whole.learner, heads)
+        if whole.way == "tasks":
+            return iter(self._steps_laid_out(whole.B_star @ heads))
+        return map(moments.HeadMoments, *map(self._steps_laid_out, moments.head_moments(whole.learner, heads)))
 
-    def _tasks_laid_out(self, tasks: Any) -> Any:
-        if not (self.whole.along or self.alone):
-            return tasks
-        if self.whole.way == "tasks":
-            return self._laid_out(tasks, 2)
-        return moments.HeadMoments(*(self._laid_out(array, 2) for array in tasks))
+    def _steps_laid_out(self, arrays: Array) -> Array:
+        """Matrices of several steps (steps, ..., a, b), each step's as ``_laid_out`` has them."""
+        steps, shape = len(arrays), arrays.shape[-2:]
+        if self.alone:
+            return arrays.reshape(steps, *shape)
+        if not self.whole.along:
+            return arrays
+        arrays = arrays.reshape(steps, *(1,) * (len(self.batch) + 3 - arrays.ndim), *arrays.shape[1:])
+        flat = flattened((steps, *self.batch), (arrays, 2))[0].reshape(steps, -1, *shape)
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(flat, 1, -1)), -1, 1)
 
     def tasks(self, heads: Sequence[Array]) -> Iterator[Any]:
         """What each of the steps with these heads needs, of several at a time where the tasks are drawn afresh."""
         parts = [part_of(each, 2, self.index, self.whole.batch) for each in (heads if self.whole.fresh else heads[:1])]
         if not self.whole.fresh:
             if heads[0] is not self._heads:
-                self._heads, self._tasks = heads[0], self._tasks_laid_out(self._of_tasks(parts[0]))
+                self._heads, self._tasks = heads[0], next(self._of_tasks(parts[0][None]))
             yield from itertools.repeat(self._tasks, len(heads))
             return
         most = max(1, _BLOCK_BYTES // (8 * max(1, parts[0].size) * -(-len(self.whole.B_star) // parts[0].shape[-2])))
         for first in range(0, len(parts), most):
-            found = self._of_tasks(np.stack(parts[first : first + most]))
-            steps = found if self.whole.way == "tasks" else map(moments.HeadMoments, *found)
-            yield from map(self._tasks_laid_out, steps)
+            yield from self._of_tasks(np.stack(parts[first : first + most]))
 
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """The block's (B, w) after a step with each of the heads in turn, from this step on."""
