@@ -281,7 +281,7 @@ from metarep.theory.work.processes import working
 
 def run():
     print("begun", flush=True)
-    asleep = exec, ("print('asleep', flush=True); import time; time.sleep(60)",)
+    asleep = exec, ("import os, time; os.write(1, b'asleep\\\\n'); time.sleep(60)",)
     with app.interruptible(lambda: "nothing is lost"), working([asleep] * 4, 2, 4) as results:
         print("working", flush=True)
         list(results)

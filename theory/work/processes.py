@@ -55,12 +55,12 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
         if not over and count > 1:
             from joblib.externals.loky import get_reusable_executor
 
+            pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
+            pool_of_all.shutdown(wait=True, kill_workers=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that tasks are cancelled; our own line says it
                 if results is not None:
                     results.close()
-            pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
-            pool_of_all.shutdown(wait=True, kill_workers=True)
 
 
 def _settled(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
