@@ -37,7 +37,7 @@ def product(left: Array, right: Array) -> Array:
     """
     if left.ndim == 2 and right.ndim == 2:
         return left.dot(right)
-    if _is_along_trials(left) and right.ndim == 3:
+    if left.strides[0] == left.itemsize and left.ndim == right.ndim == 3:
         return np.einsum("tij,tjk->tik", left, right)
     return left @ right
 

@@ -6,6 +6,7 @@ where α‖w‖² = 1, Bw = 0 and B_*ᵀB = 0 the outer gradient is zero. Such a
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -87,6 +88,13 @@ class Guard:
     def all_gone(self) -> bool:
         """Whether every run has diverged."""
         return bool((self.diverged_at >= 0).all())
+
+    def all_fine(self, states: Sequence[tuple[Array, Array]]) -> bool:
+        """Whether certainly nobody has diverged in any of the states (B, w), whose arrays are contiguous: one sum of
+        squares over all of them says so.
+        """
+        size, length = (_sum_of_squares(np.concatenate(arrays).reshape(-1)) for arrays in zip(*states, strict=True))
+        return bool(size <= self.least_bound and length < np.inf)
 
     def freeze(self, B: Array, w: Array, step: int) -> tuple[Array, Array]:
         """(B, w) with the runs that have diverged by now set to zero, where every learner stays.

@@ -45,6 +45,10 @@ _SECONDS_A_CALL, _SECONDS_A_TRIAL = 3e-5, 1.5e-6
 """What a step takes without, roughly."""
 _MOST_COMPILED = 8
 """Columns of B for which there are compiled steps: their loops are unrolled."""
+_MOST_TOGETHER, _FEW_NUMBERS = 16, 2**10
+"""Steps that the guard looks at together, at most, and entries of B up to which it does: looking takes a tenth of a
+small step. Where somebody diverges they are taken again.
+"""
 _MOST_AHEAD = 64
 """Steps that are asked for at a time of an implementation that offers several."""
 
@@ -187,21 +191,35 @@ class _Block:
 
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """The block's (B, w) after a step with each of the heads in turn, from this step on."""
-        whole, (alpha, beta), shapes = self.whole, self.sizes, (B.shape, w.shape)
+        whole, shapes = self.whole, (B.shape, w.shape)
         if self.guard.all_gone():
             return B, w
         if whole.along or self.alone:
             B, w = self._laid_out(B, 2), self._laid_out(w, 1)
-        for done, tasks in enumerate(self.tasks(heads), start=step + 1):
-            if whole.way == "tasks":
-                B, w = whole.implementation.step(whole.learner, B, w, tasks, alpha, beta)
-            else:
-                B, w = moments.step_through_moments(whole.learner, B, w, tasks, alpha, beta, whole.frame)
-            kept = B
-            B, w = self.guard.freeze(B, w, done)
-            if B is not kept and self.guard.all_gone():
-                break
+        most = _MOST_TOGETHER if whole.ours and not whole.along and B.size <= _FEW_NUMBERS else 1
+        coming, done = self.tasks(heads), step
+        while steps := list(itertools.islice(coming, most)):
+            states, at = [], (B, w)
+            for tasks in steps:
+                at = self._step(*at, tasks)
+                states.append(at)
+            if len(steps) > 1 and self.guard.all_fine(states):
+                (B, w), done = at, done + len(steps)
+                continue
+            for tasks in steps:  # one by one: at one of them somebody may have diverged
+                kept = at if len(steps) == 1 else self._step(B, w, tasks)
+                done += 1
+                B, w = self.guard.freeze(*kept, done)
+                if B is not kept[0] and self.guard.all_gone():
+                    return B.reshape(shapes[0]), w.reshape(shapes[1])
         return B.reshape(shapes[0]), w.reshape(shapes[1])
+
+    def _step(self, B: Array, w: Array, tasks: Any) -> tuple[Array, Array]:
+        """One step of all of the block, as its arrays are laid out."""
+        whole, (alpha, beta) = self.whole, self.sizes
+        if whole.way == "tasks":
+            return whole.implementation.step(whole.learner, B, w, tasks, alpha, beta)
+        return moments.step_through_moments(whole.learner, B, w, tasks, alpha, beta, whole.frame)
 
 
 class _Compiled:

@@ -130,6 +130,17 @@ def test_divergence_is_noticed_at_the_first_step_beyond_the_bound():
     assert run(FO_ANIL, p, 0.1, 30.0, 100, record_every=50).diverged_at == step
 
 
+def test_steps_that_are_looked_at_together_are_those_looked_at_one_by_one():
+    """Trials that diverge at different steps, and those that do not, are the same to the last bit."""
+    p, beta = problem((4,), head_mean=1.0), np.array([30.0, 0.1, 1.0, 4.0])
+    alone, together = (run(FO_ANIL, p, 0.1, beta, 300, record_every=every) for every in (1, 300))
+    assert len(set(alone.diverged_at[alone.diverged])) > 1
+    assert not alone.diverged.all()
+    np.testing.assert_array_equal(together.diverged_at, alone.diverged_at)
+    np.testing.assert_array_equal(together.B, alone.B)
+    np.testing.assert_array_equal(together.w, alone.w)
+
+
 def test_a_tiny_inner_step_size_neither_warns_nor_hides_a_divergence():
     p = problem(head_mean=1.0)
     for alpha in (1e-300, np.array([1e-300, 0.1])):  # DIVERGED_ABOVE²/α is beyond the largest float

@@ -130,6 +130,8 @@ def _weight_decay(right: Callable[..., Pair], *arguments: Any) -> Pair:
 def _frozen(right: Callable[..., Pair], *arguments: Any) -> Pair:
     at = At(*arguments)
     batch = common_batch(B=(at.B, 2), w=(at.w, 1), targets=(at.targets, 2), alpha=(at.alpha, 0), beta=(at.beta, 0))
+    if at.B.shape[:-2] == at.w.shape[:-1] == batch:
+        return at.B, at.w
     return np.broadcast_to(at.B, batch + at.B.shape[-2:]), np.broadcast_to(at.w, batch + at.w.shape[-1:])
 
 
