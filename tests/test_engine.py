@@ -21,7 +21,7 @@ from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, re
 from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.selftest import MUTANTS
 from metarep.theory.engine.power import PANEL, about_progress, is_identity, panel_of, power_of, tried_on
-from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, besides, drawn
+from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, EnoughError, besides, drawn
 from metarep.theory.inequalities.core import Derivation, Line, Region, Says, check
 
 
@@ -400,6 +400,15 @@ def test_evidence_is_of_rounded_numbers_or_not() -> None:
     assert not replace(refuted, kind="exact").in_floats_only
     assert not replace(refuted, verdict=Verdict.SUPPORTED).in_floats_only
     assert not replace(refuted, confirmation=Confirmation("fractions", ())).in_floats_only
+
+
+def test_a_search_that_is_ended_before_its_first_example_says_nothing() -> None:
+    def check(_, __) -> Comparison:
+        raise EnoughError
+
+    found = verify(inequality(check), examples=5)
+    assert found.status is Verdict.NOT_RUN
+    assert [(each.verdict, each.examples) for each in found.evidence] == [(Verdict.NOT_RUN, 0)]
 
 
 def test_numbers_of_examples_in_words() -> None:
