@@ -14,9 +14,11 @@ def transposed(matrix: Array) -> Array:
     return matrix.mT
 
 
-def along_trials(array: Array) -> Array:
-    """A copy of (trials, ...) with the trials next to each other in memory, as ``product`` likes many of them."""
-    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, 0, -1)), -1, 0)
+def along_trials(array: Array, axis: int = 0) -> Array:
+    """A copy of (trials, ...), or with the trials along another axis, in which they are next to each other in memory,
+    as ``product`` likes many of them.
+    """
+    return np.moveaxis(np.ascontiguousarray(np.moveaxis(array, axis, -1)), -1, axis)
 
 
 def _is_along_trials(array: Array) -> bool:
@@ -37,7 +39,7 @@ def product(left: Array, right: Array) -> Array:
     """
     if left.ndim == 2 and right.ndim == 2:
         return left.dot(right)
-    if left.strides[0] == left.itemsize and left.ndim == right.ndim == 3:
+    if right.ndim == 3 and _is_along_trials(left):
         return np.einsum("tij,tjk->tik", left, right)
     return left @ right
 

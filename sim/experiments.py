@@ -260,7 +260,7 @@ def _joined(problems: list[Problem]) -> Problem:
     """Problems in the same coordinates side by side, as one batch."""
     first = problems[0]
 
-    fixed = all(problem.tasks(0) is problem.tasks(0) for problem in problems)
+    fixed = all(isinstance(problem.tasks, FixedTasks) for problem in problems)
     side_by_side = _SideBySide(tuple(problem.tasks for problem in problems))
     B0, w0 = (np.concatenate([getattr(problem, name) for problem in problems]) for name in ("B0", "w0"))
     return replace(first, tasks=FixedTasks(side_by_side(0)) if fixed else side_by_side, B0=B0, w0=w0)

@@ -93,17 +93,18 @@ class Guard:
         """Whether certainly nobody has diverged in any of the states (B, w), whose arrays are contiguous: one sum of
         squares over all of them says so.
         """
-        size, length = (_sum_of_squares(np.concatenate(arrays).reshape(-1)) for arrays in zip(*states, strict=True))
-        return bool(size <= self.least_bound and length < np.inf)
+        return self._fine(*(np.concatenate(arrays).reshape(-1) for arrays in zip(*states, strict=True)))
+
+    def _fine(self, B: Array, w: Array) -> bool:
+        """Whether the squares of all numbers, (m,) each, add up to what certainly nobody has diverged with."""
+        return bool(_sum_of_squares(B) <= self.least_bound and _sum_of_squares(w) < np.inf)
 
     def freeze(self, B: Array, w: Array, step: int) -> tuple[Array, Array]:
         """(B, w) with the runs that have diverged by now set to zero, where every learner stays.
 
         One sum of squares over all runs says cheaply that nobody has diverged; only when it does not is each looked at.
         """
-        flat_B, flat_w = as_one_axis(B), as_one_axis(w)
-        size, length = _sum_of_squares(flat_B), _sum_of_squares(flat_w)
-        if size <= self.least_bound and length < np.inf:
+        if self._fine(as_one_axis(B), as_one_axis(w)):
             return B, w
         bad = ~((np.square(B).sum((-2, -1)) <= self.bound) & np.isfinite(w.astype(float)).all(-1))
         if not bad.any():

@@ -175,7 +175,7 @@ class _Block:
             return arrays
         arrays = arrays.reshape(steps, *(1,) * (len(self.batch) + 3 - arrays.ndim), *arrays.shape[1:])
         flat = flattened((steps, *self.batch), (arrays, 2))[0].reshape(steps, -1, *shape)
-        return np.moveaxis(np.ascontiguousarray(np.moveaxis(flat, 1, -1)), -1, 1)
+        return along_trials(flat, axis=1)
 
     def tasks(self, heads: Sequence[Array]) -> Iterator[Any]:
         """What each of the steps with these heads needs, of several at a time where the tasks are drawn afresh."""

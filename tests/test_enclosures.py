@@ -86,6 +86,7 @@ def test_precision_is_doubled_until_it_decides() -> None:
 
     assert decided(attempt) == ("so", 512)
     assert tried == [128, 256, 512]
+    assert decided(attempt, most_bits=512) == ("so", 512)
     assert decided(attempt, most_bits=256) is None
 
 

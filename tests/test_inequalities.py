@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,11 +254,11 @@ def test_syntax_refuses(text: str) -> None:
 # --- what the core reads, and what it refuses
 
 
-def small(*lines: Line, assumed: tuple[Says, ...] = (), **region: object) -> Derivation:
+def small(*lines: Line, assumed: tuple[Says, ...] = (), **region: Any) -> Derivation:
     """A derivation with x ≤ 1 and y ≤ 2 of B and w̄_* bounded by them."""
     ranges = {"ranges": (("x", "1"), ("y", "2"), ("z", "")), "positive": ("z",)}
     bounds = (Says("norm", "B", "x"), Says("norm", "w_bar", "y"))
-    return Derivation("small", Region(**{**ranges, **region}), (*bounds, *assumed), lines)  # type: ignore[arg-type]
+    return Derivation("small", Region(**{**ranges, **region}), (*bounds, *assumed), lines)
 
 
 B_IS_SMALL = Line("assumption", Says("norm", "B", "x"))
@@ -394,15 +395,18 @@ def test_what_is_not_plain_data_is_refused() -> None:
     class Odd(str):
         pass
 
-    for line in (
+    listed: Any = [1]
+    inexact: Any = (1.0,)
+    lines: list[Any] = [
         Line("assumption", Says("norm", Odd("B"), "x")),
-        Line("assumption", Says("norm", "B", "x"), [1]),  # type: ignore[arg-type]
-        Line("weaken", Says("norm", "B", "1"), (1.0,)),  # type: ignore[arg-type]
+        Line("assumption", Says("norm", "B", "x"), listed),
+        Line("weaken", Says("norm", "B", "1"), inexact),
         Line("weaken", Says("norm", "B", "1"), (True,)),
         Says("norm", "B", "x"),
         "a line",
-    ):
-        assert not check(small(B_IS_SMALL, line), None).accepted  # type: ignore[arg-type]
+    ]
+    for line in lines:
+        assert not check(small(B_IS_SMALL, line), None).accepted
     assert check(small(B_IS_SMALL, Line("weaken", Says("norm", "B", "1"), (1,))), None).accepted
     assert not check(small(), None).accepted
 

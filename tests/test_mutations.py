@@ -21,7 +21,7 @@ from itertools import takewhile
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hypothesis
 import pytest
@@ -206,7 +206,8 @@ def agree(one: list[str], other: list[str]) -> int:
 
 
 def mutant(file: str, module: "libcst.Module", node: "libcst.CSTNode", new: "libcst.CSTNode") -> Mutant:
-    text = getattr(module.deep_replace(node, new), "code")  # noqa: B009  # a module it stays, its type does not say so
+    changed_module: Any = module.deep_replace(node, new)
+    text = changed_module.code
     before, after = module.code.splitlines(), text.splitlines()
     first = agree(before, after)
     last = agree(before[first:][::-1], after[first:][::-1])

@@ -56,8 +56,9 @@ def test_powers_signs_comparisons_and_hashes() -> None:
 
 def test_with_floats_and_nothing_else() -> None:
     half = Rational(1, 2)
-    assert [half + 0.25, 0.25 - half, half * 0.5, 1.0 / half, half**0.5] == [0.75, -0.25, 0.25, 2.0, 0.5**0.5]
-    assert {type(half + 0.25), type(0.25 - half), type(half * 0.5), type(1.0 / half)} == {float}
+    found = [half + 0.25, 0.25 - half, half * 0.5, 0.5 * half, 1.0 / half, half**0.5]
+    assert found == [0.75, -0.25, 0.25, 0.25, 2.0, 0.5**0.5]
+    assert {type(number) for number in found} == {float}
     for operation in OPERATIONS:
         for one, other in ((half, "1"), ("1", half)):
             with pytest.raises(TypeError):

@@ -8,7 +8,7 @@ import pytest
 from metarep.sim import outcomes as judged
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner
-from metarep.sim.outcomes import Outcome, Tail, outcomes, trend
+from metarep.sim.outcomes import Guard, Outcome, Tail, outcomes, trend
 from metarep.sim.problems import FixedTasks, Problem
 from metarep.sim.sampling.runs import run_sampled
 from metarep.sim.tasks import FreshTasks, gaussian_heads
@@ -175,3 +175,19 @@ def test_a_rising_run_is_never_moving():
 def test_words():
     assert len({outcome.message for outcome in Outcome}) == len(Outcome)
     assert Tail(MAML, ALPHA, 0).blind(np.ones(3, bool)).tolist() == [False] * 3
+
+
+@pytest.mark.parametrize(("part", "value"), [("w", np.inf), ("w", np.nan), ("B", np.nan), ("B", 1e9), ("w", 1e9)])
+def test_a_guard_freezes_the_run_whose_numbers_are_no_numbers_or_too_large(part: str, value: float) -> None:
+    """A head may be as large as it likes: a run on its way is told by its representation."""
+    guard, state = Guard.over(0.1, (3,)), {"B": np.ones((3, 4, 2)), "w": np.ones((3, 2))}
+    assert guard.all_fine([(state["B"], state["w"])] * 2)
+    state[part] = state[part].copy()
+    state[part][1, ..., -1] = value
+    gone = (part, value) != ("w", 1e9)
+    assert guard.all_fine([(np.ones((3, 4, 2)), np.ones((3, 2))), (state["B"], state["w"])]) is not gone
+    B, w = guard.freeze(state["B"], state["w"], 7)
+    assert guard.diverged_at.tolist() == [-1, 7 if gone else -1, -1]
+    assert not B[1].any() if gone else B is state["B"]
+    assert not w[1].any() if gone else w is state["w"]
+    assert B[[0, 2]].all()

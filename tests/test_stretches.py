@@ -80,6 +80,16 @@ def test_moments_of_many_tasks_are_their_means() -> None:
     np.testing.assert_allclose(found, np.einsum("tin,tjn->tij", pairs, pairs) / 1500, rtol=0, atol=1500 * 4**4 * EPS)
 
 
+@pytest.mark.parametrize("name", LEARNERS)
+def test_moments_of_many_trials_are_those_of_each(name: str) -> None:
+    """Of so many that they are taken a few trials at a time; to the bit."""
+    heads = np.random.default_rng(3).standard_normal((2, 20, 3, 1000))
+    assert heads.size * 3 > 2 * moments._PRODUCTS_AT_ONCE
+    for found, kind in zip(moments.head_moments(LEARNERS[name], heads), ("second", "higher"), strict=True):
+        each = [getattr(moments.head_moments(LEARNERS[name], one), kind) for one in heads.reshape(-1, 3, 1000)]
+        np.testing.assert_array_equal(found, np.reshape(each, found.shape))
+
+
 @pytest.mark.parametrize("tasks", ["fixed", "fresh"])
 @pytest.mark.parametrize("name", ["fo-anil", "fo-maml"])
 def test_a_compiled_run_is_the_run_through_tasks(name, tasks) -> None:

@@ -238,6 +238,7 @@ def test_rewriting_uses_rules_and_their_transposes() -> None:
     assert not (a.w_star.T * a.B_star.T * a.B_perp).rewrite(rules)
     assert (a.w.T * a.Q * a.Q.T * a.w).rewrite(rules) == a.w.T * a.w
     assert (a.B_perp.T * a.B).rewrite(rules) == a.B_perp.T * a.B
+    assert (a.w.T * a.B.T * a.B * a.w).rewrite((Rule("B'", "B", "Q"),)) == a.w.T * a.Q * a.w
 
 
 def test_substitution_is_simultaneous_and_checks_shapes() -> None:
@@ -340,6 +341,7 @@ def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
 def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
     assert closed_form(-a.B * a.w) == "-B w"
+    assert closed_form(RESIDUAL * a.w.T) == r"\left(B w - \theta_i\right) w^\top"
     assert closed_form(3 * RESIDUAL) == r"3 \left(B w - \theta_i\right)"
     assert closed_form(RESIDUAL * Fraction(-1, 2)) == r"\tfrac{-1}{2} \left(B w - \theta_i\right)"
     assert closed_form(a.B * (identity("k") - a.B.T * a.B)) == r"B \left(I - B^\top B\right)"

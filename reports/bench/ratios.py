@@ -109,14 +109,9 @@ def population_ratios(jobs: dict[str, list[Job]], scale: float = 1.0) -> list[Ra
             least = MOST_OF_OTHERS if claimed or other.kernel == AUTOGRAD else None
             wanted.append(Ratio(f"{name}: {best.kernel} by {other.kernel}", best, other, limit=least))
     for name in LEARNERS:
-        small, longer = ours(name, few, steps), ours(name, few, 25 * steps)
+        small, longer = ours(name, few, steps), ours(name, few, 50 * steps)
         for what, job, below, limit_here in (
-            (
-                "1000 tasks by 5",
-                ours(name, few, 50 * steps, n=1000),
-                ours(name, few, 50 * steps),
-                MANY_TASKS[name],
-            ),
+            ("1000 tasks by 5", ours(name, few, 50 * steps, n=1000), longer, MANY_TASKS[name]),
             ("k = 10 by k = 5", ours(name, few, steps, k=10), small, None),
             (f"{many} trials by {few}, a trial", ours(name, many, steps), small, 1.3),
             (f"{few} trials by one, a trial", longer, ours(name, 1, 10 * steps), 0.1),

@@ -118,7 +118,6 @@ class Chapter:
         record: its fields of report.json, each with the function that gives it. The JSON Schema is made from what the
             function returns: its type, where what stands below a field describes it; and from the function's docstring.
         files: figures that stand in the folder of figures alone.
-        figures: how many it draws, about: the chapters that take long to write are begun first.
     """
 
     section: Callable[[Results], b.Section | None]
@@ -127,4 +126,3 @@ class Chapter:
     jobs: Callable[[ReportProfile, int], Iterable[Job]] = nothing_to_run
     record: Mapping[str, Callable[[Results], Any]] = field(default_factory=dict)
     files: Callable[[Results], tuple[b.Picture, ...]] = lambda results: ()
-    figures: int = 0

@@ -123,6 +123,7 @@ def own_records(
     """
     source, records = "" if kept is None else source_of(path), []
     for done, claim in enumerate(claims, start=1):
+        # As what it is kept: its arguments are all that it is known to depend on.
         job = (("own claim", claim.id), own_record, (claim.id, str(path), effort, seed, source))
         old, began = kept and kept.of(job, resumed=True), time.perf_counter()
         record = old.result if old else own_record(claim, path, effort, seed)

@@ -18,11 +18,11 @@ from metarep.theory.work.processes import working
 TITLE = "Do MAML and ANIL learn the representation?"
 
 
-def _written(place: int, results: Results, pdf: bool) -> tuple[int, b.Section | None, tuple[b.Picture, ...]]:
+def _written(place: int, results: Results, pdf: bool) -> tuple[b.Section | None, tuple[b.Picture, ...]]:
     """What the chapter at this place says, and its figures beside."""
     chapter, before = CHAPTERS[place], PDF.set(pdf)
     try:
-        return place, chapter.section(results), chapter.files(results)
+        return chapter.section(results), chapter.files(results)
     finally:
         PDF.reset(before)
 
@@ -37,11 +37,11 @@ def document(results: Results, jobs: int = 1, pdf: bool = False) -> b.Document:
         "meta-learning, checked. After Collins, Mokhtari, Oh and Shakkottai, ICML 2022. Profile "
         f"{results.profile.name}, seed {results.seed}."
     )
-    longest_first = sorted(range(len(CHAPTERS)), key=lambda place: -CHAPTERS[place].figures)
-    with working(((_written, (place, results, pdf)) for place in longest_first), jobs, len(CHAPTERS)) as chapters:
-        written = sorted(chapters, key=lambda chapter: chapter[0])
-    sections = tuple(section for _, section, _ in written if section is not None)
-    files = tuple((CHAPTERS[place].name, picture) for place, _, pictures in written for picture in pictures)
+    tasks = [(_written, (place, results, pdf)) for place in range(len(CHAPTERS))]
+    with working(tasks, jobs, len(tasks), ordered=True) as chapters:
+        written = list(zip(CHAPTERS, chapters, strict=True))
+    sections = tuple(section for _, (section, _) in written if section is not None)
+    files = tuple((chapter.name, picture) for chapter, (_, pictures) in written for picture in pictures)
     return b.Document(TITLE, subtitle, opening(results, sections), sections, files)
 
 

@@ -46,20 +46,8 @@ def _back(
 
 
 def outer_gradients(learner: Learner, B: Array, w: Array, targets: Array, alpha: Any) -> tuple[Array, Array]:
-    """Outer gradients of any spec; for an outer step by displacement, the mean displacement over −α.
-
-    Args:
-        learner: any spec.
-        B: representation (..., d, k), floats.
-        w: head (..., k).
-        targets: θ_i as columns (..., d, n).
-        alpha: inner step size α, scalar or over the batch axes.
-
-    Returns:
-        ∇_B (..., d, k) and ∇_w (..., k) over the common batch axes.
-
-    Raises:
-        ValueError: the batch axes do not broadcast.
+    """∇_B (..., d, k) and ∇_w (..., k), with the arguments, results and errors of
+    ``metarep.reports.study.interpreter.outer_gradients``.
     """
     common_batch(B=(B, 2), w=(w, 1), targets=(targets, 2), alpha=(alpha, 0))
     n, a, theta = targets.shape[-1], batch_scalar(alpha, 3), targets.mT[..., None]

@@ -313,5 +313,4 @@ CHAPTER = Chapter(
     sizes=SIZES,
     jobs=boundary_jobs,
     record={"boundaries": boundaries_record},
-    figures=34,
 )

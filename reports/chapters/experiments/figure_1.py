@@ -147,5 +147,4 @@ CHAPTER = Chapter(
     sizes=dict.fromkeys(("quick", "full")),
     jobs=figure_1_jobs,
     files=figure_1_whole,
-    figures=5,
 )

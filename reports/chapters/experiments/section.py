@@ -269,5 +269,4 @@ CHAPTER = Chapter(
     sizes=dict.fromkeys(("quick", "full")),
     jobs=experiment_jobs,
     record={"experiments": summaries, "replications": replication_records},
-    figures=30,
 )

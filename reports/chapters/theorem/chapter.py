@@ -187,5 +187,4 @@ CHAPTER = Chapter(
     sizes=SIZES,
     jobs=theorem_jobs,
     record={"theorems": theorems_of, "theorem_regions": regions_of},
-    figures=20,
 )
