@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from metarep.reports.cli.app import run
 from metarep.reports.page.output import InputError, Terminated, finish_replacing, write_files
 from metarep.reports.report.document import report_data
 from metarep.reports.report.kept import FILE, job_key, kept_in
+from metarep.theory.work.processes import working
 
 linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
@@ -372,3 +373,27 @@ def test_a_sweep_that_is_stopped_says_how_to_go_on(tmp_path: Path) -> None:
     kept = r"metarep: interrupted; 0 of (0|500) runs are kept in x\.db; the same command goes on\n"
     assert re.fullmatch(kept, said)
     wait_until(lambda: not group(ours.pid))
+
+
+def test_sigterm_waits_until_the_processes_have_begun() -> None:
+    """A pool that is half begun can neither go on nor be shut down."""
+    handed: list[int] = []
+
+    def tasks() -> Iterator[Any]:
+        for number in range(4):
+            if number == 1:
+                signal.raise_signal(signal.SIGTERM)
+            handed.append(number)
+            yield abs, (number,)
+
+    def terminated(number: int, frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminated)
+    try:
+        with pytest.raises(Terminated), working(tasks(), 2, 4) as results:
+            list(results)
+        assert signal.getsignal(signal.SIGTERM) is terminated
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert handed == [0, 1, 2, 3]

@@ -80,16 +80,24 @@ def _settle() -> None:
 @contextmanager
 def _deaf_children() -> Iterator[None]:
     """Processes that are started meanwhile ignore Ctrl-C, which a terminal sends to them too, from their first moment:
-    what is ignored here stays so there. Only the main thread can see to that.
+    what is ignored here stays so there. SIGTERM waits until they are started: a pool that is half begun can neither
+    go on nor be shut down. Only the main thread can see to either.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    waiting: list[int] = []
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda number, _: waiting.append(number)),
+    }
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if waiting:
+            signal.raise_signal(waiting[0])
 
 
 def end_with(parent: int) -> None:
