@@ -2,11 +2,9 @@
 
 A block takes all steps of a stretch before the next block begins. Trials do not touch each other, so blocks change no
 bit of a result. Through moments (``metarep.sim.moments``) the result is the same up to rounding, and its cost does not
-depend on the number of tasks. Compiled (``metarep.sim.compiled``, where numba is installed) it is so too, and an order
-of magnitude faster.
+depend on the number of tasks. Compiled (``metarep.sim.compiled``) it is so too, and an order of magnitude faster.
 """
 
-import importlib.util
 import itertools
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from metarep.sim import moments, updates
+from metarep.sim import compiled, moments, updates
 from metarep.sim.batches import along_trials, common_batch, flattened
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import LEARNERS, Learner, paper_id
@@ -37,14 +35,10 @@ has more entries than this.
 _MOST_AT_ONCE = 1000
 _MOST_HEADS = 2**20
 """Steps of a stretch at most, and numbers in their tasks' heads where these are drawn afresh: 8 MB."""
-_WORTH_COMPILING = 5.0
-"""Seconds that steps would take without: the first run of a learner and k takes about that to compile, every process a
-second to load it.
-"""
+_WORTH_COMPILED = 3e-4
+"""Seconds that steps would take by NumPy; of fewer, putting them into lanes takes longer than it saves."""
 _SECONDS_A_CALL, _SECONDS_A_TRIAL = 3e-5, 1.5e-6
 """What a step takes without, roughly."""
-_MOST_COMPILED = 8
-"""Columns of B for which there are compiled steps: their loops are unrolled."""
 _MOST_TOGETHER, _FEW_NUMBERS = 16, 2**10
 """Steps that the guard looks at together, at most, and entries of B up to which it does: looking takes a tenth of a
 small step. Where somebody diverges they are taken again.
@@ -69,14 +63,10 @@ def pays_from(learner: Learner, k: int, fresh: bool) -> float:
 
 
 def can_be_compiled(problem: Problem) -> bool:
-    """Whether there are compiled steps for this problem, here: numba is installed, and B_* = [I_k; 0] in 2k dimensions
-    at most, with few columns, and as many of B.
-    """
-    rows, k = problem.B_star.shape
-    standard = rows <= 2 * k and problem.B0.shape[-1] == k <= _MOST_COMPILED
-    return (
-        standard and np.array_equal(problem.B_star, np.eye(rows, k)) and importlib.util.find_spec("numba") is not None
-    )
+    """Whether there are compiled steps for this problem, here: B_* = [I; 0], and it and B have few columns."""
+    shape, k = problem.B_star.shape, problem.B0.shape[-1]
+    few = max(k, shape[1]) <= compiled.MOST
+    return few and np.array_equal(problem.B_star, np.eye(*shape)) and compiled.library() is not None
 
 
 def chosen_way(learner: Learner, implementation: Implementation, problem: Problem, heads: Array, work: float) -> Way:
@@ -90,7 +80,7 @@ def chosen_way(learner: Learner, implementation: Implementation, problem: Proble
     ours = implementation.step is updates.step and implementation.several is None and learner in LEARNERS.values()
     if not ours or any(array.dtype != float for array in (problem.B0, problem.w0, problem.B_star, heads)):
         return "tasks"
-    if work >= _WORTH_COMPILING and can_be_compiled(problem):
+    if work >= _WORTH_COMPILED and can_be_compiled(problem):
         return "compiled"
     k, n = heads.shape[-2:]
     return "moments" if n >= pays_from(learner, k, not isinstance(problem.tasks, FixedTasks)) else "tasks"
@@ -225,47 +215,38 @@ class _Block:
 class _Compiled:
     """All of a run's batch, by compiled steps; its state stays as these want it."""
 
-    def __init__(self, stretches: "Stretches", heads: Array) -> None:
-        from metarep.sim import compiled
+    index = (...,)
 
-        self.whole, self._lanes = stretches, compiled
-        self.index = (...,)
-        self.batch, k = stretches.batch, heads.shape[-2]
-        self.trials = math.prod(self.batch)
-        self._kernel = compiled.Kernel(stretches.learner, len(stretches.B_star), k)
-        sizes = (*stretches.sizes, stretches.guard.bound)
-        self._alpha, self._beta, self._bound = (self._in_lanes(size, 0, float) for size in sizes)
-        self._diverged_at = self._in_lanes(stretches.guard.diverged_at, 0, int)
+    def __init__(self, stretches: "Stretches") -> None:
+        self.whole, self._shape = stretches, stretches.batch
+        self._run: compiled.Run | None = None
         self._given: tuple[Array, ...] = ()
-        self._state: tuple[Array, Array]
-        self._moments: Array | None = None
 
-    def _in_lanes(self, array: Any, trailing: int, dtype: type) -> Array:
-        return self._lanes.in_lanes(flattened(self.batch, (np.asarray(array, dtype), trailing))[0])
+    def _flat(self, array: Any, trailing: int) -> Array:
+        return flattened(self._shape, (array, trailing))[0]
+
+    def _trials(self, heads: Array) -> Array:
+        """Heads with one axis of trials, of length 1 where all have the same."""
+        return heads[None] if heads.ndim == 2 else self._flat(heads, 2)
 
     def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
         """(B, w) after a step with each of the heads in turn, from this step on."""
-        if not (self._given and self._given[0] is B and self._given[1] is w):
-            self._state = self._in_lanes(B, 2, float), self._in_lanes(w, 1, float)
-            self._diverged_at = self._in_lanes(self.whole.guard.diverged_at, 0, int)
-        given = None
-        if self.whole.fresh:
-            given = np.stack([flattened(self.batch, (each, 2))[0] for each in heads])
-        elif self._moments is None:
-            shared = heads[0].ndim == 2
-            own = heads[0][None] if shared else flattened(self.batch, (heads[0], 2))[0]
-            groups = len(self._diverged_at)
-            self._moments = np.repeat(self._kernel.moments(own), groups if shared else 1, axis=0)
-        B, w = self._state
-        at = (self._alpha, self._beta, self._bound, self._diverged_at)
-        self._kernel.advance(B, w, self._moments, given, *at, step, len(heads))
-        self.whole.guard.diverged_at[...] = self._out(self._diverged_at)
-        self._given = tuple(self._out(lanes) for lanes in self._state)
+        whole, run, kept = self.whole, self._run, None if self.whole.fresh else heads[0]
+        if run is None or not (self._given[0] is B and self._given[1] is w):
+            guard = whole.guard
+            alpha, beta, bound, gone = (self._flat(x, 0) for x in (*whole.sizes, guard.bound, guard.diverged_at))
+            state = self._flat(B, 2), self._flat(w, 1)
+            run = compiled.Run(whole.learner, *state, alpha, beta, bound, gone, whole.B_star.shape[-1])
+            self._run = run
+            if kept is not None:
+                run.keep_tasks(self._trials(kept))
+        drawn = None if kept is not None else np.stack([self._trials(each) for each in heads])
+        diverged = run.advance(step, len(heads), drawn)
+        B, w, diverged_at = run.state
+        if diverged:
+            whole.guard.diverged_at[...] = diverged_at.reshape(self._shape)
+        self._given = B.reshape(*self._shape, *B.shape[1:]), w.reshape(*self._shape, *w.shape[1:])
         return self._given[0], self._given[1]
-
-    def _out(self, lanes: Array) -> Array:
-        found = self._lanes.out_of_lanes(lanes, self.trials)
-        return found.reshape(*self.batch, *found.shape[1:])
 
 
 class Stretches:
@@ -300,7 +281,7 @@ class Stretches:
         k, n = heads.shape[-2:]
         self.along = self._is_along(k, n)
         self._blocks: list[_Block] | list[_Compiled] = (
-            [_Compiled(self, heads)]
+            [_Compiled(self)]
             if self.way == "compiled"
             else [_Block(self, index) for index in _indices(self.batch, self._block_size(k, n))]
         )

@@ -85,10 +85,8 @@ def test_no_circle() -> None:
     assert len(tuple(graphlib.TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
-ONE_THING = {"theory.calculus.words", "sim.compiled"}
-"""Modules that may be longer: the word calculus is one thing; of what numba compiled and keeps, it notices a change in
-the same file only.
-"""
+ONE_THING = {"theory.calculus.words"}
+"""Modules that may be longer: the word calculus."""
 
 
 def test_modules_hold_one_thing() -> None:
@@ -99,8 +97,7 @@ def test_modules_hold_one_thing() -> None:
 def test_simulator_needs_numpy_only() -> None:
     for path in files("sim"):
         foreign = {name.split(".")[0] for name in imported(path)} - set(sys.stdlib_module_names)
-        optional = {"numba"} if module_of(path) == "sim.compiled" else set()
-        assert foreign <= {"metarep", "numpy"} | optional, f"{path} imports {foreign}"
+        assert foreign <= {"metarep", "numpy"}, f"{path} imports {foreign}"
 
 
 def test_what_is_derived_sees_of_the_simulator_the_specs_alone() -> None:

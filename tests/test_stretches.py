@@ -10,10 +10,11 @@ import pytest
 
 from metarep.reports.cli.app import run as command
 from metarep.sim import moments, stretches, updates
+from metarep.sim.compiled import library
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
-from metarep.sim.problems import FixedTasks, lift, make_problem
-from metarep.sim.stretches import chosen_way, pays_from
+from metarep.sim.problems import FixedTasks, Problem, lift, make_problem
+from metarep.sim.stretches import Way, chosen_way, pays_from
 from metarep.sim.trajectories import run
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.engine.foreign.checking import Status, check_claim, check_implementation
@@ -90,11 +91,14 @@ def test_moments_of_many_trials_are_those_of_each(name: str) -> None:
         np.testing.assert_array_equal(found, np.reshape(each, found.shape))
 
 
+compiled_here = pytest.mark.skipif(library() is None, reason="nothing was compiled when this was installed")
+
+
+@compiled_here
 @pytest.mark.parametrize("tasks", ["fixed", "fresh"])
-@pytest.mark.parametrize("name", ["fo-anil", "fo-maml"])
+@pytest.mark.parametrize("name", LEARNERS)
 def test_a_compiled_run_is_the_run_through_tasks(name, tasks) -> None:
     """With a trial of each setting that diverges; and whatever it is run with, a trial is the same to the bit."""
-    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
     p, alpha, beta = problem(tasks=tasks), np.array([[0.1], [0.2]]), np.r_[np.full(29, 0.1), 400.0]
     one, other = (run(LEARNERS[name], p, alpha, beta, 12, record_every=5, way=way) for way in ("tasks", "compiled"))
     assert other.diverged.sum() == 2
@@ -133,19 +137,40 @@ def test_steps_through_moments_pass_the_check() -> None:
     }
 
 
+@compiled_here
+@pytest.mark.parametrize("name", LEARNERS)
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (10, 8, 8, 17), (6, 3, 2, 9), (5, 2, 4, 3), (64, 4, 4, 40)])
+def test_compiled_steps_are_those_through_tasks_for_every_shape(name, shape) -> None:
+    """Each recorded: rows, columns of B and of B_*, and tasks, also more or fewer columns of one than of the other."""
+    rows, k, p, n = shape
+    rng = np.random.default_rng(7)
+    B, w, heads = (rng.standard_normal(size) / np.sqrt(rows) for size in ((5, rows, k), (5, k), (5, p, n)))
+    given = Problem(rows, np.eye(rows, p), FixedTasks(heads), B, w, n)
+    seen: dict[Way, list[Any]] = {"tasks": [], "compiled": []}
+    for way, states in seen.items():
+        look = {"state": lambda B, w, step, states=states: states.append((B, w)) or 0.0}
+        run(LEARNERS[name], given, 0.3, np.linspace(0.1, 0.3, 5), 9, way=way, observe=look)
+    for one, other in zip(*seen.values(), strict=True):
+        for mine, theirs in zip(one, other, strict=True):
+            # Numbers up to 3; of sums of n products of four, and a hundred roundings a step
+            np.testing.assert_allclose(theirs, mine, rtol=0, atol=1e5 * EPS)
+
+
 ADAPTER = """
-from metarep.sim import compiled
+from metarep.sim import compiled, updates
 from metarep.sim.learners import get_learner
 
 
 def step(learner, B, w, targets, alpha, beta):
+    if max(B.shape[-1], min(targets.shape[-2:])) > compiled.MOST:  # no run of these is compiled
+        return updates.step(get_learner(learner), B, w, targets, alpha, beta)
     return compiled.step(get_learner(learner), B, w, targets, alpha{}, beta)
 """
 
 
+@compiled_here
 @pytest.mark.parametrize(("wrong", "code"), [("", 0), (" * 1.0001", 1)])
 def test_compiled_steps_go_through_the_command_check(wrong, code, tmp_path, capsys) -> None:
-    pytest.importorskip("numba", reason="the optional extra 'fast' is not installed")
     (tmp_path / "adapter.py").write_text(ADAPTER.format(wrong))
     assert command(["check", str(tmp_path / "adapter.py"), "--quick", "--fail-fast"]) == code
     assert ("conforms." in capsys.readouterr().out) == (not code)

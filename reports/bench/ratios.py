@@ -1,6 +1,5 @@
 """What speed is claimed of the simulator, as ratios: to the machine's limit, to others, and how it grows."""
 
-import importlib.util
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -10,6 +9,7 @@ from metarep.reports.bench.flops import flops_of_step, machine_limit
 from metarep.reports.bench.opponents import OPPONENTS, installed
 from metarep.reports.bench.timing import Job, Ratio
 from metarep.reports.study import interpreter
+from metarep.sim.compiled import library
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.problems import Problem, lift, make_problem
 from metarep.sim.sampling.in_law import step_in_law
@@ -22,7 +22,7 @@ Array = np.ndarray
 K = N = 5
 D = 100
 STEP_SIZE = 0.1
-NUMPY, COMPILED, AUTOGRAD = "NumPy", "numba", "autograd, trial by trial"
+NUMPY, COMPILED, AUTOGRAD = "NumPy", "compiled", "autograd, trial by trial"
 IN_LAW, EXPLICIT = "NumPy, in law", "NumPy, explicit data"
 MOST_OF_FLOPS, MOST_OF_OTHERS = 10.0, 1.0
 """What is claimed of compiled steps: so many times the machine's limit at most, and no more than any other's."""
@@ -88,7 +88,7 @@ def population_jobs(scale: float = 1.0) -> dict[str, list[Job]]:
     shortens the runs, which only tests want.
     """
     trials, long, short = (max(2, round(scale * size)) for size in (1000, 500, 50))
-    kernels: list[tuple[Way, int]] = [("compiled", long)] if importlib.util.find_spec("numba") else []
+    kernels: list[tuple[Way, int]] = [("compiled", long)] if library() is not None else []
     kernels.append(("tasks", short))
     return {
         name: [*(ours(name, trials, steps, way) for way, steps in kernels), *opponents(name, scale)]

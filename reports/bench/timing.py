@@ -18,7 +18,7 @@ import numpy as np
 from metarep.reports.page.output import Progress
 
 REPEATS = 5
-LIBRARIES = ("numpy", "scipy", "numba", "autograd", "jax", "torch")
+LIBRARIES = ("numpy", "scipy", "autograd", "jax", "torch")
 """Whose versions are told, where they are installed."""
 
 

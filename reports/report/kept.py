@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from metarep.reports import package_version
 from metarep.reports.chapters.chapter import Job
 from metarep.reports.page.output import InputError, make_folder
+from metarep.sim.compiled import library
 
 FILE = "kept.sqlite"
 SCHEMA = """
@@ -135,12 +136,12 @@ def job_key(job: Job) -> str:
 def versions() -> dict[str, str]:
     """Versions of what the numbers depend on."""
     found = {"metarep": package_version(), "python": platform.python_version()}
-    for name in ("numpy", "scipy", "sympy", "hypothesis", "python-flint", "matplotlib", "numba"):
+    for name in ("numpy", "scipy", "sympy", "hypothesis", "python-flint", "matplotlib"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "not installed"
-    return found
+    return found | {"steps": "by NumPy" if library() is None else "compiled"}
 
 
 @cache
@@ -155,7 +156,7 @@ def _source(folder: Traversable, name: str) -> Iterator[str]:
     for item in sorted(folder.iterdir(), key=lambda item: item.name):
         if item.is_dir():
             yield from _source(item, f"{name}/{item.name}")
-        elif item.name.endswith((".py", ".toml", ".v")):
+        elif item.name.endswith((".py", ".toml", ".v", ".c")):
             yield from (f"{name}/{item.name}", item.read_text(encoding="utf-8"))
 
 

@@ -6,7 +6,6 @@ not there, so an interruption loses the batches under way at most. While a sweep
 other one can write to it.
 """
 
-import importlib.util
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
 from metarep.reports.page.output import InputError, Progress, check_file, make_folder
+from metarep.sim.compiled import library
 from metarep.sim.sweeps import OUTCOMES, RUNS, Portion, SweepSetting, batches, mode_of, run_batch
 from metarep.theory.work.processes import Task, working
 
@@ -148,9 +148,10 @@ def _known(
             row = (*values, modes[setting.shape])
             added = connection.execute(f"INSERT INTO setting ({_AXES}, mode) VALUES ({marks})", row)
             known[setting] = added.lastrowid or 0, modes[setting.shape]
-    if "compiled" in {known[each][1] for each in settings} and importlib.util.find_spec("numba") is None:
+    if "compiled" in {known[each][1] for each in settings} and library() is None:
         raise InputError(
-            f"{path} holds compiled runs and there is no numba; allowed: pip install 'metarep[fast]', or another file"
+            f"{path} holds compiled runs and nothing is compiled here; allowed: metarep installed where there is a C "
+            "compiler, or another file"
         )
     _commit(connection)
     return known
