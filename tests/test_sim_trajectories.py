@@ -243,7 +243,7 @@ def test_several_steps_at_a_time_make_the_same_run(tasks) -> None:
             found.append((B, w))
         return tuple(np.stack(parts) for parts in zip(*found, strict=True))
 
-    one = run(FO_ANIL, p, alpha, beta, 150, record_every=3)
+    one = run(FO_ANIL, p, alpha, beta, 150, record_every=3, way="tasks")
     many = run(FO_ANIL, p, alpha, beta, 150, record_every=3, implementation=replace(REFERENCE, several=several))
     np.testing.assert_array_equal(many.dist, one.dist)
     np.testing.assert_array_equal(many.B, one.B)
