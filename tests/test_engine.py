@@ -198,6 +198,7 @@ def test_a_derivation_that_the_core_refuses_refutes() -> None:
         (evidence,) = verify(claim).evidence
         assert (evidence.kind, evidence.verdict, evidence.examples) == ("proof", verdict, 0)
         assert ("line 1: " in evidence.why) is (verdict == Verdict.REFUTED)
+        assert len(evidence.steps) == len(checked.judgements)
     assert verify(inequality(None, floats=None, proof=lambda: checked), kinds=("floats",)).evidence == ()
 
 

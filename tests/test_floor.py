@@ -267,6 +267,12 @@ def test_a_long_run_averages_the_steps_that_it_records():
     alone = long_run(FO_ANIL, B[:1], w[:1], *at, 0, 2, np.random.default_rng(9), 1)
     assert np.isnan(alone.standard_error)
     assert np.isfinite(alone.mean_square_sine)
+    assert np.shape(alone.standard_error) == np.shape(alone.mean_square_sine) == ()
+    both = long_run(FO_ANIL, np.stack([B, 2 * B]), np.stack([w, w]), *at, 0, 1, np.random.default_rng(9), 1)
+    one = mean_square_sine(both.B, 3)  # of each trial, at the one step that is recorded
+    assert one.shape == (2, trials)
+    np.testing.assert_allclose(both.mean_square_sine, one.mean(1), rtol=1e-14)
+    np.testing.assert_allclose(both.standard_error, one.std(1, ddof=1) / np.sqrt(trials), rtol=1e-12)
     for bad in ((-1, 5, 1), (0, 5, 0), (0, 1, 2)):
         with pytest.raises(ValueError, match="allowed: burn_in at least 0"):
             long_run(FO_ANIL, B, w, *at, *bad[:2], np.random.default_rng(9), bad[2])

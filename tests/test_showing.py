@@ -71,6 +71,7 @@ def compared(size: int, number: Fraction | float, zeros: int = 0, left=1.0) -> t
     [
         (compared(9, 1.0), compared(8, 1.0)),
         (compared(READABLE, 1.0), compared(READABLE + 1, 1.0)),
+        (compared(READABLE, 1.0), compared(READABLE - 1, 1.0)),
         (compared(READABLE + 1, 1.0), compared(READABLE + 2, 1.0)),
         (compared(2, Fraction(1, 2)), compared(9, Fraction(1, 2), 1)),
         (compared(9, 1.0, 1), compared(2, 1.0)),
@@ -81,6 +82,7 @@ def compared(size: int, number: Fraction | float, zeros: int = 0, left=1.0) -> t
     ids=[
         "larger",
         "readable",
+        "just readable",
         "smaller, if none is",
         "no zero fraction",
         "few zero floats",

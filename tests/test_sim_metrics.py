@@ -161,6 +161,12 @@ def test_not_finite_is_nan_silently_and_alone():
         np.testing.assert_array_equal(values[3], function(B[3], np.eye(6, 2)).reshape(-1))
 
 
+def test_of_no_representations_there_are_no_distances():
+    none, B_star = np.zeros((0, 6, 2)), np.eye(6, 2)
+    assert subspace_distance(none, B_star).shape == missing_distance(none, B_star).shape == (0,)
+    assert principal_sines(none, B_star).shape == principal_angles(none, B_star).shape == (0, 2)
+
+
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"B has shape \(3, 2\) and B_star \(4, 2\); allowed: .*same d"):
         subspace_distance(np.ones((3, 2)), np.eye(4, 2))

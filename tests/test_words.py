@@ -270,6 +270,13 @@ def test_a_number_is_a_scalar_whichever_way_it_is_written() -> None:
     assert number.substitute({"number": a.w.T * a.w}) == a.w.T * a.w
 
 
+def test_a_row_is_a_letter_like_any_other() -> None:
+    row = letter("row", "1", "k", "x", "x")
+    assert a.w.T * row.T == row * a.w
+    assert (row * a.w) * row.T == row.T * (a.w.T * row.T)
+    assert gradient(row * a.w, "row") == a.w.T
+
+
 def test_what_the_normal_form_rests_on_is_checked() -> None:
     # wᵀΨv = vᵀΨw is one word: a Ψ that is not symmetric would make the answer depend on which of the two was kept
     with pytest.raises(ValueError, match="'Psi' is symmetric, its replacement is not"):
@@ -351,6 +358,8 @@ def test_terms_are_listed_in_reading_order() -> None:
     """Low powers first, then short words."""
     terms = [("1", "w"), (r"\alpha", r"B^\top \theta_i"), (r"-\alpha", r"B^\top B w")]
     assert latex_terms(ADAPTED) == latex_terms((a.B.T * -RESIDUAL).scaled(alpha=1) + a.w) == terms
+    assert text(to_sympy(ADAPTED)) == "w + α Bᵀ θ_i − α Bᵀ B w"
+    assert text(to_sympy(a.w.scaled(alpha=-1) + a.Q * a.w + a.w)) == "w + Q w + α⁻¹ w"
 
 
 def test_what_nobody_reads_is_not_written() -> None:
@@ -358,6 +367,8 @@ def test_what_nobody_reads_is_not_written() -> None:
     for _ in range(4):
         long = long.substitute({"w": ADAPTED})
     assert closed_form(long) == in_words(long) == ""
+    assert in_words(RESIDUAL, few=2) == r"-\theta_i + B w"
+    assert in_words(RESIDUAL, few=1) == ""
 
 
 # --- writing, products, averages
@@ -411,6 +422,15 @@ def test_what_vanishes_in_a_product_leaves_the_rest() -> None:
     assert (a.omega.T + a.h.T) * (a.A * a.omega) == a.h.T * a.A * a.omega
 
 
+def test_symbols_are_of_positive_numbers_and_sizes() -> None:
+    """SymPy may then take a root, and a dimension is one symbol wherever it is asked for."""
+    alpha = a.scalar_symbol("alpha")
+    assert sympy.sqrt(alpha**2) == alpha
+    assert to_sympy(zero("d", "k")).shape == matrix_symbol("B").shape
+    assert all(size.is_integer and size.is_positive for size in matrix_symbol("B").shape)
+    assert matrix_symbol("w").shape[1] == 1
+
+
 def test_powers_of_sums_are_products() -> None:
     Delta = matrix_symbol("Delta")
     assert to_words(sympy.MatPow(Delta, 3)) == a.Delta * a.Delta * a.Delta
@@ -430,6 +450,10 @@ def test_values_of_rows_are_those_of_columns_turned() -> None:
     mean = evaluate_words(a.w * (a.w_star.T * a.w_star), arrays, {"alpha": 1})
     heads = arrays["w_star_i"]
     np.testing.assert_allclose(mean[:, 0], arrays["w"] * np.square(heads).sum(0).mean(), rtol=1e-15)
+    # a size is known from a letter's columns, too
+    np.testing.assert_array_equal(evaluate_words(identity("k"), {"B": arrays["B"]}, {}), np.eye(2))
+    gram = evaluate_words(a.w.T * a.w + identity("1"), {"w": arrays["w"]}, {})
+    assert gram.tolist() == [[arrays["w"] @ arrays["w"] + 1]]
     batch = {name: np.stack([value, 2 * value, 3 * value]) for name, value in arrays.items()}
     for word, degree in ((a.w * (a.w_star.T * a.w_star), 3), (a.B * (a.w_star.T * a.w_star), 3), (a.theta * a.w.T, 2)):
         one, many = (evaluate_words(word, values, {}) for values in (arrays, batch))
@@ -449,7 +473,7 @@ def test_an_inverse_beside_its_matrix_is_reduced_place_by_place() -> None:
 
 def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None:
     proof = Proof()
-    assert (proof.holds, proof.complete, proof.comparisons) == (False, False, 0)
+    assert (proof.holds, proof.complete, proof.comparisons, proof.remainder) == (False, False, 0, "")
     proof.equal("I = I", identity("k"), identity("k"))
     assert (proof.holds, proof.complete, proof.why) == (True, True, "1 identity decided in words")
     proof.fact("B occurs", True)
@@ -475,3 +499,14 @@ def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None
     assert (other.holds, other.remainder) == (False, "B = 2B: left − right = −B")
     other.equal("w = 2w", a.w, a.w * 2)
     assert other.remainder.startswith("B = 2B")
+
+
+def test_a_proof_shows_more_of_what_it_compares_than_of_what_it_comes_by() -> None:
+    two, three = RESIDUAL, RESIDUAL + a.B_star * a.w_star
+    proof = Proof()
+    proof.expanded("two", two)
+    proof.expanded("three", three)
+    proof.equal("three", three, three)
+    shown = [step.what for step in proof.steps]
+    assert shown[:2] == [r"expand two: $-\theta_i + B w$", "expand three: a sum of 3 words"]
+    assert in_words(three) in shown[2]
