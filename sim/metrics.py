@@ -160,7 +160,7 @@ def principal_angles(B: Array, B_star: Array) -> Array:
     cosines[..., : values.shape[-1]] = values
     if ranks is not None:  # a dimension that a rank-deficient B lacks has no angle: 0
         cosines[np.arange(cosines.shape[-1]) >= np.broadcast_to(ranks, cosines.shape[:-1])[..., None]] = 1.0
-    angles = np.arctan2(sines, np.sort(cosines, axis=-1))
+    angles = np.arctan2(sines, np.sort(cosines))
     return angles if invalid is None else np.where(invalid[..., None], np.nan, angles)
 
 

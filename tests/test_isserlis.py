@@ -1,6 +1,7 @@
 """Gaussian expectations of words against SymPy's integrals, hand-worked moments and the population."""
 
 import math
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -207,10 +208,18 @@ def test_moments_agree_with_each_other():
 
 def test_traces_of_identities_have_their_dimensions_for_values():
     dimension = trace(identity("k"))
-    values = trace_values(dimension * BB, {"B": np.ones((2, 3, 2))}, {"k": 7, "d": 9})
+    values = trace_values(dimension * BB, {"B": np.ones((5, 4, 3))}, {"k": 7, "d": 9})
     (name,) = dimension.letters()
     np.testing.assert_array_equal(values[name], [7])
-    np.testing.assert_array_equal(values[next(iter(BB.letters()))], [[6], [6]])
+    np.testing.assert_array_equal(values[next(iter(BB.letters()))], np.full((5, 1), 12.0))
+    exact = trace_values(BB, {"B": np.full((2, 3), Fraction(1, 3), dtype=object)}, {})
+    assert exact[next(iter(BB.letters()))].tolist() == [Fraction(2, 3)]
+
+
+def test_the_gradient_of_a_letters_own_trace_is_the_identity():
+    assert gradient_with_traces(trace(a.Q), "Q") == identity("k")
+    assert gradient_with_traces(trace(a.Q) * trace(a.Q) * 3, "Q") == trace(a.Q) * identity("k") * 6
+    assert gradient_with_traces(trace(a.Q.T * a.Q * a.Psi), "Q") == a.Q * a.Psi * 2
 
 
 def test_second_moments_of_each_gaussian_letter():

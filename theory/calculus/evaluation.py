@@ -131,7 +131,7 @@ def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scala
     if isinstance(expression, MatrixSymbol):
         return arrays[str(expression.name)]
     if isinstance(expression, Identity):
-        return _unit(dimension_name(expression.shape[0]), arrays)
+        return _unit(dimension_name(expression.args[0]), arrays)
     if isinstance(expression, ZeroMatrix):
         rows, cols = (_unit(dimension_name(size), arrays) for size in expression.shape)
         return (0 * (rows[:, :1] @ cols[:1, :]))[None]  # one for all tasks

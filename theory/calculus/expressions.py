@@ -51,12 +51,12 @@ class TaskMean(MatrixExpr):
 
 def add(*terms: Any) -> Any:
     """A sum of matrix expressions, kept in the order given."""
-    return MatAdd(*terms, evaluate=False)
+    return MatAdd(*terms)
 
 
 def mul(*factors: Any) -> Any:
     """A product of scalars and matrix expressions, kept in the order given."""
-    return MatMul(*(sympy.sympify(f) for f in factors), evaluate=False)
+    return MatMul(*map(sympy.sympify, factors))
 
 
 # --- to and from words
@@ -64,7 +64,7 @@ def mul(*factors: Any) -> Any:
 
 def dimension_name(size: Any) -> str:
     """A SymPy dimension by the alphabet's name: '1', 'd', 'k', ..."""
-    return "1" if size == 1 else str(size)
+    return str(size)
 
 
 def _mentions_task(polynomial: Poly) -> bool:
@@ -116,7 +116,7 @@ def to_words(expression: Any, known: Mapping[str, Poly] | None = None) -> Poly:
     if isinstance(expression, Inverse):
         return _inverse_words(to_words(expression.args[0], known))
     if isinstance(expression, Identity):
-        return identity(dimension_name(expression.shape[0]))
+        return identity(dimension_name(expression.args[0]))
     if isinstance(expression, ZeroMatrix):
         return zero(*(dimension_name(size) for size in expression.shape))
     if isinstance(expression, MatAdd):

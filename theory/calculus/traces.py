@@ -31,7 +31,7 @@ CYCLIC: dict[str, Poly] = {}
 _DIMENSION_LETTERS: dict[str, Poly] = {}
 
 
-def word_poly(word: bytes, dimension: str) -> Poly:
+def word_poly(word: bytes, dimension: str = "1") -> Poly:
     """A word as a polynomial; the empty one is the identity of ``dimension``."""
     product = identity(dimension)
     for place, code in enumerate(word):
@@ -52,20 +52,19 @@ def _written(word: bytes, tex: bool) -> str:
     return rf"\mathrm{{tr}}({' '.join(parts)})" if tex else f"tr({''.join(parts)})"
 
 
-def _cyclic_word(word: bytes, dimension: str) -> Poly:
+def _cyclic_word(word: bytes) -> Poly:
     """The trace of a word without a 1×1 cut, as a trace letter."""
     turns: list[tuple[bytes, int]] = []
-    for turned, sign in ((word, 1), _core(word_poly(word, dimension).T)):
+    for turned, sign in ((word, 1), _core(word_poly(word).T)):
         turns += [(turned[i:] + turned[:i], sign) for i in range(len(turned))]
     least, sign = min(turns)
     if (least, -sign) in turns:
         return Poly(SCALAR_SHAPE)  # a skew cyclic word: minus itself
     name = _written(least, tex=False)
     if name not in CYCLIC:
-        found, transposed = spell(least[0])
-        CYCLIC[name] = word_poly(least, found.cols if transposed else found.rows)
+        CYCLIC[name] = word_poly(least)
         inside = frozenset(spell(code)[0].name for code in least)
-        letter(name, "1", "1", name, _written(least, tex=True), symmetry=1, inside=inside)
+        letter(name, "1", "1", name, _written(least, tex=True), inside=inside)
     return letter_poly(find_letter(name).code) * sign
 
 
@@ -74,7 +73,7 @@ def _of_identity(dimension: str) -> Poly:
     if dimension in SCALARS:
         return identity("1").scaled(**{dimension: 1})
     if dimension not in _DIMENSION_LETTERS:
-        _DIMENSION_LETTERS[dimension] = letter(f"tr(I_{dimension})", "1", "1", dimension, dimension, symmetry=1)
+        _DIMENSION_LETTERS[dimension] = letter(f"tr(I_{dimension})", "1", "1", dimension, dimension)
     return _DIMENSION_LETTERS[dimension]
 
 
@@ -94,9 +93,9 @@ def trace(polynomial: Poly) -> Poly:
         factor = Poly(SCALAR_SHAPE, {(powers, scalars, b""): value})
         cut = next((i + 1 for i, code in enumerate(core) if letter_poly(code).shape[1] == "1"), None)
         if cut is not None:  # column times row
-            traced = word_poly(core[cut:], rows) * word_poly(core[:cut], rows)
+            traced = word_poly(core[cut:]) * word_poly(core[:cut])
         else:
-            traced = _cyclic_word(core, rows) if core else _of_identity(rows)
+            traced = _cyclic_word(core) if core else _of_identity(rows)
         total = total + factor * traced
     return total
 
@@ -105,18 +104,6 @@ BB = trace(a.B.T * a.B)
 """tr(BᵀB) = ‖B‖_F²."""
 BBBB = trace(a.B.T * a.B * a.B.T * a.B)
 """tr((BᵀB)²) = ‖BᵀB‖_F²."""
-
-
-def _by_scalar(scalar: Poly, name: str) -> Poly:
-    """Derivative of a 1×1 polynomial by a 1×1 letter."""
-    word = bytes([find_letter(name).code])
-    total = Poly(SCALAR_SHAPE)
-    for (powers, scalars, core), value in scalar.terms.items():
-        if count := scalars.count(word):
-            place = scalars.index(word)
-            key = (powers, scalars[:place] + scalars[place + 1 :], core)
-            total = total + Poly(SCALAR_SHAPE, {key: value * count})
-    return total
 
 
 def gradient_with_traces(scalar: Poly, name: str) -> Poly:
@@ -128,7 +115,7 @@ def gradient_with_traces(scalar: Poly, name: str) -> Poly:
     total = gradient_beside_traces(scalar, name)
     variable = find_letter(name).code
     for trace_name, inside in CYCLIC.items():
-        by_trace = _by_scalar(scalar, trace_name)
+        by_trace = gradient_beside_traces(scalar, trace_name)
         word, _ = _core(inside)
         if not by_trace or not inside.degree(name):
             continue
@@ -158,8 +145,7 @@ def trace_values(polynomial: Poly, arrays: Mapping[str, Array], dimensions: Mapp
                 factor = np.swapaxes(arrays[found.name], -1, -2) if transposed else arrays[found.name]
                 product = factor if product is None else product @ factor
             assert product is not None  # a cyclic word has letters
-            diagonal = np.arange(product.shape[-1])
-            values[name] = product[..., diagonal, diagonal].sum(-1, keepdims=True)
+            values[name] = np.asarray(np.trace(product, axis1=-2, axis2=-1))[..., None]
         elif name.startswith("tr(I_"):
             values[name] = np.array([dimensions[name[5:-1]]])
     return values

@@ -52,9 +52,9 @@ class Letter:
     cols: str
     text: str
     latex: str
-    symmetry: int = 0  # +1 symmetric, −1 skew, 0 neither
-    per_task: bool = False
-    inside: frozenset[str] = frozenset()
+    symmetry: int  # +1 symmetric, −1 skew, 0 neither
+    per_task: bool
+    inside: frozenset[str]
 
     @property
     def code(self) -> int:
@@ -107,7 +107,7 @@ def abbreviate(name: str, rows: str, cols: str, text: str, latex: str, *, per_ta
     """Register a matrix symbol that stands for an expression, for SymPy and for readers: no word can hold it, and so
     there may be any number of them.
     """
-    _ABBREVIATIONS[name] = Letter(name, rows, cols, text, latex, per_task=per_task)
+    _ABBREVIATIONS[name] = Letter(name, rows, cols, text, latex, 0, per_task, frozenset())
 
 
 def spell(code: int) -> tuple[Letter, bool]:

@@ -65,8 +65,6 @@ def _written(polynomial: Poly, at: _Place) -> tuple[str, int]:
         case ("add", left, right):
             first, second = _write(left, at)[0], _write(right, at)[0]
             return (f"{first} - {second[1:].lstrip()}" if second[0] == "-" else f"{first} + {second}"), _SUM
-        case ("times", inner, -1):
-            return _negated(*_write(inner, at))
         case ("times", inner, number):
             return _times(_number(number), inner, at)
         case ("scaled", inner, factor, powers):

@@ -108,7 +108,7 @@ def cells(value: Any) -> list[list[str]]:
 
 def written(name: str, value: Any) -> list[str]:
     """``name = value`` in lines, a matrix with a line for each row and aligned columns, several one after the other."""
-    shape = np.shape(np.asarray(value, dtype=object))
+    shape = np.shape(value)
     if not shape:
         return [f"{name} {sign_between(value)} {number_text(value)}"]
     if len(shape) > 2:
@@ -133,7 +133,7 @@ def in_one_line(value: Any) -> str:
 
 def objects_text(objects: Mapping[str, Any]) -> list[str]:
     """The objects in lines, the numbers before the arrays and all in one."""
-    each = {name: (np.shape(np.asarray(value, dtype=object)), written(name, value)) for name, value in objects.items()}
+    each = {name: (np.shape(value), written(name, value)) for name, value in objects.items()}
     numbers = ", ".join(lines[0] for shape, lines in each.values() if not shape)
     arrays = [line for shape, lines in each.values() if shape for line in lines]
     return [line for line in (numbers, *arrays, note_on(objects)) if line]
