@@ -2,6 +2,7 @@
 
 import math
 import operator
+import time
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -297,9 +298,13 @@ def test_the_engine_counts_what_decides_and_nothing_else() -> None:
         asked.append(example)
         return good
 
-    (item,) = verify(guess(confirm)).evidence
+    started = time.perf_counter()
+    finding = verify(guess(confirm))
+    assert 0 < finding.seconds <= time.perf_counter() - started
+    (item,) = finding.evidence
     assert asked == [{"x": 7.0}]
     assert item.confirmation == good
+    assert 0 < item.confirmation.seconds <= finding.seconds + 1e-3  # of two clocks
     assert not item.in_floats_only
     assert evidence_record(item).confirmation is not None
     for nothing in (Confirmation("balls", (Exceeds("x", 6.0, 7.0),)), Confirmation("balls", ()), None):
@@ -348,3 +353,9 @@ def test_named_settings_are_confirmed() -> None:
 def test_no_numbers_are_no_balls() -> None:
     assert balls([]).shape == (0,)
     assert balls([[1, 2]]).shape == (1, 2)
+
+
+def test_ends_that_floats_hold_are_the_ends() -> None:
+    assert at_least(arb(0.5)) == at_most(arb(0.5)) == 0.5
+    with ctx.workprec(128):
+        assert balls([2**60 + 1, 0.5])[0] == arb(2**60 + 1)

@@ -133,6 +133,10 @@ def test_counterexample_shrinks_and_refutes() -> None:
     again = "metarep verify toy --replay '{\"x\": 7.0}'"
     for part in ("toy", "own derivation", "x = 7", "margin", again, "replay('toy', {'x': 7.0})"):
         assert part in message
+    assert "--claims" not in message
+    of_a_file = finding.failure_message("own.py")
+    for part in ("metarep verify toy --claims own.py --replay", "load_own_claims('own.py'", "own['toy'], {'x': 7.0}"):
+        assert part in of_a_file
 
 
 def test_not_a_number_is_a_violation() -> None:
@@ -159,7 +163,9 @@ def test_an_error_on_what_a_step_returned_is_a_violation_and_a_claims_own_is_rai
     claim = inequality(careful, floats=lambda: st.just({"i": 1}))
     other = replace(REFERENCE, name="other")
     assert verify(claim).status == Verdict.SUPPORTED
-    assert verify(claim, other).status == Verdict.REFUTED
+    (refuted,) = verify(claim, other).evidence
+    assert refuted.verdict == Verdict.REFUTED
+    assert "cannot be compared (IndexError: list index out of range)" in refuted.why
     careless = replace(claim, check=lambda at, _: Comparison([][at["i"]], 1, 0))
     for implementation in (REFERENCE, other):
         with pytest.raises(IndexError) as raised:
@@ -185,7 +191,7 @@ def test_steps_by_hand_support_and_do_not_prove() -> None:
         return proof
 
     (evidence,) = verify(inequality(None, floats=None, proof=argued, kind="identity")).evidence
-    assert evidence.verdict == Verdict.SUPPORTED
+    assert (evidence.kind, evidence.verdict, evidence.examples) == ("proof", Verdict.SUPPORTED, 0)
     assert "by hand: the rest is in a book" in evidence.why
     assert evidence.steps[-1] == "by hand: the rest is in a book"
 
@@ -319,9 +325,11 @@ def test_what_a_measurement_says_is_kept() -> None:
     assert evidence.verdict == Verdict.MEASURED
     verify(replace(claim, id="other", seeded_as="toy"))
     verify(replace(claim, id="other"), profile=Profile(seed=1))
-    (first, second, third) = seen
+    verify(claim, profile=Profile(seed=1))
+    (first, second, third, fourth) = seen
     assert first[:2] == second[:2]
-    assert third[1] != first[1]
+    assert len({first[1], third[1], fourth[1]}) == 3
+    assert max(first[1], third[1], fourth[1]) > 2**16
     assert (first[2], second[2]) == (0.5, 1.0)
     assert type(first[1]) is int
     assert 0 <= first[1] < 2**32
@@ -389,7 +397,8 @@ def test_mutants_are_tried_on_the_claims_that_speak_of_what_they_change() -> Non
         assert tried_on(by_name[name], blind) is None
         assert found is None or (found[0] is update and found[1].name != REFERENCE.name)
     panel = panel_of(update)
-    assert panel
+    assert {"frozen", "outer-ascent"} <= {trial[1].name.split()[-1] for trial in panel}
+    assert len(panel_of(replace(update, kind="inequality"))) == 2  # about progress: what moves less
     assert all(trial[0].check is not None for trial in panel)
     assert not about_progress(blind)
 
@@ -453,6 +462,22 @@ def test_what_a_wrong_learner_brings_about_in_a_check_is_told_with_the_claim() -
     assert "claim update-anil" in raised.value.__notes__[0]
 
 
+def test_warnings_about_numbers_are_the_references_own() -> None:
+    def check(_, implementation: Implementation) -> Comparison:
+        return Comparison(np.float64(1.0) / np.float64(0.0), 1.0, 0.0)
+
+    claim = inequality(check, floats=lambda: st.just({"x": 1}))
+    with pytest.warns(RuntimeWarning, match="divide by zero"):
+        assert verify(claim).status == Verdict.REFUTED
+    assert verify(claim, replace(REFERENCE, name="other")).status == Verdict.REFUTED  # what it returns is no number
+
+
+def test_a_quarter_of_the_examples_are_exact() -> None:
+    thirds = st.integers(1, 10**6).map(lambda i: {"x": Fraction(i, 3)})
+    claim = inequality(lambda at, _: Comparison(at["x"], at["x"], 0), kind="identity", fractions=lambda: thirds)
+    assert [item.examples for item in verify(claim, examples=40).evidence] == [10, 40]
+
+
 def test_an_offset_is_tried_where_nothing_else_tells_and_no_progress_is_meant() -> None:
     checked = [({"x": float(i)}, Comparison(0.0, 1.0, 0.0)) for i in range(6)]
     name = wrong_implementation(MUTANTS["offset"]).name
@@ -467,8 +492,54 @@ def test_an_offset_is_tried_where_nothing_else_tells_and_no_progress_is_meant() 
     assert power_of(progress, checked, 12, fails) == Power(3, 0)
 
 
+def test_what_is_blunt_everywhere_was_not_run() -> None:
+    (found,) = verify(inequality(lambda at, _: Comparison(0.0, 1.0, 2.0)), examples=7).evidence
+    assert (found.kind, found.verdict, found.examples) == ("floats", Verdict.NOT_RUN, 0)
+    assert found.blunt >= 7
+    assert "tolerance" in found.why
+
+
+def test_what_breaks_down_on_numbers_is_a_violation() -> None:
+    claim = inequality(lambda at, _: Comparison(1 / at["x"], 1.0, 0.0), floats=lambda: st.just({"x": 0}))
+    for implementation in (REFERENCE, replace(REFERENCE, name="other")):
+        (refuted,) = verify(claim, implementation).evidence
+        assert refuted.verdict == Verdict.REFUTED
+        assert "the check broke down (ZeroDivisionError: division by zero)" in refuted.why
+
+
+def test_a_strategy_that_draws_nothing_is_one_line() -> None:
+    for nothing in (st.nothing(), st.integers().filter(lambda x: False)):
+        with pytest.raises(ClaimError, match=r"^draws no examples \([A-Z][^.]+\); allowed: a strategy"):
+            verify(inequality(lambda at, _: Comparison(0.0, 1.0, 0.0), floats=lambda nothing=nothing: nothing))
+
+
+def test_of_examples_that_show_as_much_the_first_is_shown() -> None:
+    tried = []
+
+    def check(at, _) -> Comparison:
+        tried.append(at)
+        return Comparison(0.0, 1.0, 0.0, "too large")
+
+    (found,) = verify(inequality(check, floats=lambda: st.integers(1, 99).map(lambda x: {"x": x})), examples=9).evidence
+    assert found.instance == tried[0]
+    assert found.why == "too large"
+
+
+def test_what_is_not_said_is_not_there() -> None:
+    evidence = Evidence("floats", Verdict.SUPPORTED, 5)
+    none = (None,) * 4
+    assert (evidence.worst_margin, evidence.instance, evidence.nearest, evidence.counterexample) == none
+    assert (evidence.strain, evidence.estimate, evidence.uncertainty, evidence.sizes) == none
+    assert (evidence.independent, evidence.power, evidence.confirmation) == none[1:]
+    assert (evidence.comparisons, evidence.details, evidence.why, evidence.steps, evidence.blunt) == ({}, {}, "", (), 0)
+    assert Profile() == Profile("default", 1.0, 0, True, None, 12)
+    assert Finding(get_claim("update-anil"), "x", ()).seconds == 0.0
+
+
 def test_draws_are_those_of_their_seed() -> None:
     claim = inequality(lambda at, _: Comparison(0.0, 1.0, 0.0))
+    instances = [verify(replace(claim, id=name), examples=9).evidence[0].instance for name in ("toy", "toy", "other")]
+    assert instances[0] == instances[1] != instances[2]
     first, again, other = (drawn(claim, "floats", 8, seed) for seed in (1, 1, 2))
     assert len(first) == 8
     assert first == again

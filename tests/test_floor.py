@@ -269,6 +269,9 @@ def test_a_long_run_averages_the_steps_that_it_records():
     assert np.isfinite(alone.mean_square_sine)
     assert np.shape(alone.standard_error) == np.shape(alone.mean_square_sine) == ()
     both = long_run(FO_ANIL, np.stack([B, 2 * B]), np.stack([w, w]), *at, 0, 1, np.random.default_rng(9), 1)
+    pair = long_run(FO_ANIL, B[:2], w[:2], *at, 0, 1, np.random.default_rng(9), 1)
+    here = mean_square_sine(pair.B, 3)
+    np.testing.assert_allclose(pair.standard_error, here.std(ddof=1) / np.sqrt(2), rtol=1e-12)
     one = mean_square_sine(both.B, 3)  # of each trial, at the one step that is recorded
     assert one.shape == (2, trials)
     np.testing.assert_allclose(both.mean_square_sine, one.mean(1), rtol=1e-14)

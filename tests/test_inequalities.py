@@ -113,6 +113,9 @@ def test_statement_is_accepted(name: str) -> None:
     assert set(checked.rules_used) <= set(RULES)
     assert all(line.latex and line.reason for line in lines(checked))
     assert all(checked.result(result).bound is not None for result, _ in checked.derivation.results)
+    if name in FLOORS:
+        last = checked.judgements[-1]
+        assert (last.kind, last.of.shape, last.bound) == ("floor", ("1", "1"), Polynomial())
 
 
 def test_every_rule_is_tried_and_explained() -> None:
@@ -128,7 +131,9 @@ UNDRAWN = {"assumption", "induction", "product", "form", "kept-columns", "multip
 def test_theorem_is_accepted(name: str) -> None:
     checked = THEOREMS[name]()
     assert checked.accepted, checked.refusal
-    assert checked.judgements[-1].kind == "forever"
+    kept, last = (next(found for found in checked.judgements if found.kind == kind) for kind in ("kept", "forever"))
+    assert (kept.of, kept.bound, last.of) == (Poly(("1", "1")), constant(1), Poly(("1", "1")))
+    assert last is checked.judgements[-1]
     assert len(lines(checked)) == len(checked.derivation.lines)
     assert [line.number for line in chains(checked)] == list(range(1, len(chains(checked)) + 1))
     assert all(use < line.number for line in chains(checked) for use in line.uses)
@@ -269,6 +274,12 @@ def test_what_is_assumed_is_accepted_and_read() -> None:
     assert found.accepted
     assert found.holds
     assert [(line.kind, line.bound) for line in found.judgements] == [("norm", scalar("x")), ("norm", scalar("1"))]
+    assert "judgements" not in repr(found)
+    assert check(small(B_IS_SMALL), RESTS).step is RESTS
+    assert check(Derivation("none", Region(()), (), ()), RESTS).step is RESTS
+    for kind, of in (("each", "w_bar"), ("each", "B"), ("norm", "w_star_i")):
+        said = Says(kind, of, "x")
+        assert not check(small(Line("assumption", said), assumed=(said,)), None).accepted
     assert found.rules_used == ("assumption", "weaken")
 
 
@@ -453,7 +464,14 @@ def test_norms_of_words_by_their_factors() -> None:
     for wrong in (matrix("beta + 1"), matrix("w.T*w"), B, matrix("beta").scaled(alpha=1), matrix("1").scaled(beta=-1)):
         with pytest.raises(NotAccepted):
             weight_of(wrong)
-    for factors in ([(B * 2, x)], [(B + B * B.T * B, x)], [(matrix("beta*B"), x)], [(matrix("w.T*w*B"), x)], []):
+    for factors in (
+        [(matrix("w.T*w*w.T*B.T*B*w"), x), (B, x)],
+        [(B * 2, x)],
+        [(B + B * B.T * B, x)],
+        [(matrix("beta*B"), x)],
+        [(matrix("w.T*w*B"), x)],
+        [],
+    ):
         with pytest.raises(NotAccepted):
             norm_by_words(B, factors)
     with pytest.raises(NotAccepted):
@@ -466,6 +484,7 @@ def test_a_monomial_is_cleared_and_what_is_left_decides() -> None:
     assert clear_monomial(variable("x", -2) + y) == 1 + x**2 * y
     assert clear_monomial(x + 1) == x + 1
     assert not clear_monomial(Polynomial())
+    assert constant(1)
     assert (x**2 * y + x * 3 + 1).coefficients_in("x") == {2: y, 1: constant(3), 0: constant(1)}
     assert repr(x**2 * y * 2 + 1) == "Polynomial(1 + 2*x^2*y)"
     assert repr(Polynomial()) == "Polynomial(0)"
@@ -475,7 +494,8 @@ def test_a_monomial_is_cleared_and_what_is_left_decides() -> None:
         nonnegative(x + y, {"x": Fraction(1)})
     for text, upper, holds in (
         ("x", None, True), ("x - x**2", None, False), ("1 - x", None, False), ("x**2 - 2*x + 1", None, False),
-        ("x**2 - x*3/2 + 1", None, False), ("2 - x", Fraction(2), True), ("2 - x", Fraction(201, 100), False),
+        ("x**2 - x*3/2 + 1", None, False),
+        ("1/100*x**2 - x + 2", None, False), ("2 - x", Fraction(2), True), ("2 - x", Fraction(201, 100), False),
         ("x**2 - 2*x + 2", Fraction(5), True), ("-x", Fraction(1), False), ("0*x", None, True),
         ("1 + x - x**2", Fraction(1), True), ("x**3 - x**2*2 + x + 1/100", Fraction(2), True),
         ("x**3 - x**2*2 + x - 1/100", Fraction(2), False),
@@ -572,7 +592,9 @@ def test_a_line_that_is_given_or_uses_too_much_or_too_little_is_refused(name: st
             changed += [replace(line, uses=line.uses[:-1])] if line.uses and line.rule != "gram" else []
         for wrong in changed:
             lines = (*proof.lines[:index], wrong, *proof.lines[index + 1 :])
-            assert not check(replace(proof, lines=lines), checked.step).accepted, wrong
+            found = check(replace(proof, lines=lines), checked.step)
+            assert not found.accepted, wrong
+            assert "NoneType" not in found.refusal
     if checked.step is not None:
         assert not check(proof, None).accepted
 
@@ -612,6 +634,16 @@ KEPT = Derivation(
 )  # fmt: skip
 
 
+def kept_of(matrix: str, after: str) -> dict:
+    """What is kept is about ``matrix``, which is ``after`` where the head moves to w⁺ = w."""
+    said = Says("norm", matrix, "s")
+    return {
+        "kept": (said,), "start": (replace(said, bound="1/2"),),
+        "lines": (Line("assumption", said), Line("identity", Says("equal", matrix, after)),
+                  Line("replace", replace(said, of=after), (1, 2)), LINES[3]),
+    }  # fmt: skip
+
+
 def lines_with(place: int, line: Line) -> dict:
     return {"lines": (*LINES[: place - 1], line, *LINES[place:])}
 
@@ -628,6 +660,7 @@ def lines_with(place: int, line: Line) -> dict:
         {"assumed": (Says("norm", "w_bar", "x"), Says("below", "Psi_star", "x"), Says("each", "w_star_i", "x"))},
         {"region": Region(RANGES, varying=("x",))},
         {"region": Region(RANGES, positive=("x",))},
+        kept_of("B_star.T*B*w*w.T*B.T*B_perp", "B_star.T*B*w*w_next.T*B.T*B_perp"),
     ],
 )  # fmt: skip
 def test_an_induction_is_accepted(changes: dict) -> None:
@@ -679,6 +712,8 @@ def test_an_induction_is_accepted(changes: dict) -> None:
                    replace(LINES[2], says=Says("norm", "w_next", "s*x")), LINES[3])},
         {"kept": (Says("norm", "w_bar", "s"),), "start": (Says("norm", "w_bar", "1/2"),),
          "lines": (Line("assumption", Says("norm", "w_bar", "s")), replace(LINES[3], uses=(1,)))},
+        kept_of("B_star", "B_star"),
+        kept_of("B_star*w_bar*w.T", "B_star*w_bar*w_next.T"),
     ],
 )  # fmt: skip
 def test_an_induction_is_refused(changes: dict) -> None:

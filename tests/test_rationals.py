@@ -60,6 +60,9 @@ def test_with_floats_and_nothing_else() -> None:
     assert found == [0.75, -0.25, 0.25, 0.25, 2.0, 0.5**0.5]
     assert {type(number) for number in found} == {float}
     for operation in OPERATIONS:
+        for number in (0.75, 2j):
+            assert operation(half, number) == operation(0.5, number)
+            assert operation(number, half) == operation(number, 0.5)
         for one, other in ((half, "1"), ("1", half)):
             with pytest.raises(TypeError):
                 operation(one, other)

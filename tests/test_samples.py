@@ -147,6 +147,9 @@ def test_shared_samples_are_the_same_data():
         ({"m_in": 3, "shared": True}, "m_in is 3 and m_out is 4; allowed with shared samples"),
         ({"heads": np.ones((2, 2))}, "heads have 2 rows for a B_star with 1 columns"),
         ({"sigma": np.ones(3)}, "batch axes"),
+        ({"sigma": np.ones(2), "batch": ()}, r"axes are \{'B_star': \(\), 'heads': \(\), 'sigma': \(2,\)\}; allowed"),
+        ({"heads": np.ones((3, 1, 2)), "batch": ()}, r"'heads': \(3,\)"),
+        ({"B_star": np.ones((3, 3, 1)), "batch": ()}, r"'B_star': \(3,\)"),
     ],
 )
 def test_bad_draws_are_refused(change, message):

@@ -1,6 +1,7 @@
 """The sampler in law: its law against that of explicit data, its mutants, its limits, and runs on it."""
 
 import math
+from fractions import Fraction
 
 import equality_in_law as law
 import numpy as np
@@ -13,7 +14,8 @@ from metarep.sim.metrics import subspace_distance
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, second_query
 from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, Parts, sampling_mode, step_in_law
-from metarep.sim.sampling.runs import EXPLICIT, run_sampled
+from metarep.sim.sampling.runs import EXPLICIT, run_sampled, step_on_drawn_samples
+from metarep.sim.sampling.samples import draw_samples, step_on_samples
 from metarep.sim.updates import step
 
 EPS = np.finfo(float).eps
@@ -324,10 +326,11 @@ def test_answers_reconstruct_a_possible_data_set():
 
 
 def test_a_second_query_needs_its_draws():
-    draws = Draws(2, np.ones((1, 1)), np.ones((1, 2)))
-    first = first_query(draws, np.ones((1, 2)), 1.0)
-    with pytest.raises(ValueError, match="nothing for a second query"):
-        second_query(draws, first, np.ones((1, 2)))
+    q, normal = np.ones((1, 1)), np.ones((1, 2))
+    first = first_query(Draws(2, q, normal), np.ones((1, 2)), 1.0)
+    for draws in (Draws(2, q, normal), Draws(2, q, normal, q), Draws(2, q, normal, second_normal=normal)):
+        with pytest.raises(ValueError, match="nothing for a second query"):
+            second_query(draws, first, np.ones((1, 2)))
 
 
 def test_fresh_directions_need_no_more_coordinates_than_there_are():
@@ -390,6 +393,12 @@ def test_mode_says_what_is_done_and_why(learner, d, n, mode, reason):
     assert found.name == mode
     assert reason in found.reason
     assert str(found) == f"{found.name} ({found.reason})"
+
+
+def test_a_wider_learner_has_more_reduced_coordinates():
+    for width, size in ((None, 4), (2, 4), (4, 6)):
+        found = sampling_mode(get_learner("anil"), 4, 2, 3, 5, 5, width)
+        assert found.reason == f"d = 4 is no more than the k + k' = {size} reduced coordinates"
 
 
 @learners
@@ -479,6 +488,40 @@ def test_explicit_data_come_in_chunks(monkeypatch):
     chunked = run_sampled(*arguments, np.random.default_rng(1), method="explicit")
     assert chunked.B.shape == whole.B.shape == (2, 3, 9, 2)
     assert len(np.unique(chunked.B[..., 0, 0])) == 6
+
+
+@pytest.mark.parametrize("together", [1, 2, 6])
+def test_a_step_on_drawn_samples_is_one_of_each_trial_on_its_own_data(monkeypatch, together):
+    rng = np.random.default_rng(49)
+    d, k, n, m_in, m_out = 5, 2, 3, 4, 6
+    B, w = rng.standard_normal((2, 3, d, k)), rng.standard_normal((3, k))
+    heads, alpha = rng.standard_normal((2, 1, k, n)), np.array([[0.1], [0.2]])
+    beta, sigma = np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.5, 1.0])
+    monkeypatch.setattr("metarep.sim.sampling.runs.CHUNK_BYTES", together * 8 * n * d * (m_in + m_out))
+    learner, rng = get_learner("anil"), np.random.default_rng(1)
+    B_next, w_next = step_on_drawn_samples(
+        learner, B, w, heads, alpha, beta, m_in, m_out, sigma, np.random.default_rng(1)
+    )
+    trials = [(i, j) for i in range(2) for j in range(3)]
+    for start in range(0, 6, together):
+        part = trials[start : start + together]
+        first, second = ([pair[axis] for pair in part] for axis in (0, 1))
+        chosen_heads = heads[first, 0]
+        data = draw_samples(np.eye(d, k), chosen_heads, m_in, m_out, sigma[second], rng, (len(part),))
+        expected = step_on_samples(learner, B[first, second], w[second], *data, alpha[first, 0], beta[second])
+        np.testing.assert_allclose(B_next[first, second], expected[0], rtol=1e-12)
+        np.testing.assert_allclose(w_next[first, second], expected[1], rtol=1e-12)
+
+
+def test_whole_numbers_and_fractions_start_a_run_too():
+    B0, w0 = np.array([[1, 0], [1, 1], [0, 2], [1, 0]]), np.array([1, 2])
+    arguments = (lambda t: np.ones((2, 3)), 0.1, 0.1, 5, 5, 0.5, 9, 2)
+    expected = run_sampled(get_learner("anil"), B0 * 1.0, w0 * 1.0, *arguments, np.random.default_rng(1))
+    exact = [np.vectorize(Fraction, otypes=[object])(start) for start in (B0, w0)]
+    for one, other in ((B0, w0), exact):
+        run = run_sampled(get_learner("anil"), one, other, *arguments, np.random.default_rng(1))
+        np.testing.assert_array_equal(run.B, expected.B)
+        np.testing.assert_array_equal(run.w, expected.w)
 
 
 def test_shared_samples_change_the_law():

@@ -1,3 +1,5 @@
+from fractions import Fraction
+
 import mpmath
 import numpy as np
 import pytest
@@ -165,6 +167,22 @@ def test_of_no_representations_there_are_no_distances():
     none, B_star = np.zeros((0, 6, 2)), np.eye(6, 2)
     assert subspace_distance(none, B_star).shape == missing_distance(none, B_star).shape == (0,)
     assert principal_sines(none, B_star).shape == principal_angles(none, B_star).shape == (0, 2)
+    assert subspace_distance(np.eye(6, 2), np.zeros((0, 6, 2))).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "function", [subspace_distance, least_distance, missing_distance, principal_sines, principal_angles]
+)
+def test_fractions_and_whole_numbers_are_numbers_too(function):
+    B, B_star = np.array([[1, 0], [1, 1], [0, 2]]), np.eye(3, 2, dtype=int)
+    expected = function(B.astype(float), B_star.astype(float))
+    exact = [np.vectorize(Fraction, otypes=[object])(matrix) for matrix in (B, B_star)]
+    np.testing.assert_array_equal(function(B, B_star), expected)
+    np.testing.assert_array_equal(function(*exact), expected)
+
+
+def test_nothing_reaches_none_of_the_truth():
+    assert missing_distance(np.zeros((6, 2)), np.eye(6, 2)) == 1.0
 
 
 def test_shapes_that_do_not_fit():

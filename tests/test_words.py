@@ -24,7 +24,7 @@ from metarep.theory.calculus.expressions import (
     to_words,
 )
 from metarep.theory.calculus.proofs import Proof
-from metarep.theory.calculus.resolvent import reduce_G
+from metarep.theory.calculus.resolvent import gradient_with_G, reduce_G
 from metarep.theory.calculus.traces import trace
 from metarep.theory.calculus.words import (
     ALPHABET,
@@ -152,6 +152,8 @@ def test_a_skew_letters_sign_is_kept_by_what_changes_words() -> None:
     assert gradient(form, "omega") == a.A * a.h
     assert gradient(form, "h") == -(a.A * a.omega)  # Aᵀ = −A
     assert gradient(a.omega.T * a.A * a.A * a.omega, "omega") == a.A * a.A * a.omega * 2
+    assert gradient(a.omega.T * a.V * a.A * a.h, "V") == -(a.omega * a.h.T * a.A)
+    assert gradient(a.omega.T * a.A * a.V * a.h, "V") == -(a.A * a.omega * a.h.T)
     # along h in place of ω and w̄ in place of h: hᵀAh = 0, and of (ωᵀAh)², which is product by product, a sign each
     assert not form.polarise({"omega": "h"})
     for old, new in (("omega", "w_bar"), ("h", "w_bar")):
@@ -167,6 +169,13 @@ def test_a_skew_letters_sign_is_kept_by_what_changes_words() -> None:
     assert changed == (a.V * a.omega * a.omega.T) * (a.h.T * a.A * a.omega)
     row = (a.omega.T * a.V).map_words(lambda word: (1, ONE, form_inside + word))
     assert row == (a.h.T * a.A * a.omega) * (a.omega.T * a.V)
+
+
+def test_a_word_is_cut_at_every_number_in_it() -> None:
+    number = a.w.T * a.w
+    assert (a.w * a.w.T).map_words(lambda word: (1, ONE, word * 3)) == number * number * (a.w * a.w.T)
+    assert not a.B.scaled(0)
+    assert not a.B.scaled(0, alpha=1)
 
 
 @settings(max_examples=40)
@@ -239,6 +248,9 @@ def test_rewriting_uses_rules_and_their_transposes() -> None:
     assert (a.w.T * a.Q * a.Q.T * a.w).rewrite(rules) == a.w.T * a.w
     assert (a.B_perp.T * a.B).rewrite(rules) == a.B_perp.T * a.B
     assert (a.w.T * a.B.T * a.B * a.w).rewrite((Rule("B'", "B", "Q"),)) == a.w.T * a.Q * a.w
+    named = (Rule("B", "w", "theta_i"),)
+    assert (a.B_star.T * a.B * a.w).rewrite(named) == a.B_star.T * a.theta
+    assert (a.w.T * a.B.T * a.B_star).rewrite(named) == a.theta.T * a.B_star
 
 
 def test_substitution_is_simultaneous_and_checks_shapes() -> None:
@@ -272,7 +284,7 @@ def test_a_number_is_a_scalar_whichever_way_it_is_written() -> None:
 
 def test_a_row_is_a_letter_like_any_other() -> None:
     row = letter("row", "1", "k", "x", "x")
-    assert a.w.T * row.T == row * a.w
+    assert row * a.w == a.w.T * row.T
     assert (row * a.w) * row.T == row.T * (a.w.T * row.T)
     assert gradient(row * a.w, "row") == a.w.T
 
@@ -291,6 +303,8 @@ def test_what_the_normal_form_rests_on_is_checked() -> None:
     # hᵀA = −(Ah)ᵀ: the transposed rule would have the wrong sign
     with pytest.raises(ValueError, match="skew letter 'A'"):
         (a.h.T * a.A).rewrite([Rule("A", "h", "omega")])
+    with pytest.raises(ValueError, match="skew letter 'A'"):
+        (a.V * a.S).rewrite([Rule("V", "S", "A")])
 
 
 def test_strip_left_needs_the_letter() -> None:
@@ -308,6 +322,41 @@ def test_writing_keeps_the_order_and_the_signs() -> None:
     assert text(mul(add(B, mul(-2, B)), w)) == "(B − 2 B) w"
     assert text(to_sympy(zero("d", "k"))) == "0"
     assert text(to_sympy(identity("k").scaled(Fraction(-1, 2), alpha=2))) == "−1/2 α² I"
+
+
+def test_scalars_are_read_and_written() -> None:
+    half, sigma = sympy.Rational(1, 2), a.scalar_symbol("m_in")
+    assert to_words(mul(half, matrix_symbol("B"))) == a.B * Fraction(1, 2)
+    assert to_words(mul(2 / sigma, matrix_symbol("B"))) == a.B.scaled(2, m_in=-1)
+    assert (text(sigma), latex(sigma)) == ("m_in", "m_{in}")
+
+
+def test_an_identity_and_nothing_have_their_letters_sizes() -> None:
+    for expression in (to_sympy(identity("k")), to_sympy(zero("d", "k"))):
+        assert to_words(expression).shape == tuple(map(str, expression.shape))
+
+
+def test_a_polynomial_knows_what_it_was_made_from() -> None:
+    form = a.theta.T * a.B * a.w
+    assert zero("d", "k").made is None
+    for made, how in (
+        (a.B + a.dB, ("add", a.B, a.dB)),
+        (-a.B, ("times", a.B, -1)),
+        (a.B * 2, ("times", a.B, 2)),
+        (a.B * a.w, ("mul", a.B, a.w)),
+        (a.B.T, ("T", a.B)),
+        (a.B.scaled(2, alpha=1), ("scaled", a.B, 2, (1, *ONE[1:]))),
+        (form.substitute({"w": a.dw}), ("substitute", form, {"w": a.dw})),
+        (form.rewrite([Rule("B", "w", "r_i")]), ("rewrite", form, (Rule("B", "w", "r_i"),))),
+        (form.polarise({"w": "dw"}), ("polarise", form, {"w": "dw"})),
+        (gradient(form, "B"), ("gradient", form, "B")),
+    ):
+        assert made.made == how
+
+
+def test_abbreviations_are_letters_without_relations() -> None:
+    found = find_letter("B_i10")
+    assert (found.rows, found.cols, found.symmetry, found.per_task, found.inside) == ("d", "k", 0, True, frozenset())
 
 
 def test_letters_know_how_they_are_written() -> None:
@@ -335,6 +384,9 @@ MADE = (
     RESIDUAL.substitute({"theta_i": a.B_star * a.w_star}).T * a.B,
     3 * RESIDUAL.scaled(-2, alpha=2),
     zero("d", "1") - RESIDUAL,
+    RESIDUAL + zero("d", "1"),
+    RESIDUAL.scaled(1),
+    identity("1") * RESIDUAL,
     to_words(mul(-1, add(matrix_symbol("B"), mul(2, matrix_symbol("B"))), matrix_symbol("w"))),
 )
 
@@ -348,6 +400,10 @@ def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
 def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
     assert closed_form(-a.B * a.w) == "-B w"
+    assert closed_form(identity("1") * -1 * (a.B * a.w)) == "-B w"
+    assert closed_form(identity("1").scaled(-1, alpha=1) * (a.B * a.w)) == r"-\alpha B w"
+    assert closed_form((identity("1") + identity("1").scaled(alpha=1)) * a.B) == r"\left(1 + \alpha\right) B"
+    assert closed_form(a.w.T * a.w * RESIDUAL) == r"w^\top w \left(B w - \theta_i\right)"
     assert closed_form(RESIDUAL * a.w.T) == r"\left(B w - \theta_i\right) w^\top"
     assert closed_form(3 * RESIDUAL) == r"3 \left(B w - \theta_i\right)"
     assert closed_form(RESIDUAL * Fraction(-1, 2)) == r"\tfrac{-1}{2} \left(B w - \theta_i\right)"
@@ -393,6 +449,7 @@ def test_expressions_are_written_as_built() -> None:
         alpha**-12: ("α⁻¹²", r"\alpha^{-12}"),
         -alpha * beta: ("−α β", r"-\alpha \beta"),
         alpha - 2: ("−2 + α", r"-2 + \alpha"),
+        2 / alpha: ("2 α⁻¹", r"2 \alpha^{-1}"),
         2 * alpha * sympy.Trace(A): ("2 α (A)", r"2 \alpha \left(A\right)"),
     }
     for expression, (plain, tex) in written.items():
@@ -469,6 +526,9 @@ def test_an_inverse_beside_its_matrix_is_reduced_place_by_place() -> None:
         assert reduce_G(a.G * a.Q * gram + a.Q, ridge) == a.G * a.Q * gram + a.Q
         scalar = a.w.T * a.G * gram * a.w
         assert reduce_G(scalar * a.B, ridge) == (a.w.T * beside * a.w) * a.B
+        reduced = reduce_G(scalar, ridge)
+        assert gradient_with_G(scalar, "B", ridge) == gradient_with_G(reduced, "B", ridge)
+        assert gradient_with_G(scalar, "w", ridge) == reduce_G(gradient(reduced, "w"), ridge)
 
 
 def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None:
@@ -483,6 +543,7 @@ def test_a_proof_counts_what_it_decides_and_keeps_the_first_that_fails() -> None
     assert proof.why == "2 identities and 2 further facts decided in words"
     assert proof.comparisons == 4
     assert [what for what, _, _ in proof.identities] == ["I = I", "B − B"]
+    assert proof.facts == ["B occurs", "w occurs"]
     assert proof.rewritten(a.B_perp.T * a.B_star, "orthogonal", Rule("B_perp'", "B_star", None)) == zero("p", "s")
     assert proof.expanded("B", a.B) == proof.substituted("B", a.B) == a.B
     assert [step.what.split()[0] for step in proof.steps[-3:]] == ["use", "expand", "substitute"]
