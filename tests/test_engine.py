@@ -11,16 +11,19 @@ import pytest
 from hypothesis import strategies as st
 
 from metarep.sim.implementations import REFERENCE, Implementation
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
 from metarep.sim.mutants.steps import IMPLEMENTATION_MUTANTS, scaled_step_sizes, wrong_implementation
 from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
-from metarep.theory.claims import get_claim
+from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
 from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
 from metarep.theory.engine.evidence import Power, counted
+from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
 from metarep.theory.engine.mutants.selftest import MUTANTS
-from metarep.theory.engine.power import PANEL, about_progress, is_identity, panel_of, power_of, tried_on
+from metarep.theory.engine.mutants.wrong_proofs import PROOF_MUTANTS
+from metarep.theory.engine.power import IDLE, PANEL, about_progress, is_identity, panel_of, power_of, tried_on
 from metarep.theory.engine.search import INTERNALS_ARE_KNOWN, EnoughError, besides, drawn
 from metarep.theory.inequalities.core import Derivation, Line, Region, Says, check
 
@@ -401,6 +404,22 @@ def test_mutants_are_tried_on_the_claims_that_speak_of_what_they_change() -> Non
     assert len(panel_of(replace(update, kind="inequality"))) == 2  # about progress: what moves less
     assert all(trial[0].check is not None for trial in panel)
     assert not about_progress(blind)
+    measured = next(claim for claim in catalogue() if not claim.check and "step" in claim.exercises and claim.learners)
+    tried = {name for name in PANEL if tried_on(by_name[name], measured) is not None}
+    assert tried
+    assert tried <= set(IDLE)  # a measurement takes thousands of steps
+    for other in (SAMPLER_MUTANTS[0], PROOF_MUTANTS[0]):
+        assert tried_on(other, update) is None
+
+
+def test_wrong_formulas_are_tried_on_the_claims_that_take_them() -> None:
+    by_name = {mutant.name: mutant for mutant in FORMULA_MUTANTS}
+    claim = get_claim("right-factor-any-spec")
+    found = tried_on(by_name["right-factor"], claim)
+    assert found is not None
+    assert (found[0].id, found[0] is claim, found[1]) == (claim.id, False, REFERENCE)
+    assert tried_on(by_name["modes"], claim) is None
+    assert any(trial[0] is not claim for trial in panel_of(claim))
 
 
 def test_evidence_is_of_rounded_numbers_or_not() -> None:

@@ -453,7 +453,7 @@ def test_powers_are_read_up_to_eight_and_whole() -> None:
     assert matrix("0*B") == Poly(("d", "k"))
     assert matrix("1/2*beta*B") == matrix("B").scaled(Fraction(1, 2), beta=1)
     with pytest.raises(NotAccepted):
-        scalar(" " * 4001 + "x")
+        scalar(" " * 4000 + "x")
 
 
 def test_norms_of_words_by_their_factors() -> None:
