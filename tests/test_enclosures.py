@@ -17,6 +17,7 @@ from metarep.sim.learners import LEARNERS
 from metarep.sim.metrics import subspace_distance
 from metarep.sim.updates import step
 from metarep.theory.calculus.balls import TooWideError, at_least, at_most, ball, balls, decided
+from metarep.theory.calculus.proofs import Proof
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.balanced import Setting, one_direction_setting, run_setting, setting_of
 from metarep.theory.claims.confirmation import Confirmation, Exceeds, in_fractions
@@ -325,6 +326,8 @@ def test_only_what_is_expected_of_the_reference_is_confirmed() -> None:
     assert verify(guess(never), replace(REFERENCE, name="other")).evidence[0].in_floats_only
     assert verify(guess(never, expected=Verdict.SUPPORTED)).evidence[0].in_floats_only
     assert verify(guess(None)).evidence[0].in_floats_only
+    failing = guess(never, floats=None, check=None, proof=Proof)  # refuted, and by no example
+    assert verify(failing).evidence[0].confirmation is None
 
 
 def test_a_refutation_in_fractions_is_its_own_certificate() -> None:

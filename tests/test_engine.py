@@ -1,6 +1,7 @@
 """The engine: verdicts follow from evidence, searches repeat, counterexamples shrink and can be run again."""
 
 import importlib
+import sys
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -18,7 +19,7 @@ from metarep.theory.calculus.words import identity
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.confirmation import Confirmation
 from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
-from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, verify
+from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, search, verify
 from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
 from metarep.theory.engine.mutants.selftest import MUTANTS
@@ -542,6 +543,26 @@ def test_of_examples_that_show_as_much_the_first_is_shown() -> None:
     (found,) = verify(inequality(check, floats=lambda: st.integers(1, 99).map(lambda x: {"x": x})), examples=9).evidence
     assert found.instance == tried[0]
     assert found.why == "too large"
+
+
+def test_examples_made_by_hand_end_where_the_check_does() -> None:
+    def check(at, _) -> Comparison:
+        if at["x"] == 2.0:
+            raise EnoughError
+        return Comparison(at["x"], 2.0, 0.0)
+
+    (found,) = verify(inequality(lambda at, _: Comparison(0.0, 2.0, 0.0)), examples=20).evidence
+    more = besides(inequality(check), check, found, [{"x": 1.0}, {"x": 2.0}, {"x": 3.0}], REFERENCE)
+    assert (more.verdict, more.examples) == (Verdict.SUPPORTED, 21)
+
+
+def test_another_hypothesis_counts_no_independent_examples(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "hypothesis.internal.constants_ast", None)
+        assert search._internals() is None
+    monkeypatch.setattr(search, "_INTERNALS", None)
+    (found,) = verify(inequality(lambda at, _: Comparison(at["x"], 10.0, 0.0)), examples=20).evidence
+    assert (found.verdict, found.examples, found.independent, found.power) == (Verdict.SUPPORTED, 20, None, None)
 
 
 def test_what_is_not_said_is_not_there() -> None:

@@ -840,6 +840,7 @@ def test_a_square_stands_for_every_second_power() -> None:
     assert context.depends_on(variable("u")) == {"v", "x"}
     assert context.depends_on(constant(1)) == set()
     assert context.at_most(v**2, x)
+    assert not context.equal(matrix("B"), matrix("w"))
     assert not context.at_most(v, x)
     for wrong in (variable("w"), variable("x", -1)):
         with pytest.raises(NotAccepted):

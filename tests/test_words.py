@@ -356,6 +356,7 @@ def test_a_polynomial_knows_what_it_was_made_from() -> None:
 
 def test_abbreviations_are_letters_without_relations() -> None:
     found = find_letter("B_i10")
+    assert repr(RESIDUAL) == "Poly(d×1, 2 words)"
     assert (found.rows, found.cols, found.symmetry, found.per_task, found.inside) == ("d", "k", 0, True, frozenset())
 
 
@@ -401,6 +402,8 @@ def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
     assert closed_form(-a.B * a.w) == "-B w"
     assert closed_form(identity("1") * -1 * (a.B * a.w)) == "-B w"
+    assert closed_form(-(-(a.B * a.w))) == "B w"
+    assert closed_form(RESIDUAL.T.T * a.w.T.T.T) == r"\left(B w - \theta_i\right) w^\top"
     assert closed_form(identity("1").scaled(-1, alpha=1) * (a.B * a.w)) == r"-\alpha B w"
     assert closed_form((identity("1") + identity("1").scaled(alpha=1)) * a.B) == r"\left(1 + \alpha\right) B"
     assert closed_form(a.w.T * a.w * RESIDUAL) == r"w^\top w \left(B w - \theta_i\right)"

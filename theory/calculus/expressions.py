@@ -161,8 +161,6 @@ def _product_words(factors: list[Any], known: Mapping[str, Poly]) -> Poly:
 
 def _has_average(expression: Any, known: Mapping[str, Poly]) -> bool:
     """Whether an average over tasks stands in it: written out, or as a letter known to be one (w̄_*, Ψ_*)."""
-    if not hasattr(expression, "atoms"):
-        return False
     letters = [find_letter(str(symbol.name)) for symbol in expression.atoms(MatrixSymbol)]
     named = any(x.name in known and not x.per_task and _mentions_task(known[x.name]) for x in letters)
     return named or bool(expression.atoms(TaskMean))

@@ -15,34 +15,20 @@ _PATTERNS = (_G + _GRAM, _GRAM + _G)
 def _reduced_once(polynomial: Poly, ridge: bool) -> tuple[Poly, bool]:
     """One round: in every word the first G beside a BᵀB by I (first polynomial) and by −λG (second)."""
     touched = False
-
-    def with_identity(word: bytes) -> bytes:
-        for pattern in _PATTERNS:
-            if pattern in word:
-                return word.replace(pattern, b"", 1)
-        return word
-
-    def with_G(word: bytes) -> bytes:
-        for pattern in _PATTERNS:
-            if pattern in word:
-                return word.replace(pattern, _G, 1)
-        return word
-
     total = Poly(polynomial.shape)
     for key, value in polynomial.terms.items():
         powers, scalars, core = key
         words = [*scalars, core]
-        place = next((i for i, word in enumerate(words) if any(pattern in word for pattern in _PATTERNS)), None)
-        if place is None:
+        found = next(((i, pattern) for i, word in enumerate(words) for pattern in _PATTERNS if pattern in word), None)
+        if found is None:
             _accumulate(total, Poly(polynomial.shape, {key: value}))
             continue
         touched = True
+        place, pattern = found
         # Renormalising goes through map_words on a term of one word each; the others are passed on as they are.
-        for change, factor, shift in (
-            (with_identity, 1, {}),
-            *(((with_G, -1, {"ridge": 1}),) if ridge else ()),
-        ):
-            changed = [change(word) if i == place else word for i, word in enumerate(words)]
+        for replacement, factor, shift in ((b"", 1, {}), *(((_G, -1, {"ridge": 1}),) if ridge else ())):
+            changed = [*words]
+            changed[place] = words[place].replace(pattern, replacement, 1)
             term = Poly(polynomial.shape, {(powers, tuple(sorted(changed[:-1])), changed[-1]): value})
             _accumulate(total, _renormalised(term).scaled(factor, **shift))
     return total, touched
