@@ -402,7 +402,7 @@ def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
     assert closed_form(-a.B * a.w) == "-B w"
     assert closed_form(identity("1") * -1 * (a.B * a.w)) == "-B w"
-    assert closed_form(-(-(a.B * a.w))) == "B w"
+    assert closed_form((-a.B * a.w) * -1) == "B w"
     assert closed_form(RESIDUAL.T.T * a.w.T.T.T) == r"\left(B w - \theta_i\right) w^\top"
     assert closed_form(identity("1").scaled(-1, alpha=1) * (a.B * a.w)) == r"-\alpha B w"
     assert closed_form((identity("1") + identity("1").scaled(alpha=1)) * a.B) == r"\left(1 + \alpha\right) B"
