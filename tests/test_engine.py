@@ -1,6 +1,7 @@
 """The engine: verdicts follow from evidence, searches repeat, counterexamples shrink and can be run again."""
 
 import importlib
+import random
 import sys
 from dataclasses import replace
 from fractions import Fraction
@@ -18,7 +19,8 @@ from metarep.theory.calculus.proofs import Proof
 from metarep.theory.calculus.words import identity
 from metarep.theory.claims import catalogue, get_claim
 from metarep.theory.claims.confirmation import Confirmation
-from metarep.theory.claims.record import Claim, ClaimError, Comparison, Measurement, Verdict, own
+from metarep.theory.claims.drawing import Drawn
+from metarep.theory.claims.record import Claim, ClaimError, Comparison, Example, Measurement, Verdict, own
 from metarep.theory.engine import Evidence, Finding, Profile, decode, encode, replay, search, verify
 from metarep.theory.engine.evidence import Power, counted
 from metarep.theory.engine.mutants.formulas import FORMULA_MUTANTS
@@ -584,3 +586,33 @@ def test_draws_are_those_of_their_seed() -> None:
     assert len(first) == 8
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+def test_an_array_draws_what_lists_of_its_entries_draw(shape: tuple[int, ...]) -> None:
+    as_lists: st.SearchStrategy = st.floats(-2, 2).map(abs)
+    for size in reversed(shape):
+        as_lists = st.lists(as_lists, min_size=size, max_size=size)
+
+    def examples(strategy: st.SearchStrategy) -> list[Example]:
+        return drawn(
+            inequality(lambda at, _: at, floats=lambda: st.fixed_dictionaries({"x": strategy})), "floats", 40, 0
+        )
+
+    found = examples(Drawn(st.floats(-2, 2), shape, abs))
+    assert len(found) == 40
+    assert found == examples(as_lists)
+
+
+def test_an_example_finds_the_global_generators_seeded_and_a_search_leaves_them_alone() -> None:
+    def states() -> str:
+        return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002
+
+    def check(at, _) -> Comparison:
+        seen.add((random.random(), np.random.random()))  # noqa: NPY002
+        return Comparison(at["x"], 10.0, 0.0)
+
+    before, seen = states(), set()
+    verify(inequality(check), profile=Profile(power=0))
+    assert states() == before
+    assert seen == {(random.Random(0).random(), np.random.RandomState(0).random())}

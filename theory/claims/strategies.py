@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from metarep.sim.implementations import Implementation
 from metarep.sim.learners import Learner
 from metarep.theory.calculus.rationals import Rational
+from metarep.theory.claims.drawing import Drawn, one_of, whole
 from metarep.theory.claims.record import Example
 
 ANY_STEP = "any $d \\ge k$, $n$, $B$, $w$, heads, orthonormal $B_*$ of any rank, $\\alpha$, $\\beta$"
@@ -31,41 +32,46 @@ Numbers = Callable[[float, float], st.SearchStrategy[Any]]
 @cache
 def floats(low: float, high: float) -> st.SearchStrategy[float]:
     """Floats in [low, high]; tiny magnitudes are rounded to zero, so that products neither under- nor overflow."""
-    return st.floats(low, high, allow_nan=False, allow_infinity=False).map(
-        lambda x: 0.0 if abs(x) < 1e-6 <= high and low <= 0 else x
-    )
+    return _array(floats, low, high)
 
 
 @cache
 def fractions(low: float, high: float) -> st.SearchStrategy[Fraction]:
     """Fractions in [low, high] with denominators up to 12; they shrink to the simplest, 0, 1, −1, 2, ..."""
-    found = {
-        Rational(numerator, denominator)
-        for denominator in range(1, 13)
-        for numerator in range(ceil(Fraction(low) * denominator), floor(Fraction(high) * denominator) + 1)
-    }
-    # One list to sample from: several times faster to draw than st.fractions, which draws a denominator first.
-    return st.sampled_from(sorted(found, key=lambda x: (x.denominator, abs(x), x < 0)))
+    return _array(fractions, low, high)
 
 
 @cache
+def _array(numbers: Numbers, low: float, high: float, *shape: int) -> st.SearchStrategy[Any]:
+    """Numbers of a kind in [low, high], as nested lists of that shape."""
+    if numbers is fractions:
+        found = {
+            Rational(numerator, denominator)
+            for denominator in range(1, 13)
+            for numerator in range(ceil(Fraction(low) * denominator), floor(Fraction(high) * denominator) + 1)
+        }
+        # One list to sample from: several times faster to draw than st.fractions, which draws a denominator first.
+        return Drawn(st.sampled_from(sorted(found, key=lambda x: (x.denominator, abs(x), x < 0))), shape)
+    entries = st.floats(low, high, allow_nan=False, allow_infinity=False)
+    return Drawn(entries, shape, (lambda x: 0.0 if abs(x) < 1e-6 else x) if low <= 0 and high >= 1e-6 else None)
+
+
 def matrix(numbers: Numbers, rows: int, cols: int, size: float = 2.0) -> st.SearchStrategy[list[list[Any]]]:
     """Entries in [−size, size], as a list of rows."""
-    return st.lists(vector(numbers, cols, size), min_size=rows, max_size=rows)
+    return _array(numbers, -size, size, rows, cols)
 
 
-@cache
 def vector(numbers: Numbers, length: int, size: float = 2.0) -> st.SearchStrategy[list[Any]]:
     """Entries in [−size, size]."""
-    return st.lists(numbers(-size, size), min_size=length, max_size=length)
+    return _array(numbers, -size, size, length)
+
+
+def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]]]:
+    """Vectors whose Householder reflections multiply to an orthogonal matrix; zero vectors stand for the identity."""
+    return matrix(numbers, 2, size, 1.0)
 
 
 @cache
-def reflections(numbers: Numbers, size: int) -> st.SearchStrategy[list[list[Any]]]:
-    """Vectors whose Householder reflections multiply to an orthogonal matrix; zero vectors stand for the identity."""
-    return st.lists(vector(numbers, size, 1.0), min_size=2, max_size=2)
-
-
 def ratios(numbers: Numbers) -> st.SearchStrategy[Any]:
     """β/α: away from 1, or 1."""
     return st.one_of(numbers(1 / 4, 3 / 4), numbers(5 / 4, 2.0), numbers(1, 1))
@@ -116,15 +122,15 @@ class Entries:
         self.draw, self.numbers = draw, numbers
         self.exact = self.numbers is fractions
         self.most = most or (FILLED_EXACTLY if self.exact else FILLED)
-        self.filled: bool = draw(st.sampled_from((False, False, True, True, True)))
-        self._unit = draw(st.sampled_from(units)) if self.filled else 0
+        self.filled: bool = draw(one_of(False, False, True, True, True))
+        self._unit = draw(one_of(*units)) if self.filled else 0
         self._rng: np.random.Generator | None = None
 
     @property
     def rng(self) -> np.random.Generator:
         """What fills the arrays; seeded by a number that is drawn when it is first asked for."""
         if self._rng is None:
-            self._rng = np.random.default_rng(self.draw(st.integers(0, MOST_SEEDS - 1)))
+            self._rng = np.random.default_rng(self.draw(whole(0, MOST_SEEDS - 1)))
         return self._rng
 
     # sizes
@@ -132,15 +138,15 @@ class Entries:
     def among(self, explicit: int, filled: int, least: int = 1) -> int:
         """A whole number, at least ``least``: up to ``explicit``, or on the ladder up to ``filled``."""
         if not self.filled:
-            return self.draw(st.integers(least, max(least, explicit)))
-        return self.draw(st.sampled_from(tuple(sorted({least, *(x for x in LADDER if least < x <= filled)}))))
+            return self.draw(whole(least, max(least, explicit)))
+        return self.draw(one_of(*sorted({least, *(x for x in LADDER if least < x <= filled)})))
 
     def k(self, least: int = 1, most: int = 99) -> int:
         """The learner's width."""
         most = min(self.most.k, most, self.most.k if self.filled else EXPLICIT.k)
         # Hypothesis comes back to the simplest choice more often than to the others, so these stand three times.
         others = tuple(range(least + 1, most + 1))
-        return self.draw(st.sampled_from((least, *others, *others, *others)))
+        return self.draw(one_of(least, *others, *others, *others))
 
     def d(self, least: int, most: int = 99) -> int:
         """The ambient dimension."""
@@ -196,7 +202,7 @@ class Entries:
         drawn = self.matrix(rank, n, size, power)
         if not self.filled:
             return drawn
-        kind = self.draw(st.sampled_from(("any", "any", "repeated", "flat")))
+        kind = self.draw(one_of("any", "any", "repeated", "flat"))
         if kind == "repeated":
             different = max(1, n // 3)
             return [[row[i % different] for i in range(n)] for row in drawn]
@@ -206,7 +212,7 @@ class Entries:
 
     def rank(self, k: int, d: int) -> int:
         """A rank of the truth, 1 ≤ s ≤ d: that of the learner's width k, or another one."""
-        return self.draw(st.sampled_from(tuple(dict.fromkeys((k, max(1, k - 1), min(k + 1, d), min(2 * k, d))))))
+        return self.draw(one_of(*dict.fromkeys((k, max(1, k - 1), min(k + 1, d), min(2 * k, d)))))
 
     def reflections(self, size: int) -> list[list[Any]]:
         """Vectors whose Householder reflections multiply to an orthogonal matrix, as ``reflections``."""

@@ -1,6 +1,7 @@
 """The search for a counterexample: Hypothesis generates, drives toward the worst margin, and shrinks what it finds."""
 
 import hashlib
+import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
@@ -23,27 +24,30 @@ from metarep.theory.engine.power import power_of
 from metarep.theory.engine.showing import Rank, genericity
 
 
-def _internals() -> tuple[Any, Any, Any] | None:
-    """Hypothesis' module ``providers`` and classes ``Constants`` and ``ConjectureRunner``, if they have what
-    ``_our_search`` needs.
+def _internals() -> tuple[Any, ...] | None:
+    """Hypothesis' modules ``core``, ``control`` and ``providers`` and classes ``Constants`` and ``ConjectureRunner``,
+    if they have what ``_our_search`` needs.
     """
     try:
+        from hypothesis import control, core
         from hypothesis.internal.conjecture import providers
         from hypothesis.internal.conjecture.engine import ConjectureRunner
         from hypothesis.internal.constants_ast import Constants
     except ImportError:
         return None
     needed = (
+        hasattr(core, "deterministic_PRNG"),
+        hasattr(control, "deprecate_random_in_strategy"),
         hasattr(providers, "_get_local_constants"),
         hasattr(providers, "CONSTANTS_CACHE"),
         hasattr(ConjectureRunner, "optimise_targets"),
         hasattr(ConjectureRunner, "generate_mutations_from"),
     )
-    return (providers, Constants, ConjectureRunner) if all(needed) else None
+    return (core, control, providers, Constants, ConjectureRunner) if all(needed) else None
 
 
 _INTERNALS = _internals()
-_CONSTANTS = None if _INTERNALS is None else type(_INTERNALS[0].CONSTANTS_CACHE)(1024)
+_CONSTANTS = None if _INTERNALS is None else type(_INTERNALS[2].CONSTANTS_CACHE)(1024)
 """Which of Hypothesis' own constants a draw may be: in its place in our searches, where no others are among them."""
 INTERNALS_ARE_KNOWN = _INTERNALS is not None
 """Whether this version of Hypothesis has the functions that ``_our_search`` replaces. Without them everything works,
@@ -93,7 +97,7 @@ def seed_of(claim_id: str, kind: str, seed: int) -> int:
 
 @contextmanager
 def _our_search(found: _Search) -> Iterator[None]:
-    """Three things that Hypothesis has no public switch for.
+    """What Hypothesis has no public switch for.
 
     - It mixes into its draws the constants that it finds in the source of local modules: of whatever happens to be
       imported, so that a run from the command line, from pytest and from an installed package would try different
@@ -101,11 +105,13 @@ def _our_search(found: _Search) -> Iterator[None]:
     - It follows every draw by up to five copies of it in which one part stands in the place of another. They would be
       three of five examples of an identity, and are not independent: fresh draws take their places.
     - It does not say which examples its target phase made by nudging another. ``found.nudging`` is set meanwhile.
+    - It keeps the state of Python's and NumPy's global generators and sets it back around every example, which takes a
+      quarter of a millisecond. Once around the search does, as each example seeds them.
     """
     if _INTERNALS is None:
         yield
         return
-    providers, Constants, Runner = _INTERNALS
+    core, control, providers, Constants, Runner = _INTERNALS
     optimise = Runner.optimise_targets
 
     def nudging(runner: Any, *at: Any, **named: Any) -> Any:
@@ -120,8 +126,19 @@ def _our_search(found: _Search) -> Iterator[None]:
         patch.object(providers, "CONSTANTS_CACHE", _CONSTANTS),
         patch.object(Runner, "generate_mutations_from", lambda runner, data: None),
         patch.object(Runner, "optimise_targets", nudging),
+        core.deterministic_PRNG(),
+        patch.object(core, "deterministic_PRNG", _seeded),
+        patch.object(control, "deprecate_random_in_strategy", lambda *said: nullcontext()),
     ):
         yield
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The global generators seeded as Hypothesis seeds them for an example."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002  # the global one is what a check may use
+    yield
 
 
 def _drive(
