@@ -41,9 +41,9 @@ def test_what_a_polynomial_was_made_from_is_what_is_written():
     product = (a.B * a.w - a.theta) * a.w.T
     node = graph.follow(product)
     assert graph.nodes[node][0] == "mul"  # not the two words that it expands into
-    theorem, used = equation("identity", "a product", product, a.B * a.w * a.w.T - a.theta * a.w.T)
+    theorem, used = equation("a product", product, a.B * a.w * a.w.T - a.theta * a.w.T)
     assert not used
-    assert "((B *m w) + (- theta_i)) *m w^T" in theorem.text()
+    assert "((B *m w) + (- theta_i)) *m w^T" in theorem.text("identity")
 
 
 def test_a_rewriting_is_a_hypothesis_and_changes_nothing():

@@ -595,9 +595,8 @@ def test_an_array_draws_what_lists_of_its_entries_draw(shape: tuple[int, ...]) -
         as_lists = st.lists(as_lists, min_size=size, max_size=size)
 
     def examples(strategy: st.SearchStrategy) -> list[Example]:
-        return drawn(
-            inequality(lambda at, _: at, floats=lambda: st.fixed_dictionaries({"x": strategy})), "floats", 40, 0
-        )
+        claim = inequality(lambda at, _: at, floats=lambda: st.fixed_dictionaries({"x": strategy}))
+        return drawn(claim, "floats", 40, 0)
 
     found = examples(Drawn(st.floats(-2, 2), shape, abs))
     assert len(found) == 40

@@ -28,6 +28,7 @@ from metarep.theory.inequalities.one_step import STATEMENTS
 from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, constant, nonnegative, variable
 from metarep.theory.inequalities.printing import chains, lines, setting
 from metarep.theory.inequalities.records import as_proof
+from metarep.theory.inequalities.reduction import letters_of
 from metarep.theory.inequalities.search import anil_constants, fo_anil_constants
 from metarep.theory.inequalities.steps import Step, average, stated_step, step_of, unit_alpha
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
@@ -845,3 +846,21 @@ def test_a_square_stands_for_every_second_power() -> None:
     for wrong in (variable("w"), variable("x", -1)):
         with pytest.raises(NotAccepted):
             context.normal(wrong)
+
+
+def test_a_letter_stands_for_what_its_own_derivation_says() -> None:
+    """What is expanded once is kept for those alone that define and assume the same."""
+    moves = Step(a.B, a.w)
+    asked = {
+        "I_k": letters_of((("N_any", "I_k"),), None, ()),
+        "w*w.T": letters_of((("N_any", "w*w.T"),), None, ()),
+        "0*I_k": letters_of((("N_any", "w*w.T"),), moves, ("w",)),
+    }
+    for expected, letters in asked.items():
+        assert letters.expand(matrix("B*N_any")) == matrix(f"B*({expected})")
+    with pytest.raises(NotAccepted, match="no definition of N_any"):
+        letters_of((), None, ()).expand(matrix("B*N_any"))
+    assert asked["0*I_k"].expand(matrix("grad_B")) == a.B
+    assert letters_of((("N_any", "w*w.T"),), moves, ()).expand(matrix("N_any")) == matrix("w*w.T")
+    resting = letters_of((("N_any", "w*w.T"),), Step(Poly(("d", "k")), a.w), ("w",))
+    assert not resting.expand(matrix("grad_B"))

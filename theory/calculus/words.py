@@ -14,7 +14,7 @@ Letters are single bytes (symbol number × 2, plus 1 if transposed) and words ar
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any, Union
 
@@ -126,12 +126,13 @@ def _transpose_sign(word: bytes) -> int:
     return sign
 
 
-def _normal(word: bytes, one_row: bool) -> tuple[int, list[bytes], bytes]:
+@lru_cache(maxsize=2**16)
+def _normal(word: bytes, one_row: bool) -> tuple[int, tuple[bytes, ...], bytes]:
     """Split ``word`` into sign, normalised 1×1 scalars and core. ``one_row``: whether the whole word has one row."""
     cuts = [0] if one_row else []
     cuts += [i + 1 for i, code in enumerate(word) if _ENDS_IN_ONE[code]]
     if len(cuts) < 2:
-        return 1, [], word
+        return 1, (), word
     sign, scalars = 1, []
     for start, stop in pairwise(cuts):
         scalar = word[start:stop]
@@ -140,9 +141,9 @@ def _normal(word: bytes, one_row: bool) -> tuple[int, list[bytes], bytes]:
             sign *= _transpose_sign(scalar)
             scalar = flipped
         elif flipped == scalar and _transpose_sign(scalar) < 0:
-            return 0, [], b""  # xᵀAx = 0 for skew A
+            return 0, (), b""  # xᵀAx = 0 for skew A
         scalars.append(scalar)
-    return sign, scalars, word[: cuts[0]] + word[cuts[-1] :]
+    return sign, tuple(scalars), word[: cuts[0]] + word[cuts[-1] :]
 
 
 def _add_term(terms: dict[Key, Coefficient], key: Key, value: Coefficient) -> None:
@@ -276,7 +277,7 @@ class Poly:
             ValueError: an unknown letter, one that stands inside a trace, a replacement of another shape, or one
                 without the symmetry that the letter's words were brought into normal form with.
         """
-        self._refuse_inside_traces(replacements)
+        self.refuse_inside_traces(replacements)
         table: dict[int, Poly] = {}
         for name, replacement in replacements.items():
             old = find_letter(name)
@@ -322,7 +323,7 @@ class Poly:
         """
         rules = tuple(rules)
         for rule in rules:
-            self._refuse_inside_traces((rule.left.rstrip("'"), rule.right.rstrip("'")), every=True)
+            self.refuse_inside_traces((rule.left.rstrip("'"), rule.right.rstrip("'")), every=True)
         table = [form for rule in rules for form in rule.forms()]
 
         def change(word: bytes) -> tuple[Coefficient, Powers, bytes] | None:
@@ -346,7 +347,7 @@ class Poly:
         Raises:
             ValueError: an unknown letter, or one that stands inside a trace.
         """
-        self._refuse_inside_traces((name,))
+        self.refuse_inside_traces((name,))
         code = find_letter(name).code
         return max((_count(key, code) for key in self.terms), default=-1)
 
@@ -369,7 +370,7 @@ class Poly:
             ValueError: an unknown letter, one that stands inside a trace, or a direction of another shape or symmetry
                 than its letter.
         """
-        self._refuse_inside_traces(directions)
+        self.refuse_inside_traces(directions)
         table: dict[int, int] = {}
         for name, direction in directions.items():
             old, new = find_letter(name), find_letter(direction)
@@ -402,7 +403,7 @@ class Poly:
             terms[(powers, scalars, core[1:])] = value
         return Poly((first.cols, self.shape[1]), terms)
 
-    def _refuse_inside_traces(self, names: Iterable[str], *, every: bool = False) -> None:
+    def refuse_inside_traces(self, names: Iterable[str], *, every: bool = False) -> None:
         """``ValueError`` if one of the letters (or all of them) stands inside a trace that occurs here."""
         wanted = set(names)
         for found in map(find_letter, self.letters()):
@@ -475,7 +476,7 @@ def letter_poly(code: int) -> Poly:
     """The letter (or transposed letter) that a byte stands for, as a polynomial in normal form."""
     shape = _shape_of(code)
     _, scalars, core = _normal(bytes([code]), shape[0] == "1")  # a number is a scalar, not a core
-    return Poly(shape, {(ONE, tuple(scalars), core): 1})
+    return Poly(shape, {(ONE, scalars, core): 1})
 
 
 def _count(key: Key, code: int) -> int:
@@ -531,7 +532,7 @@ def gradient(scalar: Poly, name: str) -> Poly:
         ValueError: ``scalar`` is not 1×1, the letter is symmetric or skew (its entries are not independent), or stands
             inside a trace (``traces.gradient_with_traces`` differentiates these too).
     """
-    scalar._refuse_inside_traces((name,))
+    scalar.refuse_inside_traces((name,))
     return gradient_beside_traces(scalar, name).made_by("gradient", scalar, name)
 
 

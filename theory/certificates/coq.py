@@ -37,6 +37,8 @@ EXPLICIT = {
     "pow": "mscale",
     "nat": "mtimes",
 }
+_BELOW_FROM = {"pow": 2, "nat": 1, "var": 1}
+"""Where the terms begin among a term's arguments, of those that have others before."""
 RESERVED = {"R", "S", "L", "D", "I", "E", "sc", "half", "dims"}
 
 
@@ -57,7 +59,6 @@ def _known(name: str) -> Letter | None:
 class Theorem:
     """left = right as Coq writes it, from a graph of terms."""
 
-    label: str
     comment: str
     graph: Graph
     left: Node
@@ -70,6 +71,7 @@ class Theorem:
     dimensions: dict[str, int] = field(default_factory=lambda: {"1": 0})
     half: bool = False
     rules: list[tuple[tuple[str, ...], Node]] = field(default_factory=list)
+    _written: dict[tuple[str, Node, bool], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rules = [self._rewriting(rule) for rule in self.graph.rules]
@@ -102,8 +104,7 @@ class Theorem:
 
     def _below(self, node: Node) -> list[Node]:
         op, args = self.graph.nodes[node][:2]
-        places = {"pow": (2,), "nat": (1,), "var": ()}.get(op, range(len(args)))
-        return [args[i] for i in places]
+        return list(args[_BELOW_FROM.get(op, 0) :])
 
     def _dimension(self, name: str) -> int:
         return self.dimensions.setdefault(name, len(self.dimensions))
@@ -143,10 +144,15 @@ class Theorem:
 
     def ast(self, node: Node, whole: bool = False, plain: bool = False) -> str:
         """The term as data (``whole``: its definition, not its name; ``plain``: no definitions' names in it)."""
-        op, args = self.graph.nodes[node][:2]
         if node in self.defined and not (whole or plain):
             return f"Var {self.letters[self.defined[node]]}"
-        inner = [f"({self.ast(below, plain=plain)})" for below in self._below(node)]
+        key = ("ast", node, plain)
+        if key not in self._written:
+            self._written[key] = self._data(node, [f"({self.ast(below, plain=plain)})" for below in self._below(node)])
+        return self._written[key]
+
+    def _data(self, node: Node, inner: list[str]) -> str:
+        op, args = self.graph.nodes[node][:2]
         match op:
             case "var":
                 return f"Var {self.letters[args[0]]}"
@@ -166,10 +172,15 @@ class Theorem:
 
     def math(self, node: Node, whole: bool = False, plain: bool = False) -> str:
         """The term in MathComp's notation; its value by ``ev`` up to computation."""
-        op, args, _, _ = self.graph.nodes[node]
         if node in self.defined and not (whole or plain):
             return self.defined[node]
-        inner = [self.math(below, plain=plain) for below in self._below(node)]
+        key = ("math", node, plain)
+        if key not in self._written:
+            self._written[key] = self._notation(node, [self.math(below, plain=plain) for below in self._below(node)])
+        return self._written[key]
+
+    def _notation(self, node: Node, inner: list[str]) -> str:
+        op, args, _, _ = self.graph.nodes[node]
         if len(self.defined) > MOST_WITH_NOTATION and op in EXPLICIT:
             return self._explicit(node, inner)
         match op:
@@ -259,9 +270,9 @@ class Theorem:
         cases = " ".join(f"| {n}%positive => {self.dimensions[self.shapes[x][side]]}" for x, n in self.letters.items())
         return f"Definition {name} (l : positive) : nat := match l with {cases} | _ => 0 end.\n"
 
-    def text(self) -> str:
-        """The theorem, what it needs, and its proof."""
-        label, letters = self.label, self.letters
+    def text(self, label: str) -> str:
+        """The theorem under that name, what it needs, and its proof."""
+        letters = self.letters
         inverse = [name for name in self.scalars if name.endswith("^-1")]
         symmetric = self._symmetric()
         rules = [self._rule(*rule) for rule in self.rules]

@@ -71,20 +71,20 @@ def export_identities(
     waiting: list[Derivative] = []
     for number, (what, left, right) in enumerate(identities, 1):
         try:
-            theorem, used = equation(f"identity_{number}", what, left, right)
+            theorem, used = equation(what, left, right)
             more = _derivatives(used, waiting)
             if theorem.left == theorem.right:
                 left_out.append(f"{what}: both sides are the same expression")
                 continue
-            new = [derivative(f"derivative_{len(waiting) + i}", found)[0].text() for i, found in enumerate(more, 1)]
+            new = [made.text(f"derivative_{len(waiting) + i}") for i, (_, made) in enumerate(more, 1)]
         except CannotExportError as error:
             left_out.append(f"{what}: {error}")
             continue
         if (bare := theorem.graph.bare) and not in_words:
             left_out.append(f"{what}: how expressions of {', '.join(str(len(x)) for x in bare)} words were found")
-        waiting += more
-        theorems += [*new, theorem.text()]
-        names += [*(f"derivative: {found.name or 'along directions'}" for found in more), what]
+        waiting += [found for found, _ in more]
+        theorems += [*new, theorem.text(f"identity_{number}")]
+        names += [*(f"derivative: {found.name or 'along directions'}" for found, _ in more), what]
     if not theorems:
         return Certificate(claim_id, "", (), tuple(left_out), left_out[0] if left_out else "nothing is compared")
     return Certificate(claim_id, "\n".join([HEADER, *theorems]), tuple(names), tuple(left_out))
@@ -107,19 +107,20 @@ def export_derivation(claim_id: str, checked: Checked) -> Certificate:
     return Certificate(claim_id, text, found.identities, left_out, why, tuple(what for what, *_ in questions.bounds))
 
 
-def _derivatives(used: list[Derivative], known: list[Derivative]) -> list[Derivative]:
-    """Those used that are not known yet, and those that saying so uses."""
-    found: list[Derivative] = []
+def _derivatives(used: list[Derivative], known: list[Derivative]) -> list[tuple[Derivative, Theorem]]:
+    """Those used that are not known yet, and those that saying so uses, with the theorems that say so."""
+    found: list[tuple[Derivative, Theorem]] = []
     stack = list(used)
     while stack:
         new = stack.pop()
-        if all(old.result is not new.result for old in (*known, *found)):
-            found.append(new)
-            stack += derivative("d", new)[1]
+        if all(old.result is not new.result for old in (*known, *(old for old, _ in found))):
+            theorem, more = derivative(new)
+            found.append((new, theorem))
+            stack += more
     return found
 
 
-def equation(label: str, what: str, left: Poly, right: Poly) -> tuple[Theorem, list[Derivative]]:
+def equation(what: str, left: Poly, right: Poly) -> tuple[Theorem, list[Derivative]]:
     """The theorem that two polynomials are equal, and the derivatives that it uses the words of.
 
     Raises:
@@ -127,10 +128,10 @@ def equation(label: str, what: str, left: Poly, right: Poly) -> tuple[Theorem, l
     """
     graph = Graph()
     sides = graph.follow(left), graph.follow(right)
-    return Theorem(label, _plain(what), graph, *sides), graph.derivatives
+    return Theorem(_plain(what), graph, *sides), graph.derivatives
 
 
-def derivative(label: str, found: Derivative) -> tuple[Theorem, list[Derivative]]:
+def derivative(found: Derivative) -> tuple[Theorem, list[Derivative]]:
     """The theorem that ``found.result`` is the derivative of ``found.source``, in a ring with an ε of square zero.
 
     A gradient: F(X + ε x yᵀ) = F(X) + ε xᵀ∇y for all columns x, y (entry by entry: x and y unit vectors). Along
@@ -161,7 +162,7 @@ def derivative(label: str, found: Derivative) -> tuple[Theorem, list[Derivative]
         what = "the derivative along directions: F(X + eps dX) = F(X) + eps (derivative), if eps^2 = 0"
     left = graph.follow(found.source, moved)
     right = graph.add(graph.follow(found.source), small(change))
-    return Theorem(label, what, graph, left, right, nilpotent=("eps",)), graph.derivatives
+    return Theorem(what, graph, left, right, nilpotent=("eps",)), graph.derivatives
 
 
 def _plain(what: str) -> str:

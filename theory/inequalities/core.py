@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any
 
-from metarep.theory.calculus.words import Poly, Rule, find_letter
-from metarep.theory.inequalities.letters import BASE, DEFINITIONS
+from metarep.theory.calculus.words import Poly
 from metarep.theory.inequalities.polynomials import Polynomial, clear_monomial, nonnegative, sum_of, variable
-from metarep.theory.inequalities.reduction import reduce_words
+from metarep.theory.inequalities.reduction import letters_of
 from metarep.theory.inequalities.steps import Step
 from metarep.theory.inequalities.syntax import NotAccepted, matrix, scalar
 
@@ -168,35 +167,14 @@ class Context:
             self._relation(name, value)
         if "beta" in self.plain:
             self.need(Polynomial(), variable("beta"), "β ≥ 0")
-        self._expanded: dict[str, Poly] = {}
         self.step = step
         self.missed = frozenset() if step is None else step.missed
-        self.zero: dict[str, Poly] = {}
-        if step is not None:
-            self._expanded.update(grad_B=step.grad_B, grad_w=step.grad_w)
-            self.zero = self._zero_letters(step)
-        named = dict(DEFINITIONS)
-        for name, value in derivation.definitions:
-            if name in named or name in BASE or name in self._expanded:
-                raise NotAccepted(f"the letter {name!r} is defined twice")
-            named[name] = value
-        for name, value in named.items():
-            words = matrix(value)
-            if words.letters() <= BASE | set(self._expanded):
-                self._expanded[name] = self.expand(words)
-                symmetry = find_letter(name).symmetry
-                if symmetry and self._expanded[name].T * symmetry != self._expanded[name]:
-                    raise NotAccepted(f"the letter {name!r} is symmetric or skew, and its definition is not")
+        self.zero: dict[str, Poly] = {} if step is None else self._zero_letters(step)
+        self._letters = letters_of(derivation.definitions, step, tuple(self.zero))
 
     def expand(self, polynomial: Poly) -> Poly:
-        """In the base letters, with B_*ᵀB_* = I, B_{*⊥}ᵀB_* = 0, B_{*⊥}B_{*⊥}ᵀ = I − B_*B_*ᵀ and BᵀB·G⁻¹ = I used."""
-        unknown = polynomial.letters() - BASE - set(self._expanded)
-        if unknown:
-            raise NotAccepted(f"no definition of {', '.join(sorted(unknown))}")
-        values = {name: self._expanded[name] for name in polynomial.letters() - BASE}
-        missed = tuple(Rule("V_rest'", name, None) for name in sorted(self.missed))
-        expanded = reduce_words(polynomial.substitute(values)).rewrite(missed)
-        return expanded.substitute({name: self.zero[name] for name in expanded.letters() & self.zero.keys()})
+        """In the base letters (``reduction.Letters``)."""
+        return self._letters.expand(polynomial)
 
     def _zero_letters(self, step: Step) -> dict[str, Poly]:
         """What a step at w = 0, for centred or symmetric heads, lets one take as 0; the statement must say the same.
@@ -227,8 +205,7 @@ class Context:
         """Whether a word polynomial has G⁻¹ in it, by its letters' definitions."""
         if not isinstance(side, Poly):
             return False
-        letters = side.letters()
-        return "G_inv" in letters or any("G_inv" in self._expanded[n].letters() for n in letters & set(self._expanded))
+        return any(name == "G_inv" or self._letters.has_inverse(name) for name in side.letters())
 
     def normal(self, polynomial: Polynomial) -> Polynomial:
         """In the region's own variables."""

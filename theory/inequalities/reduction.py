@@ -1,11 +1,77 @@
-"""Words brought to what the frame and the inverse leave of them; part of what is trusted.
+"""Words in the base letters, brought to what the frame and the inverse leave of them; part of what is trusted.
 
 Used are B_*ᵀB_* = I, B_{*⊥}ᵀB_* = 0, B_{*⊥}ᵀB_{*⊥} = I, B_{*⊥}B_{*⊥}ᵀ = I − B_*B_*ᵀ and BᵀB·G⁻¹ = G⁻¹·BᵀB = I.
 """
 
 from fractions import Fraction
+from functools import lru_cache
 
 from metarep.theory.calculus.words import SCALARS, Key, Poly, Rule, find_letter, identity, letter_poly
+from metarep.theory.inequalities.letters import BASE, DEFINITIONS
+from metarep.theory.inequalities.steps import Step
+from metarep.theory.inequalities.syntax import NotAccepted, matrix
+
+
+class Letters:
+    """What letters stand for in the base letters: those of ``letters``, a derivation's own, and a step's gradients.
+
+    Everything that is expanded is linear in the terms, so that each term is expanded once.
+
+    Args:
+        definitions: the derivation's own letters.
+        step: whose gradients they are, if any.
+        zero: names of letters that are 0.
+
+    Raises:
+        NotAccepted: a letter is defined twice, or its definition has not its symmetry.
+    """
+
+    def __init__(self, definitions: tuple[tuple[str, str], ...], step: Step | None, zero: tuple[str, ...]) -> None:
+        self._expanded: dict[str, Poly] = {} if step is None else {"grad_B": step.grad_B, "grad_w": step.grad_w}
+        self._missed = tuple(Rule("V_rest'", name, None) for name in sorted(step.missed)) if step else ()
+        self._zero = {name: Poly((find_letter(name).rows, find_letter(name).cols)) for name in zero}
+        self._terms: dict[tuple[tuple[str, str], Key], Poly] = {}
+        named = dict(DEFINITIONS)
+        for name, value in definitions:
+            if name in named or name in BASE or name in self._expanded:
+                raise NotAccepted(f"the letter {name!r} is defined twice")
+            named[name] = value
+        for name, value in named.items():
+            words = matrix(value)
+            if words.letters() <= BASE | set(self._expanded):
+                self._expanded[name] = self.expand(words)
+                symmetry = find_letter(name).symmetry
+                if symmetry and self._expanded[name].T * symmetry != self._expanded[name]:
+                    raise NotAccepted(f"the letter {name!r} is symmetric or skew, and its definition is not")
+
+    def expand(self, polynomial: Poly) -> Poly:
+        """In the base letters, with B_*ᵀB_* = I, B_{*⊥}ᵀB_* = 0, B_{*⊥}B_{*⊥}ᵀ = I − B_*B_*ᵀ and BᵀB·G⁻¹ = I used."""
+        defined = polynomial.letters() - BASE
+        if unknown := defined - set(self._expanded):
+            raise NotAccepted(f"no definition of {', '.join(sorted(unknown))}")
+        polynomial.refuse_inside_traces(defined)
+        total = Poly(polynomial.shape)
+        for key, value in polynomial.terms.items():
+            if (polynomial.shape, key) not in self._terms:
+                self._terms[polynomial.shape, key] = self.at_once(Poly(polynomial.shape, {key: 1}))
+            total = total + self._terms[polynomial.shape, key] * value
+        return total
+
+    def at_once(self, polynomial: Poly) -> Poly:
+        """``expand`` of defined letters, not term by term: the result says how it was made."""
+        values = {name: self._expanded[name] for name in polynomial.letters() - BASE}
+        expanded = reduce_words(polynomial.substitute(values)).rewrite(self._missed)
+        return expanded.substitute({name: self._zero[name] for name in expanded.letters() & self._zero.keys()})
+
+    def has_inverse(self, name: str) -> bool:
+        """Whether the letter has G⁻¹ in it, by its definition."""
+        return name in self._expanded and "G_inv" in self._expanded[name].letters()
+
+
+@lru_cache(maxsize=256)
+def letters_of(definitions: tuple[tuple[str, str], ...], step: Step | None, zero: tuple[str, ...]) -> Letters:
+    """``Letters``, the same ones for all derivations that define and assume the same."""
+    return Letters(definitions, step, zero)
 
 
 def _frame_rules() -> tuple[Rule, ...]:

@@ -1,8 +1,9 @@
 """Rules that bound dist from below for ever: where a direction of the truth is missed, or where B keeps to one form."""
 
 from metarep.theory.calculus.words import Poly, Rule, find_letter, letter_poly
-from metarep.theory.inequalities.core import Context, Judgement, Line, reduce_words
+from metarep.theory.inequalities.core import Context, Judgement, Line
 from metarep.theory.inequalities.polynomials import Polynomial
+from metarep.theory.inequalities.reduction import reduce_words
 from metarep.theory.inequalities.rules import rule
 from metarep.theory.inequalities.syntax import NotAccepted, matrix
 

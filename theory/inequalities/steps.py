@@ -20,7 +20,7 @@ WEIGHTS = {"B": 1, "w": 1, "B_star": 0, "w_star_i": 2}
 """Powers of √α in √αB, √αw, αw_{*,i}."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """(∇_B (d×k), ∇_w (k×1)) in B, w, B_*, Ψ_*, w̄_*, at α = 1; B⁺ = B − β∇_B, w⁺ = w − β∇_w.
 

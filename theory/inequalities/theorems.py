@@ -10,8 +10,9 @@ from metarep.sim.learners import get_learner
 from metarep.theory.dynamics.derive import task_gradients
 from metarep.theory.dynamics.structure import TRUTH
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil, theorem_fo_maml, theorem_zero_head
-from metarep.theory.inequalities.core import Checked, Context, check
+from metarep.theory.inequalities.core import Checked, check
 from metarep.theory.inequalities.letters import AVERAGES
+from metarep.theory.inequalities.reduction import letters_of
 from metarep.theory.inequalities.steps import Heads, Step, stated_step, step_of
 from metarep.theory.inequalities.syntax import matrix
 
@@ -43,9 +44,10 @@ def theorem_anil_proof() -> Checked:
 def fo_maml_step() -> Step:
     """FO-MAML's step with the averages that are beyond second moments, checked against its derived gradients."""
     grad_B, grad_w = (gradient.substitute(TRUTH) for gradient in task_gradients(get_learner("fo-maml")))
-    definitions = Context(theorem_fo_maml.derivation(), None)
-    stated_B = definitions.expand(matrix(theorem_fo_maml.STATED_B))
-    stated_w = definitions.expand(matrix(theorem_fo_maml.STATED_W))
+    letters = letters_of(theorem_fo_maml.derivation().definitions, None, ())
+    stated_B, stated_w = (
+        letters.at_once(matrix(text)) for text in (theorem_fo_maml.STATED_B, theorem_fo_maml.STATED_W)
+    )
     return stated_step((grad_B, grad_w), (stated_B, stated_w), AVERAGES)
 
 
