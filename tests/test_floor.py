@@ -16,11 +16,14 @@ from metarep.sim.sampling.stationary import LongRun, long_run, mean_square_sine
 from metarep.theory.claims import get_claim
 from metarep.theory.claims.record import Verdict
 from metarep.theory.claims.samples import floor as claims
+from metarep.theory.claims.samples import sampled_moments
 from metarep.theory.claims.samples.cubature import sign_patterns
 from metarep.theory.claims.samples.sampled_moments import noise_moment_fo_anil
+from metarep.theory.claims.width import finite
 from metarep.theory.dynamics.floor import mean_rest, predicted_floor, rough_floor, stationary_start, task_covariance
 from metarep.theory.dynamics.moments import head_moments, mean_gradients, mean_noise_moment
 from metarep.theory.engine import Profile, verify
+from metarep.theory.engine.mutants.selftest import MUTANTS, trial
 
 FO_ANIL = LEARNERS["fo-anil"]
 HEADS = 0.3 + np.random.default_rng(7).standard_normal((3, 9))
@@ -247,6 +250,31 @@ def test_slopes_are_held_to_their_statement(
 
     monkeypatch.setattr(claims, "measured_floor", seen)
     assert _with_prediction("noise-floor-slopes", predicted) == verdict
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "module", "drawn", "cached", "most"),
+    [
+        ("noise-floor-slopes", claims, "long_run", "measured_floor", 5),
+        ("mean-update-in-law", sampled_moments, "step_in_law", "_means_in_law", 4),
+        ("width-mean-update-sampled", finite, "draw_samples", "_sampled_gradients", 1),
+    ],
+)
+def test_wrong_formulas_are_held_against_what_was_drawn_for_the_right_one(
+    monkeypatch: pytest.MonkeyPatch, claim_id: str, module: Any, drawn: str, cached: str, most: int
+) -> None:
+    calls, right = [], getattr(module, drawn)
+
+    def counted(*at: Any) -> Any:
+        calls.append(at)
+        return LongRun(np.array(1.0), np.array(0.01), np.empty(0), np.empty(0)) if drawn == "long_run" else right(*at)
+
+    monkeypatch.setattr(module, drawn, counted)
+    getattr(module, cached).cache_clear()
+    verify(get_claim(claim_id), profile=Profile("report"))
+    assert len(trial(claim_id, MUTANTS).tried) > 1
+    getattr(module, cached).cache_clear()
+    assert len(calls) == most
 
 
 def test_a_long_run_averages_the_steps_that_it_records():

@@ -16,6 +16,7 @@ import pytest
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from small_report import TINY_CLAIMS, tiny_results
 
+from metarep.reports.chapters.chapter import Chapter, ReportProfile
 from metarep.reports.chapters.contents import CHAPTERS
 from metarep.reports.chapters.limits import limits
 from metarep.reports.chapters.rates.table import RateRecord
@@ -28,7 +29,7 @@ from metarep.reports.page.style import INK, draw_run, middle, rendered, style
 from metarep.reports.page.svg import inline_svg
 from metarep.reports.report.document import document, report_data
 from metarep.reports.report.figure_files import figure_files
-from metarep.reports.report.gather import PROFILES, partial
+from metarep.reports.report.gather import PROFILES, gather, partial
 from metarep.reports.report.schema import VARYING
 from metarep.sim.outcomes import Outcome
 from metarep.theory.claims import catalogue
@@ -198,6 +199,18 @@ def unexpected(results):
     """The same results with a claim refuted."""
     bad = replace(results.claims[0], status=Verdict.REFUTED, as_expected=False)
     return results.having({("claim", bad.id): bad})
+
+
+def test_a_claim_and_its_mutants_are_one_piece_of_work(monkeypatch):
+    """They are held against the same measurements, which the process that makes them keeps."""
+    done, told = [], []
+    keys = [("claim", "a"), ("claim", "b"), ("samples", "a"), ("mutants", "a"), ("mutants", "alone")]
+    chapter = Chapter(lambda _: None, "made up", jobs=lambda *_: [(key, done.append, (key,)) for key in keys])
+    monkeypatch.setattr("metarep.reports.report.gather.CHAPTERS", [chapter])
+    found = gather(ReportProfile("made up", 1.0, {"made up": None}), 0, lambda *counts: told.append(counts), jobs=1)
+    assert done == [("claim", "a"), ("mutants", "a"), ("claim", "b"), ("samples", "a"), ("mutants", "alone")]
+    assert told == [(0, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    assert list(found.parts) == keys
 
 
 def test_an_unexpected_verdict_stands_out(results, one_drawing):

@@ -34,9 +34,20 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _timed(key: Key, function: Any, arguments: tuple[Any, ...]) -> tuple[Key, Any, float]:
-    started = time.perf_counter()
-    return key, function(*arguments), time.perf_counter() - started
+def _together(key: Key) -> Key:
+    """Jobs for which this is the same are done by one process: a claim and the mutants that are tried on it, which are
+    held against the same measurements.
+    """
+    return ("claim", *key[1:]) if key[0] == "mutants" else key
+
+
+def _timed(*jobs: Job) -> list[tuple[Key, Any, float]]:
+    """What the jobs found, one after another, and how long each took."""
+    found = []
+    for key, function, arguments in jobs:
+        started = time.perf_counter()
+        found.append((key, function(*arguments), time.perf_counter() - started))
+    return found
 
 
 def gather(
@@ -56,21 +67,26 @@ def gather(
         kept: where results are kept as they come in, and taken from.
     """
     started, began = time.perf_counter(), kept.report if kept else now()
-    # The chapters' long jobs come before the last one's many short ones, the mutants': no core waits at the end.
+    # The chapters' long jobs come before the last one's many short ones, wrong claims and proofs: no core waits at the
+    # end.
     work: dict[Key, Job] = {
         job[0]: job for chapter in CHAPTERS if chapter.name in profile.sizes for job in chapter.jobs(profile, seed)
     }
     found = {key: old for key, job in work.items() if (old := kept.of(job))} if kept else {}
     done: dict[Key, Any] = {key: old.result for key, old in found.items()}
     seconds = {" ".join(key): old.seconds for key, old in found.items()}
-    left = [job for key, job in work.items() if key not in found]
+    left: dict[Key, list[Job]] = {}
+    for key, job in work.items():
+        if key not in found:
+            left.setdefault(_together(key), []).append(job)
     told(len(done), len(work))
-    with working(((_timed, job) for job in left), jobs, len(left)) as results:
-        for key, result, took in results:
-            done[key] = result
-            seconds[" ".join(key)] = took
-            if kept:
-                kept.keep(work[key], result, took)
+    with working(((_timed, tuple(several)) for several in left.values()), jobs, len(left)) as results:
+        for several in results:
+            for key, result, took in several:
+                done[key] = result
+                seconds[" ".join(key)] = took
+                if kept:
+                    kept.keep(work[key], result, took)
             told(len(done), len(work))
     took = round(time.perf_counter() - started, 1)
     cached = tuple(sorted(" ".join(key) for key, old in found.items() if old.report != began))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,21 @@ SAMPLING_DRAWS, SAMPLING_BOUND = 80_000, 4.5
 """τ to 0.4 %. The bound is in standard errors: the largest of a dozen normal differences exceeds it once in 10 000
 seeds.
 """
+SAMPLED_SIZES = (4, 2, 3, 3)
+"""d, k, k', m."""
+
+
+@lru_cache(maxsize=1)  # drawn once for all wrong mean steps
+def _sampled_gradients(seed: int, draws: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """B, the tasks' second moment Σ_*, and FO-ANIL's gradients by B on ``draws`` samples, (draws, d, k')."""
+    rng = np.random.default_rng(seed)
+    d, k, width, m = SAMPLED_SIZES
+    heads = np.array([[1.0, -0.5], [0.3, 0.8]])
+    heads = np.concatenate([heads, -heads], axis=1)
+    B = np.linalg.qr(rng.standard_normal((d, width)))[0] * np.array([1.5, 1.2, 0.9])
+    batch_B, batch_w = np.broadcast_to(B, (draws, d, width)), np.zeros((draws, width))
+    data = draw_samples(np.eye(d, k), heads, m, 4, np.sqrt(NOISE), rng, (draws,))
+    return B, heads @ heads.T / heads.shape[1], sampled_gradients(FO_ANIL, batch_B, batch_w, *data, ALPHA)[0]
 
 
 @claim(Verdict.MEASURED, learners=("fo-anil",), rests_on="width-mean-update")
@@ -107,16 +123,9 @@ def width_mean_update_sampled(
     """
     # E∇_B is linear in τ with slope α²BBᵀB/m, so the projection of the mean gradient on it estimates τ, far better than
     # any single entry does. What τ should be is read off the mean map in the same way.
-    rng = np.random.default_rng(seed)
-    d, k, width, m = 4, 2, 3, 3
+    d, k, _, m = SAMPLED_SIZES
     draws = max(4000, round(SAMPLING_DRAWS * min(effort, 3.0)))  # all at once: beyond that memory is the limit
-    heads = np.array([[1.0, -0.5], [0.3, 0.8]])
-    heads = np.concatenate([heads, -heads], axis=1)
-    second = heads @ heads.T / heads.shape[1]
-    B = np.linalg.qr(rng.standard_normal((d, width)))[0] * np.array([1.5, 1.2, 0.9])
-    batch_B, batch_w = np.broadcast_to(B, (draws, d, width)), np.zeros((draws, width))
-    data = draw_samples(np.eye(d, k), heads, m, 4, np.sqrt(NOISE), rng, (draws,))
-    grad_B, _ = sampled_gradients(FO_ANIL, batch_B, batch_w, *data, ALPHA)
+    B, second, grad_B = _sampled_gradients(seed, draws)
     expected = B - np.concatenate(mean_step(B[:k], B[k:], second, ALPHA, 1.0, m, NOISE))
     scores = np.abs(grad_B.mean(0) - expected) / (grad_B.std(0, ddof=1) / np.sqrt(draws))
     T = np.eye(d, k) @ second @ np.eye(k, d)
