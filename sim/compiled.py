@@ -34,7 +34,8 @@ def library() -> Any:
     found = ctypes.CDLL(spec.origin)
     found.metarep_moments.argtypes = (_WHOLE, _WHOLE, _LONG, _LONG, _ADDRESS, _ADDRESS)
     state = (_WHOLE, _WHOLE, _WHOLE, _WHOLE, _LONG, *(_ADDRESS,) * 6)
-    found.metarep_advance.argtypes = (*state, _ADDRESS, _LONG, _ADDRESS, _LONG, _LONG, _LONG_LONG, _LONG_LONG)
+    tasks, when = (_ADDRESS, _LONG, _ADDRESS, _LONG, _LONG), (_LONG_LONG, _LONG_LONG, _LONG_LONG)
+    found.metarep_advance.argtypes = (*state, *tasks, *when, _ADDRESS)
     found.metarep_moments.restype = None
     return found if found.metarep_can_run() else None
 
@@ -103,18 +104,28 @@ class Run:
         library().metarep_moments(self._learner, self._p, *at)
         self._moments, self._tasks = found, (found.ctypes.data, len(found), None, 0, 0)
 
-    def advance(self, step: int, steps: int, heads: Array | None = None) -> bool:
-        """Take so many steps from this one on; say whether any trial has diverged meanwhile.
+    def advance(self, step: int, steps: int, heads: Array | None = None, every: int = 0) -> tuple[bool, Array]:
+        """Take so many steps from this one on.
 
         Args:
             step, steps: number of the step that is here, and how many follow.
             heads: of each of them, (steps, trials, p, n) or (steps, 1, p, n); None where ``keep_tasks`` has told them.
+            every: B is also given after each of the steps before the last whose number this divides; 0 for none.
+
+        Returns:
+            Whether any trial has diverged meanwhile, and these B, (m, trials, rows, k), whatever they are of a trial
+            that has diverged by then.
         """
         tasks = self._tasks
         if heads is not None:
             heads = np.ascontiguousarray(heads, dtype=float)
             tasks = (None, 0, heads.ctypes.data, heads.shape[1], heads.shape[-1])
-        return bool(library().metarep_advance(*self._state, *tasks, step, steps))
+        count = (step + steps - 1) // every - step // every if every else 0
+        passed = np.empty((count, *self._B.shape))
+        diverged = library().metarep_advance(*self._state, *tasks, step, steps, every, passed.ctypes.data)
+        groups, *shape, _ = self._B.shape
+        given = passed.transpose(0, 1, 4, 2, 3).reshape(count, groups * LANES, *shape)
+        return bool(diverged), given[:, : self._trials]
 
 
 def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize) -> tuple[Array, Array]:

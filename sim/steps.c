@@ -319,8 +319,16 @@ INLINE int freeze(struct group *g, const double *bound, long long *diverged_at, 
     return gone == LANES;
 }
 
+/* Where B is kept on the way: after every so many steps, but not after the last one */
+struct kept {
+    long long every;
+    lanes *B;
+    long apart;
+};
+
 INLINE void steps_of(enum learner learner, struct group *g, lanes *own, const double *heads, long trials, long first,
-                     long n, const double *bound, long long *diverged_at, long long step, long long steps) {
+                     long n, const double *bound, long long *diverged_at, long long step, long long steps,
+                     struct kept kept) {
     if (!heads) unpack(g->q, g->moments, g->columns, g->second);
     for (long long done = 0; done < steps; done++) {
         if (heads) {
@@ -338,6 +346,10 @@ INLINE void steps_of(enum learner learner, struct group *g, lanes *own, const do
             move(g);
         }
         if (freeze(g, bound, diverged_at, step + done + 1)) break;
+        if (kept.every && (step + done + 1) % kept.every == 0 && done + 1 < steps) {
+            memcpy(kept.B, g->B, sizeof(lanes) * g->rows * g->k);
+            kept.B += kept.apart;
+        }
     }
 }
 
@@ -364,10 +376,12 @@ INLINE int how_many_gone(const long long *diverged_at) {
 
 /* So many steps of every group, from this one on, in place; whether any lane has diverged meanwhile. B (groups, rows, k, LANES), w (groups, k, LANES), alpha,
 beta, bound and diverged_at (groups, LANES). All with the same moments (1 or groups of them), or each step with those of
-its own heads (steps, 1 or as many trials, p, n). */
+its own heads (steps, 1 or as many trials, p, n). After every so many steps, if any, but not after the last one, B goes
+to passed (as often as that is, groups, rows, k, LANES) as well, of a group until all of it has diverged. */
 int metarep_advance(int learner, int k, int p, int rows, long groups, double *B, double *w, const double *alpha,
                      const double *beta, const double *bound, long long *diverged_at, const double *moments,
-                     long moments_groups, const double *heads, long trials, long n, long long step, long long steps) {
+                     long moments_groups, const double *heads, long trials, long n, long long step, long long steps,
+                     long long every, double *passed) {
     struct group g = {.k = k, .p = p, .q = p + 1, .rows = rows, .pairs = (p + 1) * (p + 2) / 2};
     lanes own[MOST_PAIRS * MOST_PAIRS];
     int news = 0;
@@ -382,7 +396,9 @@ int metarep_advance(int learner, int k, int p, int rows, long groups, double *B,
         g.alpha = ((const lanes *)alpha)[at];
         g.beta = ((const lanes *)beta)[at];
         g.moments = heads ? own : (const lanes *)moments + (moments_groups > 1 ? at : 0) * g.pairs * g.columns;
-#define STEPS(learner) steps_of(learner, &g, own, heads, trials, at * LANES, n, own_bound, own_diverged_at, step, steps)
+        struct kept kept = {every, (lanes *)passed + at * rows * k, groups * rows * k};
+#define STEPS(learner) \
+    steps_of(learner, &g, own, heads, trials, at * LANES, n, own_bound, own_diverged_at, step, steps, kept)
         switch (learner) {
             case AVERAGE_LOSS: STEPS(AVERAGE_LOSS); break;
             case FO_ANIL: STEPS(FO_ANIL); break;

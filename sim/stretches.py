@@ -229,7 +229,7 @@ class _Compiled:
         """Heads with one axis of trials, of length 1 where all have the same."""
         return heads[None] if heads.ndim == 2 else self._flat(heads, 2)
 
-    def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int) -> tuple[Array, Array]:
+    def __call__(self, B: Array, w: Array, heads: Sequence[Array], step: int, every: int = 0) -> tuple[Array, Array]:
         """(B, w) after a step with each of the heads in turn, from this step on."""
         whole, run, kept = self.whole, self._run, None if self.whole.fresh else heads[0]
         if run is None or not (self._given[0] is B and self._given[1] is w):
@@ -241,7 +241,8 @@ class _Compiled:
             if kept is not None:
                 run.keep_tasks(self._trials(kept))
         drawn = None if kept is not None else np.stack([self._trials(each) for each in heads])
-        diverged = run.advance(step, len(heads), drawn)
+        diverged, passed = run.advance(step, len(heads), drawn, every)
+        whole.passed = passed.reshape(len(passed), *self._shape, *passed.shape[2:])
         B, w, diverged_at = run.state
         if diverged:
             whole.guard.diverged_at[...] = diverged_at.reshape(self._shape)
@@ -264,6 +265,7 @@ class Stretches:
     ) -> None:
         self._tasks, self._coming, self._asked = problem.tasks, [], 0
         self._given = self._latest = self._targets = None
+        self.passed = np.empty((0,))
         heads = self._ask(1)[0]
         self.batch = common_batch(
             B0=(problem.B0, 2), w0=(problem.w0, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0)
@@ -320,11 +322,15 @@ class Stretches:
             self._targets = heads, self.B_star @ heads
         return self._targets[1]
 
-    def __call__(self, B: Array, w: Array, step: int, most: int) -> tuple[Array, Array, int]:
-        """(B, w) after some of the next steps, so many at most, and the step then reached."""
+    def __call__(self, B: Array, w: Array, step: int, most: int, every: int = 0) -> tuple[Array, Array, int]:
+        """(B, w) after some of the next steps, so many at most, and the step then reached. Compiled steps put B after
+        each step on the way whose number ``every`` divides into ``passed``.
+        """
         heads = self._ask(min(most, self._most))
         self._coming = self._coming[len(heads) :]
-        if len(self._blocks) == 1:
+        if isinstance(whole := self._blocks[0], _Compiled):
+            B, w = whole(B, w, heads, step, every)
+        elif len(self._blocks) == 1:
             B, w = self._blocks[0](B, w, heads, step)
         else:
             before, B, w = (B, w), np.empty_like(B), np.empty_like(w)
@@ -344,7 +350,7 @@ class SeveralAhead(Stretches):
         self._ahead: list[tuple[Array, Array]] = []
         self._last: tuple[Array, ...] = ()
 
-    def __call__(self, B: Array, w: Array, step: int, most: int) -> tuple[Array, Array, int]:
+    def __call__(self, B: Array, w: Array, step: int, most: int, every: int = 0) -> tuple[Array, Array, int]:
         """(B, w) after the next step, and the step then reached."""
         assert self.implementation.several is not None
         same = bool(self._last) and self._last[0] is B and self._last[1] is w

@@ -100,13 +100,16 @@ def run(
     recorded_steps: list[int] = []
     distances: list[Array] = []
     pending: list[tuple[Array, Array]] = []  # (B, which runs are gone) at records: many distances at once cost little
+    # nobody looks at what is only recorded: compiled steps need not stop for it
+    on_the_way = record_every if stretches.way == "compiled" and stop_below is None and not observe else 0
+    most_kept = max(1, _MOST_PENDING // max(1, B.size)) * record_every
     observed: dict[str, list[Array]] = {name: [] for name in observe}
     report_every = max(1, steps // _PROGRESS_REPORTS)
 
     def settle() -> None:
         """Compute the distances that are pending."""
         if pending:
-            Bs, gone = (np.stack(parts) for parts in zip(*pending, strict=True))
+            Bs, gone = (np.concatenate(parts) for parts in zip(*pending, strict=True))
             found = np.full(gone.shape, np.nan)
             if not gone.all():
                 found[~gone] = implementation.subspace_distance(Bs[~gone], B_star)
@@ -122,7 +125,7 @@ def run(
         """Record this step; say whether every run is finished."""
         gone = diverged_at >= 0
         recorded_steps.append(step)
-        pending.append((B, gone))
+        pending.append((B[None], gone[None]))
         far = stop_below is not None and surely_above(2 * stop_below)  # the factor is for rounding errors
         if (stop_below is not None and not far) or len(pending) * B.size >= _MOST_PENDING:
             settle()
@@ -143,10 +146,18 @@ def run(
         while step < steps and not finished:
             if step in tail.steps:
                 tail.keep(step, B, w, stretches.coming())
-            looks = [steps, (step // record_every + 1) * record_every, *(look for look in tail.steps if look > step)]
+            looks = [steps, *(look for look in tail.steps if look > step)]
+            looks.append(step + most_kept if on_the_way else (step // record_every + 1) * record_every)
             if progress is not None:
                 looks.append((step // report_every + 1) * report_every)
-            B, w, step = stretches(B, w, step, min(looks) - step)
+            before = step
+            B, w, step = stretches(B, w, step, min(looks) - step, on_the_way)
+            if on_the_way:
+                passed = range((before // record_every + 1) * record_every, step, record_every)
+                recorded_steps.extend(passed)
+                gone = (diverged_at >= 0) & (diverged_at <= np.reshape(passed, (-1, *(1,) * len(batch))))
+                pending.append((stretches.passed[: len(passed)], gone))
+                settle()
             if step % record_every == 0 or step == steps or guard.all_gone():
                 finished = record(step)
             if progress is not None and step % report_every == 0:
