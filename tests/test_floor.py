@@ -10,7 +10,7 @@ import pytest
 
 from metarep.sim.learners import LEARNERS
 from metarep.sim.metrics import principal_sines
-from metarep.sim.sampling.in_law import step_in_law
+from metarep.sim.sampling.in_law import StepsInLaw
 from metarep.sim.sampling.samples import sampled_gradients
 from metarep.sim.sampling.stationary import LongRun, long_run, mean_square_sine
 from metarep.theory.claims import get_claim
@@ -282,9 +282,9 @@ def test_a_long_run_averages_the_steps_that_it_records():
     B, w = stationary_start(predicted_floor(*SETTING), d, trials, np.random.default_rng(8))
     at = (HEADS, 0.4, 0.01, 12, 20, 0.5, d)
     seen = long_run(FO_ANIL, B, w, *at, burn_in, steps, np.random.default_rng(9), every)
-    rng, recorded = np.random.default_rng(9), []
+    step, recorded = StepsInLaw(FO_ANIL, B, w, *at, np.random.default_rng(9), burn_in + steps), []
     for t in range(burn_in + steps):
-        B, w = step_in_law(FO_ANIL, B, w, *at, rng)
+        B, w = step(B, w, HEADS)
         if t in (5, 7, 9):  # the second, fourth and sixth after the burn-in
             recorded.append(mean_square_sine(B, 3))
     means = np.mean(recorded, 0)

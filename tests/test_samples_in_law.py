@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
 from metarep.sim.mutants.samplers import SAMPLER_MUTANTS
+from metarep.sim.sampling.drawing import Parts
 from metarep.sim.sampling.gaussian_queries import Draws, draw_chi2, first_query, fresh_directions, second_query
-from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, Parts, sampling_mode, step_in_law
+from metarep.sim.sampling.in_law import D_FREE, IN_FULL_SPACE, StepsInLaw, sampling_mode, step_in_law
 from metarep.sim.sampling.runs import EXPLICIT, run_sampled, step_on_drawn_samples
 from metarep.sim.sampling.samples import draw_samples, step_on_samples
 from metarep.sim.updates import step
@@ -218,6 +219,23 @@ def test_batch_axes_broadcast(learner):
     assert len(np.unique(B_next[:, 1, 0, 0])) == 5
 
 
+@learners
+def test_steps_drawn_at_once_are_each_their_own(learner):
+    """More of them than are drawn at once, each from the same state."""
+    B, w = start(np.random.default_rng(28), 30, 2, trials=(3,))
+    heads, steps = np.ones((2, 4)), 80
+    step_from = StepsInLaw(
+        learner, B, w, heads, 0.1, 0.1, 3, np.array([4, 5, 6]), 1.0, 30, np.random.default_rng(1), steps
+    )
+    found = [
+        np.concatenate([B_next[:, 2:].reshape(-1), w_next.reshape(-1)])
+        for B_next, w_next in (step_from(B, w, heads) for _ in range(steps))
+    ]
+    moving = [column for column in np.transpose(found) if np.ptp(column) > 0]  # below the diagonal all is zero
+    assert len(moving) == 3 * (3 + 2)
+    assert all(len(np.unique(column)) == steps for column in moving)
+
+
 def test_no_degrees_of_freedom_are_nothing():
     drawn = draw_chi2(np.array([0, 5])[:, None, None], (2, 3, 1), np.random.default_rng(0))
     assert not drawn[0].any()
@@ -293,7 +311,7 @@ def test_hessian_products_of_many_tasks_add_up_as_independent_ones():
         return Parts(
             first_query=lambda draws, u, sigma: first_query(None, u, sigma),
             second_query=lambda draws, first, u: (u, np.zeros((n, 1)), along_second),
-            fresh_directions=lambda count, inside, outside, batch, rng: np.ones((count, outside)),
+            fresh_directions=lambda count, inside, outside, batch, rng: np.ones((*batch, count, outside)),
         )
 
     grams = []

@@ -22,9 +22,9 @@ class Mutant:
         cause: the kind of mistake (several mutants can share one).
         what: what is wrong, in words.
         parts: what it puts in the place of which part, by the part's name. Of an implementation and of the sampler
-            these are fields of their records (or the sampler's whole step, ``step_in_law``), of a formula the keyword
-            by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself; of a proof
-            ``control``, which has the core's answer.
+            these are fields of their records (or the sampler's steps as a whole, ``steps_in_law``), of a formula the
+            keyword by which claims' checks take it; of a claim there is one, ``claim``: the wrong claim itself; of a
+            proof ``control``, which has the core's answer.
         learners: ids of the learners whose step or law it changes; none for a distance, a formula, a claim or a proof.
         told: words that the diagnosis of a wrong implementation has to say, besides its cause.
     """

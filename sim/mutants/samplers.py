@@ -12,8 +12,9 @@ import numpy as np
 
 from metarep.sim.learners import LEARNERS, META_LEARNERS
 from metarep.sim.mutants.mutant import Mutant, Wrong
+from metarep.sim.sampling.drawing import PARTS, Setting
 from metarep.sim.sampling.gaussian_queries import Draws, FirstAnswer
-from metarep.sim.sampling.in_law import PARTS, Setting, step_in_law
+from metarep.sim.sampling.in_law import StepsInLaw
 
 Array = np.ndarray
 DataSets = tuple[Draws | None, Draws | None]
@@ -85,14 +86,14 @@ def _level_bartlett(
 
 
 def _sizes_swapped(right: Callable[..., Any], *at: Any) -> Any:
-    *before, m_in, m_out, sigma, d, rng = at
-    return right(*before, m_out, m_in, sigma, d, rng)
+    *before, m_in, m_out, sigma, d, rng, steps = at
+    return right(*before, m_out, m_in, sigma, d, rng, steps)
 
 
 def _all_outside(right: Callable[..., Any], learner: Any, B: Array, *rest: Any) -> Any:
-    *before, d, rng = rest
+    *before, d, rng, steps = rest
     inside = B.shape[-2]
-    return right(learner, B, *before, d + inside if d > inside else d, rng)
+    return right(learner, B, *before, d + inside if d > inside else d, rng, steps)
 
 
 SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
@@ -111,7 +112,7 @@ SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
              inner, outer._replace(first_chi2=inner.first_chi2, first_normal=inner.first_normal)))}),
         ("one-sample-for-all-tasks", "all tasks share one inner sample", META,
          {"data_sets": _data_sets(_one_for_all_tasks)}),
-        ("swapped-sizes", "m_in and m_out change places", META, {"step_in_law": _sizes_swapped}),
+        ("swapped-sizes", "m_in and m_out change places", META, {"steps_in_law": _sizes_swapped}),
         ("second-degrees-of-freedom", "χ² of the Hessian product has m degrees of freedom, not m − 1", EXACT_ONES,
          {"second_chi2": _one_degree_more}),
         ("second-inside-only", "the Hessian product has no fresh direction outside", EXACT_ONES,
@@ -128,7 +129,7 @@ SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
         ("nothing-outside", "fresh directions outside the reduced coordinates are left out", ALL,
          {"fresh_directions": _none_outside}),
         ("outside-degrees-of-freedom", "the Bartlett factor takes all d dimensions for outside ones", ALL,
-         {"step_in_law": _all_outside}),
+         {"steps_in_law": _all_outside}),
         ("level-bartlett", "the Bartlett factor's degrees of freedom do not fall from vector to vector", META,
          {"fresh_directions": _level_bartlett}),
     )
@@ -136,6 +137,6 @@ SAMPLER_MUTANTS: tuple[Mutant, ...] = tuple(
 """Every wrong sampler."""
 
 
-def wrong_step_in_law(mutant: Mutant) -> Callable[..., tuple[Array, Array]]:
-    """``step_in_law`` with the mutant's parts; its arguments are positional."""
-    return mutant.instead("step_in_law", partial(step_in_law, parts=mutant.of(PARTS)))
+def wrong_steps_in_law(mutant: Mutant) -> Callable[..., StepsInLaw]:
+    """``StepsInLaw`` with the mutant's parts; its arguments are positional."""
+    return mutant.instead("steps_in_law", partial(StepsInLaw, parts=mutant.of(PARTS)))

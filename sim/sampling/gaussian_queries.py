@@ -85,7 +85,8 @@ def first_query(draws: Draws | None, u: Array, sigma: Array | float) -> FirstAns
     unit = u / safe_tau
     shrink = tau / (safe_tau + sigma)
     root = np.sqrt(draws.first_chi2)
-    revealed = draws.first_normal + unit * (root - shrink * row_dot(unit, draws.first_normal))
+    revealed = unit * (root - shrink * row_dot(unit, draws.first_normal))
+    revealed += draws.first_normal
     scale = tau * root / draws.m
     return FirstAnswer(scale * revealed, scale, unit, shrink, revealed)
 

@@ -13,27 +13,31 @@ Where the outside coordinates enter:
     hence no more than k' vectors Ξ;
   - both MAMLs: the outer query's direction has an outside part (B_i = B − αhwᵀ), so all fresh directions (2 per task, 3
     for the exact method) get outside coordinates, and the step is computed in r + (their number) dimensions.
+What is drawn does not depend on the state, so it is drawn for several steps at once.
 Own derivation; that the dynamics stay in col(B_0) + col(B_*) in the population is its model.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from metarep.sim.batches import StepSize, batch_scalar, common_batch, transposed
+from metarep.sim.batches import StepSize, batch_scalar, common_batch, sum_of_rows, transposed
 from metarep.sim.checks import check_noise, check_sample_size
 from metarep.sim.learners import Learner, paper_id
-from metarep.sim.sampling.gaussian_queries import (
-    Draws,
-    FirstAnswer,
-    draw_chi2,
-    first_query,
-    fresh_directions,
-    row_dot,
-    second_query,
+from metarep.sim.sampling.drawing import (
+    NUMBERS_AHEAD,
+    PARTS,
+    Drawn,
+    Parts,
+    Setting,
+    drawn_everywhere,
+    drawn_inside,
+    fresh_count,
+    rows_of_factor,
 )
+from metarep.sim.sampling.gaussian_queries import row_dot
 from metarep.sim.sampling.samples import mean_outer, times
 
 Array = np.ndarray
@@ -52,18 +56,11 @@ class SamplingMode(NamedTuple):
         return f"{self.name} ({self.reason})"
 
 
-class Setting(NamedTuple):
-    """What a step's functions share. Step size and noise broadcast against (..., n, 1)."""
+class _Constants(NamedTuple):
+    """Step size and noise, broadcasting against (..., n, 1), and the parts."""
 
     alpha: Array
     sigma: Array
-    m_in: int | Array | None
-    m_out: int | Array | None
-    tasks: int
-    inside: int
-    outside: int
-    batch: tuple[int, ...]
-    rng: np.random.Generator
     parts: "Parts"
 
 
@@ -80,125 +77,80 @@ def _root_sum_of_squares(scales: Array) -> Array:
     return np.sqrt(np.square(scales).sum(-2, keepdims=True))
 
 
-def _fresh_count(learner: Learner, tasks: int, m_in: Any, m_out: Any) -> int:
-    """Number of fresh normal directions of a MAML step."""
-    return tasks * ((m_out is not None) + (m_in is not None) * (1 if learner.first_order else 2))
+def _mean_of_rows(array: Array) -> Array:
+    """Mean over the tasks, as a row."""
+    return sum_of_rows(array) / array.shape[-2]
 
 
-def data_sets(s: Setting, normals: Array, second: bool) -> tuple[Draws | None, Draws | None]:
-    """Inner and outer data sets from fresh normal directions (..., J, p), in the order inner, inner's second, outer."""
-    shape, n = (*s.batch, s.tasks, 1), s.tasks
-    inner = outer = None
-    position = 0
-    if s.m_in is not None:
-        inner = Draws(s.m_in, s.parts.first_chi2(s.m_in, shape, s.rng), normals[..., :n, :])
-        position = n
-        if second:
-            q = s.parts.second_chi2(s.m_in - 1, shape, s.rng)
-            inner = inner._replace(second_chi2=q, second_normal=normals[..., n : 2 * n, :])
-            position = 2 * n
-    if s.m_out is not None:
-        q = s.parts.first_chi2(s.m_out, shape, s.rng)
-        outer = Draws(s.m_out, q, normals[..., position : position + n, :])
-    return inner, outer
+def _triangular_factor(matrix: Array) -> Array:
+    """R of a QR factorisation, as LAPACK leaves it: NumPy's own way to R takes half as long again."""
+    columns = matrix.shape[-1]
+    return transposed(np.linalg.qr(matrix, mode="raw")[0])[..., :columns, :] * _upper(columns)
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a step in law is made of; each part can be replaced by another."""
-
-    data_sets: Callable[[Setting, Array, bool], tuple[Draws | None, Draws | None]] = data_sets
-    """Inner and outer data sets from normal directions, see ``data_sets``."""
-    first_chi2: Callable[[Any, tuple[int, ...], np.random.Generator], Array] = draw_chi2
-    """q of a first query, from degrees of freedom, shape and generator."""
-    second_chi2: Callable[[Any, tuple[int, ...], np.random.Generator], Array] = draw_chi2
-    """q' of a second query, likewise."""
-    first_query: Callable[[Draws | None, Array, Array | float], FirstAnswer] = first_query
-    second_query: Callable[[Draws | None, FirstAnswer, Array], tuple[Array, Array, Array]] = second_query
-    fresh_directions: Callable[[int, int, int, tuple[int, ...], np.random.Generator], Array] = fresh_directions
+@cache
+def _upper(size: int) -> Array:
+    """Ones on and above the diagonal."""
+    return np.triu(np.ones((size, size)))
 
 
-PARTS = Parts()
-"""The right ones."""
-
-
-def _inside_data_sets(s: Setting, inner: bool, second: bool) -> tuple[Draws | None, Draws | None]:
-    """Data sets of which only the inside coordinates matter."""
-    if not inner:
-        s = s._replace(m_in=None)
-    count = s.tasks * ((s.m_out is not None) + (s.m_in is not None) * (2 if second else 1))
-    return s.parts.data_sets(s, s.rng.standard_normal((*s.batch, count, s.inside)), second)
-
-
-def _average_loss(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
-    w_row = w[..., None, :]
-    _, outer = _inside_data_sets(s, inner=False, second=False)
-    v = s.parts.first_query(outer, times(B, w_row) - theta, s.sigma)
-    mean_v = v.gradient.mean(-2, keepdims=True)
-    factor = _root_sum_of_squares(v.scale) / s.tasks * w_row
+def _average_loss(c: _Constants, learner: Learner, B: Array, w_row: Array, theta: Array, drawn: Drawn) -> _Gradient:
+    v = c.parts.first_query(drawn.outer, times(B, w_row) - theta, c.sigma)
+    mean_v = _mean_of_rows(v.gradient)
+    factor = _root_sum_of_squares(v.scale) / theta.shape[-2] * w_row
     return _Gradient(transposed(mean_v) * w_row, (mean_v @ B)[..., 0, :], factor)
 
 
-def _anil(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
+def _anil(c: _Constants, learner: Learner, B: Array, w_row: Array, theta: Array, drawn: Drawn) -> _Gradient:
     """Both ANILs."""
-    w_row = w[..., None, :]
-    inner, outer = _inside_data_sets(s, inner=True, second=not learner.first_order)
-    h = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
-    W = w_row - s.alpha * (h.gradient @ B)
-    v = s.parts.first_query(outer, times(B, W) - theta, s.sigma)
-    G = v.gradient @ B
+    tasks = theta.shape[-2]
+    h = c.parts.first_query(drawn.inner, times(B, w_row) - theta, c.sigma)
+    W = w_row - c.alpha * (h.gradient @ B)
+    v = c.parts.first_query(drawn.outer, times(B, W) - theta, c.sigma)
+    mean_v = _mean_of_rows(v.gradient)
     if learner.first_order:
-        return _Gradient(mean_outer(v.gradient, W), G.mean(-2), v.scale / s.tasks * W)
-    product, along_first, along_second = s.parts.second_query(inner, h, times(B, G))
-    grad_B = mean_outer(v.gradient, W) - s.alpha * (
-        mean_outer(h.gradient, G) + transposed(product.mean(-2, keepdims=True)) * w_row
-    )
+        return _Gradient(mean_outer(v.gradient, W), (mean_v @ B)[..., 0, :], v.scale / tasks * W)
+    G = v.gradient @ B
+    product, along_first, along_second = c.parts.second_query(drawn.inner, h, times(B, G))
+    mean_product = _mean_of_rows(product)
+    grad_B = mean_outer(v.gradient, W) - c.alpha * (mean_outer(h.gradient, G) + transposed(mean_product) * w_row)
     # Rows of C: n of the outer ξ, n of the inner ξ (in h and in the Hessian product), one for all ξ' together (they all
     # multiply w).
     factors = (
         v.scale * W,
-        s.alpha * (h.scale * G + along_first * w_row),
-        s.alpha * _root_sum_of_squares(along_second) * w_row,
+        c.alpha * (h.scale * G + along_first * w_row),
+        c.alpha * _root_sum_of_squares(along_second) * w_row,
     )
-    rows = [np.broadcast_to(factor, (*s.batch, *factor.shape[-2:])) for factor in factors]
-    return _Gradient(grad_B, (G - s.alpha * (product @ B)).mean(-2), np.concatenate(rows, -2) / s.tasks)
+    rows = [np.broadcast_to(factor, (*grad_B.shape[:-2], *factor.shape[-2:])) for factor in factors]
+    grad_w = ((mean_v - c.alpha * mean_product) @ B)[..., 0, :]
+    return _Gradient(grad_B, grad_w, np.concatenate(rows, -2) / tasks)
 
 
-def _maml(s: Setting, learner: Learner, B: Array, w: Array, theta: Array) -> _Gradient:
-    """Both MAMLs: B, targets and data sets get outside coordinates, zero ones the former two."""
-    count = _fresh_count(learner, s.tasks, s.m_in, s.m_out)
-    normals = s.parts.fresh_directions(count, s.inside, s.outside, s.batch, s.rng)
-    more = normals.shape[-1] - s.inside
-    if more:
-        B = np.concatenate([B, np.zeros((*B.shape[:-2], more, B.shape[-1]))], -2)
-        theta = np.concatenate([theta, np.zeros((*theta.shape[:-1], more))], -1)
-    inner, outer = s.parts.data_sets(s, normals, not learner.first_order)
-    w_row = w[..., None, :]
-    first = s.parts.first_query(inner, times(B, w_row) - theta, s.sigma)
+def _maml(c: _Constants, learner: Learner, B: Array, w_row: Array, theta: Array, drawn: Drawn) -> _Gradient:
+    """Both MAMLs: B and targets have coordinates outside, zero ones."""
+    first = c.parts.first_query(drawn.inner, times(B, w_row) - theta, c.sigma)
     h = first.gradient
-    W = w_row - s.alpha * (h @ B)
+    W = w_row - c.alpha * (h @ B)
     overlap = row_dot(w_row, W)
-    v = s.parts.first_query(outer, times(B, W) - s.alpha * overlap * h - theta, s.sigma).gradient
+    v = c.parts.first_query(drawn.outer, times(B, W) - c.alpha * overlap * h - theta, c.sigma).gradient
     hv = row_dot(h, v)
-    G = v @ B - s.alpha * w_row * hv
     if learner.first_order:
-        return _Gradient(mean_outer(v, W), G.mean(-2))
-    product, _, _ = s.parts.second_query(inner, first, overlap * v + times(B, G))
-    grad_B = mean_outer(v, W) - s.alpha * (mean_outer(h, G) + transposed(product.mean(-2, keepdims=True)) * w_row)
-    return _Gradient(grad_B, (G - s.alpha * (hv * W + product @ B)).mean(-2))
+        grad_w = _mean_of_rows(v) @ B - c.alpha * w_row * hv.mean(-2, keepdims=True)
+        return _Gradient(mean_outer(v, W), grad_w[..., 0, :])
+    G = v @ B - c.alpha * w_row * hv
+    product, _, _ = c.parts.second_query(drawn.inner, first, overlap * v + times(B, G))
+    mean_product = _mean_of_rows(product)
+    grad_B = mean_outer(v, W) - c.alpha * (mean_outer(h, G) + transposed(mean_product) * w_row)
+    return _Gradient(grad_B, (_mean_of_rows(G - c.alpha * hv * W) - c.alpha * mean_product @ B)[..., 0, :])
 
 
-_GRADIENTS: dict[str, Callable[[Setting, Learner, Array, Array, Array], _Gradient]] = {
-    "average-loss": _average_loss,
-    "fo-anil": _anil,
-    "anil": _anil,
-    "fo-maml": _maml,
-    "maml": _maml,
+_LAWS: dict[str, tuple[Callable[[Setting, Learner, int], Drawn], Callable[..., _Gradient]]] = {
+    "average-loss": (drawn_inside, _average_loss),
+    "fo-anil": (drawn_inside, _anil),
+    "anil": (drawn_inside, _anil),
+    "fo-maml": (drawn_everywhere, _maml),
+    "maml": (drawn_everywhere, _maml),
 }
-
-
-def _gradient_of(learner: Learner) -> Callable[[Setting, Learner, Array, Array, Array], _Gradient]:
-    return _GRADIENTS[paper_id(learner, "sampler in law")]
 
 
 def reduced_rows(d: int, k: int, width: int) -> int:
@@ -237,19 +189,112 @@ def sampling_mode(
     """
     width = k if width is None else width
     rows = reduced_rows(d, k, width)
-    gradient, m_in, m_out = _gradient_of(learner), check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
+    drawn, _ = _LAWS[paper_id(learner, "sampler in law")]
+    m_in, m_out = check_sample_size("m_in", m_in), check_sample_size("m_out", m_out)
     if d <= k + width:
         return SamplingMode(IN_FULL_SPACE, f"d = {d} is no more than the k + k' = {k + width} reduced coordinates")
-    if gradient is _maml:  # whose queried directions leave the inside
-        count = _fresh_count(learner, n, m_in, m_out)
+    if drawn is drawn_everywhere:
+        count = fresh_count(learner, n, m_in, m_out)
     else:
-        rows_of_factor = {"nothing": 1}.get(learner.adapts, n if learner.first_order else 2 * n + 1)
-        count = min(rows_of_factor, width)
+        count = min(rows_of_factor(learner, n), width)
     if count > d - rows:
         return SamplingMode(
             IN_FULL_SPACE, f"the {d - rows} dimensions outside hold no {count} independent fresh directions"
         )
     return SamplingMode(D_FREE, f"{count} fresh directions stand for the {d - rows} dimensions outside")
+
+
+class StepsInLaw:
+    """Outer steps on fresh samples in law, one after another; a step in law is ``step_on_samples`` on ``draw_samples``
+    in reduced coordinates, without data.
+
+    Args:
+        learner: one of the paper's five one-step specs.
+        B: representation in reduced coordinates (B_* = [I_k; 0]), (..., min(d, k + k'), k'); as those of all steps.
+        w: head, (..., k'), likewise.
+        heads: the tasks' heads w_{*,i} as columns, (..., k, n), likewise.
+        alpha: inner step size α, a scalar or over the batch axes.
+        beta: outer step size β, likewise.
+        m_in: inner samples per task, 1 or more, a number or over the batch axes; None or ``math.inf`` for the
+            population. Unused by average loss.
+        m_out: outer samples per task, likewise.
+        sigma: standard deviation σ ≥ 0 of the label noise, a scalar or over the batch axes.
+        d: dimension of the features; the cost does not depend on it once it is above k + k' + (number of fresh
+            directions).
+        rng: the generator that is drawn from, for several steps at once.
+        steps: how many steps will be taken; as many more may be.
+        parts: what the steps are made of; with others the law is another.
+
+    Raises:
+        ValueError: unknown learner, sample size, dimension, σ or shape.
+
+    Source: own derivation (module text).
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        B: Array,
+        w: Array,
+        heads: Array,
+        alpha: StepSize,
+        beta: StepSize,
+        m_in: float | Array | None,
+        m_out: float | Array | None,
+        sigma: float | Array,
+        d: int,
+        rng: np.random.Generator,
+        steps: int,
+        parts: Parts = PARTS,
+    ) -> None:
+        self._learner, (self._drawn, self._gradient) = learner, _LAWS[paper_id(learner, "sampler in law")]
+        self._k, n = heads.shape[-2:]
+        self._width = width = B.shape[-1]
+        self._inside = inside = reduced_rows(d, self._k, width)
+        if B.shape[-2] != inside or w.shape[-1] != width:
+            raise ValueError(
+                f"B has shape {B.shape} and w {w.shape}; allowed at d = {d}: (..., {inside}, k') and (..., k'), reduced"
+            )
+        sigma = check_noise(sigma)
+        batch = common_batch(B=(B, 2), w=(w, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0), sigma=(sigma, 0))
+        self._batch, self._beta = batch, beta
+        self._constants = _Constants(batch_scalar(alpha, 2), batch_scalar(sigma, 2), parts)
+        inner, outer = (batch_scalar(check_sample_size(*size), 3) for size in (("m_in", m_in), ("m_out", m_out)))
+        self._ahead = max(1, min(steps, NUMBERS_AHEAD // (3 * n * inside)))
+        self._setting = Setting(inner, outer, n, inside, d - inside, (*batch, self._ahead), rng, parts)
+        count = fresh_count(learner, n, inner, outer)
+        self._rows = inside + (min(count, d - inside) if self._drawn is drawn_everywhere else 0)
+        self._left: list[Drawn] = []
+
+    def __call__(self, B: Array, w: Array, heads: Array) -> tuple[Array, Array]:
+        """One step.
+
+        Returns:
+            B_next (..., min(d, k + k'), k') and w_next (..., k'), in law the reduced coordinates of the step on data.
+            For d > k + k' the perpendicular rows are upper triangular: the coordinates are turned at each step, which
+            changes no inner product.
+        """
+        if not self._left:
+            several = self._drawn(self._setting, self._learner, self._width)
+            self._left = [several.of_step(place) for place in reversed(range(self._ahead))]
+        drawn, k, beta = self._left.pop(), self._k, batch_scalar(self._beta, 2)
+        shape = (*self._batch, self._rows, self._width)
+        if B.shape != shape:
+            start, B = B, np.zeros(shape)
+            B[..., : self._inside, :] = start
+        theta = np.zeros((*heads.shape[:-2], heads.shape[-1], self._rows))
+        theta[..., :k] = transposed(heads)
+        gradient = self._gradient(self._constants, self._learner, B, w[..., None, :], theta, drawn)
+        w_next = np.broadcast_to(w - batch_scalar(self._beta, 1) * gradient.w, (*self._batch, self._width))
+        B_next = B - beta * gradient.B
+        if self._setting.outside == 0:
+            return B_next, w_next
+        perpendicular, factor = B_next[..., k:, :], gradient.outside_factor
+        if factor is not None and drawn.outside is not None:
+            if factor.shape[-2] > self._width:
+                factor = _triangular_factor(factor)
+            perpendicular = np.concatenate([perpendicular, transposed(drawn.outside) @ (beta * factor)], -2)
+        return np.concatenate([B_next[..., :k, :], _triangular_factor(perpendicular)], -2), w_next
 
 
 def step_in_law(
@@ -266,72 +311,5 @@ def step_in_law(
     rng: np.random.Generator,
     parts: Parts = PARTS,
 ) -> tuple[Array, Array]:
-    """One outer step on fresh samples in law, in reduced coordinates: ``step_on_samples`` on ``draw_samples``, without
-    data.
-
-    Args:
-        learner: one of the paper's five one-step specs.
-        B: representation in reduced coordinates (B_* = [I_k; 0]), (..., min(d, k + k'), k').
-        w: head, (..., k').
-        heads: the tasks' heads w_{*,i} as columns, (..., k, n).
-        alpha: inner step size α, a scalar or over the batch axes.
-        beta: outer step size β, likewise.
-        m_in: inner samples per task, 1 or more, a number or over the batch axes; None or ``math.inf`` for the
-            population. Unused by average loss.
-        m_out: outer samples per task, likewise.
-        sigma: standard deviation σ ≥ 0 of the label noise, a scalar or over the batch axes.
-        d: dimension of the features; the cost does not depend on it once it is above k + k' + (number of fresh
-            directions).
-        rng: the generator that is drawn from.
-        parts: what the step is made of; with others the law is another.
-
-    Returns:
-        B_next (..., min(d, k + k'), k') and w_next (..., k'), in law the reduced coordinates of the step on data. For d
-        > k + k' the perpendicular rows are upper triangular: the coordinates are turned at each step, which changes no
-        inner product.
-
-    Raises:
-        ValueError: unknown learner, sample size, dimension, σ or shape.
-
-    Source: own derivation (module text).
-    """
-    gradient_of = _gradient_of(learner)
-    k, n = heads.shape[-2:]
-    width = B.shape[-1]
-    inside = reduced_rows(d, k, width)
-    if B.shape[-2] != inside or w.shape[-1] != width:
-        raise ValueError(
-            f"B has shape {B.shape} and w {w.shape}; allowed at d = {d}: (..., {inside}, k') and (..., k'), reduced"
-        )
-    sigma = check_noise(sigma)
-    batch = common_batch(B=(B, 2), w=(w, 1), heads=(heads, 2), alpha=(alpha, 0), beta=(beta, 0), sigma=(sigma, 0))
-    s = Setting(
-        batch_scalar(alpha, 2),
-        batch_scalar(sigma, 2),
-        batch_scalar(check_sample_size("m_in", m_in), 2),
-        batch_scalar(check_sample_size("m_out", m_out), 2),
-        n,
-        inside,
-        d - inside,
-        batch,
-        rng,
-        parts,
-    )
-    theta = np.zeros((*heads.shape[:-2], n, inside))
-    theta[..., :k] = transposed(heads)
-    gradient = gradient_of(s, learner, B, w, theta)
-    b = batch_scalar(beta, 2)
-    w_next = np.broadcast_to(w - batch_scalar(beta, 1) * gradient.w, (*batch, width))
-    B_next = np.broadcast_to(-b * gradient.B, (*batch, *gradient.B.shape[-2:])).copy()
-    B_next[..., :inside, :] += B
-    if s.outside == 0:
-        return B_next, w_next
-    perpendicular = B_next[..., k:, :]
-    factor = gradient.outside_factor
-    if factor is not None:
-        if factor.shape[-2] > width:
-            factor = np.asarray(np.linalg.qr(factor, mode="r"))
-        xi = parts.fresh_directions(factor.shape[-2], 0, s.outside, batch, rng)
-        perpendicular = np.concatenate([perpendicular, transposed(xi) @ (b * factor)], -2)
-    compressed = np.asarray(np.linalg.qr(perpendicular, mode="r"))
-    return np.concatenate([B_next[..., :k, :], compressed], -2), w_next
+    """One outer step on fresh samples in law; arguments, results and errors as those of ``StepsInLaw``."""
+    return StepsInLaw(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, d, rng, 1, parts)(B, w, heads)

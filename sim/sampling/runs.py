@@ -12,7 +12,7 @@ from metarep.sim.checks import check_run, check_sample_size
 from metarep.sim.learners import Learner
 from metarep.sim.metrics import subspace_distance
 from metarep.sim.outcomes import DIVERGED_ABOVE, Tail, outcomes
-from metarep.sim.sampling.in_law import SamplingMode, reduced_rows, sampling_mode, step_in_law
+from metarep.sim.sampling.in_law import SamplingMode, StepsInLaw, reduced_rows, sampling_mode
 from metarep.sim.sampling.samples import draw_samples, step_on_samples
 from metarep.sim.tasks import Tasks
 
@@ -62,7 +62,7 @@ def step_on_drawn_samples(
     """One outer step on explicit fresh data, with B_* = [I_k; 0] in R^d; the counterpart of ``step_in_law``.
 
     Args:
-        learner, w, heads, alpha, beta, sigma, rng: as ``step_in_law``.
+        learner, w, heads, alpha, beta, sigma, rng: as ``StepsInLaw``.
         B: representation in R^d, (..., d, k').
         m_in, m_out: whole numbers.
         shared: inner and outer sample are one and the same data.
@@ -105,12 +105,12 @@ def run_sampled(
     record_every: int = 1,
     method: Literal["in-law", "explicit"] = "in-law",
     shared: bool = False,
-    in_law: Callable[..., tuple[Array, Array]] = step_in_law,
+    in_law: Callable[..., Callable[[Array, Array, Array], tuple[Array, Array]]] = StepsInLaw,
 ) -> SampledRun:
     """Run a batch of trials on finite samples drawn afresh at every step.
 
     Args:
-        learner, alpha, beta, sigma, d, rng: as ``step_in_law``.
+        learner, alpha, beta, sigma, d, rng: as ``StepsInLaw``.
         B0: start in reduced coordinates, (..., min(d, k + k'), k'); see ``metarep.sim.problems.reduce``.
         w0: (..., k').
         tasks: step t (0, 1, ...) -> the heads (..., k, n) of that step's tasks; the same arrays each time for fixed
@@ -121,7 +121,7 @@ def run_sampled(
         record_every: dist is recorded at every so many steps.
         method: ``in-law``, or ``explicit`` for the reference that draws all data.
         shared: inner and outer sample are the same data (explicit only).
-        in_law: the step in law; with another one the law is another.
+        in_law: the steps in law; with others the law is another.
 
     Returns:
         SampledRun. A trial diverges when ‖B‖_F √α exceeds ``metarep.sim.outcomes.DIVERGED_ABOVE`` or anything is
@@ -154,12 +154,15 @@ def run_sampled(
         if shared:
             raise ValueError("shared is set with method 'in-law'; allowed: shared samples with method 'explicit'")
         mode = sampling_mode(learner, d, k, n, *sizes, width=width)
+    step_in_law = (
+        in_law(learner, B, w, heads, alpha, beta, *sizes, sigma, d, rng, steps) if method == "in-law" else None
+    )
 
     def advance(heads: Array) -> tuple[Array, Array]:
-        if method == "explicit":
-            m_in, m_out = (m for m in sizes if m is not None)
-            return step_on_drawn_samples(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, rng, shared)
-        return in_law(learner, B, w, heads, alpha, beta, *sizes, sigma, d, rng)
+        if step_in_law:
+            return step_in_law(B, w, heads)
+        m_in, m_out = (m for m in sizes if m is not None)
+        return step_on_drawn_samples(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, rng, shared)
 
     B_star = np.eye(B.shape[-2], k)
     bound = DIVERGED_ABOVE**2 / np.broadcast_to(np.asarray(alpha, float), batch)

@@ -6,7 +6,7 @@ import numpy as np
 
 from metarep.sim.batches import StepSize
 from metarep.sim.learners import Learner
-from metarep.sim.sampling.in_law import step_in_law
+from metarep.sim.sampling.in_law import StepsInLaw
 
 Array = np.ndarray
 
@@ -44,7 +44,7 @@ def long_run(
     """Average the principal angles' mean squared sine over time, for fixed tasks and samples drawn afresh each step.
 
     Args:
-        learner, alpha, beta, m_in, m_out, sigma, d, rng: as ``step_in_law``.
+        learner, alpha, beta, m_in, m_out, sigma, d, rng: as ``StepsInLaw``.
         B: start in reduced coordinates, (..., trials, min(d, 2k), k), as wide as the truth.
         w: (..., trials, k).
         heads: the tasks' heads as columns, (..., k, n), broadcasting against the batch axes (..., trials).
@@ -56,7 +56,7 @@ def long_run(
         LongRun; nan where a trial has diverged.
 
     Raises:
-        ValueError: nothing would be recorded, or as ``step_in_law``.
+        ValueError: nothing would be recorded, or as ``StepsInLaw``.
     """
     if burn_in < 0 or record_every < 1 or steps < record_every:
         raise ValueError(
@@ -65,9 +65,10 @@ def long_run(
         )
     k = heads.shape[-2]
     total, count = np.zeros(B.shape[:-2]), 0
+    step = StepsInLaw(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, d, rng, burn_in + steps)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged trial shows as nan
         for t in range(burn_in + steps):
-            B, w = step_in_law(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, d, rng)
+            B, w = step(B, w, heads)
             if t >= burn_in and (t - burn_in + 1) % record_every == 0:
                 total = total + mean_square_sine(B, k)
                 count += 1
