@@ -69,6 +69,11 @@ def test_on_whitened_samples_a_step_is_the_populations(n: int, d: int) -> None:
             np.testing.assert_allclose(mine, other, atol=1e-14)
 
 
+def test_whitened_samples_have_parts() -> None:
+    np.testing.assert_array_equal(whitened_features(2, 5, 3), whitened_features(2, 5, 3, 0))
+    assert not np.array_equal(whitened_features(2, 5, 3), whitened_features(2, 5, 3, 1))
+
+
 def test_an_adapter_of_steps_on_samples_alone_conforms() -> None:
     result = check_implementation(on_samples(right), FIRSTS, max_examples=6)
     assert [item.claim.id for item in result.of(Status.PASSED)] == [

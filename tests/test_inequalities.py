@@ -128,6 +128,13 @@ UNDRAWN = {"assumption", "induction", "product", "form", "kept-columns", "multip
 """Rules without a case on random matrices: they speak of every step, or say nothing by themselves."""
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_that_is_refused_says_so_by_its_name(name: str) -> None:
+    for uses in ((), (1,), (1,) * 4):
+        refusal = check(small(B_IS_SMALL, Line(name, Says("norm", "B", "x"), uses)), None).refusal
+        assert "NoneType" not in refusal
+
+
 @pytest.mark.parametrize("name", THEOREMS)
 def test_theorem_is_accepted(name: str) -> None:
     checked = THEOREMS[name]()

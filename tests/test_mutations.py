@@ -153,7 +153,9 @@ def run_tests(tests: list[str], mutant: Mutant | None = None, seconds: float = 6
 
 
 def is_killed(mutant: Mutant, unbroken: Ran) -> bool:
-    """By the fastest of the tests that reach the changed statement, as far as these take ``MOST_SECONDS`` together."""
+    """By the fastest of the tests that reach the changed statement, as far as these take ``MOST_SECONDS`` together; of
+    one that is run by an import, by any tests after these.
+    """
     around = [
         node
         for node in ast.walk(ast.parse((ROOT / mutant.file).read_text()))
@@ -165,7 +167,7 @@ def is_killed(mutant: Mutant, unbroken: Ran) -> bool:
     known = [test for test in unbroken.seconds if "" in reached or test in reached]
     known = [test for test in known if test.split("::")[0] in TESTS[mutant.file]]
     chosen, total = [], 0.0
-    for test in sorted(known, key=unbroken.seconds.__getitem__):
+    for test in sorted(known, key=lambda test: (test not in reached, unbroken.seconds[test])):
         if total + unbroken.seconds[test] > MOST_SECONDS:
             break
         chosen.append(test)

@@ -508,27 +508,47 @@ def test_explicit_data_come_in_chunks(monkeypatch):
     assert len(np.unique(chunked.B[..., 0, 0])) == 6
 
 
-@pytest.mark.parametrize("together", [1, 2, 6])
-def test_a_step_on_drawn_samples_is_one_of_each_trial_on_its_own_data(monkeypatch, together):
+@pytest.mark.parametrize(("together", "m_out", "shared"), [(1, 6, False), (2, 6, False), (6, 6, False), (6, 4, True)])
+def test_a_step_on_drawn_samples_is_one_of_each_trial_on_its_own_data(monkeypatch, together, m_out, shared):
     rng = np.random.default_rng(49)
-    d, k, n, m_in, m_out = 5, 2, 3, 4, 6
+    d, k, n, m_in = 5, 2, 3, 4
     B, w = rng.standard_normal((2, 3, d, k)), rng.standard_normal((3, k))
     heads, alpha = rng.standard_normal((2, 1, k, n)), np.array([[0.1], [0.2]])
     beta, sigma = np.array([0.1, 0.2, 0.3]), np.array([0.0, 0.5, 1.0])
     monkeypatch.setattr("metarep.sim.sampling.runs.CHUNK_BYTES", together * 8 * n * d * (m_in + m_out))
     learner, rng = get_learner("anil"), np.random.default_rng(1)
     B_next, w_next = step_on_drawn_samples(
-        learner, B, w, heads, alpha, beta, m_in, m_out, sigma, np.random.default_rng(1)
+        learner, B, w, heads, alpha, beta, m_in, m_out, sigma, np.random.default_rng(1), *[True] * shared
     )
     trials = [(i, j) for i in range(2) for j in range(3)]
     for start in range(0, 6, together):
         part = trials[start : start + together]
         first, second = ([pair[axis] for pair in part] for axis in (0, 1))
         chosen_heads = heads[first, 0]
-        data = draw_samples(np.eye(d, k), chosen_heads, m_in, m_out, sigma[second], rng, (len(part),))
+        data = draw_samples(np.eye(d, k), chosen_heads, m_in, m_out, sigma[second], rng, (len(part),), shared)
         expected = step_on_samples(learner, B[first, second], w[second], *data, alpha[first, 0], beta[second])
         np.testing.assert_allclose(B_next[first, second], expected[0], rtol=1e-12)
         np.testing.assert_allclose(w_next[first, second], expected[1], rtol=1e-12)
+
+
+BATCHED = {"B": 2, "w": 1, "heads": 2, "alpha": 0, "beta": 0, "sigma": 0}
+"""What may have batch axes, before so many of its own."""
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_batch_axes_of_any_argument_alone_are_the_steps_and_the_runs(name):
+    rng = np.random.default_rng(50)
+    arguments = {"B": rng.standard_normal((4, 2)), "w": rng.standard_normal(2), "heads": rng.standard_normal((2, 3))}
+    arguments |= {"alpha": np.array(0.1), "beta": np.array(0.1), "sigma": np.array(0.5)}
+    arguments[name] = np.stack([arguments[name]] * 3)
+    B, w, heads, alpha, beta, sigma = arguments.values()
+    learner = get_learner("anil")
+    on_data = step_on_drawn_samples(learner, B, w, heads, alpha, beta, 5, 6, sigma, rng)
+    for B_next, w_next in (on_data, step_in_law(learner, B, w, heads, alpha, beta, 5, 6, sigma, 4, rng)):
+        assert (B_next.shape, w_next.shape) == ((3, 4, 2), (3, 2))
+    for method in ("in-law", "explicit"):
+        run = run_sampled(learner, B, w, lambda t: heads, alpha, beta, 5, 6, sigma, 4, 1, rng, method=method)
+        assert (run.B.shape, run.w.shape, run.dist.shape, run.diverged.shape) == ((3, 4, 2), (3, 2), (2, 3), (3,))
 
 
 def test_whole_numbers_and_fractions_start_a_run_too():
