@@ -152,6 +152,10 @@ def test_nothing_is_larger_than_one():
 
 def test_more_columns_than_rows():
     assert subspace_distance(np.random.default_rng(5).standard_normal((3, 5)), np.eye(3, 1)) == pytest.approx(1)
+    B = np.random.default_rng(9).standard_normal((2, 3, 5))
+    np.testing.assert_allclose(principal_sines(B, np.eye(3, 1)), [[1, 1, 0, 0, 0]] * 2, atol=1e3 * EPS)
+    np.testing.assert_allclose(principal_angles(B, np.eye(3, 1)), [[np.pi / 2] * 2 + [0] * 3] * 2, atol=1e3 * EPS)
+    np.testing.assert_allclose(missing_distance(B, np.eye(3, 1)), [0, 0], atol=1e3 * EPS)
 
 
 def test_not_finite_is_nan_silently_and_alone():

@@ -11,6 +11,7 @@ from reading import read
 from sympy.matrices.expressions import Transpose
 
 from metarep.theory.calculus import alphabet as a
+from metarep.theory.calculus import words as word_module
 from metarep.theory.calculus.evaluation import evaluate_words
 from metarep.theory.calculus.expressions import (
     TaskMean,
@@ -275,6 +276,19 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         letter("B", "d", "k", "B", "B")
 
 
+def test_the_alphabet_holds_128_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_CODES", "_TRANSPOSE", "_ENDS_IN_ONE", "_SIGN"):
+        monkeypatch.setattr(word_module, name, getattr(word_module, name).copy())
+    monkeypatch.setattr(word_module, "ALPHABET", ALPHABET[:1] * 127)
+    with pytest.raises(ValueError, match="only a square one can be symmetric"):
+        letter("oblong", "d", "k", "x", "x", symmetry=1)
+    last = letter("last", "d", "k", "x", "x")
+    assert last.T.T == last != last.T
+    assert gradient(a.theta.T * last * a.w, "last") == a.theta * a.w.T
+    with pytest.raises(ValueError, match="alphabet is full: 128 letters"):
+        letter("one more", "d", "k", "x", "x")
+
+
 def test_a_number_is_a_scalar_whichever_way_it_is_written() -> None:
     number = letter("number", "1", "1", "t", "t")
     assert number == number.T == identity("1") * number
@@ -428,6 +442,9 @@ def test_what_nobody_reads_is_not_written() -> None:
     assert closed_form(long) == in_words(long) == ""
     assert in_words(RESIDUAL, few=2) == r"-\theta_i + B w"
     assert in_words(RESIDUAL, few=1) == ""
+    powers = [a.Q.scaled(alpha=power) for power in range(13)]
+    assert in_words(sum(powers[:12], zero("k", "k")))
+    assert in_words(sum(powers, zero("k", "k"))) == ""
 
 
 # --- writing, products, averages
