@@ -308,6 +308,7 @@ def test_the_engine_counts_what_decides_and_nothing_else() -> None:
     (item,) = finding.evidence
     assert asked == [{"x": 7.0}]
     assert item.confirmation == good
+    assert item.confirmation is not None
     assert 0 < item.confirmation.seconds < 0.5
     assert not item.in_floats_only
     assert evidence_record(item).confirmation is not None
