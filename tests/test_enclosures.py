@@ -327,6 +327,11 @@ def test_only_what_is_expected_of_the_reference_is_confirmed() -> None:
     assert verify(guess(never), replace(REFERENCE, name="other")).evidence[0].in_floats_only
     assert verify(guess(never, expected=Verdict.SUPPORTED)).evidence[0].in_floats_only
     assert verify(guess(None)).evidence[0].in_floats_only
+    asked = []
+    verify(
+        guess(lambda *at: asked.append(at), expected=Verdict.SUPPORTED, check=lambda at, _: Comparison(0.0, 1.0, 0.0))
+    )
+    assert asked == [()]
     failing = guess(never, floats=None, check=None, proof=Proof)  # refuted, and by no example
     assert verify(failing).evidence[0].confirmation is None
 

@@ -1,6 +1,7 @@
 """The engine: verdicts follow from evidence, searches repeat, counterexamples shrink and can be run again."""
 
 import importlib
+import json
 import random
 import sys
 from dataclasses import replace
@@ -305,6 +306,7 @@ def test_replay_runs_a_stored_counterexample_again() -> None:
 def test_instances_survive_json() -> None:
     instance = {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": np.int64(3)}
     again = decode(encode(instance))
+    assert json.loads(json.dumps(encode(instance))) == encode(instance)
     assert again == {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": 3}
 
 
@@ -498,6 +500,9 @@ def test_a_quarter_of_the_examples_are_exact() -> None:
     thirds = st.integers(1, 10**6).map(lambda i: {"x": Fraction(i, 3)})
     claim = inequality(lambda at, _: Comparison(at["x"], at["x"], 0), kind="identity", fractions=lambda: thirds)
     assert [item.examples for item in verify(claim, examples=40).evidence] == [10, 40]
+    for effort, counts in ((0.4, [20, 80]), (1e-9, [1, 1])):  # of 200
+        found = verify(claim, profile=Profile(effort=effort))
+        assert [item.examples for item in found.evidence] == counts
 
 
 def test_an_offset_is_tried_where_nothing_else_tells_and_no_progress_is_meant() -> None:
@@ -548,13 +553,16 @@ def test_of_examples_that_show_as_much_the_first_is_shown() -> None:
 
 
 def test_examples_made_by_hand_end_where_the_check_does() -> None:
-    def check(at, _) -> Comparison:
+    other = replace(REFERENCE, name="other")
+
+    def check(at, implementation: Implementation) -> Comparison:
+        assert implementation is other
         if at["x"] == 2.0:
             raise EnoughError
         return Comparison(at["x"], 2.0, 0.0)
 
     (found,) = verify(inequality(lambda at, _: Comparison(0.0, 2.0, 0.0)), examples=20).evidence
-    more = besides(inequality(check), check, found, [{"x": 1.0}, {"x": 2.0}, {"x": 3.0}], REFERENCE)
+    more = besides(inequality(check), check, found, [{"x": 1.0}, {"x": 2.0}, {"x": 3.0}], other)
     assert (more.verdict, more.examples) == (Verdict.SUPPORTED, 21)
 
 

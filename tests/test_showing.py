@@ -172,6 +172,8 @@ def test_of_a_large_array_the_size_and_the_range_of_its_numbers() -> None:
     assert cells(many) == [["20 × 20 numbers from 0 to 399"]]
     assert cells(many.astype(str)) == [["20 × 20 numbers"]]
     assert cells(many[0, :2]) == [["0", "1"]]
+    assert len(cells(many[:5])[0]) == 20
+    assert len(cells(many.ravel()[:101])[0]) == 1
     assert cells(many[:2, :2]) == [["0", "1"], ["20", "21"]]
 
 

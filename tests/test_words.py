@@ -107,6 +107,7 @@ def test_symmetric_and_skew_letters() -> None:
     assert a.S.T == a.S
     assert a.A.T == -a.A
     assert not a.omega.T * a.A * a.omega  # xᵀAx = 0
+    assert (a.omega.T * a.S * a.V * a.S * a.omega).degree("S") == (a.omega.T * a.omega).degree("omega") == 2
     assert a.omega.T * a.A * a.h == -(a.h.T * a.A * a.omega)
 
 
@@ -230,6 +231,7 @@ def test_what_does_not_look_inside_a_trace_raises() -> None:
     squared = trace(a.B.T * a.B) * a.w
     for blind in (
         lambda: squared.substitute({"B": a.B * 2}),
+        lambda: squared.substitute({"B": a.B * 2, "w": a.w * 2}),
         lambda: squared.polarise({"B": "dB"}),
         lambda: squared.degree("B"),
         lambda: gradient(a.w.T * squared, "B"),
@@ -334,7 +336,8 @@ def test_writing_keeps_the_order_and_the_signs() -> None:
     assert text(add(w, mul(-1, alpha, Transpose(B), r))) == "w − α Bᵀ r_i"
     assert latex(add(w, mul(-1, alpha, Transpose(B), r))) == r"w - \alpha B^\top r_{i}"
     assert text(mul(add(B, mul(-2, B)), w)) == "(B − 2 B) w"
-    assert text(to_sympy(zero("d", "k"))) == "0"
+    assert text(to_sympy(zero("d", "k"))) == text(to_sympy(zero("1", "1"))) == "0"
+    assert text(mul(add(mul(-1, B), mul(2, B)), w)) == "(−B + 2 B) w"
     assert text(to_sympy(identity("k").scaled(Fraction(-1, 2), alpha=2))) == "−1/2 α² I"
 
 
@@ -370,6 +373,8 @@ def test_a_polynomial_knows_what_it_was_made_from() -> None:
 
 def test_abbreviations_are_letters_without_relations() -> None:
     found = find_letter("B_i10")
+    with pytest.raises(ValueError, match="unknown letter"):
+        find_letter("B_i0")
     assert repr(RESIDUAL) == "Poly(d×1, 2 words)"
     assert (found.rows, found.cols, found.symmetry, found.per_task, found.inside) == ("d", "k", 0, True, frozenset())
 
@@ -532,7 +537,13 @@ def test_values_of_rows_are_those_of_columns_turned() -> None:
     gram = evaluate_words(a.w.T * a.w + identity("1"), {"w": arrays["w"]}, {})
     assert gram.tolist() == [[arrays["w"] @ arrays["w"] + 1]]
     batch = {name: np.stack([value, 2 * value, 3 * value]) for name, value in arrays.items()}
-    for word, degree in ((a.w * (a.w_star.T * a.w_star), 3), (a.B * (a.w_star.T * a.w_star), 3), (a.theta * a.w.T, 2)):
+    for word, degree in (
+        (a.w * (a.w_star.T * a.w_star), 3),
+        (a.B * (a.w_star.T * a.w_star), 3),
+        (a.theta * a.w.T, 2),
+        (a.w.T * a.B.T, 2),
+        (a.B.T, 1),
+    ):
         one, many = (evaluate_words(word, values, {}) for values in (arrays, batch))
         np.testing.assert_allclose(many, [one * scale**degree for scale in (1, 2, 3)], rtol=1e-14)
 

@@ -180,9 +180,7 @@ def to_sympy(polynomial: Poly) -> Any:
     rows, cols = polynomial.shape
     terms = []
     for (powers, scalars, core), value in sorted(polynomial.terms.items(), key=_reading_order):
-        number = (
-            sympy.Rational(value.numerator, value.denominator) if isinstance(value, Fraction) else sympy.Integer(value)
-        )
+        number = sympy.Rational(value.numerator, value.denominator)
         for name, power in zip(SCALARS, powers, strict=True):
             number = number * scalar_symbol(name) ** power
         for scalar in scalars:
