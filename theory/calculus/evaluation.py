@@ -1,8 +1,10 @@
 """Words and expressions on arrays: floats and fractions, batched, averaged over the tasks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, reduce
+from math import prod
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -93,8 +95,9 @@ def evaluate_words(polynomial: Poly, arrays: Mapping[str, np.ndarray], scalars: 
     unit, one = (_identity(*size, exact) for size in ((sizes[polynomial.shape[0]], sizes[polynomial.shape[1]]), (1, 1)))
     total: Any = 0 * unit
     behind: dict[bytes, Any] = {}  # by column: the sum of what the columns are multiplied with, transposed
+    numbers = {powers: evaluate_powers(powers, scalars) for powers in {key[0] for key in polynomial.terms}}
     for (powers, words, core), value in polynomial.terms.items():
-        factor: Any = (value if exact else float(value)) * evaluate_powers(powers, scalars)
+        factor: Any = (value if exact else float(value)) * numbers[powers]
         for word in words:
             factor = factor * chains.column(word)  # (..., 1, n or 1)
         cut = _cut(core)
@@ -124,41 +127,58 @@ def _identity(rows: int, cols: int, exact: bool) -> np.ndarray:
     return np.eye(rows, cols, dtype=int).astype(object) * Fraction(1) if exact else np.eye(rows, cols)
 
 
-def evaluate_expression(expression: Any, arrays: Mapping[str, np.ndarray], scalars: Mapping[str, Any]) -> np.ndarray:
+Arrays = Mapping[str, np.ndarray]
+Scalars = Mapping[str, Any]
+
+
+def evaluate_expression(expression: Any, arrays: Arrays, scalars: Scalars) -> np.ndarray:
     """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or 1,
     rows, cols).
     """
+    return _compiled(expression)(arrays, scalars)
+
+
+@lru_cache(maxsize=2**12)
+def _compiled(expression: Any) -> Callable[[Arrays, Scalars], np.ndarray]:
+    """The function that ``evaluate_expression`` calls: what SymPy is asked, it is asked once."""
     if isinstance(expression, MatrixSymbol):
-        return arrays[str(expression.name)]
+        name = str(expression.name)
+        return lambda arrays, scalars: arrays[name]
     if isinstance(expression, Identity):
-        return _unit(dimension_name(expression.args[0]), arrays)
+        dimension = dimension_name(expression.args[0])
+        return lambda arrays, scalars: _unit(dimension, arrays)
     if isinstance(expression, ZeroMatrix):
-        rows, cols = (_unit(dimension_name(size), arrays) for size in expression.shape)
-        return (0 * (rows[:, :1] @ cols[:1, :]))[None]  # one for all tasks
+        rows, cols = map(dimension_name, expression.shape)
+        # one for all tasks
+        return lambda arrays, scalars: (0 * (_unit(rows, arrays)[:, :1] @ _unit(cols, arrays)[:1, :]))[None]
     if isinstance(expression, Inverse):
-        return np.linalg.inv(evaluate_expression(expression.args[0], arrays, scalars))
+        inverted = _compiled(expression.args[0])
+        return lambda arrays, scalars: np.linalg.inv(inverted(arrays, scalars))
     if isinstance(expression, Transpose):
-        return np.swapaxes(evaluate_expression(expression.args[0], arrays, scalars), -1, -2)
+        turned = _compiled(expression.args[0])
+        return lambda arrays, scalars: np.swapaxes(turned(arrays, scalars), -1, -2)
     if isinstance(expression, TaskMean):
-        value = evaluate_expression(expression.args[0], arrays, scalars)
-        return value.sum(-3, keepdims=True) / value.shape[-3]
+        each = _compiled(expression.args[0])
+
+        def mean(arrays: Arrays, scalars: Scalars) -> np.ndarray:
+            value = each(arrays, scalars)
+            return value.sum(-3, keepdims=True) / value.shape[-3]
+
+        return mean
     if isinstance(expression, MatAdd):
-        total = evaluate_expression(expression.args[0], arrays, scalars)
-        for term in expression.args[1:]:
-            total = total + evaluate_expression(term, arrays, scalars)
-        return total
+        terms = [_compiled(term) for term in expression.args]
+        return lambda arrays, scalars: reduce(add, (term(arrays, scalars) for term in terms))
     if isinstance(expression, MatMul):
-        number: Any = 1
-        matrices = []
-        for factor in expression.args:
-            if isinstance(factor, MatrixExpr):
-                matrices.append(evaluate_expression(factor, arrays, scalars))
-            else:
-                number = number * _number(factor, scalars)
-        product = matrices[-1]
-        for matrix in reversed(matrices[:-1]):
-            product = matrix @ product
-        return number * product
+        numbers = [_number(factor) for factor in expression.args if not isinstance(factor, MatrixExpr)]
+        matrices = [_compiled(factor) for factor in expression.args if isinstance(factor, MatrixExpr)]
+
+        def product(arrays: Arrays, scalars: Scalars) -> np.ndarray:
+            value = matrices[-1](arrays, scalars)
+            for matrix in reversed(matrices[:-1]):
+                value = matrix(arrays, scalars) @ value
+            return prod(number(scalars) for number in numbers) * value if numbers else value
+
+        return product
     raise ValueError(f"cannot evaluate {type(expression).__name__}: {expression}")
 
 
@@ -172,8 +192,9 @@ def _unit(dimension: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     raise ValueError(f"no array has the dimension {dimension!r}, so the size of its identity is unknown")
 
 
-def _number(expression: Any, scalars: Mapping[str, Any]) -> Any:
-    total: Any = 0
-    for (powers, _, _), value in scalar_poly(sympy.sympify(expression)).terms.items():
-        total = total + value * evaluate_powers(powers, scalars)
-    return total
+def _number(expression: Any) -> Callable[[Scalars], Any]:
+    terms = list(scalar_poly(sympy.sympify(expression)).terms.items())
+    if all(not any(powers) for (powers, _, _), _ in terms):
+        constant = sum(value for _, value in terms)
+        return lambda scalars: constant
+    return lambda scalars: sum(value * evaluate_powers(powers, scalars) for (powers, _, _), value in terms)

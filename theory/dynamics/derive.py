@@ -7,7 +7,7 @@ leaves an average over tasks. Source of the learners: Collins et al. 2022, Secti
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -306,9 +306,12 @@ class DerivedUpdate:
         scalars = scalar_values(self.learner, alpha, beta)
         for name, expression in self.program.definitions:
             arrays[name] = evaluate_expression(expression, arrays, scalars)
-        grad_B = evaluate_expression(TaskMean(self.program.grad_B), arrays, scalars)[..., 0, :, :]
-        grad_w = evaluate_expression(TaskMean(self.program.grad_w), arrays, scalars)[..., 0, :, 0]
-        return B - beta * grad_B, w - beta * grad_w
+        grad_B, grad_w = (evaluate_expression(mean, arrays, scalars)[..., 0, :, :] for mean in self._means)
+        return B - beta * grad_B, w - beta * grad_w[..., 0]
+
+    @cached_property
+    def _means(self) -> tuple[TaskMean, TaskMean]:
+        return TaskMean(self.program.grad_B), TaskMean(self.program.grad_w)
 
     def step_by_words(
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any

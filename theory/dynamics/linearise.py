@@ -10,7 +10,7 @@ square). Own derivation.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -103,10 +103,15 @@ class StatedLinearisation:
 
     def expand(self) -> tuple[Poly, Poly, Poly]:
         """(S⁺, ω⁺, Y⁺) in words."""
+        return self._words
+
+    @cached_property
+    def _words(self) -> tuple[Poly, Poly, Poly]:
         known = {"Psi_star": a.w_star * a.w_star.T, "w_bar": a.w_star}
         return to_words(self.S, known), to_words(self.omega, known), to_words(self.Y, known)
 
 
+@cache
 def stated_linearisation(learner: Learner, head: bool = False) -> StatedLinearisation:
     """The closed forms for the four meta-learners; ``head`` (the ANILs only): at w ≠ 0.
 

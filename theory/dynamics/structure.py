@@ -64,8 +64,7 @@ class StatedSplit:
 
     def named(self, learner: Learner) -> tuple[tuple[str, MatrixExpr], ...]:
         """All definitions in order: θ_i, the per-task intermediates of the learner's program, the averages."""
-        theta = mul(matrix_symbol("B_star"), matrix_symbol("w_star_i"))
-        return (("theta_i", theta), *derive(learner).program.definitions, *self.definitions)
+        return (("theta_i", _TARGET), *derive(learner).program.definitions, *self.definitions)
 
     def expand(self, learner: Learner) -> tuple[Poly, Poly]:
         """(N, C) in words, with θ_i = B_*w_{*,i}; the per-task intermediates are those of the learner's program."""
@@ -102,6 +101,10 @@ class StatedSplit:
         return N[..., 0, :, :], C[..., 0, :, :]
 
 
+_TARGET = mul(matrix_symbol("B_star"), matrix_symbol("w_star_i"))
+
+
+@cache
 def stated_split(learner: Learner) -> StatedSplit:
     """The closed forms of N and C for one of the paper's five.
 
