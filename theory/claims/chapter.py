@@ -24,7 +24,7 @@ that uses most of its tolerance counts.
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache, partial, wraps
+from functools import partial, wraps
 from typing import Any
 
 from metarep.sim.learners import LEARNERS
@@ -58,9 +58,7 @@ def _statement_parts(docstring: str | None, words: Words) -> tuple[str, str, str
     return statement, " ".join(given), " ".join(part for part in others if not part.startswith("Given:"))
 
 
-@cache
 def _proved(prove: Function, **variant: Any) -> Proof:
-    """The proof, the same to all who ask: it is compared here, and exported."""
     proof = Proof()
     prove(proof, **variant)
     return proof

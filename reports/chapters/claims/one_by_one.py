@@ -8,7 +8,7 @@ from metarep.reports.chapters.changes import changes_of, previous
 from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
 from metarep.reports.chapters.claims.dependencies import ancestors, refuted_bases, used_by
 from metarep.reports.chapters.claims.records import ClaimRecord, EvidenceRecord, claim_links, claim_record, mention
-from metarep.reports.chapters.claims.seals import seal_line
+from metarep.reports.chapters.claims.seals import claim_of, seal_line
 from metarep.reports.chapters.claims.table import stem_and_learner
 from metarep.reports.chapters.claims.verdicts import by_chapter, slug, verdict_counts
 from metarep.reports.chapters.claims.worked import counterexample, worked_example
@@ -18,7 +18,7 @@ from metarep.reports.chapters.update_maps import words_of
 from metarep.reports.page import blocks as b
 from metarep.reports.page.markup import LEARNER_TITLES, inline_text, plain_line
 from metarep.sim.learners import LEARNERS
-from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.claims import catalogue
 from metarep.theory.claims.record import Verdict
 from metarep.theory.engine import Profile, counted, verify
 
@@ -37,7 +37,7 @@ def claim_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
 
 def checked(claim_id: str, effort: float, seed: int) -> ClaimRecord:
     """A claim of the catalogue, verified."""
-    claim = get_claim(claim_id)
+    claim = claim_of(claim_id)
     examples = max(1, round(claim.examples * effort))
     command = f"metarep verify {claim_id} --examples {examples} --seed {seed}"
     return claim_record(verify(claim, profile=Profile("report", effort, seed)), command)

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +15,7 @@ from metarep.reports.page.output import InputError, checking_input
 from metarep.theory.certificates.export import export
 from metarep.theory.certificates.seals import Seal, read_seal
 from metarep.theory.claims import catalogue, get_claim
+from metarep.theory.claims.record import Claim
 
 NAME = "seals"
 EXPORTED: Key = ("exported",)
@@ -64,10 +66,17 @@ def seal_jobs(profile: ReportProfile, seed: int) -> Iterable[Job]:
     return [(EXPORTED, exported, (ids,))]
 
 
+@cache
+def claim_of(claim_id: str) -> Claim:
+    """A claim of the catalogue, whose proof is made once in a process: it is compared, and exported."""
+    claim = get_claim(claim_id)
+    return claim if claim.proof is None else replace(claim, proof=cache(claim.proof))
+
+
 def exported(ids: tuple[str, ...]) -> dict[str, Seal]:
     """What the claims that have a proof would be exported as, as seals that say nothing of Coq."""
     found = {}
-    for claim in map(get_claim, ids):
+    for claim in map(claim_of, ids):
         if claim.proof is not None:
             made = export(claim)
             status = "no coqc" if made.text else "not exported"
