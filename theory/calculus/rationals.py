@@ -36,10 +36,10 @@ class Rational(Fraction):
         return self + other if type(other) is int or type(other) is Fraction else Fraction.__radd__(self, other)
 
     def __sub__(self, other: Any) -> Any:
-        return self + -other if isinstance(other, int | Fraction) else Fraction.__sub__(self, other)
+        return self + -other
 
     def __rsub__(self, other: Any) -> Any:
-        return -self + other if isinstance(other, int | Fraction) else Fraction.__rsub__(self, other)
+        return -self + other
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is Rational or type(other) is Fraction:

@@ -6,7 +6,7 @@ normal form again. dG = −G (dBᵀB + BᵀdB) G.
 """
 
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import ONE, Coefficient, Poly, Powers, _accumulate, gradient
+from metarep.theory.calculus.words import ONE, Coefficient, Poly, Powers, _accumulate, _add_term, gradient
 
 _G, _GRAM = bytes([a.find_letter("G").code]), bytes([a.find_letter("B").code + 1, a.find_letter("B").code])
 _PATTERNS = (_G + _GRAM, _GRAM + _G)
@@ -21,7 +21,7 @@ def _reduced_once(polynomial: Poly, ridge: bool) -> tuple[Poly, bool]:
         words = [*scalars, core]
         found = next(((i, pattern) for i, word in enumerate(words) for pattern in _PATTERNS if pattern in word), None)
         if found is None:
-            _accumulate(total, Poly(polynomial.shape, {key: value}))
+            _add_term(total.terms, key, value)
             continue
         touched = True
         place, pattern = found

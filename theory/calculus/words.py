@@ -544,7 +544,6 @@ def gradient_beside_traces(scalar: Poly, name: str) -> Poly:
     if variable.symmetry:
         raise ValueError(f"{name!r} has dependent entries; differentiate by a letter without symmetry")
     plain, flipped = variable.code, _TRANSPOSE[variable.code]
-    one_row = variable.rows == "1"
     terms: dict[Key, Coefficient] = {}
     for (powers, scalars, _), value in scalar.terms.items():
         for position, word in enumerate(scalars):
@@ -559,9 +558,7 @@ def gradient_beside_traces(scalar: Poly, name: str) -> Poly:
                 else:
                     continue
                 sign = _transpose_sign(word[i + 1 :] + word[:i]) if code == plain else 1
-                split_sign, new, core = _normal(contribution, one_row)
-                key = (powers, tuple(sorted((*others, *new))) if new else others, core)
-                _add_term(terms, key, value * sign * split_sign)
+                _add_term(terms, (powers, others, contribution), value * sign)  # a number's word has no number inside
     return Poly((variable.rows, variable.cols), terms)
 
 
