@@ -129,6 +129,15 @@ def test_identity_of_unknown_size_is_an_error():
         evaluate_expression(Identity(DIMENSIONS["k"]), {"theta_i": np.zeros((1, 3, 1))}, {})
 
 
+def test_identities_have_their_dimensions_size():
+    from sympy.matrices.expressions import Identity
+
+    arrays = {"B": np.zeros((4, 3, 2)), "theta_i": np.zeros((4, 3, 1))}
+    for dimension, size in (("d", 3), ("k", 2)):
+        found = evaluate_expression(Identity(DIMENSIONS[dimension]), arrays, {})
+        np.testing.assert_array_equal(found, np.eye(size))
+
+
 def test_stated_inner_products_do_not_depend_on_the_dimension():
     rng = np.random.default_rng(1)
     B, w, heads = rng.normal(size=(4, 2)), rng.normal(size=2), rng.normal(size=(2, 3))

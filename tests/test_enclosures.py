@@ -367,6 +367,26 @@ def test_no_numbers_are_no_balls() -> None:
     assert balls([[1, 2]]).shape == (1, 2)
 
 
+def test_precisions_double_until_one_is_enough() -> None:
+    tried = []
+
+    def attempt() -> int:
+        tried.append(ctx.prec)
+        if ctx.prec < 512:
+            raise TooWideError
+        return ctx.prec
+
+    def never() -> None:
+        tried.append(ctx.prec)
+        raise TooWideError
+
+    assert decided(attempt) == (512, 512)
+    assert tried == [128, 256, 512]
+    tried.clear()
+    assert decided(never) is None
+    assert tried == [128, 256, 512, 1024, 2048, 4096, 8192, 16384]
+
+
 def test_ends_that_floats_hold_are_the_ends() -> None:
     assert at_least(arb(0.5)) == at_most(arb(0.5)) == 0.5
     with ctx.workprec(128):

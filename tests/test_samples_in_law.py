@@ -416,6 +416,7 @@ def test_mode_says_what_is_done_and_why(learner, d, n, mode, reason):
 def test_a_wider_learner_has_more_reduced_coordinates():
     for width, size in ((None, 4), (2, 4), (4, 6)):
         found = sampling_mode(get_learner("anil"), 4, 2, 3, 5, 5, width)
+        assert (found.name, IN_FULL_SPACE, D_FREE) == ("exact-in-law in R^d", found.name, "exact-in-law, d-free")
         assert found.reason == f"d = 4 is no more than the k + k' = {size} reduced coordinates"
 
 
@@ -664,6 +665,7 @@ def test_the_populations_answers_are_the_queries(batch):
     answer, along, across = second_query(None, first, 2 * u)
     np.testing.assert_array_equal(first.gradient, u)
     np.testing.assert_array_equal(answer, 2 * u)
+    assert all(part.shape[:-1] == u.shape[:-1] for part in first)
     assert along.shape == across.shape == (*batch, 5, 1)
     assert not along.any()
     assert not across.any()

@@ -171,6 +171,8 @@ def test_a_skew_letters_sign_is_kept_by_what_changes_words() -> None:
     assert changed == (a.V * a.omega * a.omega.T) * (a.h.T * a.A * a.omega)
     row = (a.omega.T * a.V).map_words(lambda word: (1, ONE, form_inside + word))
     assert row == (a.h.T * a.A * a.omega) * (a.omega.T * a.V)
+    rows = (a.omega.T * a.V).map_words(lambda word: (1, ONE, form_inside * 2 + word))
+    assert rows == (a.h.T * a.A * a.omega) * (a.h.T * a.A * a.omega) * (a.omega.T * a.V)
 
 
 def test_a_word_is_cut_at_every_number_in_it() -> None:
@@ -265,6 +267,12 @@ def test_substitution_is_simultaneous_and_checks_shapes() -> None:
         a.w.substitute({"nonsense": a.w})
     number = a.w.T * a.w
     assert (number * identity("k")).substitute({"w": a.s_bar}) == (a.s_bar.T * a.s_bar) * identity("k")
+
+
+def test_balance_and_the_truth_are_rules() -> None:
+    assert (a.B.T * a.B * a.w).rewrite([a.BALANCED]) == a.w.scaled(alpha=-1)
+    assert (a.M * a.M.T * a.h).rewrite([a.AT_TRUTH]) == a.h.scaled(alpha=-1)
+    assert a.B @ a.w == a.B * a.w
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
@@ -375,6 +383,9 @@ def test_abbreviations_are_letters_without_relations() -> None:
     found = find_letter("B_i10")
     with pytest.raises(ValueError, match="unknown letter"):
         find_letter("B_i0")
+    assert find_letter("B_i16").per_task
+    with pytest.raises(ValueError, match="unknown letter"):
+        find_letter("B_i17")
     assert repr(RESIDUAL) == "Poly(d×1, 2 words)"
     assert (found.rows, found.cols, found.symmetry, found.per_task, found.inside) == ("d", "k", 0, True, frozenset())
 
@@ -419,6 +430,7 @@ def test_closed_forms_are_what_they_were_expanded_from(made: Poly) -> None:
 
 def test_closed_forms_are_as_written() -> None:
     assert closed_form(a.B * ADAPTED) == r"B \left(w - \alpha B^\top \left(B w - \theta_i\right)\right)"
+    assert closed_form((a.B * a.w).substitute({"w": ADAPTED})) == closed_form(a.B * ADAPTED)
     assert closed_form(-a.B * a.w) == "-B w"
     assert closed_form(identity("1") * -1 * (a.B * a.w)) == "-B w"
     assert closed_form((-a.B * a.w) * -1) == "B w"
@@ -601,4 +613,10 @@ def test_a_proof_shows_more_of_what_it_compares_than_of_what_it_comes_by() -> No
     proof.equal("three", three, three)
     shown = [step.what for step in proof.steps]
     assert shown[:2] == [r"expand two: $-\theta_i + B w$", "expand three: a sum of 3 words"]
-    assert in_words(three) in shown[2]
+    assert shown[2] == f"compare three: ${closed_form(three)}$, as the other side, is ${in_words(three)}$"
+    proof.equal("one", a.B, a.B)
+    assert proof.steps[-1].what == "compare one: either side is $B$"
+    for count, remainder in ((12, "…: left − right = Q + "), (13, "…: left − right = 13 words")):
+        other = Proof()
+        other.equal("…", sum((a.Q.scaled(alpha=power) for power in range(count)), zero("k", "k")), zero("k", "k"))
+        assert other.remainder.startswith(remainder)
