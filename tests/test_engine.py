@@ -203,6 +203,42 @@ def test_steps_by_hand_support_and_do_not_prove() -> None:
     assert evidence.steps[-1] == "by hand: the rest is in a book"
 
 
+def test_a_complete_proof_proves() -> None:
+    proof = Proof()
+    proof.equal("I = I", identity("k"), identity("k"))
+    claim = inequality(None, floats=None, proof=lambda: proof, kind="identity")
+    (evidence,) = verify(claim).evidence
+    assert (evidence.kind, evidence.verdict, evidence.examples) == ("proof", Verdict.PROVED, 0)
+    assert (evidence.why, evidence.steps) == (proof.why, tuple(step.what for step in proof.steps))
+    with pytest.raises(ValueError, match="'toy' is proved, not checked on examples"):
+        replay(claim, {})
+
+
+def test_at_least_one_exact_example_has_nothing_zero_in_it() -> None:
+    thirds = st.integers(0, 10**6).map(lambda i: {"x": Fraction(i, 3)})
+    claim = inequality(
+        lambda at, _: Comparison(0, 0, 0, "", at["x"], at["x"]), kind="identity", floats=None, fractions=lambda: thirds
+    )
+    (found,) = verify(claim, examples=1).evidence  # the first that is drawn is the simplest
+    assert found.instance is not None
+    assert found.instance["x"] != 0
+    assert found.examples < 10
+    nothing = replace(claim, fractions=lambda: st.just({"x": Fraction(0)}))
+    (found,) = verify(nothing, examples=1).evidence
+    assert (found.instance, found.examples) == ({"x": 0}, 1)
+
+
+def test_where_some_bounds_are_equalities_the_search_is_not_driven() -> None:
+    def claim(k: int) -> Claim:
+        return inequality(
+            lambda at, _: Comparison(1.0 - abs(at["x"] - 654_321) / 1e6, 1.0 - 1e-9, 0.0, "close"),
+            floats=lambda: st.integers(0, 10**6).map(lambda x: {"x": x, "k": k}),
+            examples=400,
+        )
+
+    assert [verify(claim(k)).status for k in (1, 2)] == [Verdict.SUPPORTED, Verdict.REFUTED]
+
+
 def test_a_derivation_that_the_core_refuses_refutes() -> None:
     region, line = Region((("x", "1"),)), Line("assumption", Says("norm", "B", "x"))
     for assumed, verdict in (((line.says,), Verdict.PROVED), ((), Verdict.REFUTED)):
@@ -307,6 +343,9 @@ def test_instances_survive_json() -> None:
     instance = {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": np.int64(3)}
     again = decode(encode(instance))
     assert json.loads(json.dumps(encode(instance))) == encode(instance)
+    names = {"one": "a/b", "two": "1/", "three": "/2", "four": "1/b", "five": "12"}
+    assert decode(names) == names
+    assert decode(["-1/2", "3/4"]) == [Fraction(-1, 2), Fraction(3, 4)]
     assert again == {"k": 2, "alpha": Fraction(1, 3), "B": [[Fraction(2), 0.5]], "kind": "balanced", "n": 3}
 
 
@@ -362,6 +401,8 @@ def test_examples_made_by_hand_are_counted_until_one_fails() -> None:
     assert bad.independent is None
     assert bad.comparisons["counterexample"].value == 3.0
     assert "too large: 3 > 2" in bad.why
+    assert bad.strain == bad.comparisons["counterexample"].strain
+    assert bad.kind == "floats"
 
 
 def test_power_counts_the_examples_that_a_wrong_learner_fails() -> None:
@@ -440,9 +481,11 @@ def test_a_search_that_is_ended_before_its_first_example_says_nothing() -> None:
     def check(_, __) -> Comparison:
         raise EnoughError
 
-    found = verify(inequality(check), examples=5)
-    assert found.status is Verdict.NOT_RUN
-    assert [(each.verdict, each.examples) for each in found.evidence] == [(Verdict.NOT_RUN, 0)]
+    exact = {"floats": None, "fractions": lambda: st.just({"x": Fraction(1)})}
+    for claim in (inequality(check), inequality(check, **exact)):
+        found = verify(claim, examples=5)
+        assert found.status is Verdict.NOT_RUN
+        assert [(each.verdict, each.examples) for each in found.evidence] == [(Verdict.NOT_RUN, 0)]
 
 
 def test_numbers_of_examples_in_words() -> None:

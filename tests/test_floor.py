@@ -278,7 +278,7 @@ def test_wrong_formulas_are_held_against_what_was_drawn_for_the_right_one(
 
 
 def test_a_long_run_averages_the_steps_that_it_records():
-    d, trials, burn_in, steps, every = 8, 3, 4, 7, 2
+    d, trials, burn_in, steps, every = 8, 3, 4, 8, 3
     B, w = stationary_start(predicted_floor(*SETTING), d, trials, np.random.default_rng(8))
     at = (HEADS, 0.4, 0.01, 12, 20, 0.5, d)
     seen = long_run(FO_ANIL, B, w, *at, burn_in, steps, np.random.default_rng(9), every)
@@ -286,6 +286,8 @@ def test_a_long_run_averages_the_steps_that_it_records():
     for t in range(burn_in + steps):
         B, w = step(B, w, HEADS)
         if t in (5, 7, 9):  # the second, fourth and sixth after the burn-in
+        B, w = step_in_law(FO_ANIL, B, w, *at, rng)
+        if t in (6, 9):  # the third and sixth after the burn-in
             recorded.append(mean_square_sine(B, 3))
     means = np.mean(recorded, 0)
     np.testing.assert_allclose(seen.mean_square_sine, means.mean(), rtol=1e-14)
