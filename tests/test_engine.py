@@ -62,6 +62,8 @@ def test_worst_margin_is_driven_to_the_edge() -> None:
     (evidence,) = finding.evidence
     assert finding.status == Verdict.SUPPORTED
     assert evidence.worst_margin == pytest.approx(0, abs=1e-3)
+    assert evidence.independent is not None
+    assert evidence.examples / 2 < evidence.independent < evidence.examples  # those are not that were made on the way
     assert evidence.nearest is not None
     assert evidence.nearest["x"] == pytest.approx(10, abs=1e-2)
 
@@ -503,7 +505,7 @@ def test_one_example_is_one_of_each_kind() -> None:
     claim = inequality(check, kind="identity", fractions=lambda: thirds, expected=Verdict.EXACT)
     exact, floats = verify(claim, examples=1).evidence
     assert (exact.kind, exact.examples, floats.kind, floats.examples) == ("exact", 1, "floats", 1)
-    assert exact.worst_margin is None
+    assert (exact.worst_margin, exact.nearest, set(exact.comparisons)) == (None, None, {"instance"})
     assert exact.instance is not None
     assert type(exact.instance["x"]) is Fraction
 

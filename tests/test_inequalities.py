@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from metarep.theory.calculus import alphabet as a
-from metarep.theory.calculus.words import Poly, find_letter
+from metarep.theory.calculus.words import ALPHABET, Poly, find_letter
 from metarep.theory.engine import Profile
 from metarep.theory.inequalities import theorem_anil, theorem_fo_anil
 from metarep.theory.inequalities.catalogue import RULES
@@ -599,6 +599,7 @@ def test_letters_of_the_proofs() -> None:
     others = {"A_mix", "C_mix", "D_mix", "Z_mix", "F_mean", "N_any", "N_tilde", "C_mean", "C_third"}
     assert {name for name in symmetric | others if find_letter(name).symmetry == 1} == symmetric
     assert all(find_letter(name).symmetry == 0 for name in others)
+    assert all(letter.text and letter.latex and letter.rows and letter.cols for letter in ALPHABET)
     assert not any(find_letter(name).per_task for name in symmetric | others | set(DEFINITIONS) | set(AVERAGES))
     for name, words in AVERAGES.items():
         assert words.shape == matrix(name).shape
