@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from metarep.reports.chapters.chapter import ReportProfile
+from metarep.reports.chapters.samples import runs
+from metarep.reports.report.gather import PROFILES
 from metarep.sim.learners import LEARNERS
 from metarep.sim.metrics import principal_sines
 from metarep.sim.sampling.in_law import StepsInLaw
@@ -275,6 +278,25 @@ def test_wrong_formulas_are_held_against_what_was_drawn_for_the_right_one(
     assert len(trial(claim_id, MUTANTS).tried) > 1
     getattr(module, cached).cache_clear()
     assert len(calls) == most
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_the_report_shows_the_runs_of_the_claim(monkeypatch: pytest.MonkeyPatch, profile: ReportProfile) -> None:
+    asked: list[tuple[Any, ...]] = []
+
+    def seen(*at: Any) -> LongRun:
+        asked.append(at)
+        return _seen(1.0)
+
+    for module in (claims, runs):
+        monkeypatch.setattr(module, "measured_floor", seen)
+    verify(get_claim(runs.FLOOR_CLAIM), profile=Profile("report", profile.effort, seed=7))
+    of_claim = asked.copy()
+    asked.clear()
+    size = profile.sizes[runs.NAME]
+    runs.floor_points(7, size.settings, size.floor_error)
+    assert len(of_claim) >= 3
+    assert asked[: len(of_claim)] == of_claim
 
 
 def test_a_long_run_averages_the_steps_that_it_records():

@@ -201,16 +201,28 @@ def unexpected(results):
     return results.having({("claim", bad.id): bad})
 
 
-def test_a_claim_and_its_mutants_are_one_piece_of_work(monkeypatch):
-    """They are held against the same measurements, which the process that makes them keeps."""
+def test_jobs_beside_each_other_are_one_piece_of_work(monkeypatch):
     done, told = [], []
-    keys = [("claim", "a"), ("claim", "b"), ("samples", "a"), ("mutants", "a"), ("mutants", "alone")]
-    chapter = Chapter(lambda _: None, "made up", jobs=lambda *_: [(key, done.append, (key,)) for key in keys])
-    monkeypatch.setattr("metarep.reports.report.gather.CHAPTERS", [chapter])
-    found = gather(ReportProfile("made up", 1.0, {"made up": None}), 0, lambda *counts: told.append(counts), jobs=1)
-    assert done == [("claim", "a"), ("mutants", "a"), ("claim", "b"), ("samples", "a"), ("mutants", "alone")]
-    assert told == [(0, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
-    assert list(found.parts) == keys
+
+    def chapter(name, keys, **beside):
+        jobs = [(key, done.append, (key,)) for key in keys]
+        return Chapter(lambda _: None, name, jobs=lambda *_: jobs, **beside)
+
+    others = chapter("others", [("others", "a"), ("others", "alone")], beside=lambda key: ("claim", key[1]))
+    chapters = [chapter("claims", [("claim", "a"), ("claim", "b")]), others]
+    monkeypatch.setattr("metarep.reports.report.gather.CHAPTERS", chapters)
+    profile = ReportProfile("made up", 1.0, {"claims": None, "others": None})
+    found = gather(profile, 0, lambda *counts: told.append(counts), jobs=1)
+    assert done == [("claim", "a"), ("others", "a"), ("claim", "b"), ("others", "alone")]
+    assert told == [(0, 4), (2, 4), (3, 4), (4, 4)]
+    assert list(found.parts) == [("claim", "a"), ("claim", "b"), ("others", "a"), ("others", "alone")]
+
+
+def test_what_looks_at_the_same_measurements_is_run_beside_them():
+    beside = {chapter.name: chapter.beside for chapter in CHAPTERS}
+    assert beside["mutants"](("mutants", "noise-floor-slopes")) == ("claim", "noise-floor-slopes")
+    assert beside["samples"](("samples", "floor")) == ("claim", "noise-floor-fo-anil")
+    assert beside["samples"](("samples", "growth")) == ("samples", "growth")
 
 
 def test_an_unexpected_verdict_stands_out(results, one_drawing):

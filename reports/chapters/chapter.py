@@ -115,6 +115,8 @@ class Chapter:
         name: by which profiles have its size.
         sizes: how much it runs, by the profiles' names; empty if it runs nothing.
         jobs: what is run in a profile that has a size for it, the longest first.
+        beside: from a job's key; jobs of any chapter for which it is the same are done by one process, one after
+            another, as they look at the same measurements, which are kept there.
         record: its fields of report.json, each with the function that gives it. The JSON Schema is made from what the
             function returns: its type, where what stands below a field describes it; and from the function's docstring.
         files: figures that stand in the folder of figures alone.
@@ -124,5 +126,6 @@ class Chapter:
     name: str = ""
     sizes: Mapping[str, Any] = field(default_factory=dict)
     jobs: Callable[[ReportProfile, int], Iterable[Job]] = nothing_to_run
+    beside: Callable[[Key], Key] = lambda key: key
     record: Mapping[str, Callable[[Results], Any]] = field(default_factory=dict)
     files: Callable[[Results], tuple[b.Picture, ...]] = lambda results: ()

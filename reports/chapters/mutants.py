@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
-from metarep.reports.chapters.chapter import Chapter, Job, ReportProfile, Results
+from metarep.reports.chapters.chapter import Chapter, Job, Key, ReportProfile, Results
 from metarep.reports.chapters.claims.records import EvidenceRecord, evidence_record
 from metarep.reports.chapters.power import PowerOfClaim, power_blocks, power_of_claims
 from metarep.reports.page import blocks as b
@@ -195,6 +195,11 @@ def jobs(profile: ReportProfile, seed: int) -> list[Job]:
     return [(("mutants", name), run, given) for name, run, given in trials(seed=seed, quick=profile.sizes[NAME])]
 
 
+def beside(key: Key) -> Key:
+    """The claim's job, which makes the measurements that wrong formulas are held against."""
+    return ("claim", *key[1:])
+
+
 def matrix_of(results: Results) -> Matrix | None:
     """The matrix, None where it was not run."""
     found: list[Column | Row] = [part for key, part in results.parts.items() if key[0] == "mutants"]
@@ -283,4 +288,6 @@ def record(results: Results) -> SelfTestRecord | None:
     return None if matrix is None else selftest_record(matrix)
 
 
-CHAPTER = Chapter(section, name=NAME, sizes={"quick": True, "full": False}, jobs=jobs, record={"selftest": record})
+CHAPTER = Chapter(
+    section, name=NAME, sizes={"quick": True, "full": False}, jobs=jobs, beside=beside, record={"selftest": record}
+)

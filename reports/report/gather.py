@@ -34,13 +34,6 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def _together(key: Key) -> Key:
-    """Jobs for which this is the same are done by one process: a claim and the mutants that are tried on it, which are
-    held against the same measurements.
-    """
-    return ("claim", *key[1:]) if key[0] == "mutants" else key
-
-
 def _timed(*jobs: Job) -> list[tuple[Key, Any, float]]:
     """What the jobs found, one after another, and how long each took."""
     found = []
@@ -69,18 +62,20 @@ def gather(
     started, began = time.perf_counter(), kept.report if kept else now()
     # The chapters' long jobs come before the last one's many short ones, wrong claims and proofs: no core waits at the
     # end.
-    work: dict[Key, Job] = {
-        job[0]: job for chapter in CHAPTERS if chapter.name in profile.sizes for job in chapter.jobs(profile, seed)
-    }
+    work: dict[Key, Job] = {}
+    together: dict[Key, list[Job]] = {}
+    for chapter in CHAPTERS:
+        if chapter.name in profile.sizes:
+            for job in chapter.jobs(profile, seed):
+                work[job[0]] = job
+                together.setdefault(chapter.beside(job[0]), []).append(job)
     found = {key: old for key, job in work.items() if (old := kept.of(job))} if kept else {}
     done: dict[Key, Any] = {key: old.result for key, old in found.items()}
     seconds = {" ".join(key): old.seconds for key, old in found.items()}
-    left: dict[Key, list[Job]] = {}
-    for key, job in work.items():
-        if key not in found:
-            left.setdefault(_together(key), []).append(job)
+    missing = (tuple(job for job in several if job[0] not in found) for several in together.values())
+    left = [(_timed, several) for several in missing if several]
     told(len(done), len(work))
-    with working(((_timed, tuple(several)) for several in left.values()), jobs, len(left)) as results:
+    with working(left, jobs, len(left)) as results:
         for several in results:
             for key, result, took in several:
                 done[key] = result

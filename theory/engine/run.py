@@ -106,11 +106,17 @@ def verify(
             evidence.append(searched(claim, "floats", claim.floats(), claim.check, implementation, count, profile))
     if claim.measure is not None and "measurement" in wanted:
         effort = count / claim.examples
-        seed = seed_of(claim.seeded_as or claim.id, "measurement", profile.seed) % 2**32
-        evidence.append(_measured_evidence(claim.measure(implementation, seed, effort)))
+        evidence.append(
+            _measured_evidence(claim.measure(implementation, measurement_seed(claim, profile.seed), effort))
+        )
     if implementation is REFERENCE:
         evidence = [_confirmed(claim, item) for item in evidence]
     return Finding(claim, implementation.name, tuple(evidence), time.perf_counter() - started)
+
+
+def measurement_seed(claim: Claim, seed: int) -> int:
+    """The seed that a claim's measurement is given."""
+    return seed_of(claim.seeded_as or claim.id, "measurement", seed) % 2**32
 
 
 def replay(claim: str | Claim, example: dict[str, Any], implementation: Implementation = REFERENCE) -> Comparison:

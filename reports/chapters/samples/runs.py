@@ -17,6 +17,7 @@ from metarep.reports.chapters.chapter import (
     InnerSamples,
     Job,
     K,
+    Key,
     LearnerName,
     N,
     Noise,
@@ -31,8 +32,10 @@ from metarep.sim.learners import LEARNERS
 from metarep.sim.problems import make_problem
 from metarep.sim.sampling.runs import run_sampled
 from metarep.sim.streams import streams
+from metarep.theory.claims import get_claim
 from metarep.theory.claims.samples.floor import FLOOR_SETTINGS, GROWTH_SETTING, SMALL, FloorSetting, measured_floor
 from metarep.theory.dynamics.floor import predicted_floor, rough_floor
+from metarep.theory.engine.run import measurement_seed
 
 GROWTH_SIZES = (0.005, 0.01, 0.02, 0.04, 0.08)
 
@@ -135,6 +138,7 @@ class SamplesSize:
 
 
 NAME = "samples"
+FLOOR_CLAIM = "noise-floor-fo-anil"
 SIZES = {
     "quick": SamplesSize(),
     "full": SamplesSize(
@@ -168,9 +172,10 @@ def _floor_point(setting: FloorSetting, size: float, seed: int, relative_error: 
 
 
 def floor_points(seed: int, settings: int, relative_error: float) -> tuple[FloorPoint, ...]:
-    """The floor of the first so many settings at αβL_*² = 0.005."""
+    """The floor of the first so many settings at αβL_*² = 0.005; the runs are the claim's, as far as it has them."""
+    first = measurement_seed(get_claim(FLOOR_CLAIM), seed)
     return tuple(
-        _floor_point(setting, SMALL, _seed(seed, "floor", place), relative_error)
+        _floor_point(setting, SMALL, first + place, relative_error)
         for place, setting in enumerate(FLOOR_SETTINGS[:settings])
     )
 
@@ -215,6 +220,11 @@ def samples_jobs(profile: ReportProfile, seed: int) -> list[Job]:
     ]
     jobs += [(("recovery", name), recovery_points, (name, seed, size.recovery)) for name in LEARNERS]
     return jobs
+
+
+def beside(key: Key) -> Key:
+    """The floors are run beside the claim that has the same runs."""
+    return ("claim", FLOOR_CLAIM) if key == ("samples", "floor") else key
 
 
 def samples_of(results: Results) -> SamplesResults | None:

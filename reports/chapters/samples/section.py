@@ -7,13 +7,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from metarep.reports.chapters.chapter import Chapter, Results, again
+from metarep.reports.chapters.claims.records import mention
 from metarep.reports.chapters.samples.runs import (
+    FLOOR_CLAIM,
     NAME,
     SIZES,
     FloorPoint,
     RecoveryPoint,
     RecoverySetting,
     SamplesResults,
+    beside,
     samples_jobs,
     samples_of,
 )
@@ -167,7 +170,8 @@ def samples_section(gathered: Results) -> b.Section | None:
             for p in results.floor
         ),
         frozenset(range(12)),
-        "Mean square sines at the floor; ± is the standard error of what was seen.",
+        "Mean square sines at the floor; ± is the standard error of what was seen. "
+        f"{mention(gathered.claims, FLOOR_CLAIM)} is held against these very runs, by default the first three.",
     )  # fmt: skip
     largest = results.growth[-1]
     base = [p for p in results.recovery if p.learner == "average-loss"]
@@ -236,4 +240,6 @@ def samples_section(gathered: Results) -> b.Section | None:
     )
 
 
-CHAPTER = Chapter(samples_section, name=NAME, sizes=SIZES, jobs=samples_jobs, record={"samples": samples_of})
+CHAPTER = Chapter(
+    samples_section, name=NAME, sizes=SIZES, jobs=samples_jobs, beside=beside, record={"samples": samples_of}
+)
