@@ -307,8 +307,6 @@ def test_a_long_run_averages_the_steps_that_it_records():
     step, recorded = StepsInLaw(FO_ANIL, B, w, *at, np.random.default_rng(9), burn_in + steps), []
     for t in range(burn_in + steps):
         B, w = step(B, w, HEADS)
-        if t in (5, 7, 9):  # the second, fourth and sixth after the burn-in
-        B, w = step_in_law(FO_ANIL, B, w, *at, rng)
         if t in (6, 9):  # the third and sixth after the burn-in
             recorded.append(mean_square_sine(B, 3))
     means = np.mean(recorded, 0)
