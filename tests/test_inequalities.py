@@ -130,9 +130,32 @@ UNDRAWN = {"assumption", "induction", "product", "form", "kept-columns", "multip
 
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_that_is_refused_says_so_by_its_name(name: str) -> None:
-    for uses in ((), (1,), (1,) * 4):
-        refusal = check(small(B_IS_SMALL, Line(name, Says("norm", "B", "x"), uses)), None).refusal
+    same = Line("identity", Says("equal", "B", "B"))
+    for uses in ((), (1,), (1,) * 4, (2,), (2, 2)):
+        refusal = check(small(B_IS_SMALL, same, Line(name, Says("norm", "B", "x"), uses)), None).refusal
         assert "NoneType" not in refusal
+
+
+@pytest.mark.parametrize("name", [*STATEMENTS, "theorem-fo-anil"])
+def test_a_line_that_uses_one_about_something_else_is_refused_for_that(name: str) -> None:
+    checked = {**STATEMENTS, **THEOREMS}[name]()
+    proof, seen = checked.derivation, set()
+    context = Context(proof, checked.step)
+    for index, line in enumerate(proof.lines):
+        for place, use in enumerate(line.uses):
+            of = checked.judgements[use - 1]
+            others = [
+                other
+                for other, found in enumerate(checked.judgements[:index], 1)
+                if found.kind == of.kind and found.of != of.of
+            ]
+            if others and (line.rule, place) not in seen:
+                seen.add((line.rule, place))
+                wrong = replace(line, uses=(*line.uses[:place], others[0], *line.uses[place + 1 :]))
+                found = check(replace(proof, lines=(*proof.lines[:index], wrong)), checked.step)
+                same = context.equal(of.of, checked.judgements[others[0] - 1].of)  # by their letters' definitions
+                assert same or line.rule == "words" or not found.accepted, wrong
+                assert "NoneType" not in found.refusal
 
 
 @pytest.mark.parametrize("name", THEOREMS)
@@ -479,6 +502,7 @@ def test_powers_are_read_up_to_eight_and_whole() -> None:
     assert matrix("1/2*beta*B") == matrix("B").scaled(Fraction(1, 2), beta=1)
     with pytest.raises(NotAccepted):
         scalar(" " * 4000 + "x")
+    assert scalar(" " * 3999 + "x") == variable("x")
 
 
 def test_norms_of_words_by_their_factors() -> None:
@@ -524,7 +548,8 @@ def test_a_monomial_is_cleared_and_what_is_left_decides() -> None:
         ("x**2 - x*3/2 + 1", None, False),
         ("1/100*x**2 - x + 2", None, False), ("2 - x", Fraction(2), True), ("2 - x", Fraction(201, 100), False),
         ("x**2 - 2*x + 2", Fraction(5), True), ("-x", Fraction(1), False), ("0*x", None, True),
-        ("1 + x - x**2", Fraction(1), True), ("x**3 - x**2*2 + x + 1/100", Fraction(2), True),
+        ("1 + x - x**2", Fraction(1), True),
+        ("1 + x - 2*x**2", Fraction(1), True), ("x**3 - x**2*2 + x + 1/100", Fraction(2), True),
         ("x**3 - x**2*2 + x - 1/100", Fraction(2), False),
     ):  # fmt: skip
         assert nonnegative(scalar(text), {"x": upper}) is holds, text
@@ -741,6 +766,11 @@ def test_an_induction_is_accepted(changes: dict) -> None:
                    replace(LINES[2], says=Says("norm", "w_next", "s*x")), LINES[3])},
         {"kept": (Says("norm", "w_bar", "s"),), "start": (Says("norm", "w_bar", "1/2"),),
          "lines": (Line("assumption", Says("norm", "w_bar", "s")), replace(LINES[3], uses=(1,)))},
+        {"start": (Says("norm", "w", "1/2*x"),), "region": Region(RANGES, varying=("x",))},
+        {"start": (Says("norm", "w", "1/2"),), "kept": (Says("norm", "w", "s + x"),),
+         "region": Region(RANGES, varying=("x",)),
+         "lines": (Line("assumption", Says("norm", "w", "s + x")), LINES[1],
+                   replace(LINES[2], says=Says("norm", "w_next", "s + x")), LINES[3])},
         kept_of("B_star", "B_star"),
         kept_of("B_star*w_bar*w.T", "B_star*w_bar*w_next.T"),
     ],
