@@ -312,6 +312,7 @@ def test_what_is_assumed_is_accepted_and_read() -> None:
         said = Says(kind, of, "x")
         assert not check(small(Line("assumption", said), assumed=(said,)), None).accepted
     assert found.rules_used == ("assumption", "weaken")
+    assert check(small(Line("obvious", Says("norm", "B", "x"))), None).refusal == "line 1: unknown rule 'obvious'"
     for use in (-1, 0, 2, 3):
         later = check(small(B_IS_SMALL, Line("weaken", Says("norm", "B", "1"), (use,))), None)
         assert later.refusal == "line 2: a line may use earlier lines only"

@@ -192,3 +192,6 @@ def test_nothing_reaches_none_of_the_truth():
 def test_shapes_that_do_not_fit():
     with pytest.raises(ValueError, match=r"B has shape \(3, 2\) and B_star \(4, 2\); allowed: .*same d"):
         subspace_distance(np.ones((3, 2)), np.eye(4, 2))
+    for B, B_star in ((np.ones(3), np.eye(3, 2)), (np.ones((3, 2)), np.ones(3)), (np.ones((3, 0)), np.eye(3, 2))):
+        with pytest.raises(ValueError, match="allowed: "):
+            subspace_distance(B, B_star)
