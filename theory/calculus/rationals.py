@@ -22,8 +22,12 @@ class Rational(Fraction):
 
     def __add__(self, other: Any) -> Any:
         if type(other) is Rational or type(other) is Fraction:
-            b, d = self._numerator, self._denominator
-            above, below = b * other._denominator + other._numerator * d, d * other._denominator
+            a, b, c, d = self._numerator, self._denominator, other._numerator, other._denominator
+            if not c:
+                return self
+            if not a and type(other) is Rational:
+                return other
+            above, below = a * d + c * b, b * d
             common = gcd(above, below)
             made = _new(Rational)
             made._numerator, made._denominator = above // common, below // common
@@ -36,6 +40,8 @@ class Rational(Fraction):
         return self + other if type(other) is int or type(other) is Fraction else Fraction.__radd__(self, other)
 
     def __sub__(self, other: Any) -> Any:
+        if type(other) is Rational:  # most are, and this is sooner said than the other
+            return self + _made(-other._numerator, other._denominator)
         return self + -other
 
     def __rsub__(self, other: Any) -> Any:
@@ -43,7 +49,10 @@ class Rational(Fraction):
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is Rational or type(other) is Fraction:
-            above, below = self._numerator * other._numerator, self._denominator * other._denominator
+            above = self._numerator * other._numerator
+            if not above:
+                return _ZERO
+            below = self._denominator * other._denominator
         elif type(other) is int:
             above, below = self._numerator * other, self._denominator
         else:
@@ -57,7 +66,8 @@ class Rational(Fraction):
         return self * other if type(other) is int or type(other) is Fraction else Fraction.__rmul__(self, other)
 
     def __truediv__(self, other: Any) -> Any:
-        return self * _inverse(other) if isinstance(other, int | Fraction) else Fraction.__truediv__(self, other)
+        known = type(other) is Rational or isinstance(other, int | Fraction)
+        return self * _inverse(other) if known else Fraction.__truediv__(self, other)
 
     def __rtruediv__(self, other: Any) -> Any:
         return _inverse(self) * other if isinstance(other, int | Fraction) else Fraction.__rtruediv__(self, other)
@@ -86,3 +96,7 @@ def _inverse(number: int | Fraction) -> Rational:
     if not below:
         raise ZeroDivisionError("division by zero")
     return _made(above, below) if below > 0 else _made(-above, -below)
+
+
+_ZERO = _made(0, 1)
+"""A third of all products in exact arithmetic."""
