@@ -18,7 +18,7 @@ from metarep.sim.learners import Learner, paper_id
 Array = np.ndarray
 
 LANES = 4
-"""Trials stepped together, as in ``steps.c``."""
+"""Trials stepped together, as in ``steps.c``, which is not used if it says otherwise."""
 MOST = 8
 """Columns of B and of B_* at most, likewise."""
 _ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
@@ -37,7 +37,7 @@ def library() -> Any:
     tasks, when = (_ADDRESS, _LONG, _ADDRESS, _LONG, _LONG), (_LONG_LONG, _LONG_LONG, _LONG_LONG)
     found.metarep_advance.argtypes = (*state, *tasks, *when, _ADDRESS)
     found.metarep_moments.restype = None
-    return found if found.metarep_can_run() else None
+    return found if found.metarep_can_run(LANES, MOST) else None
 
 
 def in_lanes(array: Array) -> Array:
@@ -64,6 +64,9 @@ class Run:
         bound: of ‖B‖², (trials,), beyond which a trial has diverged; nan for none.
         diverged_at: first step at which it had, −1 where it has not; (trials,).
         p: columns of B_* = [I_p; 0].
+
+    Raises:
+        ValueError: more columns than ``MOST``, or another learner.
     """
 
     def __init__(
@@ -78,10 +81,12 @@ class Run:
         p: int,
     ) -> None:
         self._trials, rows, k = B.shape
-        self._p, self._name = p, paper_id(learner, "compiled step")
-        self._learner = _ORDER.index(self._name)
+        if max(p, k) > MOST:
+            raise ValueError(f"{k} columns of B, {p} of B_*; allowed for compiled steps: {MOST} at most")
+        self._p, self._learner = p, _ORDER.index(paper_id(learner, "compiled step"))
         self._B, self._w, *sizes = (in_lanes(np.asarray(array, dtype=float)) for array in (B, w, alpha, beta, bound))
         self._diverged_at = in_lanes(np.asarray(diverged_at, dtype=np.int64))
+        # these are held as long as their addresses are
         self._held = (self._B, self._w, *sizes, self._diverged_at)
         at = (array.ctypes.data for array in self._held)
         self._state = (self._learner, k, p, rows, len(self._B), *at)
@@ -97,9 +102,7 @@ class Run:
     def keep_tasks(self, heads: Array) -> None:
         """From here on every step has these tasks: (trials, p, n), or (1, p, n) for all trials."""
         heads = np.ascontiguousarray(heads, dtype=float)
-        pairs = (self._p + 1) * (self._p + 2) // 2
-        columns = {"fo-maml": self._p + 1, "maml": pairs}.get(self._name, 1)
-        found = np.empty((-(-len(heads) // LANES), pairs, columns, LANES))
+        found = np.empty((-(-len(heads) // LANES), library().metarep_moments_count(self._learner, self._p), LANES))
         at = (len(heads), heads.shape[-1], heads.ctypes.data, found.ctypes.data)
         library().metarep_moments(self._learner, self._p, *at)
         self._moments, self._tasks = found, (found.ctypes.data, len(found), None, 0, 0)
@@ -135,13 +138,11 @@ def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, 
     they need not be in them, and stand for heads.
 
     Raises:
-        ValueError: too large for compiled steps (``MOST``).
+        ValueError: k or min(d, n) is more than ``MOST``.
     """
     batch, (B, w, targets, alpha, beta) = flattened_step(B, w, targets, alpha, beta)
     trials, d, k = B.shape
     p = min(d, targets.shape[-1])
-    if max(p, k) > MOST:
-        raise ValueError(f"{k} columns, tasks in {p} dimensions; allowed: {MOST} at most")
     frame = np.linalg.qr(targets, mode="complete")[0] if p < d else np.eye(d)[None]
     turned = np.swapaxes(frame, -1, -2)
     nowhere, never = np.full(trials, np.nan), np.full(trials, -1)

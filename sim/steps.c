@@ -19,8 +19,8 @@ Letters are those of moments.py; the source of the maps is the one given there. 
 #include <string.h>
 
 #define LANES 4
-#define MOST_K 8  /* columns of B */
-#define MOST_Q 9  /* and one more than there are of B_* */
+#define MOST 8  /* columns of B and of B_* */
+#define MOST_Q (MOST + 1)
 #define MOST_PAIRS (MOST_Q * (MOST_Q + 1) / 2)
 #define TOGETHER 8  /* tasks whose moments are summed at a time */
 
@@ -67,10 +67,19 @@ INLINE void with_transposed(int rows, int inner, int columns, const lanes *left,
 
 /* --- moments */
 
+/* Average loss needs the mean alone: its pairs are the first ones, those with e_0 = 1. */
+INLINE int pairs_of(int learner, int p) {
+    return learner == AVERAGE_LOSS ? p + 1 : (p + 1) * (p + 2) / 2;
+}
+
+INLINE int columns_of(int learner, int p) {
+    return learner == MAML ? (p + 1) * (p + 2) / 2 : learner == FO_MAML ? p + 1 : 1;
+}
+
 /* Means of products of the entries of e = (1, h) over tasks: out (pairs x columns), with the first columns of the pairs.
 heads (trials, p, n) of doubles; lanes beyond the last trial repeat it. */
-INLINE void moments_of(const double *heads, long trials, long first, long n, int p, int columns, lanes *out) {
-    int q = p + 1, pairs = q * (q + 1) / 2;
+INLINE void moments_of(int learner, const double *heads, long trials, long first, long n, int p, lanes *out) {
+    int q = p + 1, pairs = pairs_of(learner, p), columns = columns_of(learner, p);
     lanes products[TOGETHER][MOST_PAIRS];
     memset(out, 0, sizeof(lanes) * pairs * columns);
     for (long begin = 0; begin < n; begin += TOGETHER) {
@@ -83,7 +92,7 @@ INLINE void moments_of(const double *heads, long trials, long first, long n, int
                 EACH(j, p) e[j + 1][lane] = heads[(trial * p + j) * n + begin + place];
             }
             lanes *at = products[place];
-            EACH(a, q) for (int b = a; b < q; b++) *at++ = e[a] * e[b];
+            EACH(a, pairs > q ? q : 1) for (int b = a; b < q; b++) *at++ = e[a] * e[b];
         }
         EACH(a, pairs) EACH(b, a < columns ? a + 1 : columns) {
             lanes total = {0};
@@ -117,13 +126,18 @@ struct group {
     lanes *B, *w, alpha, beta;
     const lanes *moments;
     lanes second[MOST_Q * MOST_Q], third[MOST_Q * MOST_Q];
-    lanes G[MOST_K * MOST_K], u[MOST_K], W[MOST_K * MOST_Q], P[MOST_Q * MOST_K];
-    lanes N[MOST_K * MOST_K], grad_w[MOST_K]; /* grad_B = B N - [C; 0], with the last p rows of P for C */
+    lanes G[MOST * MOST], u[MOST], W[MOST * MOST_Q], P[MOST_Q * MOST];
+    lanes N[MOST * MOST], grad_w[MOST]; /* grad_B = B N - [C; 0], with the last p rows of P for C */
 };
+
+INLINE void take_second(enum learner learner, struct group *g) {
+    if (learner == AVERAGE_LOSS) memcpy(g->second, g->moments, sizeof(lanes) * g->q);
+    else unpack(g->q, g->moments, g->columns, g->second);
+}
 
 INLINE void average_loss(struct group *g) {
     int k = g->k;
-    lanes grad_w[MOST_K] = {{0}};
+    lanes grad_w[MOST] = {{0}};
     EACH(r, g->rows) {
         lanes *b = g->B + r * k, residual = r < g->p ? -g->second[r + 1] : (lanes){0};
         EACH(i, k) residual += b[i] * g->w[i];
@@ -166,7 +180,7 @@ INLINE void pulled_residual(const struct group *g, lanes *Z) {
 
 INLINE void anil(struct group *g) {
     int k = g->k, q = g->q;
-    lanes Z[MOST_K * MOST_Q], Q[MOST_Q * MOST_K], back[MOST_K];
+    lanes Z[MOST * MOST_Q], Q[MOST_Q * MOST], back[MOST];
     pulled_residual(g, Z);
     with_transposed(q, q, k, g->second, Z, Q);
     times(k, k, g->G, Q, back);
@@ -191,7 +205,7 @@ INLINE void third_moments(struct group *g, lanes *s) {
 
 INLINE void fo_maml(struct group *g) {
     int k = g->k, q = g->q;
-    lanes s[MOST_Q], S[MOST_Q * MOST_K], rv = {0}, alpha = g->alpha;
+    lanes s[MOST_Q], S[MOST_Q * MOST], rv = {0}, alpha = g->alpha;
     third_moments(g, s);
     mean_pulled(g, g->grad_w);
     EACH(i, k) {
@@ -214,9 +228,9 @@ INLINE void maml(struct group *g) {
     int k = g->k, p = g->p, q = g->q, pairs = g->pairs;
     const lanes *B = g->B, *w = g->w, *u = g->u, *W = g->W, *second = g->second, *third = g->third;
     const lanes *fourth = g->moments, alpha = g->alpha;
-    lanes s[MOST_Q], Z[MOST_K * MOST_Q], Q[MOST_Q * MOST_K], S[MOST_Q * MOST_K], X[MOST_Q * MOST_Q];
+    lanes s[MOST_Q], Z[MOST * MOST_Q], Q[MOST_Q * MOST], S[MOST_Q * MOST], X[MOST_Q * MOST_Q];
     lanes packed[MOST_PAIRS], answer[MOST_PAIRS], c[MOST_Q], y[MOST_Q], z[MOST_Q];
-    lanes first[MOST_K], mean_u[MOST_K];
+    lanes first[MOST], mean_u[MOST];
     third_moments(g, s);
     pulled_residual(g, Z);
     with_transposed(q, q, k, second, Z, Q);
@@ -284,7 +298,7 @@ INLINE void maml(struct group *g) {
 INLINE void move(struct group *g) {
     int k = g->k;
     EACH(r, g->rows) {
-        lanes row[MOST_K], *b = g->B + r * k;
+        lanes row[MOST], *b = g->B + r * k;
         EACH(i, k) row[i] = b[i];
         EACH(i, k) {
             lanes total = {0};
@@ -329,11 +343,11 @@ struct kept {
 INLINE void steps_of(enum learner learner, struct group *g, lanes *own, const double *heads, long trials, long first,
                      long n, const double *bound, long long *diverged_at, long long step, long long steps,
                      struct kept kept) {
-    if (!heads) unpack(g->q, g->moments, g->columns, g->second);
+    if (!heads) take_second(learner, g);
     for (long long done = 0; done < steps; done++) {
         if (heads) {
-            moments_of(heads + done * trials * g->p * n, trials, first, n, g->p, g->columns, own);
-            unpack(g->q, own, g->columns, g->second);
+            moments_of(learner, heads + done * trials * g->p * n, trials, first, n, g->p, own);
+            take_second(learner, g);
         }
         if (learner == AVERAGE_LOSS) {
             average_loss(g);
@@ -353,19 +367,19 @@ INLINE void steps_of(enum learner learner, struct group *g, lanes *own, const do
     }
 }
 
-INLINE int moments_columns(int learner, int p) {
-    return learner == MAML ? (p + 1) * (p + 2) / 2 : learner == FO_MAML ? p + 1 : 1;
-}
-
 /* --- what Python calls; all arrays of doubles but diverged_at */
 
-int metarep_can_run(void) { return CAN_RUN; }
+/* Whether it can, with what the caller takes LANES and MOST for. */
+int metarep_can_run(int lanes_taken, int most_taken) { return lanes_taken == LANES && most_taken == MOST && CAN_RUN; }
 
-/* Moments of tasks that stay: heads (trials, p, n) -> out (groups, pairs, columns, LANES). */
+/* How many moments there are of a group. */
+int metarep_moments_count(int learner, int p) { return pairs_of(learner, p) * columns_of(learner, p); }
+
+/* Moments of tasks that stay: heads (trials, p, n) -> out (groups, count, LANES). */
 void metarep_moments(int learner, int p, long trials, long n, const double *heads, double *out) {
-    int columns = moments_columns(learner, p), pairs = (p + 1) * (p + 2) / 2;
+    int count = metarep_moments_count(learner, p);
     for (long first = 0; first < trials; first += LANES)
-        moments_of(heads, trials, first, n, p, columns, (lanes *)out + first / LANES * pairs * columns);
+        moments_of(learner, heads, trials, first, n, p, (lanes *)out + first / LANES * count);
 }
 
 INLINE int how_many_gone(const long long *diverged_at) {
@@ -382,10 +396,10 @@ int metarep_advance(int learner, int k, int p, int rows, long groups, double *B,
                      const double *beta, const double *bound, long long *diverged_at, const double *moments,
                      long moments_groups, const double *heads, long trials, long n, long long step, long long steps,
                      long long every, double *passed) {
-    struct group g = {.k = k, .p = p, .q = p + 1, .rows = rows, .pairs = (p + 1) * (p + 2) / 2};
+    struct group g = {.k = k, .p = p, .q = p + 1, .rows = rows, .pairs = pairs_of(learner, p)};
     lanes own[MOST_PAIRS * MOST_PAIRS];
     int news = 0;
-    g.columns = moments_columns(learner, p);
+    g.columns = columns_of(learner, p);
     for (long at = 0; at < groups; at++) {
         const double *own_bound = bound + at * LANES;
         long long *own_diverged_at = diverged_at + at * LANES;

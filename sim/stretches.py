@@ -215,8 +215,6 @@ class _Block:
 class _Compiled:
     """All of a run's batch, by compiled steps; its state stays as these want it."""
 
-    index = (...,)
-
     def __init__(self, stretches: "Stretches") -> None:
         self.whole, self._shape = stretches, stretches.batch
         self._run: compiled.Run | None = None
@@ -282,11 +280,11 @@ class Stretches:
         self._most = max(1, min(_MOST_AT_ONCE, _MOST_HEADS // heads.size)) if self.fresh else _MOST_AT_ONCE
         k, n = heads.shape[-2:]
         self.along = self._is_along(k, n)
-        self._blocks: list[_Block] | list[_Compiled] = (
-            [_Compiled(self)]
-            if self.way == "compiled"
-            else [_Block(self, index) for index in _indices(self.batch, self._block_size(k, n))]
-        )
+        if self.way == "compiled" and not can_be_compiled(problem):
+            raise ValueError("way is 'compiled'; allowed: where there are compiled steps, see can_be_compiled")
+        self._compiled = _Compiled(self) if self.way == "compiled" else None
+        indices = _indices(self.batch, self._block_size(k, n)) if self._compiled is None else ()
+        self._blocks = [_Block(self, index) for index in indices]
 
     def _is_along(self, k: int, n: int) -> bool:
         """Whether the trials' axis is the best one to run along: many trials of small matrices, on a line of axes."""
@@ -328,8 +326,8 @@ class Stretches:
         """
         heads = self._ask(min(most, self._most))
         self._coming = self._coming[len(heads) :]
-        if isinstance(whole := self._blocks[0], _Compiled):
-            B, w = whole(B, w, heads, step, every)
+        if self._compiled is not None:
+            B, w = self._compiled(B, w, heads, step, every)
         elif len(self._blocks) == 1:
             B, w = self._blocks[0](B, w, heads, step)
         else:

@@ -83,7 +83,7 @@ def run(
         The trajectory. A run that diverges is frozen and reported, without any warning.
 
     Raises:
-        ValueError: arguments out of range, or batch axes that do not broadcast.
+        ValueError: arguments out of range, batch axes that do not broadcast, or a way that is not there.
     """
     check_run(steps, record_every, alpha, beta)
 

@@ -3,13 +3,14 @@ implementation to check.
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from metarep.reports.cli.app import run as command
-from metarep.sim import moments, stretches, updates
+from metarep.sim import compiled, moments, stretches, updates
 from metarep.sim.compiled import library
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
@@ -154,6 +155,26 @@ def test_compiled_steps_are_those_through_tasks_for_every_shape(name, shape) -> 
         for mine, theirs in zip(one, other, strict=True):
             # Numbers up to 3; of sums of n products of four, and a hundred roundings a step
             np.testing.assert_allclose(theirs, mine, rtol=0, atol=1e5 * EPS)
+
+
+def test_the_sizes_of_arrays_are_those_of_the_c_source() -> None:
+    """Otherwise the library says that it cannot run, and every test of it is skipped."""
+    source = Path(stretches.__file__).with_name("steps.c").read_text(encoding="utf-8")
+    for name, size in (("LANES", compiled.LANES), ("MOST", compiled.MOST)):
+        assert f"#define {name} {size} " in source.replace("\n", " ")
+
+
+@compiled_here
+def test_what_cannot_be_compiled_is_refused() -> None:
+    """It is told before C writes beyond its arrays, or takes another truth for [I; 0]."""
+    rng = np.random.default_rng(0)
+    wide, turned = make_problem(40, 9, 4, 0.1, rng), lift(problem(trials=()), rng)
+    for given in (wide, turned):
+        with pytest.raises(ValueError, match="way is 'compiled'"):
+            run(LEARNERS["anil"], given, 0.1, 0.1, 2, way="compiled")
+    B, w, targets = np.ones((1, 12, 9)), np.ones((1, 9)), np.ones((1, 12, 3))
+    with pytest.raises(ValueError, match="9 columns of B"):
+        compiled.step(LEARNERS["anil"], B, w, targets, 0.1, 0.1)
 
 
 ADAPTER = """
