@@ -14,6 +14,7 @@ import numpy as np
 
 from metarep.sim.batches import StepSize, flattened_step
 from metarep.sim.learners import Learner, paper_id
+from metarep.sim.metrics import SAFELY_CONDITIONED, subspace_distance
 
 Array = np.ndarray
 
@@ -23,6 +24,7 @@ MOST = 8
 """Columns of B and of B_* at most, likewise."""
 _ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
 _WHOLE, _ADDRESS, _LONG, _LONG_LONG = ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_longlong
+_REAL = ctypes.c_double
 
 
 @cache
@@ -36,7 +38,8 @@ def library() -> Any:
     state = (_WHOLE, _WHOLE, _WHOLE, _WHOLE, _LONG, *(_ADDRESS,) * 6)
     tasks, when = (_ADDRESS, _LONG, _ADDRESS, _LONG, _LONG), (_LONG_LONG, _LONG_LONG, _LONG_LONG)
     found.metarep_advance.argtypes = (*state, *tasks, *when, _ADDRESS)
-    found.metarep_moments.restype = None
+    found.metarep_distances.argtypes = (_WHOLE, _WHOLE, _WHOLE, _LONG, _ADDRESS, _ADDRESS, _REAL, _ADDRESS)
+    found.metarep_moments.restype = found.metarep_distances.restype = None
     return found if found.metarep_can_run(LANES, MOST) else None
 
 
@@ -129,6 +132,22 @@ class Run:
         groups, *shape, _ = self._B.shape
         given = passed.transpose(0, 1, 4, 2, 3).reshape(count, groups * LANES, *shape)
         return bool(diverged), given[:, : self._trials]
+
+
+def distances(B: Array, p: int) -> Array:
+    """``metarep.sim.metrics.subspace_distance`` to B_* = [I_p; 0], compiled for those of full rank.
+
+    Args:
+        B: (count, rows, k) with no more columns than ``MOST``, as p.
+    """
+    B = np.ascontiguousarray(B, dtype=float)
+    (count, rows, k), found, work = B.shape, np.empty(len(B)), np.empty(B.shape[1:])
+    at = (B.ctypes.data, work.ctypes.data, SAFELY_CONDITIONED, found.ctypes.data)
+    library().metarep_distances(k, p, rows, count, *at)
+    others = np.isnan(found)
+    if others.any():
+        found[others] = subspace_distance(B[others], np.eye(rows, p))
+    return found
 
 
 def step(learner: Learner, B: Array, w: Array, targets: Array, alpha: StepSize, beta: StepSize) -> tuple[Array, Array]:

@@ -12,7 +12,7 @@ import numpy as np
 Array = np.ndarray
 
 EPS = float(np.finfo(float).eps)
-_SAFELY_CONDITIONED = 1e-8
+SAFELY_CONDITIONED = 1e-8
 """Ratio of the smallest to the largest |R_ii| above which R is inverted as it is. Anything well above eps would do:
 below it the numerical rank is decided by singular values, which costs more.
 """
@@ -36,7 +36,7 @@ def _orthonormalizer(B: Array) -> tuple[Array, Array | None]:
     R = np.linalg.qr(B, mode="r")
     if d >= width:
         diagonal = np.abs(np.diagonal(R, axis1=-2, axis2=-1))
-        suspect = diagonal.min(-1) <= _SAFELY_CONDITIONED * diagonal.max(-1)
+        suspect = diagonal.min(-1) <= SAFELY_CONDITIONED * diagonal.max(-1)
         if not suspect.any():
             return np.linalg.inv(R), None
     else:

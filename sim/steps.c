@@ -425,3 +425,85 @@ int metarep_advance(int learner, int k, int p, int rows, long groups, double *B,
     }
     return news;
 }
+
+/* --- subspace distances, one matrix after another; see metrics.py for what is computed and why it is accurate */
+
+#define SWEEPS 30  /* Jacobi's take some six; a matrix that needs more is NumPy's */
+
+/* The largest eigenvalue of a symmetric matrix (size x size), which is overwritten, by Jacobi's rotations, or NaN. */
+static double largest_eigenvalue(int size, double (*A)[MOST]) {
+    double trace = 0;
+    EACH(i, size) trace += A[i][i];
+    for (int sweep = 0, turned = 1; turned; sweep++) {
+        if (sweep == SWEEPS) return NAN;
+        turned = 0;
+        EACH(i, size) for (int j = i + 1; j < size; j++) {
+            if (fabs(A[i][j]) <= 1e-17 * trace) continue; /* a tenth of the rounding error of the largest */
+            turned = 1;
+            double half = (A[j][j] - A[i][i]) / (2 * A[i][j]);
+            double tangent = copysign(1, half) / (fabs(half) + sqrt(1 + half * half));
+            double cosine = 1 / sqrt(1 + tangent * tangent), sine = tangent * cosine, moved = tangent * A[i][j];
+            A[i][i] -= moved;
+            A[j][j] += moved;
+            A[i][j] = A[j][i] = 0;
+            EACH(h, size) if (h != i && h != j) {
+                double one = A[i][h], other = A[j][h];
+                A[i][h] = A[h][i] = cosine * one - sine * other;
+                A[j][h] = A[h][j] = sine * one + cosine * other;
+            }
+        }
+    }
+    double largest = A[0][0];
+    EACH(i, size) largest = A[i][i] > largest ? A[i][i] : largest;
+    return largest;
+}
+
+/* R of B = QR by Gram and Schmidt (rows x k, overwritten); whether no |R_ii| is below so much of the largest. */
+static int orthonormalised(int k, int rows, double *B, double (*R)[MOST], double least) {
+    double smallest = INFINITY, largest = 0;
+    EACH(j, k) {
+        for (int i = 0; i < j; i++) {
+            double overlap = 0;
+            EACH(h, rows) overlap += B[h * k + i] * B[h * k + j];
+            EACH(h, rows) B[h * k + j] -= overlap * B[h * k + i];
+            R[i][j] = overlap;
+        }
+        double square = 0;
+        EACH(h, rows) square += B[h * k + j] * B[h * k + j];
+        R[j][j] = sqrt(square);
+        smallest = R[j][j] < smallest ? R[j][j] : smallest;
+        largest = R[j][j] > largest ? R[j][j] : largest;
+        EACH(h, rows) B[h * k + j] /= R[j][j];
+    }
+    return smallest > least * largest;
+}
+
+static double distance(int k, int p, int rows, const double *B, double *work, double least) {
+    double size = 0, scale = 0, R[MOST][MOST], gram[MOST][MOST] = {{0}};
+    EACH(i, rows * k) {
+        double here = fabs(B[i]);
+        if (!(here < INFINITY)) return NAN;
+        size = here > size ? here : size;
+        if (i >= p * k) scale = here > scale ? here : scale;
+    }
+    if (size == 0 || k > rows) return NAN;
+    EACH(i, rows * k) work[i] = B[i] / size;
+    if (!orthonormalised(k, rows, work, R, least)) return NAN;
+    for (int row = p; row < rows && scale > 0; row++) {
+        double z[MOST];
+        EACH(j, k) {
+            z[j] = B[row * k + j] / scale;
+            for (int i = 0; i < j; i++) z[j] -= z[i] * R[i][j];
+            z[j] /= R[j][j];
+        }
+        EACH(i, k) EACH(j, k) gram[i][j] += z[i] * z[j];
+    }
+    double sine = scale / size * sqrt(largest_eigenvalue(k, gram));
+    return sine < 1 ? sine : sine >= 1 ? 1 : NAN;
+}
+
+/* dist of each B (count, rows, k) to [I_p; 0], or NaN where it is none of a finite B of full rank, safely: where an
+|R_ii| is below `least` of the largest. work (rows, k). */
+void metarep_distances(int k, int p, int rows, long count, const double *B, double *work, double least, double *out) {
+    for (long at = 0; at < count; at++) out[at] = distance(k, p, rows, B + at * rows * k, work, least);
+}

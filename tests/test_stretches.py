@@ -14,6 +14,7 @@ from metarep.sim import compiled, moments, stretches, updates
 from metarep.sim.compiled import library
 from metarep.sim.implementations import REFERENCE, Implementation
 from metarep.sim.learners import LEARNERS
+from metarep.sim.metrics import subspace_distance
 from metarep.sim.problems import FixedTasks, Problem, lift, make_problem
 from metarep.sim.stretches import Way, chosen_way, pays_from
 from metarep.sim.trajectories import run
@@ -155,6 +156,27 @@ def test_compiled_steps_are_those_through_tasks_for_every_shape(name, shape) -> 
         for mine, theirs in zip(one, other, strict=True):
             # Numbers up to 3; of sums of n products of four, and a hundred roundings a step
             np.testing.assert_allclose(theirs, mine, rtol=0, atol=1e5 * EPS)
+
+
+@compiled_here
+@pytest.mark.parametrize(
+    "shape", [(2, 1, 1), (10, 5, 5), (16, 8, 8), (6, 3, 2), (6, 2, 3), (4, 4, 4), (40, 5, 5), (3, 4, 2)]
+)
+def test_compiled_distances_are_those_of_the_metric(shape) -> None:
+    rows, k, p = shape
+    rng = np.random.default_rng(3)
+    B = rng.standard_normal((200, *shape[:2])) * 10.0 ** rng.uniform(-3, 3, (200, 1, k))
+    B[:90, p:] *= 10.0 ** rng.uniform(-290, 0, (90, 1, 1))  # nearly arrived
+    size = np.abs(B).max((-2, -1), keepdims=True)
+    whole = B / size
+    B *= 10.0 ** rng.uniform(-5, 5, (200, 1, 1))
+    found, right = compiled.distances(B, p), subspace_distance(B, np.eye(rows, p))
+    # Either has an error of some roundings in each of k steps of elimination, times the condition.
+    np.testing.assert_array_less(np.abs(found - right), (1e-300 + right) * 4 * k * EPS * np.linalg.cond(whole))
+    B[0], B[1], B[2, 0, 0], B[3, 0, 0], B[4, :, 0], B[5, :, -1] = 0, 1, np.nan, np.inf, 0, B[5, :, 0] * (1 + 1e-12)
+    for place in range(6):  # NumPy decides what has full rank
+        other = subspace_distance(B[place], np.eye(rows, p))
+        np.testing.assert_allclose(compiled.distances(B[place][None], p)[0], other, rtol=8 * EPS)
 
 
 def test_the_sizes_of_arrays_are_those_of_the_c_source() -> None:
