@@ -2,8 +2,8 @@
 itself.
 """
 
+import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -58,8 +58,21 @@ def _slope(x: Array, y: Array) -> float:
     return float(x @ y / (x @ x))
 
 
+def _slopes(x: Array, y: Array) -> Array:
+    """Of ``BLOCKS`` blocks, as equal as can be."""
+    edges = np.rint(_EDGES * len(x)).astype(int)
+    starts, counts = edges[:-1], np.diff(edges)
+    x, y = (values - np.repeat(np.add.reduceat(values, starts) / counts, counts) for values in (x, y))
+    return np.add.reduceat(x * y, starts) / np.add.reduceat(x * x, starts)
+
+
+_EDGES = np.linspace(0, 1, BLOCKS + 1)
+
+
 _PLACES = np.arange(BLOCKS) - (BLOCKS - 1) / 2
-_HALF_RANGE = (BLOCKS - 1) / 2 / float(_PLACES @ _PLACES)
+_LENGTH = math.sqrt(float(_PLACES @ _PLACES))
+_HALF_RANGE = (BLOCKS - 1) / 2 / _LENGTH**2
+_EPS = float(np.finfo(float).eps)
 
 
 def _noise(y: Array) -> tuple[float, float]:
@@ -90,12 +103,12 @@ def _seen_floor(x: Array, y: Array) -> float:
 def _window(x: Array, y: Array) -> tuple[float, float, bool]:
     """(slope, its standard error, whether the window is straight)."""
     slope = _slope(x, y)
-    edges = np.linspace(0, len(x), BLOCKS + 1).round().astype(int)
-    slopes = np.array([_slope(x[a:b], y[a:b]) for a, b in pairwise(edges)])
+    slopes = _slopes(x, y)
     drift = abs(float(_PLACES @ slopes)) * _HALF_RANGE  # half the way from the first to the last block
-    rounding = 4 * np.finfo(float).eps * (1 + np.abs(y).max()) / (x[-1] - x[0])
-    error = float(np.sqrt(slopes.var(ddof=1) / BLOCKS + drift**2 + rounding**2))
-    deviation = float(np.abs(slopes - slopes.mean()).max())
+    rounding = 4 * _EPS * (1 + max(abs(float(y.max())), abs(float(y.min())))) / float(x[-1] - x[0])
+    away = slopes - np.add.reduce(slopes) / BLOCKS
+    error = math.sqrt(float(away @ away) / (BLOCKS - 1) / BLOCKS + drift**2 + rounding**2)
+    deviation = float(np.abs(away).max())
 
     def within(by_drift: float, by_block: float) -> bool:
         return drift <= max(by_drift, rounding * BLOCKS) and deviation <= max(by_block, rounding * BLOCKS**2)
@@ -104,9 +117,9 @@ def _window(x: Array, y: Array) -> tuple[float, float, bool]:
     straight = within(settled, 2 * settled)
     if not straight:
         walk, white = _noise(y)
-        length, spacing = len(x) / BLOCKS, (x[-1] - x[0]) / (len(x) - 1)
-        scatter = float(np.sqrt(1.2 * walk / length + 12 * white / length**3)) / spacing  # of one block's fitted slope
-        by_noise = NOISE_MULTIPLE * scatter * _HALF_RANGE * float(np.sqrt(_PLACES @ _PLACES))
+        length, spacing = len(x) / BLOCKS, float(x[-1] - x[0]) / (len(x) - 1)
+        scatter = math.sqrt(1.2 * walk / length + 12 * white / length**3) / spacing  # of one block's fitted slope
+        by_noise = NOISE_MULTIPLE * scatter * _HALF_RANGE * _LENGTH
         straight = within(max(settled, by_noise), 2 * max(settled, NOISE_MULTIPLE * scatter))
     return slope, error, straight
 
