@@ -104,7 +104,7 @@ def isserlis_wishart(
     Given: rows of $X$ independent $N(0, I_d)$; any $d$, $m$
     """
     A, m, d = array(example["A"]), example["m"], example["d"]
-    sample = sample_cubature(m, d, 5, 3, 1, A.dtype == object, d > 2)
+    sample = sample_cubature(m, d, 5, 1, 1, A.dtype == object, d > 2)
     S = sample.X[:, 0].swapaxes(-1, -2) @ sample.X[:, 0]
     seen = np.tensordot(sample.weights, S @ A @ S, 1)
     stated = m * m * A + m * (A.T + np.trace(A) * np.eye(d, dtype=int))
