@@ -244,12 +244,14 @@ def outcomes(dist: Array, diverged: Array, full_rank: Array | bool = True, tail:
     """
     outcome = np.empty(diverged.shape, dtype=object)
     outcome[...] = Outcome.STALLED
-    change = trend(dist)
+    near = dist[-1] <= CONVERGED_BELOW
+    left = ~(near | diverged)
+    change = np.zeros(diverged.shape, dtype=int)
+    change[left] = trend(dist[:, left])
     outcome[change < 0] = Outcome.MOVING
     outcome[change > 0] = Outcome.RECEDING
-    near = dist[-1] <= CONVERGED_BELOW
     if tail is not None:
-        candidates = (np.median(_last(dist), axis=0) > FAR_ABOVE) & (change >= 0) & ~diverged
+        candidates = (np.median(_last(dist), axis=0) > FAR_ABOVE) & (change >= 0) & left
         outcome[tail.blind(candidates)] = Outcome.BLIND
     outcome[near] = Outcome.CONVERGED
     outcome[near & ~np.broadcast_to(full_rank, diverged.shape)] = Outcome.COLLAPSED

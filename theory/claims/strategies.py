@@ -299,7 +299,9 @@ def reflected_identity(vectors: Any) -> np.ndarray:
         v = first[..., place, :, None]
         norm = (v * v).sum((-2, -1), keepdims=True)
         zero = norm == 0
-        product = product - 2 * (product @ v) * np.swapaxes(v, -1, -2) / np.where(zero, 1, norm)
+        along = 2 * v / np.where(zero, 1, norm)
+        seen = product @ v if place else v  # of the identity
+        product = product - seen * np.swapaxes(along, -1, -2)
     return product
 
 
