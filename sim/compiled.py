@@ -1,4 +1,5 @@
-"""A run's steps compiled from C (``steps.c``, by whatever installs this package where there is a C compiler).
+"""A run's steps compiled from C (``steps.c``, by whatever installs this package where there is a C compiler); those on
+finite samples are in ``metarep.sim.sampling.compiled``.
 
 The maps are those of ``metarep.sim.moments``, for B_* = [I_p; 0]. Trials are stepped in groups whose arrays have the
 trials as their last axis; a group that is not full is filled up by repeating its last trial, so a trial's result does
@@ -22,7 +23,9 @@ LANES = 4
 """Trials stepped together, as in ``steps.c``, which is not used if it says otherwise."""
 MOST = 8
 """Columns of B and of B_* at most, likewise."""
-_ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
+TASKS = 64
+"""Tasks of a step in law at most, as in ``in_law.c``, likewise."""
+ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
 _WHOLE, _ADDRESS, _LONG, _LONG_LONG = ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_longlong
 _REAL = ctypes.c_double
 
@@ -39,8 +42,11 @@ def library() -> Any:
     tasks, when = (_ADDRESS, _LONG, _ADDRESS, _LONG, _LONG), (_LONG_LONG, _LONG_LONG, _LONG_LONG)
     found.metarep_advance.argtypes = (*state, *tasks, *when, _ADDRESS)
     found.metarep_distances.argtypes = (_WHOLE, _WHOLE, _WHOLE, _LONG, _ADDRESS, _ADDRESS, _REAL, _ADDRESS)
-    found.metarep_moments.restype = found.metarep_distances.restype = None
-    return found if found.metarep_can_run(LANES, MOST) else None
+    found.metarep_in_law.argtypes = (_ADDRESS,)
+    for function in (found.metarep_moments, found.metarep_distances, found.metarep_in_law):
+        function.restype = None
+    fits = found.metarep_can_run(LANES, MOST) and found.metarep_in_law_fits(MOST, TASKS)
+    return found if fits else None
 
 
 def in_lanes(array: Array) -> Array:
@@ -86,7 +92,7 @@ class Run:
         self._trials, rows, k = B.shape
         if max(p, k) > MOST:
             raise ValueError(f"{k} columns of B, {p} of B_*; allowed for compiled steps: {MOST} at most")
-        self._p, self._learner = p, _ORDER.index(paper_id(learner, "compiled step"))
+        self._p, self._learner = p, ORDER.index(paper_id(learner, "compiled step"))
         self._B, self._w, *sizes = (in_lanes(np.asarray(array, dtype=float)) for array in (B, w, alpha, beta, bound))
         self._diverged_at = in_lanes(np.asarray(diverged_at, dtype=np.int64))
         # these are held as long as their addresses are

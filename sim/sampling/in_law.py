@@ -13,7 +13,8 @@ Where the outside coordinates enter:
     hence no more than k' vectors Ξ;
   - both MAMLs: the outer query's direction has an outside part (B_i = B − αhwᵀ), so all fresh directions (2 per task, 3
     for the exact method) get outside coordinates, and the step is computed in r + (their number) dimensions.
-What is drawn does not depend on the state, so it is drawn for several steps at once.
+What is drawn does not depend on the state, so it is drawn for several steps at once. Of the right parts the steps are
+taken by C where there is some (``metarep.sim.sampling.compiled``), by NumPy otherwise, on the same random numbers.
 Own derivation; that the dynamics stay in col(B_0) + col(B_*) in the population is its model.
 """
 
@@ -26,6 +27,7 @@ import numpy as np
 from metarep.sim.batches import StepSize, batch_scalar, common_batch, sum_of_rows, transposed
 from metarep.sim.checks import check_noise, check_sample_size
 from metarep.sim.learners import Learner, paper_id
+from metarep.sim.sampling.compiled import CompiledSteps, can_be_compiled
 from metarep.sim.sampling.drawing import (
     NUMBERS_AHEAD,
     PARTS,
@@ -264,20 +266,37 @@ class StepsInLaw:
         self._setting = Setting(inner, outer, n, inside, d - inside, (*batch, self._ahead), rng, parts)
         count = fresh_count(learner, n, inner, outer)
         self._rows = inside + (min(count, d - inside) if self._drawn is drawn_everywhere else 0)
-        self._left: list[Drawn] = []
+        self.compiled: CompiledSteps | None = None  # where C takes the steps
+        if can_be_compiled(parts, self._k, width, n, B, w, heads, alpha, beta, sigma):
+            sizes = (self._rows, self._k, width)
+            self.compiled = CompiledSteps(learner, self._setting, *sizes, alpha, beta, sigma)
+        self._place = self._ahead  # of the next step among those that are drawn for
 
-    def __call__(self, B: Array, w: Array, heads: Array) -> tuple[Array, Array]:
-        """One step.
+    def __call__(self, B: Array, w: Array, heads: Array, steps: int = 1) -> tuple[Array, Array]:
+        """One step, or so many with the same tasks.
 
         Returns:
             B_next (..., min(d, k + k'), k') and w_next (..., k'), in law the reduced coordinates of the step on data.
             For d > k + k' the perpendicular rows are upper triangular: the coordinates are turned at each step, which
             changes no inner product.
         """
-        if not self._left:
-            several = self._drawn(self._setting, self._learner, self._width)
-            self._left = [several.of_step(place) for place in reversed(range(self._ahead))]
-        drawn, k, beta = self._left.pop(), self._k, batch_scalar(self._beta, 2)
+        while steps:
+            if self._place == self._ahead:
+                self._place, self._several = 0, self._drawn(self._setting, self._learner, self._width)
+                if self.compiled:
+                    self.compiled.take(self._several)
+            taken = min(steps, self._ahead - self._place) if self.compiled else 1
+            if self.compiled:
+                B, w = self.compiled(self._place, taken, B, w, heads)
+            else:
+                B, w = self._by_numpy(B, w, heads, self._several.of_step(self._place))
+            self._place += taken
+            steps -= taken
+        return B, w
+
+    def _by_numpy(self, B: Array, w: Array, heads: Array, drawn: Drawn) -> tuple[Array, Array]:
+        """One step on these random numbers."""
+        k, beta = self._k, batch_scalar(self._beta, 2)
         shape = (*self._batch, self._rows, self._width)
         if B.shape != shape:
             start, B = B, np.zeros(shape)

@@ -64,14 +64,14 @@ def long_run(
             "allowed: burn_in at least 0, and at least as many steps as record_every, which is 1 or more"
         )
     k = heads.shape[-2]
-    total, count = np.zeros(B.shape[:-2]), 0
+    total, count = np.zeros(B.shape[:-2]), steps // record_every
     step = StepsInLaw(learner, B, w, heads, alpha, beta, m_in, m_out, sigma, d, rng, burn_in + steps)
     with np.errstate(over="ignore", invalid="ignore"):  # a diverged trial shows as nan
-        for t in range(burn_in + steps):
-            B, w = step(B, w, heads)
-            if t >= burn_in and (t - burn_in + 1) % record_every == 0:
-                total = total + mean_square_sine(B, k)
-                count += 1
+        B, w = step(B, w, heads, burn_in)
+        for _ in range(count):
+            B, w = step(B, w, heads, record_every)
+            total = total + mean_square_sine(B, k)
+        B, w = step(B, w, heads, steps % record_every)
     averages = total / count
     trials = averages.shape[-1]
     error = averages.std(-1, ddof=1) / np.sqrt(trials) if trials > 1 else np.full(averages.shape[:-1], np.nan)
