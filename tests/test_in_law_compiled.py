@@ -73,7 +73,7 @@ SHAPES = {
 @compiled_here
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @learners
-def test_steps_are_those_of_numpy_for_every_shape(name, shape, by_numpy):
+def test_steps_are_those_of_numpy_for_every_shape(name, shape: Any, by_numpy):
     alpha = 0.1 / shape[1]  # with nine samples of many dimensions a larger one lets states grow without bound
     mine, taken = states(name, *shape, (5,), alpha=alpha)
     assert taken

@@ -79,10 +79,10 @@ class CompiledSteps:
         ``metarep.sim.sampling.in_law.StepsInLaw`` has them.
         """
         given, batch = self._given, self._batch
-        B = np.array(np.broadcast_to(B, (*batch, *B.shape[-2:])), float, order="C")
-        w = np.array(np.broadcast_to(w, (*batch, *w.shape[-1:])), float, order="C")
+        B = np.array(np.broadcast_to(B, (*batch, given.inside, given.width)), float, order="C")
+        w = np.array(np.broadcast_to(w, (*batch, given.width)), float, order="C")
         own = batch if heads.ndim > 2 else ()
-        heads = np.ascontiguousarray(np.broadcast_to(heads, (*own, *heads.shape[-2:])), float)
+        heads = np.ascontiguousarray(np.broadcast_to(heads, (*own, given.k, given.tasks)), float)
         given.place, given.steps, given.heads_apart = place, steps, given.k * given.tasks if own else 0
         given.B, given.w, given.heads = (array.ctypes.data for array in (B, w, heads))
         library().metarep_in_law(ctypes.byref(given))

@@ -135,12 +135,14 @@ def evaluate_expression(expression: Any, arrays: Arrays, scalars: Scalars) -> np
     """Value of an expression as written, in the array layout of ``evaluate_words`` after its preparation: (..., n or 1,
     rows, cols).
     """
-    return _compiled(expression)(arrays, scalars)
+    return compiled_expression(expression)(arrays, scalars)
 
 
 @lru_cache(maxsize=2**12)
-def _compiled(expression: Any) -> Callable[[Arrays, Scalars], np.ndarray]:
-    """The function that ``evaluate_expression`` calls: what SymPy is asked, it is asked once."""
+def compiled_expression(expression: Any) -> Callable[[Arrays, Scalars], np.ndarray]:
+    """The function that ``evaluate_expression`` calls: what SymPy is asked, it is asked once. Who calls it often keeps
+    it: to find it, expressions are compared.
+    """
     if isinstance(expression, MatrixSymbol):
         name = str(expression.name)
         return lambda arrays, scalars: arrays[name]
@@ -152,13 +154,13 @@ def _compiled(expression: Any) -> Callable[[Arrays, Scalars], np.ndarray]:
         # one for all tasks
         return lambda arrays, scalars: (0 * (_unit(rows, arrays)[:, :1] @ _unit(cols, arrays)[:1, :]))[None]
     if isinstance(expression, Inverse):
-        inverted = _compiled(expression.args[0])
+        inverted = compiled_expression(expression.args[0])
         return lambda arrays, scalars: np.linalg.inv(inverted(arrays, scalars))
     if isinstance(expression, Transpose):
-        turned = _compiled(expression.args[0])
+        turned = compiled_expression(expression.args[0])
         return lambda arrays, scalars: np.swapaxes(turned(arrays, scalars), -1, -2)
     if isinstance(expression, TaskMean):
-        each = _compiled(expression.args[0])
+        each = compiled_expression(expression.args[0])
 
         def mean(arrays: Arrays, scalars: Scalars) -> np.ndarray:
             value = each(arrays, scalars)
@@ -166,11 +168,11 @@ def _compiled(expression: Any) -> Callable[[Arrays, Scalars], np.ndarray]:
 
         return mean
     if isinstance(expression, MatAdd):
-        terms = [_compiled(term) for term in expression.args]
+        terms = [compiled_expression(term) for term in expression.args]
         return lambda arrays, scalars: reduce(add, (term(arrays, scalars) for term in terms))
     if isinstance(expression, MatMul):
         numbers = [_number(factor) for factor in expression.args if not isinstance(factor, MatrixExpr)]
-        matrices = [_compiled(factor) for factor in expression.args if isinstance(factor, MatrixExpr)]
+        matrices = [compiled_expression(factor) for factor in expression.args if isinstance(factor, MatrixExpr)]
 
         def product(arrays: Arrays, scalars: Scalars) -> np.ndarray:
             value = matrices[-1](arrays, scalars)

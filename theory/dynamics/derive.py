@@ -16,7 +16,7 @@ from sympy.matrices.expressions import Identity, Inverse, MatrixExpr, Transpose,
 from metarep.sim.learners import Learner
 from metarep.theory.calculus import alphabet as a
 from metarep.theory.calculus.alphabet import DIMENSIONS, MOST_STEPS, matrix_symbol, scalar_symbol
-from metarep.theory.calculus.evaluation import evaluate_expression, evaluate_words
+from metarep.theory.calculus.evaluation import compiled_expression, evaluate_words
 from metarep.theory.calculus.expressions import TaskMean, add, latex, mul, text, to_words
 from metarep.theory.calculus.resolvent import gradient_with_G, reduce_G
 from metarep.theory.calculus.words import Poly
@@ -304,14 +304,18 @@ class DerivedUpdate:
             "theta_i": np.moveaxis(targets, -1, -2)[..., None],
         }
         scalars = scalar_values(self.learner, alpha, beta)
-        for name, expression in self.program.definitions:
-            arrays[name] = evaluate_expression(expression, arrays, scalars)
-        grad_B, grad_w = (evaluate_expression(mean, arrays, scalars)[..., 0, :, :] for mean in self._means)
+        definitions, means = self._compiled
+        for name, value in definitions:
+            arrays[name] = value(arrays, scalars)
+        grad_B, grad_w = (mean(arrays, scalars)[..., 0, :, :] for mean in means)
         return B - beta * grad_B, w - beta * grad_w[..., 0]
 
     @cached_property
-    def _means(self) -> tuple[TaskMean, TaskMean]:
-        return TaskMean(self.program.grad_B), TaskMean(self.program.grad_w)
+    def _compiled(self) -> tuple[list[tuple[str, Any]], list[Any]]:
+        """The program's definitions by name, and the means of its gradients over the tasks, as functions."""
+        definitions = [(name, compiled_expression(expression)) for name, expression in self.program.definitions]
+        means = [compiled_expression(TaskMean(gradient)) for gradient in (self.program.grad_B, self.program.grad_w)]
+        return definitions, means
 
     def step_by_words(
         self, B: np.ndarray, w: np.ndarray, targets: np.ndarray, alpha: Any, beta: Any
