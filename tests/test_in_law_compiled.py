@@ -73,12 +73,13 @@ SHAPES = {
 @compiled_here
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 @learners
-def test_steps_are_those_of_numpy_for_every_shape(name, shape: Any, by_numpy):
-    alpha = 0.1 / shape[1]  # with nine samples of many dimensions a larger one lets states grow without bound
-    mine, taken = states(name, *shape, (5,), alpha=alpha)
+def test_steps_are_those_of_numpy_for_every_shape(name, shape, by_numpy):
+    d, k, width, n = shape
+    alpha = 0.1 / k  # with nine samples of many dimensions a larger one lets states grow without bound
+    mine, taken = states(name, d, k, width, n, (5,), alpha=alpha)
     assert taken
     by_numpy()
-    theirs, taken = states(name, *shape, (5,), alpha=alpha)
+    theirs, taken = states(name, d, k, width, n, (5,), alpha=alpha)
     assert not taken
     assert_close(theirs, mine)
     assert np.abs(mine[-1][0] - mine[0][0]).max() > 1e-3
