@@ -28,15 +28,18 @@ TASKS = 64
 ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
 _WHOLE, _ADDRESS, _LONG, _LONG_LONG = ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_longlong
 _REAL = ctypes.c_double
+_FUNCTIONS = ("can_run", "in_law_fits", "moments_count", "moments", "advance", "distances", "in_law")
 
 
 @cache
 def library() -> Any:
-    """The compiled functions, or None where they were not compiled, or for processors of another kind."""
+    """The compiled functions, or None where they were not compiled, from other sources, or for other processors."""
     spec = importlib.util.find_spec("metarep.sim._steps")
     if spec is None or spec.origin is None:
         return None
     found = ctypes.CDLL(spec.origin)
+    if not all(hasattr(found, f"metarep_{name}") for name in _FUNCTIONS):
+        return None
     found.metarep_moments.argtypes = (_WHOLE, _WHOLE, _LONG, _LONG, _ADDRESS, _ADDRESS)
     state = (_WHOLE, _WHOLE, _WHOLE, _WHOLE, _LONG, *(_ADDRESS,) * 6)
     tasks, when = (_ADDRESS, _LONG, _ADDRESS, _LONG, _LONG), (_LONG_LONG, _LONG_LONG, _LONG_LONG)

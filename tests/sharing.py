@@ -1,7 +1,7 @@
 """What several test modules look at, made by one worker for all of them."""
 
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +28,8 @@ def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], An
             content = pickle.dumps(make(folder))
             result.write_bytes(content)
         return pickle.loads(result.read_bytes()), folder
+
+
+def cases(values: Iterable[Any], thorough: Container[Any]) -> list[Any]:
+    """The values of a parameter, some of them in ``pytest -m thorough`` alone."""
+    return [pytest.param(value, marks=pytest.mark.thorough) if value in thorough else value for value in values]

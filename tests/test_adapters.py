@@ -175,6 +175,7 @@ def test_readme_shows_the_first_as_it_is_written() -> None:
         assert install.replace("`", "").startswith(SHIPPED[name].words[1].partition(",")[0].removeprefix("it ")), name
 
 
+@pytest.mark.thorough
 def test_readmes_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of the shell and of the workflow, on an adapter that is fast."""
     monkeypatch.chdir(tmp_path)

@@ -70,6 +70,7 @@ def test_every_ratio_can_be_measured(measured):
     assert {"cores", "processor", "python", "numpy"} <= set(measured["machine"])
 
 
+@pytest.mark.thorough
 def test_drawing_data_costs_more_than_not_drawing_them():
     """Half a million numbers a trial against some fifty: so far above twentyfold that a busy machine cannot hide it."""
     by_data, *_ = sampling_ratios(["fo-anil"], d=60, k=2, n=2, m=2000, trials=50, data_trials=50, times=5)

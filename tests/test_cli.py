@@ -187,7 +187,7 @@ def test_as_a_module_into_a_closed_pipe():
     assert process.wait(timeout=60) == 141
 
 
-@pytest.mark.parametrize(("closed", "code"), [("1", 2), ("2", 0)])
+@pytest.mark.parametrize(("closed", "code"), [("1", 2), pytest.param("2", 0, marks=pytest.mark.thorough)])
 def test_closed_from_the_start(closed, code):
     command = f"{shlex.quote(sys.executable)} -m metarep derive anil {closed}>&-"
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
@@ -360,6 +360,7 @@ def test_selftest_exits_with_1_if_a_mutant_survives(capsys, monkeypatch, complai
     assert "no-such-claim" in complaint("selftest", "--without", "no-such-claim")
 
 
+@pytest.mark.thorough
 def test_experiment(capsys, tmp_path, monkeypatch, without_layout):
     """All its curves, cut short."""
     from metarep.sim import experiments

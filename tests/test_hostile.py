@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sharing import cases
 
 from metarep.reports.cli.app import run
 from metarep.sim.foreign.adapter import Adapter, AdapterError
@@ -157,7 +158,7 @@ def unusable(path: Path, imported_in: float = LONG, called_in: float = LONG) -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("what", STEPS)
+@pytest.mark.parametrize("what", cases(STEPS, {"waits for ever", "endless output", "returns what hangs", "stopped"}))
 def test_a_step_gets_one_line(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = STEPS[what]
     if what == "stopped":  # it will not tell where it is
@@ -170,7 +171,7 @@ def test_a_step_gets_one_line(tmp_path: Path, what: str, monkeypatch: pytest.Mon
     assert "; allowed: " in line
 
 
-@pytest.mark.parametrize("what", IMPORTS)
+@pytest.mark.parametrize("what", cases(IMPORTS, {"hangs"}))
 def test_an_import_gets_one_line(tmp_path: Path, what: str) -> None:
     code, said = IMPORTS[what]
     limit = LONG if "not returned" not in said else 3.0 if ":4:" in said else SHORT

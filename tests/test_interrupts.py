@@ -50,6 +50,7 @@ def content(results: Results) -> dict[str, Any]:
     return {name: value for name, value in report_data(results).items() if name != "run"}
 
 
+@pytest.mark.thorough
 def test_a_report_stopped_wherever_goes_on_to_the_same_content(tiny_report: Any, tmp_path: Path) -> None:
     whole, _ = tiny_report
     jobs = len(whole.run.jobs)
@@ -242,6 +243,7 @@ def test_files_killed_between_replacements_are_the_older_or_the_newer_ones(count
     assert [path.read_text() for path in map(tmp_path.joinpath, ("c", "other"))] == ["newest", "older"]
 
 
+@pytest.mark.thorough
 @linux
 def test_a_report_killed_between_replacements_is_made_whole_by_the_next_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -316,10 +318,10 @@ def wait_until(done: Callable[[], bool]) -> None:
 @pytest.mark.parametrize(
     ("end", "everyone", "asleep"),
     [
-        (signal.SIGINT, True, 0),
-        (signal.SIGINT, True, 2),
+        pytest.param(signal.SIGINT, True, 0, marks=pytest.mark.thorough),
+        pytest.param(signal.SIGINT, True, 2, marks=pytest.mark.thorough),
         (signal.SIGTERM, False, 2),
-        (signal.SIGKILL, False, 0),
+        pytest.param(signal.SIGKILL, False, 0, marks=pytest.mark.thorough),
         (signal.SIGKILL, False, 2),
     ],
 )

@@ -62,6 +62,7 @@ def test_every_folder_with_python_is_a_package() -> None:
     assert sorted(listed) == sorted(".".join(folder.parts) for folder in folders)
 
 
+@pytest.mark.thorough
 def test_wheel_and_sdist(tmp_path: Path) -> None:
     for name, least in (("setuptools", "77"), ("setuptools_scm", None)):
         pytest.importorskip(name, minversion=least, reason="building without isolation needs what pyproject asks for")

@@ -182,6 +182,7 @@ def test_the_markdown_says_the_same(out, results):
         assert (out / "figures" / name).is_file()
 
 
+@pytest.mark.thorough
 def test_the_same_seed_gives_the_same_report(results, out):
     """Numbers, page, figures and their data: all but what ``VARYING`` lists, and that is when and how long."""
     again = tiny_results()
@@ -338,6 +339,7 @@ def test_github_takes_no_sign_of_a_formula_for_emphasis(out):
     assert "|" not in "".join(re.findall(r"\$`([^`]*)`\$", text))
 
 
+@pytest.mark.thorough
 def test_a_chapter_alone_is_what_its_command_makes_again(tiny_report, one_drawing):
     size = partial(PROFILES["quick"], (), ("rates",))
     wanted = [chapter for chapter in CHAPTERS if chapter.name in size.sizes]

@@ -252,6 +252,7 @@ def command(results, monkeypatch, tmp_path, one_drawing):
     return lambda *words: run(["report", "--out", "new", *map(str, words)])
 
 
+@pytest.mark.thorough
 def test_against_itself_nothing_changed(command, out, capsys):
     assert command("--against", out / "report.json") == 0
     assert "nothing changed (3 verdicts," in capsys.readouterr().out
@@ -318,6 +319,7 @@ def test_an_older_report_that_is_none_is_refused_before_anything_is_written(cont
     assert (tmp_path / "new" / "report.json").read_text() == "precious"
 
 
+@pytest.mark.thorough
 def test_a_report_may_be_compared_with_the_one_it_replaces(command, report, tmp_path):
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "report.json").write_text(json.dumps({**report, "seed": 17}))
@@ -385,6 +387,7 @@ CLAIMS = (
 """
 
 
+@pytest.mark.thorough
 def test_claims_of_ones_own_stand_behind_the_others(command, validator, tmp_path):
     (tmp_path / "my claims.py").write_text(OWN)
     assert command("--claims", "my claims.py") == 0

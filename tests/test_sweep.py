@@ -146,6 +146,7 @@ def test_parallel_processes_give_the_same_runs(tmp_path: Path) -> None:
     assert content(tmp_path / "one.db") == content(tmp_path / "two.db")
 
 
+@pytest.mark.thorough
 def test_dask_gives_the_same_rows(tmp_path: Path) -> None:
     pytest.importorskip("distributed", reason="the optional extra 'dask' is not installed")
     sweep(tmp_path / "loky.db")
