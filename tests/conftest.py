@@ -1,4 +1,4 @@
-"""Profiles of the suite: ``default`` (a third of the claims' examples, derandomised) and ``thorough`` (20× as many as
+"""Profiles of the suite: ``default`` (an eighth of the claims' examples, derandomised) and ``thorough`` (20× as many as
 they have, fresh randomness).
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the process that hands out the tests needs none of it
 for _library in ("OPENBLAS", "OMP", "MKL"):  # the workers share the cores; NumPy is not imported yet
     os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
-DEFAULT_EFFORT, THOROUGH_EFFORT = 1 / 3, 20.0
+DEFAULT_EFFORT, THOROUGH_EFFORT = 1 / 8, 20.0
 """Shares of each claim's own number of examples. A report takes all; every mutant is refuted by far fewer."""
 
 # Named for this project: Hypothesis loads a profile of its own called "ci" where CI is set.
@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--metarep-profile",
         choices=("default", "thorough"),
         default="default",
-        help="default: a third of each claim's examples, derandomised; thorough: 20 times as many, fresh ones",
+        help="default: an eighth of each claim's examples, derandomised; thorough: 20 times as many, fresh ones",
     )
     parser.addoption("--metarep-seed", type=int, default=None, help="seed of the thorough profile (fresh unless given)")
     parser.addoption("--mutants", type=int, default=120, help="mutants of the source that `-m mutation` draws")

@@ -2,12 +2,14 @@
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import equality_in_law as law
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from metarep.sim.learners import LEARNERS, Learner, get_learner
 from metarep.sim.metrics import subspace_distance
@@ -82,12 +84,20 @@ def test_mutant_is_found_in_fresh_directions(mutant):
 # --- the tests of the law themselves
 
 
+def test_p_values_are_scipys():
+    rng = np.random.default_rng(10)
+    first, second = np.rint(rng.standard_normal((2, 400, 5)) * 10.0 ** np.arange(5)) / 10  # many equal ones, and few
+    second[:, 4], first[:, 3] = second[:, 4] + 100.0, 1.0
+    expected: list[Any] = [ks_2samp(x, y, method="asymp") for x, y in zip(first.T, second.T, strict=True)]
+    np.testing.assert_allclose(law.ks_p_values(first, second), [one.pvalue for one in expected], rtol=1e-12)
+
+
 def test_comparison_accepts_equal_laws_and_is_calibrated():
     rng = np.random.default_rng(11)
     names = ["a", "b", "c"]
     comparisons = []
     for _ in range(25):
-        first, second = (np.exp(rng.standard_normal((300, 3))) for _ in range(2))
+        first, second = (np.exp(rng.standard_normal((150, 3))) for _ in range(2))
         comparisons.append(law.compare_laws("null", first, second, names, rng))
     # Corrected p-values of a valid test: P(p < 0.05) <= 0.05 each; 7 or more of 25 has probability 2e-4.
     assert sum(comparison.p_value < 0.05 for comparison in comparisons) < 7

@@ -61,7 +61,7 @@ def genericity(example: Example, comparison: Comparison) -> Rank:
     if size > READABLE:
         return False, -blank, False, -size
     free = [found for name, found in numbers.items() if name not in WITH_ZEROS and any(found)]
-    exact = any(isinstance(entry, Fraction) for found in free for entry in found)
+    exact = any(isinstance(entry, Fraction) for found in numbers.values() for entry in found)
     # A head w that is zero as a whole may have to be.
     whole = all(all(objects[name]) for name in ("B", "heads") if name in objects) and all(
         all(found) for name, found in numbers.items() if name == "w" and any(found)
