@@ -19,7 +19,7 @@ reduced coordinates keep of it.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from scipy.stats import kstwo

@@ -95,7 +95,7 @@ def test_starts_have_the_promised_angles(data: st.DataObject) -> None:
 def test_settings_keep_to_their_region(name: str, period: int) -> None:
     region = REGIONS[name]
 
-    @settings(max_examples=30)
+    @settings(max_examples=15)
     @given(settings_in(region, period))
     def check(instance: Any) -> None:
         steps = np.array(instance["steps"])
@@ -415,7 +415,9 @@ def _one_percent_off(learner: Any, B: Any, w: Any, targets: Any, alpha: Any, bet
 )
 def test_measurements_notice_a_broken_learner(id_: str, change: Any) -> None:
     claim = get_claim(id_)
-    assert verify(replace(claim, examples=100), _with_step(change), examples=30).status == Verdict.REFUTED
+    assert (
+        verify(replace(claim, examples=100), _with_step(change), profile=QUICK, examples=10).status == Verdict.REFUTED
+    )
 
 
 def test_the_narrow_floor_notices_a_broken_learner() -> None:

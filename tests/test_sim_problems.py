@@ -181,7 +181,7 @@ def cases(draw):
     )
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=20)
 @given(cases())
 def test_trajectories_in_reduced_and_full_coordinates_are_the_same(case):
     d, k, n, alpha, beta, kind, tasks, seed = case

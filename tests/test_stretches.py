@@ -40,7 +40,7 @@ def test_blocks_change_no_bit(name, tasks, monkeypatch) -> None:
         for most in (10**6, 30, 7, 1):
             monkeypatch.setattr(stretches, "_BLOCK", most)
             monkeypatch.setattr(stretches, "_BLOCK_BYTES", 2**40)
-            found.append(run(LEARNERS[name], p, alpha, beta, 20, record_every=6, way=way))
+            found.append(run(LEARNERS[name], p, alpha, beta, 8, record_every=3, way=way))
         assert 2 <= found[0].diverged.sum() < 60
         for other in found[1:]:
             np.testing.assert_array_equal(other.B, found[0].B)
@@ -132,7 +132,7 @@ def test_the_way_is_chosen_by_what_it_costs(monkeypatch) -> None:
 
 def test_steps_through_moments_pass_the_check() -> None:
     claims = [claim for claim in catalogue() if claim.id in FIRST or claim.id.startswith("moments-")]
-    result = check_implementation(THROUGH_MOMENTS, claims, max_examples=6)
+    result = check_implementation(THROUGH_MOMENTS, claims, max_examples=3)
     assert result.conforming
     assert {item.status for item in result.claims if item.claim.id.startswith(("update-", "moments-"))} == {
         Status.PASSED
@@ -215,7 +215,7 @@ def step(learner, B, w, targets, alpha, beta):
 @pytest.mark.parametrize(("wrong", "code"), [("", 0), (" * 1.0001", 1)])
 def test_compiled_steps_go_through_the_command_check(wrong, code, tmp_path, capsys) -> None:
     (tmp_path / "adapter.py").write_text(ADAPTER.format(wrong))
-    assert command(["check", str(tmp_path / "adapter.py"), "--quick", "--fail-fast"]) == code
+    assert command(["check", str(tmp_path / "adapter.py"), "--quick", "--fail-fast", "--examples", "3"]) == code
     assert ("conforms." in capsys.readouterr().out) == (not code)
 
 

@@ -89,7 +89,7 @@ def test_most_runs_have_to_move(suffix: str) -> None:
 
 @pytest.mark.parametrize("claim", [c for c in catalogue() if c.id.startswith(KEPT)], ids=lambda claim: claim.id)
 def test_what_is_kept_is_not_kept_by_a_wrong_learner(claim: Claim) -> None:
-    for mutant in IMPLEMENTATION_MUTANTS:
+    for mutant in sorted(IMPLEMENTATION_MUTANTS, key=lambda mutant: mutant.name != "alpha-beta-swapped"):  # it does
         tried = tried_on(mutant, claim)
         if tried and verify(*tried, profile=Profile(shrink=False), examples=4, kinds=("floats",)).status == "REFUTED":
             return
