@@ -131,7 +131,7 @@ def test_exact_maml_loses_more_balance_with_many_tasks() -> None:
 def test_larger_k_are_not_rarer() -> None:
     seen = []
 
-    @settings(max_examples=150, phases=[Phase.generate])
+    @settings(max_examples=60, phases=[Phase.generate])
     @given(settings_in(REGIONS["anil"]))
     def count(instance: Any) -> None:
         seen.append(instance["k"])

@@ -154,7 +154,7 @@ def test_onward_is_the_limit_of_longer_runs() -> None:
     ],
 )
 def test_measured_constants_notice_a_broken_learner(id_: str, change: Any) -> None:
-    finding = verify(get_claim(id_), _with_step(change), examples=10)
+    finding = verify(get_claim(id_), _with_step(change), examples=4)
     assert finding.status == Verdict.REFUTED
     assert finding.counterexample is not None  # the setting that breaks it is told
     assert {"k", "steps", "sines"} <= set(finding.counterexample.counterexample or {})

@@ -179,6 +179,21 @@ def _written(folder: Path, more: str, old: str = "", new: str = "") -> Path:
     return path
 
 
+def refused(path: Path) -> str:
+    """The line that is said of an adapter, here in the test's own process."""
+    with pytest.raises(AdapterError) as caught:
+        foreign_implementation(load_adapter(str(path)))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "; allowed: " in line
+    return line
+
+
+def test_a_refused_adapter_is_a_complaint_of_the_command(tmp_path: Path, complaint: Callable[..., str]) -> None:
+    path = _written(tmp_path, "\nloss_scale = 3\n")
+    assert complaint("check", path) == f"metarep: {refused(path)}\n"
+
+
 @pytest.mark.parametrize(
     ("said", "allowed"),
     [
@@ -199,10 +214,8 @@ def _written(folder: Path, more: str, old: str = "", new: str = "") -> Path:
         ("update = 1", "update is of type int; allowed: a function"),
     ],
 )
-def test_what_is_declared_wrongly_is_one_line(
-    tmp_path: Path, said: str, allowed: str, complaint: Callable[..., str]
-) -> None:
-    line = complaint("check", _written(tmp_path, f"\n{said}\n"))
+def test_what_is_declared_wrongly_is_one_line(tmp_path: Path, said: str, allowed: str) -> None:
+    line = refused(_written(tmp_path, f"\n{said}\n"))
     assert allowed in line
     assert "mine.py:11: " in line
 
@@ -518,12 +531,12 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("what", UNUSABLE)
-def test_an_unusable_loop_is_one_line(tmp_path: Path, what: str, complaint: Callable[..., str]) -> None:
+def test_an_unusable_loop_is_one_line(tmp_path: Path, what: str) -> None:
     old, new, said = UNUSABLE[what]
     path = tmp_path / "loop.py"
     assert old in LOOP
     path.write_text(LOOP.replace(old, new))
-    assert said in complaint("check", path)
+    assert said in refused(path)
 
 
 def test_a_loop_in_a_file_conforms_and_its_state_is_its_own(tmp_path: Path) -> None:

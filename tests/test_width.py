@@ -155,6 +155,7 @@ def test_proofs_can_fail(monkeypatch: pytest.MonkeyPatch, claim_id: str, name: s
     assert not prove().holds
 
 
+@pytest.mark.usefixtures("without_layout")
 def test_figure_and_its_data() -> None:
     curves = width_curves()
     picture = widths_chart(curves).picture()
