@@ -33,7 +33,11 @@ SPECS = (
 )
 
 
-@pytest.mark.parametrize("learner", SPECS, ids=lambda learner: learner.name)
+@pytest.mark.parametrize(
+    "learner",
+    [*SPECS[:-1], pytest.param(SPECS[-1], marks=pytest.mark.thorough)],
+    ids=lambda learner: learner.name,
+)
 def test_readable_programs_expand_to_the_derived_gradients(learner: Learner) -> None:
     assert adjoint_program(learner).expand() == task_gradients(learner)
     assert derive(learner).program.expand() == task_gradients(learner)

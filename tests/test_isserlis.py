@@ -86,7 +86,7 @@ class SmallTask:
 
 
 @pytest.mark.parametrize("learner", ANILS, ids=lambda learner: learner.name)
-@pytest.mark.parametrize(("d", "m_in"), [(1, 1), (1, 2), (2, 1), (2, 2)])
+@pytest.mark.parametrize(("d", "m_in"), [(1, 1), (1, 2), (2, 1), pytest.param(2, 2, marks=pytest.mark.thorough)])
 def test_mean_updates_are_sympys_integrals(learner, d, m_in):
     task = SmallTask(d, m_in)
     B, w, targets = task.arrays()
