@@ -108,16 +108,16 @@ def test_bad_settings():
         predicted_floor(heads, alpha, 5.0, d, m_in, m_out, sigma)
 
 
-@pytest.mark.parametrize("d", [5, 40])
+@pytest.mark.parametrize("d", [5, 6, 40])
 def test_starts_have_the_predicted_law(d):
     heads = HEADS
     floor = predicted_floor(heads, 0.4, 0.01, d, 12, 20, 0.5)
-    B, w = stationary_start(floor, d, 4000, np.random.default_rng(1))
-    assert B.shape == (4000, min(d, 6), 3)
-    assert w == pytest.approx(np.tile(floor.head, (4000, 1)))
-    assert B[:, :3] == pytest.approx(np.broadcast_to(floor.representation, (4000, 3, 3)))
+    B, w = stationary_start(floor, d, 20_000, np.random.default_rng(1))
+    assert B.shape == (20_000, min(d, 6), 3)
+    np.testing.assert_array_equal(w, np.tile(floor.head, (20_000, 1)))
+    np.testing.assert_array_equal(B[:, :3], np.broadcast_to(floor.representation, (20_000, 3, 3)))
     gram = B[:, 3:].swapaxes(-1, -2) @ B[:, 3:]
-    error = gram.std(0) / np.sqrt(4000)
+    error = gram.std(0) / np.sqrt(20_000)
     assert (np.abs(gram.mean(0) - floor.second_moment) < 4.5 * error).all()
 
 

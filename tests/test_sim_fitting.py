@@ -27,7 +27,13 @@ def test_pure_exponential_is_read_off_to_rounding(rate):
         (0.0, 0.9, 1.0, 0.97, 1e-12),
     ],
 )
-@pytest.mark.parametrize(("noise", "every"), [("none", 7), ("white", 1), ("walk", 7)])
+@pytest.mark.parametrize(
+    ("noise", "every"),
+    [
+        *[("none", 7), ("white", 1), ("walk", 7)],
+        *(pytest.param(*case, marks=pytest.mark.thorough) for case in [("none", 1), ("white", 7), ("walk", 1)]),
+    ],
+)
 def test_transient_rate_and_floor(transient, fast, amplitude, rate, floor, noise, every):
     rng = np.random.default_rng(0)
     steps = STEPS[::every].astype(float)
