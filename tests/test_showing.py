@@ -188,3 +188,9 @@ def test_rows_that_are_not_shown_are_told_of() -> None:
     for rows, told in ((2, True), (3, False)):
         assert bool(note_on({"d": 3, "B_0": np.ones((rows, 1))})) is told
     assert not note_on({"d": 3})
+
+
+def test_none_is_looked_for_where_the_objects_are_of_a_kind_that_may_have_zeros() -> None:
+    """E[Σ̂AΣ̂] for any A: its first examples can be shown, and no more are drawn."""
+    (evidence,) = verify(get_claim("isserlis-wishart"), kinds=("exact",)).evidence
+    assert evidence.examples == 4
