@@ -20,7 +20,11 @@ T = TypeVar("T")
 
 
 class TooWideError(ArithmeticError):
-    """The enclosures are too wide to tell; more bits may do."""
+    """The enclosures are too wide to tell; more bits may do: so many times as many as ``share`` of the way took."""
+
+    def __init__(self, why: str = "", share: float = 1 / 2) -> None:
+        super().__init__(why)
+        self.share = share
 
 
 def exact(number: Any) -> Fraction:
@@ -55,13 +59,14 @@ def at_most(number: arb) -> float:
 
 def decided(attempt: Callable[[], T], least_bits: int = LEAST_BITS, most_bits: int = MOST_BITS) -> tuple[T, int] | None:
     """What ``attempt`` returns at the first precision at which it does not raise ``TooWideError``, with its bits; None
-    where none of ``least_bits``, 2 · ``least_bits``, ..., ``most_bits`` is enough.
+    where none of ``least_bits``, 2 · ``least_bits``, ..., ``most_bits`` is enough. Those in between that can hardly be
+    are left out: enclosures of runs lose about as many bits in each step.
     """
     bits = least_bits
     while bits <= most_bits:
         try:
             with ctx.workprec(bits):
                 return attempt(), bits
-        except TooWideError:
-            bits *= 2
+        except TooWideError as error:
+            bits = max(2 * bits, min(most_bits, bits * 2 ** round(math.log2(1 / error.share))))
     return None

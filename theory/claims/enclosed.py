@@ -142,13 +142,15 @@ def leaves_envelope(
             factor, bound, close = 1 - ball(c) * speed, arb(1), False
             for t, B, _ in enclosed_run(update, start, steps):
                 bound = bound * factor if t > 1 else bound
-                sine, envelope = sine_at_least(B), f"(1 − {c:.3g} αβE_0μ_*²)^{t - 1}"
-                above = Exceeds(f"dist_{t}", at_least(sine), at_most(bound), envelope)
-                if above.holds:
-                    return t, (above,)
+                sine = sine_at_least(B)
+                if not sine < bound:
+                    envelope = f"(1 − {c:.3g} αβE_0μ_*²)^{t - 1}"
+                    above = Exceeds(f"dist_{t}", at_least(sine), at_most(bound), envelope)
+                    if above.holds:
+                        return t, (above,)
+                    close = True
                 if not may_diverge and (found := norm_too_large(start, t, B)):
                     return t, (found,)
-                close |= not sine < bound
             if close:
                 raise TooWideError("whether the run stays below the envelope is not decided")
             return None
