@@ -4,6 +4,7 @@ linearisation.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from metarep.reports.chapters.chapter import Chapter, Results
@@ -102,27 +103,27 @@ def words_of(claim_id: str) -> str:
     return f"All words, [with their coefficients](#words-{name}): {counted}." if counted else ""
 
 
-def words_sections(name: str) -> Iterator[b.Section]:
-    """A learner's sums of many words: a page counts them, Markdown lists them."""
-    if sums := long_sums(LEARNERS[name]):
-        counted = ", ".join(f"{len(words)} words in ${letter}$" for letter, words in sums.items())
-        data = (f"words-{name}.csv", _csv(sums))
-        line = f"{counted}: listed in the report's `maps.md`."
-        yield b.Section(f"words-{name}", "In words", (b.Long(line, tuple(_tables(sums)), data),))
+@cache  # the same in every report, and long to write
+def words_sections(name: str) -> tuple[b.Section, ...]:
+    """A learner's sums of many words, if it has any: a page counts them, Markdown lists them."""
+    sums = long_sums(LEARNERS[name])
+    if not sums:
+        return ()
+    counted = ", ".join(f"{len(words)} words in ${letter}$" for letter, words in sums.items())
+    line = f"{counted}: listed in the report's `maps.md`."
+    listed = {letter: latex_terms(words) for letter, words in sums.items()}
+    rows = [(letter, *term) for letter, terms in listed.items() for term in terms]
+    data = (f"words-{name}.csv", as_csv(("of", "coefficient", "word"), rows))
+    return (b.Section(f"words-{name}", "In words", (b.Long(line, tuple(_tables(listed)), data),)),)
 
 
-def _tables(sums: dict[str, Poly]) -> Iterator[b.Block]:
+def _tables(listed: dict[str, list[tuple[str, str]]]) -> Iterator[b.Block]:
     yield b.Paragraph(
         r"$\nabla_B$ and $\nabla_w$ are those of one task, $N$ and $C$ the averages over the tasks of what is written."
     )
-    for letter, words in sums.items():
-        rows = tuple(tuple(f"${part}$" for part in term) for term in latex_terms(words))
+    for letter, terms in listed.items():
+        rows = tuple(tuple(f"${part}$" for part in term) for term in terms)
         yield b.Table(("Coefficient", f"Word of ${letter}$"), rows, frozenset({0}))
-
-
-def _csv(sums: dict[str, Poly]) -> str:
-    rows = [(letter, *term) for letter, words in sums.items() for term in latex_terms(words)]
-    return as_csv(("of", "coefficient", "word"), rows)
 
 
 # --- the chapter
