@@ -23,7 +23,7 @@ K = N = 5
 D = 100
 STEP_SIZE = 0.1
 NUMPY, COMPILED, AUTOGRAD = "NumPy", "compiled", "autograd, trial by trial"
-IN_LAW, EXPLICIT = "NumPy, in law", "NumPy, explicit data"
+IN_LAW, EXPLICIT = "in law", "NumPy, explicit data"
 MOST_OF_FLOPS, MOST_OF_OTHERS = 10.0, 1.0
 """What is claimed of compiled steps: so many times the machine's limit at most, and no more than any other's."""
 MANY_TASKS = {"average-loss": 1.3, "fo-anil": 1.3, "anil": 1.3, "fo-maml": 2.0, "maml": 2.0}
