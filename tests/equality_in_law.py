@@ -41,7 +41,7 @@ FAMILIES = ("moments", "Kolmogorov-Smirnov", "energy")
 _PROJECTIONS = 12
 _ENERGY_TRIALS = 400
 _EXCEEDANCES = 20
-_BATCH_OF_PERMUTATIONS = 1000
+_BATCH_OF_PERMUTATIONS = 100
 
 Profile = Literal["default", "thorough"]
 
@@ -107,16 +107,19 @@ def moment_tests(first: Array, second: Array, names: Sequence[str]) -> tuple[Arr
     return z, labels
 
 
-def ks_p_values(first: Array, second: Array) -> Array:
-    """Those of ``scipy.stats.ks_2samp(..., method="asymp")`` of each column, of all columns at once: (N, p) twice to
-    (p,).
-    """
+def ks_statistics(first: Array, second: Array) -> Array:
+    """The largest difference of the distribution functions of each column: (N, p) twice to (p,)."""
     pooled = np.concatenate([first, second])
     order = np.argsort(pooled, axis=0)
     ascending = np.take_along_axis(pooled, order, axis=0)
     difference = np.abs(np.cumsum(np.where(order < len(first), 1, -1), axis=0))
     difference[:-1][ascending[1:] == ascending[:-1]] = 0  # within equal numbers neither distribution function is there
-    return np.asarray(kstwo.sf(difference.max(0) / len(first), round(len(first) / 2)))
+    return difference.max(0) / len(first)
+
+
+def ks_p_values(statistics: Array, size: int) -> Array:
+    """Those of ``scipy.stats.ks_2samp(..., method="asymp")`` for two samples of this size; a millisecond each."""
+    return np.asarray(kstwo.sf(statistics, round(size / 2)))
 
 
 def energy_test(first: Array, second: Array, rng: np.random.Generator, smallest: float) -> float:
@@ -193,16 +196,17 @@ def compare_laws(
         return np.concatenate([sample, mild @ directions, quadratic], 1)
 
     ks_names = [*names, *(f"projection {i}" for i in range(_PROJECTIONS)), *(f"form {i}" for i in range(_PROJECTIONS))]
-    ks = ks_p_values(univariate(first, mild_first), univariate(second, mild_second))
+    ks = ks_statistics(univariate(first, mild_first), univariate(second, mild_second))
+    least_ks_p = float(ks_p_values(ks.max(), len(first)))
 
     families = len(FAMILIES) * comparisons
     moment_p = 2.0 * np.exp(-np.square(z) / 2.0)
     tests = {FAMILIES[0]: len(z), FAMILIES[1]: len(ks)}
     p_values = {
         FAMILIES[0]: float(min(1.0, families * len(z) * moment_p.min())),
-        FAMILIES[1]: float(min(1.0, families * len(ks) * ks.min())),
+        FAMILIES[1]: float(min(1.0, families * len(ks) * least_ks_p)),
     }
-    worst = {FAMILIES[0]: labels[int(moment_p.argmin())], FAMILIES[1]: ks_names[int(ks.argmin())]}
+    worst = {FAMILIES[0]: labels[int(moment_p.argmin())], FAMILIES[1]: ks_names[int(ks.argmax())]}
     if energy:
         chosen = rng.choice(len(first), min(_ENERGY_TRIALS, len(first)), replace=False)
         p = energy_test(mild_first[chosen], mild_second[chosen], rng, level / families)

@@ -6,15 +6,15 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from sharing import cases
 
 from metarep.reports.cli.app import run
-from metarep.sim.foreign.adapter import Adapter, AdapterError
+from metarep.sim.foreign.adapter import Adapter, AdapterError, load_adapter
 from metarep.sim.foreign.implementation import foreign_implementation
 from metarep.sim.foreign.remote import RemoteAdapter, opened
 
@@ -101,6 +101,16 @@ STEPS = {
     "a thread that never ends": ("threading.Thread(target=time.sleep, args=(60,)).start(); return 1", "returned a int"),
 }  # fmt: skip
 """What stands in a right step before it returns, and what must be said of it."""
+HARMLESS = (
+    "exit", "no words", "words that raise", "too many words", "endless recursion",
+    "changes its input", "returns nothing", "returns three", "returns a generator", "returns what is no array",
+    "returns a ragged list", "returns too much", "returns complex numbers", "returns objects",
+)  # fmt: skip
+"""Of these steps those that can be run in our own process, where the same must be said of them."""
+REPEATED = (
+    *HARMLESS, "abort", "terminated", "alarm", "waits for ever", "leaves a child", "breaks NumPy", "empties sys.modules"
+)  # fmt: skip
+"""Steps that end as one of the others does, or that are tried in our own process."""
 
 IMPORTS = {
     "exits": ("sys.exit(0)", ":4: cannot be imported: SystemExit: 0"),
@@ -112,6 +122,11 @@ IMPORTS = {
     "a precision that hashes to nothing": ("precision = {}", ":4: precision is {}"),
 }
 """What stands at top level."""
+
+
+def thorough(names: Iterable[str], repeated: Container[str]) -> list[Any]:
+    """The names as parameters, those that repeat what others show marked as thorough."""
+    return [pytest.param(name, marks=[pytest.mark.thorough] * (name in repeated)) for name in names]
 
 
 @pytest.fixture(autouse=True)
@@ -158,12 +173,16 @@ def unusable(path: Path, imported_in: float = LONG, called_in: float = LONG) -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("what", cases(STEPS, {"waits for ever", "endless output", "returns what hangs", "stopped"}))
+@pytest.mark.parametrize("what", thorough(STEPS, set(REPEATED) - {"words that raise", "returns too much"}))
 def test_a_step_gets_one_line(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = STEPS[what]
     if what == "stopped":  # it will not tell where it is
         monkeypatch.setattr("metarep.sim.foreign.process.LATE_SECONDS", 0.1)
     line = unusable(written(tmp_path, "HERE", code), called_in=SHORT if "not returned" in said else LONG)
+    check_line(line, said)
+
+
+def check_line(line: str, said: str) -> None:
     assert said in line
     assert line.isprintable()
     assert len(line) < 1000
@@ -171,7 +190,15 @@ def test_a_step_gets_one_line(tmp_path: Path, what: str, monkeypatch: pytest.Mon
     assert "; allowed: " in line
 
 
-@pytest.mark.parametrize("what", cases(IMPORTS, {"hangs"}))
+@pytest.mark.parametrize("what", HARMLESS)
+def test_it_gets_the_same_line_in_our_own_process(tmp_path: Path, what: str) -> None:
+    code, said = STEPS[what]
+    with pytest.raises(AdapterError) as caught:
+        foreign_implementation(load_adapter(str(written(tmp_path, "HERE", code))))
+    check_line(str(caught.value), said)
+
+
+@pytest.mark.parametrize("what", thorough(IMPORTS, {"exits", "interrupts", "prints for ever"}))
 def test_an_import_gets_one_line(tmp_path: Path, what: str) -> None:
     code, said = IMPORTS[what]
     limit = LONG if "not returned" not in said else 3.0 if ":4:" in said else SHORT
@@ -241,7 +268,9 @@ with opened(sys.argv[1]) as callee:
 
 
 @linux
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "end", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.thorough), signal.SIGKILL]
+)
 def test_nothing_is_left_when_we_are_killed(
     tmp_path: Path, end: signal.Signals, nothing_left: Callable[[], list[int]]
 ) -> None:
