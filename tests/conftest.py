@@ -48,7 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # modules and tests stay: no need to look through them again and again
+    gc.freeze()  # modules and tests stay: no need to look through them again and again, nor often through the rest
+    gc.set_threshold(20_000)
 
 
 @pytest.hookimpl(optionalhook=True)
