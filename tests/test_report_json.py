@@ -101,12 +101,12 @@ def violations(validator: Draft202012Validator, content: Any) -> list[str]:
 def test_a_field_that_is_gone_or_added_is_seen(report, validator):
     claim = ("claims", 1)
     places = ((), claim, (*claim, "evidence", 0), ("rates", 0), ("figures", 0), ("experiments", "figure-1", 0))
-    fewer = {name: value[:2] if isinstance(value, list) else value for name, value in report.items()}
+    fewer: dict[str, Any] = {name: value[:2] if isinstance(value, list) else value for name, value in report.items()}
     fewer["experiments"] = {name: curves[:1] for name, curves in report["experiments"].items()}
     assert not violations(validator, fewer)
     for place in places:
         content = copy.deepcopy(fewer)
-        record = content
+        record: Any = content
         for step in place:
             record = record[step]
         for name in list(record):
