@@ -4,12 +4,13 @@ interruption.
 
 import gc
 import os
+import queue
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any
 
@@ -55,7 +56,11 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
         if not over and count > 1:
             from joblib.externals.loky import get_reusable_executor
 
-            pool_of_all = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
+            pool_of_all: Any = get_reusable_executor(reuse=True)  # pyright: ignore[reportArgumentType]  # as documented
+            # loky would look up numbers that still wait among the tasks that it has forgotten by then, and fail
+            with suppress(queue.Empty):
+                while True:
+                    pool_of_all._work_ids.get_nowait()
             pool_of_all.shutdown(wait=True, kill_workers=True)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", UserWarning)  # that tasks are cancelled; our own line says it
