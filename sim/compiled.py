@@ -20,7 +20,7 @@ from metarep.sim.metrics import SAFELY_CONDITIONED, subspace_distance
 Array = np.ndarray
 
 LANES = 4
-"""Trials stepped together, as in ``steps.c``, which is not used if it says otherwise."""
+"""Trials stepped together, as in ``lanes.h``, of a library which is not used if it says otherwise."""
 MOST = 8
 """Columns of B and of B_* at most, likewise."""
 TASKS = 64
@@ -28,7 +28,8 @@ TASKS = 64
 ORDER = ("average-loss", "fo-anil", "anil", "fo-maml", "maml")
 _WHOLE, _ADDRESS, _LONG, _LONG_LONG = ctypes.c_int, ctypes.c_void_p, ctypes.c_long, ctypes.c_longlong
 _REAL = ctypes.c_double
-_FUNCTIONS = ("can_run", "in_law_fits", "moments_count", "moments", "advance", "distances", "in_law")
+FUNCTIONS = ("can_run", "in_law_fits", "moments_count", "moments", "advance", "distances", "in_law")
+"""What a library has that was compiled from these sources; their names there begin with ``metarep_``."""
 
 
 @cache
@@ -38,7 +39,7 @@ def library() -> Any:
     if spec is None or spec.origin is None:
         return None
     found = ctypes.CDLL(spec.origin)
-    if not all(hasattr(found, f"metarep_{name}") for name in _FUNCTIONS):
+    if not all(hasattr(found, f"metarep_{name}") for name in FUNCTIONS):
         return None
     found.metarep_moments.argtypes = (_WHOLE, _WHOLE, _LONG, _LONG, _ADDRESS, _ADDRESS)
     state = (_WHOLE, _WHOLE, _WHOLE, _WHOLE, _LONG, *(_ADDRESS,) * 6)
@@ -48,7 +49,7 @@ def library() -> Any:
     found.metarep_in_law.argtypes = (_ADDRESS,)
     for function in (found.metarep_moments, found.metarep_distances, found.metarep_in_law):
         function.restype = None
-    fits = found.metarep_can_run(LANES, MOST) and found.metarep_in_law_fits(MOST, TASKS)
+    fits = found.metarep_can_run(LANES, MOST) and found.metarep_in_law_fits(TASKS)
     return found if fits else None
 
 

@@ -1,30 +1,15 @@
 /* Steps in law compiled: those of sampling/in_law.py by hand, LANES trials at a time, on random numbers that are given.
 
-As in steps.c a matrix is held row by row, each entry is one vector with an entry of every trial of the group, and lanes
-do not touch each other: a trial's result does not depend on which others it is run with, and NaN and infinity stay what
-they are. Letters are those of sampling/in_law.py and sampling/gaussian_queries.py, where the laws are. */
+Letters are those of sampling/in_law.py and sampling/gaussian_queries.py, where the laws are. */
 
-/* As in steps.c, where metarep_can_run asks for them */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC target("avx2,fma")
-#endif
+#include "lanes.h"
 
 #include <limits.h>
-#include <math.h>
-#include <string.h>
 
-#define LANES 4
-#define MOST 8  /* columns of B and of B_* */
 #define TASKS 64 /* of a step */
 #define ROWS (2 * MOST + 3 * TASKS)
 
-typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8)));
 typedef long long bits __attribute__((vector_size(8 * LANES), aligned(8)));
-
-#define EACH(i, size) for (int i = 0; i < (size); i++)
-#define INLINE static inline __attribute__((always_inline))
-
-enum learner { AVERAGE_LOSS, FO_ANIL, ANIL, FO_MAML, MAML };
 
 /* As sampling/compiled.py has it. The random numbers are those of several steps, of which the first one taken is at
 place: (trials, ahead, ...), of all normal directions (trials, ahead, directions, rows). */
@@ -258,8 +243,8 @@ static void step(const struct given *g, const struct samples *inner, const struc
 
 /* --- what Python calls */
 
-/* Whether the caller takes MOST and TASKS for what they are. */
-int metarep_in_law_fits(int most, int tasks) { return most == MOST && tasks == TASKS; }
+/* Whether the caller takes TASKS for what they are. */
+int metarep_in_law_fits(int tasks) { return tasks == TASKS; }
 
 /* So many steps of every trial, all with the same heads. */
 void metarep_in_law(const struct given *g) {

@@ -1,35 +1,13 @@
 /* A run's steps compiled: the maps of moments.py by hand, LANES trials at a time, for B_* = [I_p; 0] and k columns of B.
 Where there is no C compiler the package is installed without this.
 
-A matrix is held row by row, and each entry is one vector with an entry of every trial of the group. Lanes do not touch
-each other, so a trial's result does not depend on which others it is run with. Products and sums may become one
-instruction; nothing else is reordered: NaN and infinity stay what they are.
-
 Letters are those of moments.py; the source of the maps is the one given there. */
 
-/* The vectors are this wide: of narrower ones a compiler would keep sums in memory. metarep_can_run asks for them. */
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#pragma GCC target("avx2,fma")
-#define CAN_RUN (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-#else
-#define CAN_RUN 1
-#endif
+#include "lanes.h"
 
-#include <math.h>
-#include <string.h>
-
-#define LANES 4
-#define MOST 8  /* columns of B and of B_* */
 #define MOST_Q (MOST + 1)
 #define MOST_PAIRS (MOST_Q * (MOST_Q + 1) / 2)
 #define TOGETHER 8  /* tasks whose moments are summed at a time */
-
-typedef double lanes __attribute__((vector_size(8 * LANES), aligned(8)));
-
-#define EACH(i, size) for (int i = 0; i < (size); i++)
-#define INLINE static inline __attribute__((always_inline))
-
-enum learner { AVERAGE_LOSS, FO_ANIL, ANIL, FO_MAML, MAML };
 
 /* --- products: the strides say what is transposed */
 

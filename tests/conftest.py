@@ -2,7 +2,6 @@
 they have, fresh randomness).
 """
 
-import gc
 import os
 import secrets
 import warnings
@@ -48,8 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # modules and tests stay: no need to look through them again and again, nor often through the rest
-    gc.set_threshold(20_000)
+    from metarep.theory.work.processes import settle
+
+    settle()  # modules and tests stay
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -12,6 +12,11 @@ try:
 except ImportError:  # a system without locks of this kind: every worker makes its own
     fcntl = None
 
+LONG_RUNS = ("noise-floor-fo-anil", "noise-floor-slopes")
+"""Claims whose measurements take seconds however few examples are asked for. Short: those of a run at the floor, and of
+the floor's growth.
+"""
+
 
 def shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], Any]) -> tuple[Any, Path]:
     """What ``make`` returns, and the folder that it was given: it is called once in a run, whatever number of workers

@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from sharing import cases
 
 import metarep
 from metarep.reports.cli import check
@@ -112,11 +113,6 @@ REPEATED = (
 """Those of a kind with others, here and of what cannot be used below."""
 
 
-def thorough(names: Iterable[str]) -> list[Any]:
-    """The names as parameters, those that repeat what others show marked as thorough."""
-    return [pytest.param(name, marks=[pytest.mark.thorough] * (name in REPEATED)) for name in names]
-
-
 def checked(tmp_path: Path, source: str, examples: int = 3) -> CheckResult:
     return check_implementation(adapted(tmp_path, source), UPDATES, max_examples=examples)
 
@@ -134,7 +130,7 @@ def adapted(tmp_path: Path, source: str) -> Implementation:
     return foreign_implementation(load_adapter(str(path)))
 
 
-@pytest.mark.parametrize("name", thorough(WRONG))
+@pytest.mark.parametrize("name", cases(WRONG, REPEATED))
 def test_wrong_adapters_fail_with_their_cause(tmp_path: Path, name: str) -> None:
     old, new, cause = WRONG[name]
     assert old in RIGHT
@@ -195,7 +191,7 @@ UNUSABLE = {
 }
 
 
-@pytest.mark.parametrize("what", thorough(UNUSABLE))
+@pytest.mark.parametrize("what", cases(UNUSABLE, REPEATED))
 def test_unusable_adapters_get_one_line_with_their_own(
     tmp_path: Path, what: str, complaint: Callable[..., str]
 ) -> None:
@@ -398,7 +394,7 @@ def test_a_function_is_checked_in_this_process_and_a_file_in_another(tmp_path: P
 
 @pytest.mark.parametrize(
     "learner",
-    ["maml", "average-loss", *(pytest.param(n, marks=pytest.mark.thorough) for n in ("anil", "fo-anil", "fo-maml"))],
+    cases(LEARNERS, ("anil", "fo-anil", "fo-maml")),
 )
 def test_an_implementation_of_one_learner_conforms(learner: str) -> None:
     only = replace(REFERENCE, name=learner, exact=False, supported=frozenset({learner}))

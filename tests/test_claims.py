@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from scipy.stats import binom
+from sharing import LONG_RUNS
 
 from metarep.theory.claims import catalogue, check_catalogue, get_claim
 from metarep.theory.claims.objects import SYMBOLS
@@ -13,10 +14,6 @@ from metarep.theory.engine import Finding, Profile, verify
 from metarep.theory.engine.showing import entries, shown_objects
 from metarep.theory.inequalities.core import Checked
 
-LONG_RUNS = {"noise-floor-fo-anil", "noise-floor-slopes"}
-"""Their measurements take seconds however few examples are asked for. Short: a run at the floor, and the floor's
-growth.
-"""
 LONG_CONFIRMATIONS = ("envelope-fo-maml-forever", "envelope-fo-maml-every-k", "fo-maml-two-heads")
 """Runs in balls that take a second or more. Short: those of the other guesses."""
 CLAIMS = [

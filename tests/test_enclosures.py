@@ -92,6 +92,23 @@ def test_precision_is_doubled_until_it_decides() -> None:
     assert decided(attempt, most_bits=256) is None
 
 
+@pytest.mark.parametrize(
+    ("share", "tried"), [(1.0, [128, 256, 512, 1024]), (1 / 5, [128, 512, 1024]), (1e-3, [128, 1024])]
+)
+def test_precisions_that_can_hardly_be_enough_are_left_out(share: float, tried: list[int]) -> None:
+    """Where a run says how far it came; never is the largest left out, nor one tried twice."""
+    seen = []
+
+    def attempt() -> str:
+        seen.append(ctx.prec)
+        if ctx.prec < 1000:
+            raise TooWideError("", share * ctx.prec / 128)
+        return "so"
+
+    assert decided(attempt, most_bits=1024) == ("so", 1024)
+    assert seen == tried
+
+
 # --- runs
 
 

@@ -6,12 +6,12 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from sharing import cases
 
 from metarep.reports.cli.app import run
 from metarep.sim.foreign.adapter import Adapter, AdapterError, load_adapter
@@ -124,11 +124,6 @@ IMPORTS = {
 """What stands at top level."""
 
 
-def thorough(names: Iterable[str], repeated: Container[str]) -> list[Any]:
-    """The names as parameters, those that repeat what others show marked as thorough."""
-    return [pytest.param(name, marks=[pytest.mark.thorough] * (name in repeated)) for name in names]
-
-
 @pytest.fixture(autouse=True)
 def nothing_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[int]]]:
     """After each test no process lives that was started in it."""
@@ -173,7 +168,7 @@ def unusable(path: Path, imported_in: float = LONG, called_in: float = LONG) -> 
     return str(caught.value)
 
 
-@pytest.mark.parametrize("what", thorough(STEPS, set(REPEATED) - {"words that raise", "returns too much"}))
+@pytest.mark.parametrize("what", cases(STEPS, set(REPEATED) - {"words that raise", "returns too much"}))
 def test_a_step_gets_one_line(tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = STEPS[what]
     if what == "stopped":  # it will not tell where it is
@@ -198,7 +193,7 @@ def test_it_gets_the_same_line_in_our_own_process(tmp_path: Path, what: str) -> 
     check_line(str(caught.value), said)
 
 
-@pytest.mark.parametrize("what", thorough(IMPORTS, {"exits", "interrupts", "prints for ever"}))
+@pytest.mark.parametrize("what", cases(IMPORTS, {"exits", "interrupts", "prints for ever"}))
 def test_an_import_gets_one_line(tmp_path: Path, what: str) -> None:
     code, said = IMPORTS[what]
     limit = LONG if "not returned" not in said else 3.0 if ":4:" in said else SHORT

@@ -1,7 +1,6 @@
 """Steps in law by C: those by NumPy on the same random numbers, up to rounding."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,9 +159,3 @@ def test_long_runs_and_runs_are_those_of_numpy(by_numpy):
         )
         found.append([(of_long.mean_square_sine, of_long.standard_error, of_long.B, of_run.dist, of_run.B)])
     assert_close(*found)
-
-
-def test_the_sizes_of_arrays_are_those_of_the_c_source():
-    text = (Path(compiled.__file__).parent / "in_law.c").read_text()
-    for name, size in (("LANES", compiled.LANES), ("MOST", compiled.MOST), ("TASKS", compiled.TASKS)):
-        assert f"#define {name} {size} " in text.replace("\n", " ")

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from sharing import LONG_RUNS
 
 from metarep.reports.chapters import mutants as chapter
 from metarep.reports.report.gather import PROFILES
@@ -137,9 +138,6 @@ def test_most_mutants_get_their_cause_and_none_a_wrong_one(profile: Profile) -> 
 
 
 # --- wrong formulas
-
-LONG_RUNS = ("noise-floor-fo-anil", "noise-floor-slopes")
-"""Measured claims that take seconds: tried where no other is left."""
 
 
 def double(x: float) -> float:

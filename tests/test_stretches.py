@@ -2,6 +2,10 @@
 implementation to check.
 """
 
+import ctypes
+import importlib.util
+import shutil
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -181,9 +185,23 @@ def test_compiled_distances_are_those_of_the_metric(shape) -> None:
 
 def test_the_sizes_of_arrays_are_those_of_the_c_source() -> None:
     """Otherwise the library says that it cannot run, and every test of it is skipped."""
-    source = Path(stretches.__file__).with_name("steps.c").read_text(encoding="utf-8")
-    for name, size in (("LANES", compiled.LANES), ("MOST", compiled.MOST)):
-        assert f"#define {name} {size} " in source.replace("\n", " ")
+    sim = Path(stretches.__file__).parent
+    for name, file in (("LANES", "lanes.h"), ("MOST", "lanes.h"), ("TASKS", "in_law.c")):
+        source = (sim / file).read_text(encoding="utf-8").replace("\n", " ")
+        assert f"#define {name} {getattr(compiled, name)} " in source
+
+
+def test_where_there_is_a_compiler_installing_has_used_it() -> None:
+    """Otherwise every test of what it compiles is skipped, and nobody knows."""
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        pytest.skip(f"there is no {compiler} here")
+    spec = importlib.util.find_spec("metarep.sim._steps")
+    assert spec is not None
+    assert spec.origin is not None
+    built = ctypes.CDLL(spec.origin)
+    missing = [name for name in compiled.FUNCTIONS if not hasattr(built, f"metarep_{name}")]
+    assert not missing, "compiled from other sources: install again"
 
 
 @compiled_here

@@ -70,12 +70,12 @@ def working(tasks: Iterable[Task], jobs: int, most: int, *, ordered: bool = Fals
 
 def _settled(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Do a task, in a process whose modules are settled."""
-    _settle()
+    settle()
     return function(*arguments)
 
 
 @cache
-def _settle() -> None:
+def settle() -> None:
     """Set apart, once in a process, all that its modules have made: it stays, and the garbage collector would look
     through it again and again. (To ask the collector whether that is done is to count it all, 17 ms long.) What comes
     is looked through less often than every 700 objects: an example has as many.
